@@ -1,0 +1,132 @@
+"""Imports point down: every import of the package is held against the picture in ARCHITECTURE.md."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PACKAGE = REPOSITORY / "varscore"
+ARCHITECTURE = (REPOSITORY / "ARCHITECTURE.md").read_text()
+MAX_LINES = 500
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def read_rooms(markdown: str) -> dict[str, int]:
+    """Room -> height above the ground line of the picture."""
+    picture = re.search(r"```rooms\n(.*?)```", markdown, re.DOTALL)
+    assert picture, "ARCHITECTURE.md has no ```rooms picture"
+    lines = [re.findall(r"\w+", line) for line in picture[1].splitlines()]
+    floors = [line for line in reversed(lines) if line]
+    return {room: height for height, line in enumerate(floors) for room in line}
+
+
+def read_libraries(markdown: str) -> dict[str, set[str]]:
+    """Library -> the rooms that may import it."""
+    table = re.search(r"\| library \| only in \|\n\|-\|-\|\n((?:\|.*\|\n)+)", markdown)
+    assert table, "ARCHITECTURE.md has no table of libraries"
+    cells = [row.strip("|").split("|") for row in table[1].splitlines()]
+    return {library: set(re.findall(r"\w+", rooms)) for names, rooms in cells for library in re.findall(r"\w+", names)}
+
+
+def room(module: str) -> str:
+    parts = module.split(".")
+    return "cli" if module in ("varscore", "varscore.__main__") else parts[1]
+
+
+def imports(source: str, module: str) -> Iterator[str]:
+    """Every module that ``source`` imports anywhere in it, functions and type checking included."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} line {node.lineno}: write imports in full, from varscore..."
+            assert node.module
+            for alias in node.names:
+                submodule = f"{node.module}.{alias.name}"
+                yield submodule if submodule in MODULES else node.module
+
+
+ROOMS = read_rooms(ARCHITECTURE)
+LIBRARIES = read_libraries(ARCHITECTURE)
+ARROWS = [(name, target) for name, path in MODULES.items() for target in imports(path.read_text(), name)]
+INNER_ARROWS = [(name, target) for name, target in ARROWS if target in MODULES and target != "varscore"]
+
+
+def test_the_walker_sees_lazy_and_typing_only_imports() -> None:
+    source = "import a\nif TYPE_CHECKING:\n    import b\ndef f():\n    from c import d\n    import e.f as g\n"
+    assert set(imports(source, "m")) == {"a", "b", "c", "e.f"}
+    assert list(imports("from varscore import errors", "m")) == ["varscore.errors"]
+
+
+def test_every_room_is_in_the_picture() -> None:
+    unknown = {room(name) for name in MODULES} - set(ROOMS)
+    assert not unknown, f"draw these rooms into ARCHITECTURE.md: {sorted(unknown)}"
+
+
+def test_arrows_point_down() -> None:
+    upward = [f"{a} -> {b}" for a, b in INNER_ARROWS if ROOMS[room(b)] > ROOMS[room(a)]]
+    assert not upward, "imports that point up:\n" + "\n".join(upward)
+
+
+def test_rooms_form_no_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for a, b in INNER_ARROWS:
+        if room(a) != room(b):
+            graph.setdefault(room(a), set()).add(room(b))
+    check_acyclic(graph)
+
+
+def test_modules_form_no_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for a, b in INNER_ARROWS:
+        graph.setdefault(a, set()).add(b)
+    check_acyclic(graph)
+
+
+def check_acyclic(graph: dict[str, set[str]]) -> None:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail("a circle of imports: " + " -> ".join(error.args[1]))
+
+
+def test_nets_know_no_file_and_no_genome() -> None:
+    guests = [f"{a} -> {b}" for a, b in INNER_ARROWS if room(a) == "nets" and room(b) not in ("nets", "errors", "cpus")]
+    assert not guests, guests
+
+
+def test_libraries_stay_in_their_rooms() -> None:
+    strays = [
+        f"{name} imports {target}"
+        for name, target in ARROWS
+        if room(name) not in LIBRARIES.get(target.split(".")[0], {room(name)})
+    ]
+    assert not strays, "see the table of libraries in ARCHITECTURE.md:\n" + "\n".join(strays)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_fits_a_head(name: str) -> None:
+    assert len(MODULES[name].read_text().splitlines()) <= MAX_LINES, f"{name}: split it"
+
+
+def test_the_command_table_imports_nothing_heavy() -> None:
+    code = "import sys, varscore.cli.boundary, varscore.cli.app; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    heavy = {"torch", "numpy", "pyarrow", "sklearn", "scipy", "numba", "xgboost", "pysam", "cyvcf2", "matplotlib"}
+    assert not heavy & set(loaded.stdout.split())
+    assert "varscore.cli.app" in loaded.stdout.split()

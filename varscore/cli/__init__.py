@@ -1,0 +1,1 @@
+"""The command line. Nothing here imports torch or NumPy until a command runs."""

@@ -1,0 +1,79 @@
+"""The command table: every command of varscore and the function behind it.
+
+A command function lives in ``varscore/cli/<group>.py``, takes its options from ``varscore.cli.options`` where they are
+shared, and imports the flow it calls inside its body, so that ``varscore --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from varscore.cli import annotate, dataset, evaluate, log, models, train
+
+app = typer.Typer(
+    name="varscore",
+    help="Which non-coding variants change what the DNA does.",
+    epilog="The options above may also stand after the command.",
+    pretty_exceptions_enable=False,
+)
+
+
+def print_version(wanted: bool) -> None:
+    """Print the versions that decide a score, one a line."""
+    if not wanted:
+        return
+    from importlib import metadata
+
+    import torch
+
+    from varscore import __version__
+
+    # xgboost or xgboost-cpu brings the module; asking the package is seconds faster than importing it
+    packages = metadata.packages_distributions().get("xgboost", [])
+    xgboost = ", ".join(metadata.version(package) for package in packages) or "not installed"
+    device = f"cuda ({torch.cuda.get_device_name()})" if torch.cuda.is_available() else "cpu"
+    lines = {"varscore": __version__, "torch": torch.__version__, "xgboost": xgboost, "device": device}
+    for name, value in lines.items():
+        typer.echo(f"{name} {value}")
+    raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=print_version, is_eager=True, help="Print the versions and the device."),
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    log_format: Annotated[
+        Literal["text", "json"], typer.Option("--log-format", help="How messages on stderr are written.")
+    ] = "text",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Everything there is to say.")] = False,
+) -> None:
+    log.configure(log_format=log_format, quiet=quiet, verbose=verbose)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), nl=False)
+        raise typer.Exit(2)
+
+
+# The command table, in the order of `varscore --help`.
+SCORING, TRAINING = "Scoring", "Training"
+
+app.command("annotate", rich_help_panel=SCORING)(annotate.annotate)
+
+datasets = typer.Typer(help="Raw material into training data.", no_args_is_help=True)
+datasets.command("peaks")(dataset.peaks)
+app.add_typer(datasets, name="dataset", rich_help_panel=TRAINING)
+app.command("train-chromatin", rich_help_panel=TRAINING)(train.train_chromatin)
+app.command("evaluate", rich_help_panel=TRAINING)(evaluate.evaluate)
+
+registry = typer.Typer(help="The models and architectures there are.", no_args_is_help=True)
+registry.command("list")(models.list_models)
+registry.command("show")(models.show)
+registry.command("verify")(models.verify)
+registry.command("path")(models.path)
+app.add_typer(registry, name="models", rich_help_panel="Models")

@@ -1,0 +1,50 @@
+"""``varscore dataset``: raw material into training data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from varscore.cli.options import Force, OutputDir, Seed
+
+
+def peaks(
+    reference: Annotated[Path, typer.Option("--reference", "-r", metavar="FASTA", help="Genome the peaks are on.")],
+    source: Annotated[
+        Path, typer.Option("--peaks", metavar="DIR|TSV", help="Folder of peak files, or a table with a column 'file'.")
+    ],
+    output: OutputDir,
+    exclude: Annotated[
+        Path | None, typer.Option(metavar="BED", help="Leave out windows that touch these regions (a blacklist).")
+    ] = None,
+    bins: Annotated[
+        Literal["any", "tf", "all"],
+        typer.Option(help="Bins to keep: with any label, with a transcription-factor label (DeepSEA), or all."),
+    ] = "any",
+    unlabelled: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="RATIO", help="Unlabelled bins per labelled one, at most, outside the test split."),
+    ] = None,
+    max_unknown: Annotated[
+        float, typer.Option(min=0, max=1, metavar="SHARE", help="Unknown bases a window may hold.")
+    ] = 0.0,
+    validation: Annotated[str, typer.Option(metavar="CHR,..", help="Chromosomes of the validation split.")] = "chr7",
+    test: Annotated[str, typer.Option(metavar="CHR,..", help="Chromosomes of the test split.")] = "chr8,chr9",
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:
+    """Cut a genome into 200-bp bins, label them by peaks, and keep 1000-bp windows around them."""
+    from varscore.data.examples import fresh_folder
+    from varscore.data.peaks import BinOptions, build_peaks
+    from varscore.genome.sequence import Genome
+
+    options = BinOptions(
+        bins=bins, unlabelled=unlabelled, max_unknown=max_unknown, seed=seed,
+        validation=tuple(filter(None, validation.split(","))), test=tuple(filter(None, test.split(","))),
+    )  # fmt: skip
+    fresh_folder(output, force)
+    with Genome(reference) as genome:
+        counts = build_peaks(genome, source, output, options, exclude)
+    typer.echo(f"{output}: " + ", ".join(f"{n:,} {name}" for name, n in counts.items()))

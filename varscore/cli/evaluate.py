@@ -1,0 +1,93 @@
+"""``varscore evaluate``: how well models predict held-out data."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from varscore.cli.options import Data, Device, Force, OutputDir, Precision, Threads
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from varscore.evaluate import Report
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.")],
+    data: Data,
+    output: OutputDir,
+    split: Annotated[Literal["train", "validation", "test", "all"], typer.Option(help="Examples to predict.")] = "test",
+    labelled_only: Annotated[
+        bool, typer.Option("--labelled-only", help="Only examples with a label of some task, as DeepSEA's test set.")
+    ] = False,
+    compare: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="Another model to predict the same examples; repeatable.")
+    ] = None,
+    record: Annotated[bool, typer.Option("--record", help="Write the figures into the model's folder, too.")] = False,
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    threads: Threads = None,
+    force: Force = False,
+) -> None:
+    """Measure how well a model predicts: AUROC, AUPRC, recall and loss of every task, as CSV, JSON and a table."""
+    from varscore.cli import log
+    from varscore.data.examples import ExampleSet
+    from varscore.engine.device import pick_device, use_threads
+    from varscore.evaluate import Examined, evaluate_models, refuse_report, write_report
+    from varscore.evaluate import record as record_figures
+    from varscore.zoo import find_model
+
+    refuse_report(output, force)
+    use_threads(threads)
+    models = [find_model(name) for name in (model, *(compare or ()))]
+    examined = Examined(ExampleSet(data), split, labelled_only)
+    with log.progress(len(models) * len(examined.rows), "examples") as meter:
+        report = evaluate_models(models, examined, pick_device(device), precision, meter.advance)
+    write_report(output, report)
+    if record:
+        record_figures(models[0], examined, report.scores[0])
+    _print(report)
+
+
+def _print(report: Report) -> None:
+    from rich.console import Console
+
+    from varscore.evaluate import MIN_POSITIVES
+
+    console = Console()
+    console.print(_table(report))
+    name = report.names[0]
+    for other, wins in report.comparisons().items():
+        if wins.tasks:
+            console.print(
+                f"Of {wins.tasks} tasks with {MIN_POSITIVES} positives or more, {name} beats {other} on {wins.auroc:.1%} "
+                f"in AUROC, on {wins.auprc:.1%} in AUPRC, on {wins.both:.1%} in both.",
+                highlight=False,
+            )
+
+
+def _table(report: Report) -> Table:
+    from rich.table import Table
+
+    examined = report.examined
+    title = f"{examined.data.folder.name}, {examined.split}: {len(examined.rows):,} examples"
+    table = Table(
+        title=title + " with a label" * examined.labelled_only,
+        caption="published figures are of other bins" if report.published else None,
+    )
+    table.add_column("tasks")
+    table.add_column("model")
+    for column in ("n", "AUROC mean", "median", "AUPRC mean", "median", "loss"):
+        table.add_column(column, justify="right")
+    rows = [*report.summaries.items(), *((f"{name}, published", row) for name, row in report.published.items())]
+    for group in report.groups:
+        for name, summary in rows:
+            figures = summary[group]
+            numbers = (figures.auroc, figures.auroc_median, figures.auprc, figures.auprc_median, figures.loss)
+            shown = ["" if math.isnan(number) else f"{number:.4f}" for number in numbers]
+            table.add_row(group, name, str(figures.tasks - figures.na), *shown)
+        table.add_section()
+    return table

@@ -1,0 +1,247 @@
+"""``varscore models``: what networks there are, what they are made of, and whether they are whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from varscore.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from varscore.nets import Architecture
+    from varscore.nets.layers import SequenceNet
+    from varscore.zoo import ModelFolder
+
+NOT_SHOWN = ("format", "id", "architecture", "arguments", "files")
+Name = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.")]
+
+
+def list_models(
+    architectures: Annotated[
+        bool, typer.Option("--architectures", help="List the architectures that can be trained instead.")
+    ] = False,
+) -> None:
+    """List the models found in VARSCORE_MODELS and among the bundled ones, with their figures on held-out data."""
+    if architectures:
+        _list_architectures()
+        return
+    import logging
+
+    from varscore.zoo import available, search_path
+
+    rows = [[name, *_model_cells(name)] for name in available()]
+    if not rows:
+        places = ", ".join(map(str, search_path()))
+        logging.getLogger(__name__).warning("no model in %s; set VARSCORE_MODELS to a folder of models", places)
+        return
+    columns = ["model", "architecture", "tasks", "parameters", "AUROC", "AUPRC", "notes"]
+    print_table(columns, rows, right=columns[2:6])
+
+
+def show(
+    name: Annotated[str, typer.Argument(metavar="ARCH|MODEL", help="An architecture, or a model's name or folder.")],
+    tasks: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Count with N outputs (an architecture only).")
+    ] = None,
+    argument: Annotated[
+        list[str] | None,
+        typer.Option("--arg", metavar="NAME=VALUE", help="Another argument (an architecture only); repeatable."),
+    ] = None,
+) -> None:
+    """Show an architecture or a model: layers, arguments, parameters; of a model also its card."""
+    from difflib import get_close_matches
+    from pathlib import Path
+
+    from varscore.cli.train import parse_arguments
+    from varscore.errors import UsageError
+    from varscore.nets import architectures
+    from varscore.zoo import CARD, available, find_model
+
+    models, known = available(), architectures()
+    if name in models or (Path(name) / CARD).is_file():
+        if tasks is not None or argument:
+            cause = "its tasks and arguments are fixed"
+            raise UsageError(f"{name} is a model", cause=cause, remedy="name an architecture")
+        _show_model(find_model(name))
+    elif name in known:
+        given = parse_arguments(known[name].config, argument or [])
+        _show_architecture(known[name], given | ({} if tasks is None else {"n_tasks": tasks}))
+    else:
+        near = get_close_matches(name, [*models, *known], 3, 0.4) or [*models, *known]
+        raise UsageError(f"no model or architecture {name!r}", remedy=f"did you mean {', '.join(near)}?")
+
+
+def verify(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="MODEL...", help="Models' names or folders; by default all there are.")
+    ] = None,
+) -> None:
+    """Check that models are whole: checksums, weights and task tables. Status 2 when one is not."""
+    from varscore.errors import ModelError
+    from varscore.zoo import available, find_model
+
+    wanted = names or list(available())
+    if not wanted:
+        raise ModelError("there is no model to verify", remedy="set VARSCORE_MODELS, or give a model's folder")
+    failed = 0
+    for name in wanted:
+        try:
+            typer.echo(f"{name}: ok, {_examine(find_model(name))}")
+        except ModelError as error:
+            failed += 1
+            typer.echo(f"{name}: FAILED, {error}")
+    if failed:
+        raise ModelError(f"{failed} of {len(wanted)} models failed", remedy="copy or train them again")
+
+
+def path(name: Name) -> None:
+    """Print the folder a model lies in."""
+    from varscore.zoo import find_model
+
+    typer.echo(find_model(name).path)
+
+
+# -- lists -----------------------------------------------------------------------------------------------------------
+
+
+def _list_architectures() -> None:
+    from varscore.nets import architectures
+
+    rows = [
+        [name, f"{network.window:,}", f"{network.n_tasks:,}", f"{network.counts()[0]:,}", architecture.summary]
+        for name, architecture in architectures().items()
+        for network in [_outline(architecture.name, {})]
+    ]
+    print_table(["architecture", "window", "tasks", "parameters", "made of"], rows, ["window", "tasks", "parameters"])
+
+
+def _model_cells(name: str) -> list[str]:
+    """architecture, tasks, parameters, AUROC, AUPRC, notes of one model; a damaged one has its damage for a note."""
+    from varscore.errors import VarscoreError
+    from varscore.zoo import find_model
+
+    try:
+        model = find_model(name)
+        network = _outline(model.architecture, model.card["arguments"])
+        tasks = len(model.tasks())
+    except VarscoreError as error:
+        return ["", "", "", "", "", f"damaged: {error}"]
+    figures = held_out(model.card)
+    measures = [f"{figures[key]:.4f}" if key in figures else "" for key in ("auroc", "auprc")]
+    notes = ", ".join(note for note in ("default", "interim") if model.card.get(note))
+    return [model.architecture, f"{tasks:,}", f"{network.counts()[0]:,}", *measures, notes]
+
+
+def held_out(card: Mapping[str, Any]) -> Mapping[str, float]:
+    """The figures over all tasks on the test split, as ``varscore evaluate --record`` writes them; empty without."""
+    found: Any = card
+    for key in ("metrics", "test", "all"):
+        found = found.get(key, {}) if isinstance(found, Mapping) else {}
+    return {key: value for key, value in found.items() if isinstance(value, int | float)}
+
+
+def _outline(architecture: str, arguments: Mapping[str, Any]) -> SequenceNet:
+    """The network without memory for its weights."""
+    import torch
+
+    from varscore.nets import build
+
+    with torch.device("meta"):
+        return build(architecture, **arguments)
+
+
+# -- one of them -----------------------------------------------------------------------------------------------------
+
+
+def _show_architecture(architecture: Architecture, given: Mapping[str, Any]) -> None:
+    import dataclasses
+
+    net, layers = _built(architecture.name, given)
+    typer.echo(f"{architecture.name}: {architecture.summary}\n")
+    _print_network(net, layers)
+    _print_table("Arguments", dataclasses.asdict(net.config))
+    _print_table("Training, unless told otherwise", dataclasses.asdict(architecture.recipe))
+
+
+def _show_model(model: ModelFolder) -> None:
+    from collections import Counter
+
+    from varscore.nets import find
+
+    net, layers = _built(model.architecture, model.card["arguments"])
+    groups = Counter(task.group or "of no group" for task in model.tasks())
+    typer.echo(f"{model.id}: {model.architecture}, {find(model.architecture).summary}")
+    typer.echo(f"folder: {model.path}")
+    typer.echo(f"sha256: {model.sha256}")
+    typer.echo("tasks: " + ", ".join(f"{n:,} {group}" for group, n in groups.items()) + "\n")
+    _print_network(net, layers)
+    _print_table("Arguments", model.card["arguments"])
+    _print_table("Card", {key: value for key, value in model.card.items() if key not in NOT_SHOWN})
+
+
+def _built(architecture: str, arguments: Mapping[str, Any]) -> tuple[SequenceNet, list[list[str]]]:
+    """A network and the rows that describe its layers. Raises UsageError when the arguments do not make one."""
+    from varscore.errors import UsageError
+
+    try:
+        net = _outline(architecture, arguments).to_empty(device="cpu")  # drawing initial weights can take seconds
+        return net, list(_layers(net))
+    except (RuntimeError, ValueError) as error:
+        raise UsageError(f"no {architecture} can be built so", cause=str(error).splitlines()[0]) from None
+
+
+def _print_network(net: SequenceNet, layers: list[list[str]]) -> None:
+    keras, torch_count = net.counts()
+    typer.echo(f"{net.window:,} bp in, {net.n_tasks:,} tasks out")
+    typer.echo(f"{keras:,} parameters with one LSTM bias a gate, as Keras and the papers count")
+    typer.echo(f"{torch_count:,} parameters with torch's two\n")
+    print_table(["layer", "settings", "output", "parameters"], layers, ["parameters"])
+
+
+def _print_table(title: str, entries: Mapping[str, Any]) -> None:
+    typer.echo(f"\n{title}")
+    print_table(["entry", "value"], [[key, value] for key, value in _flat(entries)])
+
+
+def _layers(net: SequenceNet) -> Iterator[list[str]]:
+    """Kind, settings, shape of the output and parameters of each layer, seen by one window that passes through."""
+    import torch
+
+    signal = torch.zeros(1, 4, net.window)
+    with torch.inference_mode():
+        for layer in net.eval().layers:
+            signal = layer(signal)
+            shape = " x ".join(map(str, signal.shape[1:]))
+            count = sum(weight.numel() for weight in layer.parameters())
+            settings = layer.extra_repr() + (f", pool={layer.pool}" if hasattr(layer, "pool") else "")
+            yield [type(layer).__name__, settings, shape, f"{count:,}" if count else ""]
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", " ".join(str(value).split())
+
+
+def _examine(model: ModelFolder) -> str:
+    """What was checked. Raises ModelError at the first thing that is wrong."""
+    import torch
+
+    from varscore.errors import ModelError
+
+    files = list(model.card["files"])
+    for name in files:
+        model.read(name)
+    net = model.load()
+    tensors = net.state_dict()
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise ModelError(f"the weights {name} are not all numbers", where=model.path, cause="its training diverged")
+    tasks = model.tasks()
+    if len(tasks) != net.n_tasks:
+        raise ModelError(f"{len(tasks)} tasks are named, the network has {net.n_tasks}", where=model.path)
+    return f"{len(files)} checksums, {len(tensors)} weight tensors that fit and are finite, {len(tasks):,} tasks"

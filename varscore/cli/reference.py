@@ -1,0 +1,94 @@
+"""The README's list of commands and options, made from the command table so that the two cannot drift apart.
+
+``python -m varscore.cli.reference`` prints it; with the path of a README it replaces the part between the markers.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from typer.main import get_command
+
+from varscore.cli.app import app
+
+BEGIN, END = "<!-- commands: made by make reference -->", "<!-- end of commands -->"
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Every name a user can type with its parsed command, ``varscore`` itself first, in the order of the table."""
+    yield from _walk("varscore", get_command(app))
+
+
+def _walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    yield name, command
+    for child, subcommand in getattr(command, "commands", {}).items():
+        if not subcommand.hidden:
+            yield from _walk(f"{name} {child}", subcommand)
+
+
+def parameters(command: Any) -> list[Any]:
+    """A command's visible options and arguments, arguments first."""
+    visible = [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
+    return sorted(visible, key=lambda parameter: parameter.param_type_name != "argument")
+
+
+def markdown() -> str:
+    """One short section a command: its first paragraph of help and a table of what it takes."""
+    return "\n\n".join(_section(name, command) for name, command in commands())
+
+
+def _section(name: str, command: Any) -> str:
+    rows = [f"| {_spelling(parameter)} | {_meaning(parameter)} |" for parameter in parameters(command)]
+    table = "\n".join(["| | |", "|-|-|", *rows]) if rows else ""
+    first_paragraph = " ".join((command.help or "").split("\n\n")[0].split())
+    return "\n\n".join(part for part in (f"#### `{name}`", first_paragraph, table) if part)
+
+
+def _spelling(parameter: Any) -> str:
+    """``IN`` or ``-o, --output OUT``, as code in a table cell."""
+    value = parameter.metavar or _kind_of_value(parameter)
+    if parameter.param_type_name == "argument":
+        words = [parameter.metavar or parameter.name.upper()]
+    else:
+        names = sorted(parameter.opts + parameter.secondary_opts, key=lambda name: name.startswith("--"))
+        words = [", ".join(names)] + ([] if parameter.is_flag else [value])
+    return "`" + " ".join(words).replace("|", "\\|") + "`"
+
+
+def _kind_of_value(parameter: Any) -> str:
+    """``text|json`` for a choice, else the type, as ``PATH``."""
+    words = str(parameter.display_type(None)).strip("<>").removeprefix("list[").removesuffix("]")
+    return words if "|" in words else words.removesuffix(" range").upper()
+
+
+def _meaning(parameter: Any) -> str:
+    notes = []
+    if parameter.required:
+        notes.append("Required.")
+    if getattr(parameter, "multiple", False):
+        notes.append("Repeatable.")
+    shown = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
+    if parameter.show_default and isinstance(shown, str | int | float) and not isinstance(shown, bool):
+        notes.append(f"Default {shown}.")
+    if parameter.envvar:
+        notes.append(f"Also read from {parameter.envvar}.")
+    return " ".join([" ".join((parameter.help or "").split()), *notes]).replace("|", "\\|")
+
+
+def rewrite(readme: Path) -> None:
+    """Replace what stands between the markers of ``readme``."""
+    before, _, rest = readme.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise SystemExit(f"{readme} has no '{BEGIN}' and '{END}'")
+    readme.write_text(f"{before}{BEGIN}\n\n{markdown()}\n\n{END}{after}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 2:
+        rewrite(Path(sys.argv[1]))
+    else:
+        print(markdown())

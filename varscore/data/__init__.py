@@ -1,0 +1,1 @@
+"""Raw material (peaks, published bundles, tables) into examples: inputs, labels, split."""

@@ -1,0 +1,263 @@
+"""Peak files and a genome into a chromatin data set: 200-bp bins, labels by overlap, 1000-bp windows around them.
+
+A bin is positive for a track when more than half of it lies under the union of the track's peaks (DeepSEA 2015).
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from varscore.data.examples import SPLITS, Task, pack_windows, write_examples
+from varscore.data.spans import covered, read_union
+from varscore.errors import DataError, UsageError
+from varscore.genome.sequence import UNKNOWN, Genome
+
+HISTONE = re.compile(r"H[1234][AB]?(\.Z|[KRST]\d+\w*)|H2A\.?Z", re.IGNORECASE)
+OPEN = ("DNase", "ATAC", "FAIRE")
+PEAKS = re.compile(r"\.(bed|narrowPeak|broadPeak)(\.gz)?$")
+_CHUNK = 5_000  # bins looked at together: their codes stay in the processor's cache
+
+
+@dataclass(frozen=True)
+class Track:
+    """One peak file and what is known of it."""
+
+    path: Path
+    task: Task
+
+
+@dataclass(frozen=True)
+class BinOptions:
+    """How the genome is cut and which bins are kept."""
+
+    bin: int = 200
+    window: int = 1000
+    bins: str = "any"
+    """``any``: a label in some track; ``tf``: a label in some transcription factor's (DeepSEA); ``all``: every bin"""
+    unlabelled: float | None = None
+    """At most so many unlabelled bins per labelled one in training and validation; test keeps every bin"""
+    max_unknown: float = 0.0
+    """Largest share of unknown bases in a window"""
+    validation: tuple[str, ...] = ("chr7",)
+    test: tuple[str, ...] = ("chr8", "chr9")
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.window < self.bin or self.flank * 2 + self.bin != self.window:
+            raise UsageError(f"a bin of {self.bin} bp cannot stand in the middle of a window of {self.window}")
+
+    @property
+    def flank(self) -> int:
+        """Bases of the window on either side of its bin."""
+        return (self.window - self.bin) // 2
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Some bins of a genome, in genome order."""
+
+    contig: np.ndarray
+    """int16 or int32 (n,): index into the genome's contigs"""
+    start: np.ndarray
+    """int64 (n,): 0-based"""
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def where(self, keep: np.ndarray) -> Bins:
+        """keep: bool (n,)"""
+        return Bins(self.contig[keep], self.start[keep])
+
+
+def _group(mark: str) -> str:
+    if mark.startswith(OPEN):
+        return "DNase" if mark.startswith("DNase") else "open"
+    return "histone" if HISTONE.fullmatch(mark) else "TF"
+
+
+def find_tracks(source: Path) -> list[Track]:
+    """The peak files of a folder, or those listed in a table.
+
+    A table (TSV, or ``tracks.tsv`` in the folder) has a column ``file`` and may have ``name``, ``group`` or ``cell``,
+    ``mark``, ``treatment``; every other column is kept as a fact of the task. Without a table each BED-like file is a
+    track named after the file. Raises DataError when there is nothing, or a listed file is missing.
+    """
+    table = source / "tracks.tsv" if source.is_dir() else source
+    if table.is_file():
+        return _listed_tracks(table)
+    if not source.is_dir():
+        raise DataError("no peaks", where=source, remedy="give a folder of peak files or a table of them")
+    files = sorted(p for p in source.iterdir() if PEAKS.search(p.name))
+    if not files:
+        raise DataError("no BED, narrowPeak or broadPeak file", where=source)
+    return [Track(path, Task(index, PEAKS.sub("", path.name))) for index, path in enumerate(files)]
+
+
+def _listed_tracks(table: Path) -> list[Track]:
+    try:
+        with table.open(newline="") as handle:
+            rows = list(csv.DictReader(handle, delimiter="\t"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError("not a table of tracks", where=table, cause=str(error)) from None
+    if not rows or not all(row.get("file") for row in rows):
+        remedy = "a tab-separated table with a header line, one file a line"
+        raise DataError("no column 'file', or an empty one", where=table, remedy=remedy)
+    tracks = [_listed(table.parent, index, row) for index, row in enumerate(rows)]
+    missing = [str(track.path) for track in tracks if not track.path.is_file()]
+    if missing:
+        raise DataError(f"{len(missing)} of {len(tracks)} peak files are missing", where=missing[0])
+    return tracks
+
+
+def _listed(folder: Path, index: int, row: dict[str, str]) -> Track:
+    mark, treatment = row.get("mark") or "", row.get("treatment") or ""
+    parts = [row.get("cell") or "", mark, "" if treatment == "None" else treatment]
+    name = row.get("name") or "|".join(part for part in parts if part) or PEAKS.sub("", row["file"])
+    group = row.get("group") or (_group(mark) if mark else "")
+    facts = {key: value for key, value in row.items() if key not in ("file", "name", "group", "index", None) and value}
+    return Track(folder / row["file"], Task(index, name, group, facts))
+
+
+def known_bins(genome: Genome, options: BinOptions) -> Bins:
+    """The bins that lie on their contig and whose window is known well enough."""
+    found = [_known_starts(genome, contig, options) for contig in genome.contigs]
+    kind = np.int16 if len(found) < 2**15 else np.int32
+    contig = np.repeat(np.arange(len(found), dtype=kind), [len(starts) for starts in found])
+    return Bins(contig, np.concatenate(found))
+
+
+def _known_starts(genome: Genome, contig: str, options: BinOptions) -> np.ndarray:
+    size, flank = options.bin, options.flank
+    grain = math.gcd(size, flank)  # bins and windows begin and end on whole grains
+    known = [np.zeros(0, np.int64)]
+    bins = genome.contigs[contig] // size
+    for first in range(0, bins, _CHUNK):
+        starts = np.arange(first, min(first + _CHUNK, bins)) * size
+        codes = genome.codes(contig, int(starts[0]) - flank, int(starts[-1]) + size + flank)
+        unknown = np.concatenate([[0], np.cumsum(np.count_nonzero(codes.reshape(-1, grain) == UNKNOWN, axis=1))])
+        at = (starts - starts[0]) // grain
+        share = unknown[at + options.window // grain] - unknown[at]
+        known.append(starts[share <= options.max_unknown * options.window])
+    return np.concatenate(known)
+
+
+def split_contigs(contigs: Sequence[str], options: BinOptions) -> np.ndarray:
+    """uint8 (len(contigs),): which split each contig belongs to; ``1`` and ``chr1`` are the same.
+
+    Raises DataError when a contig to hold out does not exist, or is wanted twice.
+    """
+    bare = {name.removeprefix("chr"): index for index, name in reversed(list(enumerate(contigs)))}
+    split = np.zeros(len(contigs), np.uint8)
+    for number, names in ((1, options.validation), (2, options.test)):
+        for name in names:
+            index = contigs.index(name) if name in contigs else bare.get(name.removeprefix("chr"))
+            if index is None:
+                raise DataError(f"no contig {name!r} to hold out", remedy="name contigs of the FASTA, or none")
+            if split[index] not in (0, number):
+                raise DataError(f"contig {name!r} is in the validation and in the test split")
+            split[index] = number
+    return split
+
+
+def label_bins(tracks: Sequence[Track], bins: Bins, genome: Genome, size: int) -> np.ndarray:
+    """uint8 (n, ceil(T / 8)): packed labels, track after track so that memory holds one track's peaks."""
+    packed = np.zeros((len(bins), -(-len(tracks) // 8)), np.uint8)
+    for column, track in enumerate(tracks):
+        positive = _covered_bases(track.path, bins, genome, 0, size) * 2 > size
+        packed[:, column // 8] |= positive.astype(np.uint8) << (7 - column % 8)
+    return packed
+
+
+def _covered_bases(path: Path, bins: Bins, genome: Genome, left: int, right: int) -> np.ndarray:
+    """int64 (n,): bases of [start + left, start + right) of each bin that the intervals of a file cover."""
+    bases = np.zeros(len(bins), np.int64)
+    index = {contig: number for number, contig in enumerate(genome.contigs)}
+    for contig, union in read_union(path, genome).items():
+        first, last = np.searchsorted(bins.contig, [index[contig], index[contig] + 1])
+        start = bins.start[first:last]
+        bases[first:last] = covered(union, start + left, start + right)
+    return bases
+
+
+def keep_bins(packed: np.ndarray, split: np.ndarray, tracks: Sequence[Track], options: BinOptions) -> np.ndarray:
+    """bool (n,): the bins that ``options.bins`` and ``options.unlabelled`` leave."""
+    labelled: np.ndarray = packed.any(1)
+    if options.bins == "all":
+        keep = np.ones(len(packed), bool)
+    elif options.bins == "tf":
+        factors = np.packbits(np.array([track.task.group == "TF" for track in tracks]))
+        if not factors.any():
+            raise DataError("no transcription-factor track", remedy="--bins any")
+        keep = np.asarray((packed & factors).any(1))
+    else:
+        keep = labelled.copy()
+    if options.unlabelled is not None:
+        random = np.random.default_rng(options.seed)
+        for part in (0, 1):
+            spare = np.flatnonzero(keep & ~labelled & (split == part))
+            most = int(options.unlabelled * np.count_nonzero(keep & labelled & (split == part)))
+            if len(spare) > most:
+                keep[random.permutation(spare)[most:]] = False
+    return keep
+
+
+def build_peaks(
+    genome: Genome, source: Path, folder: Path, options: BinOptions, exclude: Path | None = None
+) -> Mapping[str, int]:
+    """Build the data set; returns the number of examples a split, and of labelled ones.
+
+    Raises DataError when nothing is left to learn from.
+    """
+    tracks, contigs = find_tracks(source), list(genome.contigs)
+    split_of = split_contigs(contigs, options)
+    bins = known_bins(genome, options)
+    if exclude is not None:
+        bins = bins.where(_covered_bases(exclude, bins, genome, -options.flank, options.bin + options.flank) == 0)
+    packed, split = label_bins(tracks, bins, genome, options.bin), split_of[bins.contig]
+    keep = keep_bins(packed, split, tracks, options)
+    bins, packed, split = bins.where(keep), packed[keep], split[keep]
+    if not packed.any():
+        raise DataError("no bin carries a label", where=source, cause="peaks and known sequence do not overlap")
+    start = bins.start - options.flank
+    stretches, offset = pack_windows(bins.contig, start, options.window)
+    counts = {name: int(np.count_nonzero(split == index)) for index, name in enumerate(SPLITS)}
+    counts["labelled"] = int(packed.any(1).sum())
+    write_examples(
+        folder,
+        info=_provenance(genome, tracks, source, options, exclude) | {"counts": counts},
+        tasks=[track.task for track in tracks],
+        codes=(genome.codes(contigs[c], a, b) for c, a, b in stretches.tolist()),
+        bases=int((stretches[:, 2] - stretches[:, 1]).sum()),
+        arrays={"offset": offset, "contig": bins.contig, "start": start, "labels": packed, "split": split},
+    )
+    return counts
+
+
+def _provenance(
+    genome: Genome, tracks: Sequence[Track], source: Path, options: BinOptions, exclude: Path | None
+) -> dict[str, Any]:
+    base = source if source.is_dir() else source.parent
+    facts: dict[str, Any] = {
+        "kind": "chromatin",
+        "window": options.window,
+        "contigs": list(genome.contigs),
+        "options": asdict(options),
+        "reference": {"name": genome.path.name, "sha256": genome.sha256},
+        "peaks": {os.path.relpath(track.path, base): _file_sha256(track.path) for track in tracks},
+    }
+    return facts | ({"exclude": {exclude.name: _file_sha256(exclude)}} if exclude is not None else {})
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""The only forward loop: batching, device, precision, strands."""

@@ -1,0 +1,61 @@
+"""Which device computes, and in what arithmetic."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from varscore.cpus import available_cpus
+from varscore.errors import DeviceError
+
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` is the first GPU, or the CPU; under torchrun ``auto`` and ``cuda`` are the GPU of this process.
+
+    Raises DeviceError when a GPU is asked for and absent.
+    """
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        why = "this PyTorch has no CUDA" if torch.version.cuda is None else "no NVIDIA GPU or driver is visible"
+        raise DeviceError(f"device {name} was asked for", cause=why, remedy="--device cpu, or --device auto")
+    index = int(name.partition(":")[2] or os.environ.get("LOCAL_RANK", "0"))
+    if index >= torch.cuda.device_count():
+        raise DeviceError(f"device cuda:{index} was asked for", cause=f"there are {torch.cuda.device_count()} GPUs")
+    return torch.device("cuda", index)
+
+
+def use_threads(count: int | None) -> None:
+    """Let torch use ``count`` CPU threads; None: this process's share of the CPUs it may use."""
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's
+    torch.set_num_threads(count or max(1, available_cpus() // processes))
+
+
+@contextmanager
+def arithmetic(device: torch.device, precision: str) -> Iterator[None]:
+    """Compute in ``fp32`` (TF32 off), ``tf32``, ``bf16`` or ``fp16`` (autocast); afterwards all is as it was."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    try:
+        with torch.autocast(device.type, AUTOCAST.get(precision), enabled=precision in AUTOCAST):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+@contextmanager
+def evaluating(net: nn.Module, device: torch.device) -> Iterator[nn.Module]:
+    """``net`` on ``device`` in evaluation mode; it comes back as it was."""
+    modes, home = {module: module.training for module in net.modules()}, next(net.parameters()).device
+    try:
+        yield net.to(device).eval()
+    finally:
+        net.to(home)
+        for module, training in modes.items():
+            module.training = training

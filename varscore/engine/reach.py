@@ -1,0 +1,90 @@
+"""How far a changed stretch of DNA reaches, layer by layer: geometry only, no numbers.
+
+A changed base touches only the cells of a convolution whose receptive field holds it. The forward half of a recurrent layer
+changes from the first touched step on, the backward half up to the last. Everything else is the reference's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from varscore.nets.layers import Activation, BiLSTM, ConvPool, Projection, SequenceConv, SequenceNet
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Positions ``[lo, hi)`` of a feature map, or of the window itself."""
+
+    lo: int
+    hi: int
+
+    def __len__(self) -> int:
+        return self.hi - self.lo
+
+    @property
+    def slice(self) -> slice:
+        return slice(self.lo, self.hi)
+
+
+def touched(span: Span, width: int, pool: int, length: int) -> Span:
+    """Cells of an unpadded convolution, max-pooled, whose receptive field meets ``span``.
+
+    Cell c reads input positions ``[c * pool, c * pool + pool + width - 1)``. ``length``: input positions in all. A span in the
+    tail that pooling drops touches nothing: the result is empty.
+    """
+    cells = (length - width + 1) // pool
+    first = max(0, -(-(span.lo - pool - width + 2) // pool))
+    return Span(min(first, cells), min((span.hi - 1) // pool + 1, cells))
+
+
+def receptive(cells: Span, width: int, pool: int) -> Span:
+    """Input positions that the given cells read."""
+    return Span(cells.lo * pool, cells.hi * pool + width - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where a change is seen.
+
+    first: cells of the first layer that change; steps: steps of the recurrent layer's input (of the last map, without one)
+    that change; maps: for each convolution after the first, its changed output cells, in order.
+    """
+
+    window: Span
+    first: Span
+    maps: tuple[Span, ...]
+
+    @property
+    def steps(self) -> Span:
+        return self.maps[-1] if self.maps else self.first
+
+
+def reach(net: SequenceNet, span: Span) -> Reach | None:
+    """How a change of the window's positions ``span`` spreads through ``net``.
+
+    None when the network has a layer before its first dense one that this module does not know, so that nothing can be
+    shared, or when the change touches nothing.
+    """
+    length = net.window
+    layers = iter(net.layers)
+    head = next(layers)
+    if not isinstance(head, SequenceConv):
+        return None
+    first = touched(span, head.kernel_size[0], head.pool, length)
+    length, now = (length - head.kernel_size[0] + 1) // head.pool, first
+    maps: list[Span] = []
+    for layer in layers:
+        if isinstance(layer, ConvPool):
+            now = touched(now, layer.kernel_size[0], layer.pool, length)
+            length = (length - layer.kernel_size[0] + 1) // layer.pool
+            maps.append(now)
+        elif not isinstance(layer, (Projection, Activation, nn.Dropout)):
+            break
+    return Reach(span, first, tuple(maps)) if len(now) else None
+
+
+def recurrent(net: SequenceNet) -> BiLSTM | None:
+    """The network's recurrent layer, if it has one."""
+    return next((layer for layer in net.layers if isinstance(layer, BiLSTM)), None)

@@ -1,0 +1,36 @@
+"""How well a network predicts: AUROC, AUPRC, recall and loss of every task, alone or beside other networks."""
+
+from varscore.evaluate.flow import Examined, evaluate_model, predict_rows, record
+from varscore.evaluate.metrics import TaskScores, score_task, score_tasks
+from varscore.evaluate.report import (
+    MIN_POSITIVES,
+    Comparison,
+    Report,
+    compare,
+    evaluate_models,
+    refuse_report,
+    write_report,
+)
+from varscore.evaluate.tables import Figures, groups, published, summarise, table_text
+
+__all__ = [
+    "MIN_POSITIVES",
+    "Comparison",
+    "Examined",
+    "Figures",
+    "Report",
+    "TaskScores",
+    "compare",
+    "evaluate_model",
+    "evaluate_models",
+    "groups",
+    "predict_rows",
+    "published",
+    "record",
+    "refuse_report",
+    "score_task",
+    "score_tasks",
+    "summarise",
+    "table_text",
+    "write_report",
+]

@@ -1,0 +1,118 @@
+"""A model and a data set in, measures out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from varscore.data.examples import ExampleSet
+from varscore.engine.device import evaluating
+from varscore.engine.plain import PlainEngine, probabilities
+from varscore.errors import DataError, ModelError
+from varscore.evaluate.metrics import TaskScores, score_tasks
+from varscore.evaluate.tables import summarise, table_text
+from varscore.files.whole import put_file
+from varscore.zoo import ModelFolder, sha256, write_card
+
+BATCH = 4096
+
+
+@dataclass(frozen=True)
+class Examined:
+    """Which examples of a data set a model was examined on."""
+
+    data: ExampleSet
+    split: str = "test"
+    labelled_only: bool = False
+
+    @property
+    def rows(self) -> np.ndarray:
+        """int64 (n,). Raises DataError when there are none."""
+        rows = self.data.rows(self.split, self.labelled_only)
+        if len(rows) == 0:
+            raise DataError(f"no example in the {self.split} split", where=self.data.folder)
+        return rows
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "data_sha256": self.data.sha256,
+            "source_sha256": self.data.source_sha256,
+            "split": self.split,
+            "labelled_only": self.labelled_only,
+            "examples": len(self.rows),
+        }
+
+
+def evaluate_model(
+    model: ModelFolder,
+    examined: Examined,
+    device: torch.device,
+    precision: str = "fp32",
+    advance: Callable[[int], None] = lambda n: None,
+) -> TaskScores:
+    """Measures of strand-mean probabilities. ``advance`` is told of examples done.
+
+    Raises DataError when the model has other tasks or another window than the data set, ModelError when it is damaged
+    or predicts what is no number.
+    """
+    data, rows = examined.data, examined.rows
+    check_fits(model, data)
+    net = model.load()
+    with evaluating(net, device):
+        predicted = predict_rows(PlainEngine(net, device, precision), data, rows, advance)
+    if not np.isfinite(predicted).all():
+        raise ModelError("the model predicts what is no number", where=model.path, cause="its training diverged")
+    return score_tasks(data.labels(rows), predicted)
+
+
+def check_fits(model: ModelFolder, data: ExampleSet) -> None:
+    """Raises DataError when a model and a data set do not go together."""
+    ours, theirs = [task.name for task in model.tasks()], [task.name for task in data.tasks]
+    if len(ours) != len(theirs):
+        raise DataError(f"the model has {len(ours)} tasks, the data {len(theirs)}", where=data.folder)
+    different = [i for i, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b]
+    if different:
+        i = different[0]
+        raise DataError(f"task {i} is {ours[i]!r} in the model, {theirs[i]!r} in the data", where=data.folder)
+    window = model.config().window
+    if window != data.window:
+        raise DataError(f"the model reads {window} bp, the data hold {data.window}", where=data.folder)
+
+
+def predict_rows(
+    engine: PlainEngine, data: ExampleSet, rows: np.ndarray, advance: Callable[[int], None] = lambda n: None
+) -> np.ndarray:
+    """Strand-mean probabilities of a data set's examples: float32 (len(rows), tasks)."""
+    out = np.empty((len(rows), engine.net.n_tasks), np.float32)
+    for first in range(0, len(rows), BATCH):
+        here = slice(first, first + BATCH)
+        out[here] = probabilities(engine.logits(data.windows(rows[here]))).mean(0)
+        advance(len(rows[here]))
+    return out
+
+
+def record(model: ModelFolder, examined: Examined, scores: TaskScores) -> None:
+    """Write the figures into the model's card (``[metrics.SPLIT]``, or ``[metrics.SPLIT.labelled]``) and the table of
+    tasks into its folder, as a file the card vouches for. Raises OutputError."""
+    tasks, split = examined.data.tasks, examined.split
+    figures: dict[str, Any] = examined.facts()
+    figures |= {group: _rounded(row.row()) for group, row in summarise(tasks, scores).items()}
+    card = dict(model.card)
+    metrics = {name: dict(section) for name, section in card.get("metrics", {}).items()}
+    before = metrics.get(split, {})
+    if examined.labelled_only:
+        metrics[split] = {**before, "labelled": figures}
+    else:
+        metrics[split] = {**figures, **{name: before[name] for name in ("labelled",) if name in before}}
+    name = ".".join(["metrics", *([split] if split != "test" else []), *(["labelled"] * examined.labelled_only), "csv"])
+    table = table_text(tasks, scores).encode()
+    put_file(model.path / name, table)
+    write_card(model.path, {**card, "files": {**card["files"], name: sha256(table)}, "metrics": metrics})
+
+
+def _rounded(row: Mapping[str, float]) -> dict[str, float]:
+    return {name: value if isinstance(value, int) else float(f"{value:.6g}") for name, value in row.items()}

@@ -1,0 +1,140 @@
+"""One model's figures, beside those of others and those that have been published."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from varscore import __version__
+from varscore.errors import OutputExists
+from varscore.evaluate.flow import Examined, evaluate_model
+from varscore.evaluate.metrics import TaskScores
+from varscore.evaluate.tables import Figures, groups, published, summarise, table_text
+from varscore.files.whole import put_file
+from varscore.zoo import ModelFolder
+
+TABLE, FIGURES = "metrics.csv", "metrics.json"
+MIN_POSITIVES = 50
+"""Tasks with fewer positive examples say more about chance than about networks"""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Share, of the ``tasks`` with enough positives, on which one network is strictly better than another."""
+
+    tasks: int
+    auroc: float
+    auprc: float
+    both: float
+
+
+def compare(scores: TaskScores, other: TaskScores, min_positives: int = MIN_POSITIVES) -> Comparison:
+    """Where ``scores`` beats ``other``; the shares are NaN when no task has enough positives."""
+    enough = (scores.positives >= min_positives) & np.isfinite(scores.auroc)
+    auroc, auprc = (scores.auroc > other.auroc)[enough], (scores.auprc > other.auprc)[enough]
+    shares = [float(wins.mean()) if len(wins) else math.nan for wins in (auroc, auprc, auroc & auprc)]
+    return Comparison(int(enough.sum()), *shares)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Measures of some models on the same examples; the first is the one the report is about."""
+
+    models: tuple[ModelFolder, ...]
+    examined: Examined
+    scores: tuple[TaskScores, ...]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """One name a model; models of the same name are told apart by their checksums."""
+        ids = [model.id for model in self.models]
+        return tuple(
+            model.id if ids.count(model.id) == 1 else f"{model.id}@{model.sha256[:8]}" for model in self.models
+        )
+
+    @cached_property
+    def summaries(self) -> dict[str, dict[str, Figures]]:
+        """Model -> group -> figures."""
+        tasks = self.examined.data.tasks
+        return {name: summarise(tasks, scores) for name, scores in zip(self.names, self.scores, strict=True)}
+
+    @cached_property
+    def published(self) -> dict[str, dict[str, Figures]]:
+        """Network -> group -> figures that others measured, on other bins."""
+        return published(self.examined.data.tasks)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return tuple(groups(self.examined.data.tasks))
+
+    def comparisons(self) -> dict[str, Comparison]:
+        """Where the first model beats each of the others."""
+        others = zip(self.names[1:], self.scores[1:], strict=True)
+        return {name: compare(self.scores[0], scores) for name, scores in others}
+
+    def table(self) -> str:
+        """The CSV of all tasks."""
+        others = dict(zip(self.names[1:], self.scores[1:], strict=True))
+        return table_text(self.examined.data.tasks, self.scores[0], others)
+
+    def facts(self) -> dict[str, Any]:
+        """All figures as plain values, for JSON."""
+        models = {
+            name: {
+                "architecture": model.architecture,
+                "sha256": model.sha256,
+                "groups": {group: figures.row() for group, figures in self.summaries[name].items()},
+            }
+            for name, model in zip(self.names, self.models, strict=True)
+        }
+        beaten = {
+            name: {"tasks": c.tasks, "min_positives": MIN_POSITIVES, "auroc": c.auroc, "auprc": c.auprc, "both": c.both}
+            for name, c in self.comparisons().items()
+            if c.tasks
+        }
+        stated = {
+            name: {group: figures.row() for group, figures in row.items()} for name, row in self.published.items()
+        }
+        return {
+            "varscore": __version__,
+            "torch": torch.__version__,
+            "model": self.names[0],
+            **self.examined.facts(),
+            "models": models,
+            "better_than": beaten,
+            "published_on_other_bins": stated,
+        }
+
+
+def evaluate_models(
+    models: list[ModelFolder],
+    examined: Examined,
+    device: torch.device,
+    precision: str = "fp32",
+    advance: Callable[[int], None] = lambda n: None,
+) -> Report:
+    """Every model on the same examples. Raises what :func:`evaluate_model` raises."""
+    scores = tuple(evaluate_model(model, examined, device, precision, advance) for model in models)
+    return Report(tuple(models), examined, scores)
+
+
+def refuse_report(folder: Path, force: bool) -> None:
+    """Raises OutputExists when the folder holds a report that must not be replaced."""
+    for name in (TABLE, FIGURES):
+        if (folder / name).exists() and not force:
+            raise OutputExists("the output exists", where=folder / name, remedy="--force replaces it")
+
+
+def write_report(folder: Path, report: Report) -> None:
+    """Write ``metrics.csv`` (every task) and ``metrics.json`` (means, provenance). Raises OutputError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    put_file(folder / TABLE, report.table())
+    put_file(folder / FIGURES, json.dumps(report.facts(), indent=1) + "\n")

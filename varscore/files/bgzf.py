@@ -1,0 +1,86 @@
+"""gzip and BGZF as streams of bytes: decompression that notices damage, and BGZF written block by block."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+
+from varscore.errors import VariantFileError, VarscoreError
+
+GZIP_MAGIC = b"\x1f\x8b"
+# The empty block that ends every complete BGZF file (SAM specification, section 4.1.2).
+EOF_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+_BLOCK_TEXT = 0xFF00  # bytes of text in a block: even incompressible text then fits the 64 KiB a block may have
+_BLOCK_HEADER = struct.Struct("<4s6xH2sHH")
+_MOST_AT_ONCE = 4 << 20  # a gzip bomb is handed out in pieces of this size
+_AGAIN = "download or copy the file again"
+
+
+def is_bgzf(head: bytes) -> bool:
+    """Whether a file that begins with ``head`` (18 bytes or more) is gzip in blocks, as bgzip and BCF have it."""
+    return len(head) >= 18 and head.startswith(GZIP_MAGIC) and bool(head[3] & 4) and head[12:14] == b"BC"
+
+
+def missing_end(where: str, error: type[VarscoreError] = VariantFileError) -> VarscoreError:
+    return error("the file is truncated", where=where, cause="its BGZF end-of-file block is missing", remedy=_AGAIN)
+
+
+def inflate(
+    compressed: Iterable[bytes], where: str, *, bgzf: bool, error: type[VarscoreError] = VariantFileError
+) -> Iterator[bytes]:
+    """The text of a gzip or BGZF stream, in non-empty pieces; every member's CRC and length are checked.
+
+    Raises ``error`` when a member is damaged or cut short, or when a BGZF stream lacks its end-of-file block: then
+    everything before the damage has been handed out already.
+    """
+    member = zlib.decompressobj(wbits=31)
+    tail = b""
+    for piece in compressed:
+        tail = (tail + piece[-len(EOF_BLOCK) :])[-len(EOF_BLOCK) :]
+        while piece:
+            if member.eof:
+                member = zlib.decompressobj(wbits=31)
+            try:
+                text = member.decompress(piece, _MOST_AT_ONCE)
+            except zlib.error as damage:
+                detail = str(damage).partition(": ")[2] or str(damage)
+                raise error("the compressed data are damaged", where=where, cause=detail, remedy=_AGAIN) from None
+            if text:
+                yield text
+            piece = member.unused_data if member.eof else member.unconsumed_tail
+    if not member.eof:
+        raise error("the file is truncated", where=where, cause="it ends inside a gzip member", remedy=_AGAIN)
+    if bgzf and tail != EOF_BLOCK:
+        raise missing_end(where, error)
+
+
+class BgzfWriter:
+    """Text in, BGZF blocks out through ``sink``. Blocks depend on the text alone, not on how ``write`` was called."""
+
+    def __init__(self, sink: Callable[[bytes], None], *, level: int = 5) -> None:
+        self._sink, self._level = sink, level
+        self._pending = bytearray()
+
+    def write(self, text: bytes) -> None:
+        self._pending += text
+        whole = len(self._pending) - len(self._pending) % _BLOCK_TEXT
+        if whole:
+            for start in range(0, whole, _BLOCK_TEXT):
+                self._sink(_block(self._pending[start : start + _BLOCK_TEXT], self._level))
+            del self._pending[:whole]
+
+    def close(self) -> None:
+        """Write what is left and the end-of-file block; the sink stays open."""
+        if self._pending:
+            self._sink(_block(self._pending, self._level))
+            self._pending.clear()
+        self._sink(EOF_BLOCK)
+
+
+def _block(text: bytes | bytearray, level: int) -> bytes:
+    deflate = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
+    body = deflate.compress(text) + deflate.flush()
+    size = _BLOCK_HEADER.size + len(body) + 8
+    head = _BLOCK_HEADER.pack(b"\x1f\x8b\x08\x04", 6, b"BC", 2, size - 1)
+    return head + body + struct.pack("<II", zlib.crc32(text), len(text))

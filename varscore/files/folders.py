@@ -1,0 +1,121 @@
+"""Folders that appear under their final name only when they are complete."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from contextlib import suppress
+
+from varscore.errors import OutputError, OutputExists
+from varscore.files.atomic import TEMPORARY_SUFFIX, output_errors
+
+
+class AtomicFolder:
+    """A folder, filled under the name ``temporary`` beside its target and renamed by :meth:`commit`.
+
+    Like :class:`varscore.files.atomic.AtomicFile` it is locked while it is filled, reuses what a killed process left
+    behind, and follows a symbolic link. An existing folder is replaced only with ``force`` and only when it holds a
+    file ``marker``, so that nothing but an earlier output can be lost. No rename replaces a folder that has files: the
+    old one is moved aside first, and a crash between the two renames leaves both, complete, under hidden names.
+
+    Raises OutputExists and OutputError.
+    """
+
+    def __init__(self, path: str, *, marker: str, force: bool = False) -> None:
+        self.path, self._marker, self._force = path, marker, force
+        self._target = os.path.realpath(path)
+        self._refuse_existing()
+        parent, name = os.path.split(self._target)
+        self.temporary = os.path.join(parent, f".{name}{TEMPORARY_SUFFIX}")
+        with output_errors(path):
+            self._lock: int | None = _make_locked(self.temporary, path)
+            _empty(self.temporary)
+
+    def commit(self) -> None:
+        """Flush everything to disk and rename. On failure the target is as it was and nothing is left behind."""
+        try:
+            with output_errors(self.path):
+                self._commit()
+        except BaseException:
+            self.abort()
+            raise
+
+    def _commit(self) -> None:
+        for folder, _, files in os.walk(self.temporary):
+            for name in [*files, "."]:
+                _sync(os.path.join(folder, name))
+        self._refuse_existing()
+        old = f"{self.temporary}-old"
+        with suppress(FileNotFoundError):
+            os.rename(self._target, old)
+        try:
+            os.rename(self.temporary, self._target)
+        except OSError:
+            with suppress(FileNotFoundError):
+                os.rename(old, self._target)
+            raise
+        _sync(os.path.dirname(self._target))
+        self._unlock()
+        shutil.rmtree(old, ignore_errors=True)
+
+    def abort(self) -> None:
+        """Give up: remove the temporary folder and leave the target alone. Does nothing after commit or abort."""
+        if self._lock is not None:
+            shutil.rmtree(self.temporary, ignore_errors=True)
+            self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _refuse_existing(self) -> None:
+        if not os.path.exists(self._target):
+            return
+        if not self._force:
+            raise OutputExists(
+                "the output exists already", where=self.path, remedy="choose another name or pass --force"
+            )
+        if not os.path.isfile(os.path.join(self._target, self._marker)):
+            raise OutputExists(
+                "the output exists and is something else", where=self.path,
+                cause=f"it has no {self._marker}", remedy="remove it yourself, or choose another name",
+            )  # fmt: skip
+
+
+def _make_locked(folder: str, path: str) -> int:
+    """Create or take over ``folder``, locked; returns its descriptor."""
+    while True:
+        with suppress(FileExistsError):
+            os.mkdir(folder)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise OutputError(
+                "another process is writing this folder", where=path, remedy="wait for it, or choose another output"
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(folder), os.fstat(descriptor)):
+                return descriptor
+        os.close(descriptor)  # its owner renamed or removed it between our open and our lock
+
+
+def _empty(folder: str) -> None:
+    for entry in list(os.scandir(folder)):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,106 @@
+"""Text files as groups of lines, whatever they are compressed with and wherever the stream breaks off."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator, Iterator
+from itertools import chain
+
+from varscore.errors import VariantFileError, VarscoreError
+from varscore.files.bgzf import EOF_BLOCK, GZIP_MAGIC, inflate, is_bgzf, missing_end
+
+MAX_LINE = 256 << 20  # bytes
+_READ = 256 << 10
+
+
+def source_name(path: str) -> str:
+    """``path`` as messages show it."""
+    return "standard input" if path == "-" else path
+
+
+def read_blocks(path: str, error: type[VarscoreError] = VariantFileError) -> Generator[bytes, None, None]:
+    """The decompressed contents of ``path`` (``-``: stdin) in non-empty pieces; plain, gzip or BGZF by content.
+
+    Raises ``error`` when the file cannot be read or is damaged. A BGZF file without its end-of-file block is refused
+    before the first piece where the file can be looked at from its end, else after the last.
+    """
+    where = source_name(path)
+    raw = _read_raw(path, error)
+    head = next(raw, b"")
+    whole = chain([head], raw) if head else raw
+    if not head.startswith(GZIP_MAGIC):
+        yield from whole
+        return
+    bgzf = is_bgzf(head)
+    if bgzf and path != "-" and os.path.isfile(path) and not _ends_with_eof_block(path):
+        raise missing_end(where, error)
+    yield from inflate(whole, where, bgzf=bgzf, error=error)
+
+
+def _read_raw(path: str, error: type[VarscoreError]) -> Iterator[bytes]:
+    try:
+        file = sys.stdin.buffer if path == "-" else open(path, "rb")  # noqa: SIM115
+        try:
+            while piece := file.read(_READ):
+                yield piece
+        finally:
+            if path != "-":
+                file.close()
+    except FileNotFoundError:
+        raise error("no such file", where=path, remedy="check the path") from None
+    except OSError as problem:
+        raise error("cannot read", where=source_name(path), cause=problem.strerror or str(problem)) from None
+
+
+def _ends_with_eof_block(path: str) -> bool:
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - len(EOF_BLOCK)))
+        return file.read() == EOF_BLOCK
+
+
+class Lines:
+    """Lines without their ends (LF or CRLF), in groups as they arrive.
+
+    newline: how the first line ended, LF or CRLF; known from the first group on. Files that mix both are read as well.
+    Raises ``error`` at a NUL byte and at a line longer than MAX_LINE bytes.
+    """
+
+    def __init__(self, blocks: Iterator[bytes], where: str, error: type[VarscoreError] = VariantFileError) -> None:
+        self._blocks, self._where, self._error = blocks, where, error
+        self._count = 0
+        self.newline = b"\n"
+
+    def __iter__(self) -> Generator[list[bytes], None, None]:
+        held: list[bytes] = []  # pieces of a line whose end has not come yet
+        size = 0
+        for block in self._blocks:
+            end = block.rfind(b"\n")
+            if end >= 0:
+                yield self._split(b"".join([*held, block[:end]]))
+                held, size, block = [], 0, block[end + 1 :]
+            held.append(block)
+            size += len(block)
+            if size > MAX_LINE:
+                raise self._error(
+                    f"a line longer than {MAX_LINE >> 20} MiB",
+                    where=f"{self._where} line {self._count + 1}",
+                    cause="the file is damaged or not text",
+                )
+        if size:
+            yield self._split(b"".join(held))
+
+    def _split(self, text: bytes) -> list[bytes]:
+        if b"\r" in text:
+            if self._count == 0 and text.partition(b"\n")[0].endswith(b"\r"):
+                self.newline = b"\r\n"
+            text = text.replace(b"\r\n", b"\n").removesuffix(b"\r")
+        lines = text.split(b"\n")
+        if b"\0" in text:
+            number = self._count + 1 + next(i for i, line in enumerate(lines) if b"\0" in line)
+            raise self._error(
+                "a NUL byte in the text", where=f"{self._where} line {number}", cause="the file is damaged or not text"
+            )
+        self._count += len(lines)
+        return lines

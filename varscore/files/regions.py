@@ -1,0 +1,110 @@
+"""Stretches of the genome that a run is limited to: ``--region``, ``--regions BED``."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from varscore.errors import DataError, UsageError
+from varscore.files.lines import Lines, read_blocks
+from varscore.genome.alleles import AlleleBatch
+from varscore.genome.coords import Interval
+
+_NOT_INTERVALS = (b"#", b"track", b"browser")
+
+
+def parse_regions(texts: Iterable[str]) -> list[Interval]:
+    """``CHR:FROM-TO``, ``CHR:POS`` or ``CHR`` each (1-based, inclusive). Raises UsageError."""
+    return [_parse_region(text) for text in texts]
+
+
+def _parse_region(text: str) -> Interval:
+    try:
+        region = Interval.parse(text)
+    except ValueError:
+        region = Interval("", 0, 0)
+    if not region.contig:
+        raise UsageError("not a region", where=repr(text), remedy="write CHR:FROM-TO, such as chr1:1,000-2,000")
+    return region
+
+
+def read_bed(path: str) -> list[Interval]:
+    """The intervals of a BED file (plain, gzip or bgzip; ``-`` is stdin) in file order.
+
+    Comment, ``track`` and ``browser`` lines are skipped. Raises DataError, with the line, for anything else that is not
+    an interval, and for a file without any.
+    """
+    intervals = list(_bed_intervals(path))
+    if not intervals:
+        raise DataError("no interval in the BED file", where=path)
+    return intervals
+
+
+def _bed_intervals(path: str) -> Iterator[Interval]:
+    number = 0
+    for group in Lines(read_blocks(path, DataError), path, DataError):
+        for line in group:
+            number += 1
+            if not line.strip() or line.startswith(_NOT_INTERVALS):
+                continue
+            yield _bed_interval(line, f"{path} line {number}")
+
+
+def _bed_interval(line: bytes, where: str) -> Interval:
+    fields = line.split(b"\t") if b"\t" in line else line.split()
+    try:
+        contig, start, end = fields[0].decode(), int(fields[1]), int(fields[2])
+    except (IndexError, ValueError):
+        start = end = -1
+    if not 0 <= start <= end:
+        raise DataError("not a BED interval", where=where, remedy="columns: contig, start (from 0), end")
+    return Interval(contig, start, end)
+
+
+class RegionSet:
+    """The union of some intervals, asked which records lie in it.
+
+    ``chr1`` and ``1`` are the same contig here.
+    """
+
+    def __init__(self, intervals: Iterable[Interval]) -> None:
+        spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for interval in intervals:
+            if len(interval) > 0:
+                spans[_bare(interval.contig)].append((interval.start, interval.end))
+        self._merged = {contig: _merge(pairs) for contig, pairs in spans.items()}
+
+    def overlaps(self, alleles: AlleleBatch) -> np.ndarray:
+        """bool (records,): whether the record's REF shares a base with one of the intervals.
+
+        ``alleles`` has at least one row for every record, as the chunks of a VariantReader have.
+        """
+        _, rows = np.unique(alleles.record, return_index=True)
+        contig, start = alleles.contig[rows], alleles.start[rows]
+        end = start + alleles.ref.lengths[rows]
+        inside = np.zeros(len(rows), bool)
+        for index in np.unique(contig):
+            starts, ends = self._merged.get(_bare(alleles.contigs[index]), (_NOTHING, _NOTHING))
+            if len(starts):
+                here = contig == index
+                candidate = np.searchsorted(ends, start[here], side="right")  # the first that ends beyond start
+                begins = np.append(starts, np.iinfo(np.int64).max)[candidate]
+                inside[here] = begins < end[here]
+        return inside
+
+
+_NOTHING = np.zeros(0, np.int64)
+
+
+def _bare(contig: str) -> str:
+    return contig.removeprefix("chr")
+
+
+def _merge(spans: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Starts and ends, both ascending, of the disjoint intervals that cover the same bases."""
+    starts, ends = np.array(sorted(spans), np.int64).T
+    reach = np.maximum.accumulate(ends)
+    opens = np.append(True, starts[1:] > reach[:-1])
+    return starts[opens], reach[np.append(opens[1:], True)]

@@ -1,0 +1,97 @@
+"""The header of a VCF: its lines as they stand, and the few facts that scoring needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+FIRST_LINE = b"##fileformat=VCF"
+COLUMNS = (b"#CHROM", b"POS", b"ID", b"REF", b"ALT", b"QUAL", b"FILTER", b"INFO")
+_CONTIG_ID = re.compile(rb"[<,]\s*ID=(\"[^\"]*\"|[^,>]*)")
+_CONTIG_LENGTH = re.compile(rb"[<,]\s*length=\"?(\d+)\"?\s*[,>]")
+
+
+@dataclass(frozen=True)
+class VcfHeader:
+    """lines: every ``##`` line, verbatim and in order; columns: the ``#CHROM`` line; both without line ends.
+
+    contigs: declared names -> length, None when the declaration has none
+    reference: the value of ``##reference``
+    newline: LF or CRLF, as the file has it
+    """
+
+    lines: tuple[bytes, ...]
+    columns: bytes
+    n_samples: int = 0
+    contigs: dict[str, int | None] = field(default_factory=dict)
+    reference: str | None = None
+    newline: bytes = b"\n"
+
+    @classmethod
+    def parse(cls, lines: Sequence[bytes], columns: bytes, newline: bytes = b"\n") -> VcfHeader:
+        """Raises ValueError when ``columns`` is not a ``#CHROM`` line with the eight fixed columns."""
+        names = columns.split(b"\t")
+        if tuple(names[:8]) != COLUMNS:
+            raise ValueError("the #CHROM line does not name the eight columns of a VCF, separated by tabs")
+        references = [line.partition(b"=")[2] for line in lines if line.startswith(b"##reference=")]
+        return cls(
+            lines=tuple(lines),
+            columns=columns,
+            n_samples=max(0, len(names) - 9),
+            contigs=dict(_contigs(lines)),
+            reference=decode(references[0].strip()) if references else None,
+            newline=newline,
+        )
+
+    @property
+    def n_columns(self) -> int:
+        return self.columns.count(b"\t") + 1
+
+
+def decode(text: bytes) -> str:
+    """Names and values of a VCF as str; bytes that are not UTF-8 survive the way back through :func:`encode`."""
+    return text.decode("utf-8", "surrogateescape")
+
+
+def encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _contigs(lines: Sequence[bytes]) -> Iterator[tuple[str, int | None]]:
+    for line in lines:
+        if line.startswith(b"##contig=") and (name := _CONTIG_ID.search(line)):
+            length = _CONTIG_LENGTH.search(line)
+            yield decode(name[1].strip(b'"')), int(length[1]) if length else None
+
+
+def describe(head: bytes) -> str:
+    """What a file that is not a VCF looks like from its first bytes, as the cause in a message."""
+    for magic, name in _MAGIC.items():
+        if head.startswith(magic):
+            return f"it looks like {name}"
+    if re.match(rb"\s*<(!doctype|html|\?xml)", head, re.IGNORECASE):
+        return "it looks like a web page, perhaps a failed download"
+    if b"\0" in head:
+        return "it looks like binary data"
+    if head.startswith(b"#") or head.count(b"\t") >= 4:
+        return "its first line is not ##fileformat=VCFv..."
+    return "it looks like other text"
+
+
+_MAGIC = {
+    b"\xff\xfe": "UTF-16 text (save it as UTF-8)",
+    b"\xfe\xff": "UTF-16 text (save it as UTF-8)",
+    b"#\0": "UTF-16 text (save it as UTF-8)",
+    b"\xef\xbb\xbf": "UTF-8 with a byte order mark (save it without)",
+    b"PK\x03\x04": "a zip archive (unpack it)",
+    b"BZh": "bzip2 (unpack it)",
+    b"\xfd7zXZ": "xz (unpack it)",
+    b"\x28\xb5\x2f\xfd": "zstandard (unpack it)",
+    b"BCF\x04": "BCF 1 (convert it with an old bcftools)",
+    b"BAM\x01": "BAM",
+    b"CRAM": "CRAM",
+    b"PAR1": "Parquet",
+    b"\x89HDF": "HDF5",
+    b"{": "JSON",
+}

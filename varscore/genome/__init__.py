@@ -1,0 +1,1 @@
+"""Coordinates, sequence and windows. Knows no network and no output format."""

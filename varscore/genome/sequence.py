@@ -1,0 +1,190 @@
+"""DNA as numbers, and random access to a genome FASTA.
+
+A base is a uint8 code: 0, 1, 2, 3 = A, C, G, T in either case; 4 = anything else (N and the other IUPAC letters).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from varscore.errors import FastaError
+from varscore.genome.cache import cache_folder, file_key, put_file
+from varscore.genome.faidx import Fasta
+
+UNKNOWN = 4
+_LETTERS = np.frombuffer(b"ACGTN", np.uint8)
+_CODES = np.full(256, UNKNOWN, np.uint8)
+for _code, _letter in enumerate(b"ACGT"):
+    _CODES[[_letter, _letter + 32]] = _code
+_COMPLEMENT = np.array([3, 2, 1, 0, UNKNOWN], np.uint8)
+_ONE_HOT = np.eye(5, 4, dtype=np.float32).T.copy()
+
+# A block is decoded with an overhang, so that every window of up to _LONGEST_CACHED bases lies in one block.
+_BLOCK = 1 << 16
+_OVERHANG = 1 << 12
+_LONGEST_CACHED = _OVERHANG + 1
+_CACHED_BLOCKS = 4096  # 285 MB at most
+
+
+def encode(bases: bytes | np.ndarray) -> np.ndarray:
+    """Letters (bytes, or uint8 of any shape) to base codes, uint8 of the same shape."""
+    letters = np.frombuffer(bases, np.uint8) if isinstance(bases, bytes | bytearray | memoryview) else bases
+    return _CODES.take(letters)
+
+
+def decode(codes: np.ndarray) -> bytes:
+    """Base codes, uint8 (L,), to upper-case letters; code 4 becomes N."""
+    return _LETTERS.take(codes).tobytes()
+
+
+def reverse_complement(codes: np.ndarray) -> np.ndarray:
+    """The other strand of base codes, uint8 (..., L), read 5' to 3'; code 4 stays 4."""
+    return _COMPLEMENT.take(codes[..., ::-1])
+
+
+def one_hot(codes: np.ndarray) -> np.ndarray:
+    """Base codes, uint8 (..., L), to float32 (..., 4, L), channels A, C, G, T; code 4 becomes an all-zero column."""
+    return np.stack([channel.take(codes) for channel in _ONE_HOT], axis=-2)
+
+
+class Genome:
+    """Random access to a plain or bgzipped FASTA, as base codes. Holds at most about 300 MB of decoded blocks.
+
+    Safe to share between threads and to use after a fork. Raises FastaError for a file that is missing, is not a
+    FASTA or is damaged. A missing ``.fai`` / ``.gzi`` is made beside the FASTA, or in ``cache_dir`` (default:
+    ``$VARSCORE_CACHE``, else the user's cache folder) when that folder is not writable or the index there is stale.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, cache_dir: str | os.PathLike[str] | None = None) -> None:
+        self.path = Path(path)
+        self._cache_dir = cache_folder(cache_dir)
+        self._fasta = Fasta(self.path, self._cache_dir)
+        #: contig name -> length in bases, in FASTA order
+        self.contigs: dict[str, int] = {name: record.length for name, record in self._fasta.records.items()}
+        self._blocks: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def codes(self, contig: str, start: int, end: int) -> np.ndarray:
+        """Bases [start, end) of a contig, uint8 (end - start,), with code 4 past either end of the contig."""
+        if 0 <= end - start <= _LONGEST_CACHED:
+            return self.windows(contig, np.array([start]), end - start).reshape(-1)
+        return self._decode(contig, start, end)
+
+    def windows(self, contig: str, starts: np.ndarray, length: int) -> np.ndarray:
+        """Windows [start, start + length) for each of ``starts``, int64 (n,): uint8 (n, length), padded with code 4.
+
+        Fastest when ``starts`` is sorted: each block of the contig is then decoded once.
+        """
+        self._length(contig)
+        starts = np.asarray(starts, np.int64)
+        out = np.empty((len(starts), length), np.uint8)
+        if length > _LONGEST_CACHED:
+            for row, start in enumerate(starts.tolist()):
+                out[row] = self._decode(contig, start, start + length)
+            return out
+        if length == 0:
+            return out
+        block = starts // _BLOCK
+        order = np.argsort(block, kind="stable")
+        edges = np.flatnonzero(np.diff(block[order])) + 1
+        for rows in np.split(order, edges) if len(order) else []:
+            index = int(block[rows[0]])
+            views = sliding_window_view(self._block(contig, index), length)
+            out[rows] = views[starts[rows] - index * _BLOCK]
+        return out
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of the FASTA file's bytes; computed once per file and remembered in the cache folder."""
+        note = self._cache_dir / "sha256" / file_key(self.path)
+        with suppress(OSError):
+            known = note.read_text("ascii", "replace")
+            if len(known) == 64:
+                return known
+        with open(self.path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with suppress(OSError):  # an unwritable cache only costs the time to compute it again
+            put_file(note, digest.encode())
+        return digest
+
+    def close(self) -> None:
+        self._blocks.clear()
+        self._fasta.close()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return partial(Genome, self.path, cache_dir=self._cache_dir), ()  # a copy in another process opens the file
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _length(self, contig: str) -> int:
+        try:
+            return self.contigs[contig]
+        except KeyError:
+            raise FastaError(f"no contig named {contig!r}", where=self.path) from None
+
+    def _block(self, contig: str, index: int) -> np.ndarray:
+        """Decoded block ``index`` with its overhang, from the least-recently-used cache."""
+        key = contig, index
+        with self._lock:
+            codes = self._blocks.get(key)
+            if codes is not None:
+                self._blocks.move_to_end(key)
+                return codes
+        codes = self._decode(contig, index * _BLOCK, (index + 1) * _BLOCK + _OVERHANG)
+        with self._lock:
+            self._blocks[key] = codes
+            if len(self._blocks) > _CACHED_BLOCKS:
+                self._blocks.popitem(last=False)
+        return codes
+
+    def _decode(self, contig: str, start: int, end: int) -> np.ndarray:
+        """Bases [start, end) straight from the file, padded."""
+        length = self._length(contig)
+        first, last = min(max(start, 0), length), max(min(end, length), 0)
+        codes = np.full(end - start, UNKNOWN, np.uint8)
+        if first < last:
+            codes[first - start : last - start] = encode(self._fasta.letters(contig, first, last))
+        return codes
+
+
+_MITOCHONDRIAL = ("chrM", "MT", "M", "chrMT")
+
+
+def match_contigs(
+    names: Iterable[str], genome: Genome, lengths: Mapping[str, int] | None = None
+) -> dict[str, str | None]:
+    """For each contig name of a variant file, the FASTA contig it means, or None.
+
+    The same name is taken first, else the name with or without ``chr``. The mitochondrion's names (``M``, ``MT``,
+    ``chrM``, ``chrMT``) are taken for one another only when the length declared for it in ``lengths`` is the
+    FASTA's: hg19's chrM (16,571 bases) is another sequence than the MT of GRCh37 and GRCh38 (16,569).
+    """
+    declared = lengths or {}
+
+    def match(name: str) -> str | None:
+        if name in genome.contigs:
+            return name
+        if name in _MITOCHONDRIAL:
+            return next((m for m in _MITOCHONDRIAL if genome.contigs.get(m, -1) == declared.get(name)), None)
+        other = name.removeprefix("chr") if name.startswith("chr") else f"chr{name}"
+        return other if other in genome.contigs else None
+
+    return {name: match(name) for name in names}

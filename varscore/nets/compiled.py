@@ -1,0 +1,43 @@
+"""Inner loops compiled by numba, and the threads that run them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numba
+import torch
+
+PIECES = 8
+
+
+def compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """Compile for the CPU. The function releases the interpreter lock, keeps IEEE arithmetic and is cached on disk."""
+    options: dict[str, Any] = {"nogil": True, "fastmath": False, "boundscheck": False}
+    try:
+        return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
+    except RuntimeError:  # neither the package nor the user's cache folder is writable: compile again in every process
+        return numba.njit(**options)(function)  # type: ignore[no-any-return]
+
+
+def each_piece(work: Callable[[int, int, int], None], n: int) -> None:
+    """Call ``work(piece, start, stop)`` for each of ``PIECES`` slices of ``range(n)``, on torch's number of threads.
+
+    The slices do not depend on that number.
+    """
+    bounds = [(i, n * i // PIECES, n * (i + 1) // PIECES) for i in range(PIECES)]
+    count = min(torch.get_num_threads(), PIECES)
+    if count == 1:
+        for bound in bounds:
+            work(*bound)
+    else:
+        list(_threads(os.getpid(), count).map(lambda bound: work(*bound), bounds))
+
+
+@cache
+def _threads(process: int, count: int) -> ThreadPoolExecutor:
+    """One pool a process: threads do not survive a fork."""
+    return ThreadPoolExecutor(count, "compiled")

@@ -1,0 +1,45 @@
+"""DanQ (Quang & Xie 2016): motif filters, then a bidirectional LSTM that reads their grammar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from varscore.nets.init import keras_init
+from varscore.nets.layers import Activation, BiLSTM, FlattenTime, SequenceConv, SequenceNet, pooled_length
+from varscore.nets.registry import Recipe, register
+
+
+@dataclass(frozen=True)
+class DanQConfig:
+    n_tasks: int = 919
+    window: int = 1000
+    filters: int = 320
+    width: int = 26
+    pool: int = 13
+    pool_dropout: float = 0.2
+    hidden: int = 320
+    lstm_dropout: float = 0.5
+    dense: int = 925
+
+
+RECIPE = Recipe(optimizer="rmsprop", lr=1e-3, rho=0.9, batch_size=100, epochs=60, patience=5, schedule="constant")
+
+
+@register("danq", DanQConfig, RECIPE, "conv 320 k26, pool 13, BiLSTM 320, dense 925 (Quang & Xie 2016)")
+class DanQ(SequenceNet):
+    def __init__(self, config: DanQConfig) -> None:
+        steps = pooled_length(config.window, config.width, config.pool)
+        super().__init__(
+            config,
+            SequenceConv(config.filters, config.width, config.pool, slope=0.0),
+            nn.Dropout(config.pool_dropout),
+            BiLSTM(config.filters, config.hidden),
+            nn.Dropout(config.lstm_dropout),
+            FlattenTime(),
+            nn.Linear(steps * 2 * config.hidden, config.dense),
+            Activation(),
+            nn.Linear(config.dense, config.n_tasks),
+        )
+        keras_init(self)

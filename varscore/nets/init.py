@@ -1,0 +1,95 @@
+"""How weights begin: by the papers' rules, or from known motifs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from varscore.errors import UsageError
+from varscore.nets.layers import Projection, SequenceConv, SequenceNet
+
+
+def init_motifs(net: SequenceNet, motifs: Sequence[np.ndarray], seed: int = 0) -> int:
+    """Set the first filters of the first convolution to motifs, as DanQ-JASPAR does; returns how many.
+
+    motifs: float (w, 4) frequencies, columns A, C, G, T. Filter i is 0 but for ``frequencies - 0.25`` at a random place
+    s: in 3 .. k-w-3, or 0 .. k-w when w > k-6; of a motif wider than k the k consecutive columns with most information.
+    Their bias is U(-1, 0). Filters beyond the motifs keep their values; motifs beyond the filters are left out.
+
+    Raises UsageError when the network's first layer is no convolution of DNA.
+    """
+    layer = net.layers[0]
+    if not isinstance(layer, SequenceConv):
+        raise UsageError("motifs can only initialise a network that begins with a convolution")
+    random = np.random.default_rng(seed)
+    filters, _, width = layer.weight.shape
+    count = min(len(motifs), filters)
+    with torch.no_grad():
+        for index in range(count):
+            motif = informative(np.asarray(motifs[index], np.float64), width)
+            w = len(motif)
+            low, high = (3, width - w - 3) if w <= width - 6 else (0, width - w)
+            at = int(random.integers(low, high + 1))
+            layer.weight[index] = 0
+            layer.weight[index, :, at : at + w] = torch.from_numpy(motif.T - 0.25)
+        if layer.bias is not None:
+            layer.bias[:count] = torch.from_numpy(random.uniform(-1, 0, count))
+    return count
+
+
+def informative(motif: np.ndarray, width: int) -> np.ndarray:
+    """The ``width`` consecutive columns of a motif (w, 4) with the most information; all of a shorter one."""
+    if len(motif) <= width:
+        return motif
+    bits = 2 + np.sum(motif * np.log2(np.maximum(motif, 1e-12)), 1)
+    total = np.convolve(bits, np.ones(width), "valid")
+    first = int(total.argmax())
+    return motif[first : first + width]
+
+
+def variance_preserving_init(net: SequenceNet, slope: float) -> None:
+    """Activations of unit size from the first layer on. No paper states the CRNN's initialisation; this learns fastest.
+
+    Convolutions and hidden dense layers Kaiming-uniform for their slope, where of the first layer's 4 k inputs only k
+    are not zero; LSTM as :func:`keras_init`; the output layer small, so that training begins at the bias.
+    """
+    keras_init(net)
+    for module in net.modules():
+        if isinstance(module, SequenceConv):
+            limit = (3 / module.kernel_size[0]) ** 0.5
+            nn.init.uniform_(module.weight, -limit, limit)
+        elif isinstance(module, Projection):
+            nn.init.kaiming_uniform_(module.weight, nonlinearity="linear")
+        elif isinstance(module, (nn.Conv1d, nn.Linear)):
+            nn.init.kaiming_uniform_(module.weight, a=slope)
+    nn.init.xavier_uniform_(net.output.weight, gain=0.1)
+
+
+def keras_init(net: nn.Module) -> None:
+    """The initialisation of the scripts behind DanQ's published weights.
+
+    Convolutions U(-.05, .05); dense and LSTM input weights Glorot-uniform; recurrent weights orthogonal (per gate);
+    forget bias 1 (in one of torch's two bias vectors); other biases 0.
+    """
+    for module in net.modules():
+        if isinstance(module, nn.Conv1d):
+            nn.init.uniform_(module.weight, -0.05, 0.05)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.LSTM):
+            for name, weight in module.named_parameters():
+                gates = weight.data.chunk(4)
+                for index, gate in enumerate(gates):
+                    if "weight_ih" in name:
+                        nn.init.xavier_uniform_(gate)
+                    elif "weight_hh" in name:
+                        nn.init.orthogonal_(gate)
+                    else:
+                        nn.init.constant_(gate, float("bias_ih" in name and index == 1))

@@ -1,0 +1,137 @@
+"""Convolution of one-hot DNA as a sum of k-mer table rows, with max-pooling fused in.
+
+A filter of width k over one-hot DNA is a sum of k weights, one per base. Cut into 3-mers, it is a sum of ceil(k / 3)
+rows of tables that hold every 3-mer's sum once. Bases are digits in base 5 (A, C, G, T, unknown), so an unknown base
+adds zero like the all-zero column it stands for. Max-pooling before bias and activation is exact, because both are
+monotone, and leaves nothing of the full-length map in memory.
+
+Work is cut into a fixed number of pieces that does not depend on the number of threads, so results are the same bits on
+one thread and on many.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from varscore.nets.compiled import PIECES, compiled, each_piece
+
+ROWS = 125  # 5 ** 3
+LARGEST_POOL = 256  # the place of a maximum in its cell is kept as a byte
+
+
+def tables(weight: Tensor) -> Tensor:
+    """3-mer tables of a filter bank.
+
+    weight: float (filters, 4, k). Returns float (ceil(k / 3), 125, filters); row ``25 a + 5 b + c`` is the 3-mer abc.
+    """
+    filters, _, width = weight.shape
+    steps = -(-width // 3)
+    padded = weight.new_zeros(filters, 5, 3 * steps)
+    padded[:, :4, :width] = weight
+    digit = padded.permute(2, 1, 0).reshape(steps, 3, 5, filters)
+    first, second, third = digit[:, 0], digit[:, 1], digit[:, 2]
+    rows = first[:, :, None, None] + second[:, None, :, None] + third[:, None, None, :]
+    return rows.reshape(steps, ROWS, filters).contiguous()
+
+
+def table_gradient(gradient: Tensor, width: int) -> Tensor:
+    """The transpose of :func:`tables`: float (steps, 125, filters) to float (filters, 4, width)."""
+    steps, _, filters = gradient.shape
+    cube = gradient.reshape(steps, 5, 5, 5, filters)
+    digit = torch.stack([cube.sum((2, 3)), cube.sum((1, 3)), cube.sum((1, 2))], 1)
+    return digit.reshape(3 * steps, 5, filters)[:width, :4].permute(2, 1, 0).contiguous()
+
+
+@compiled
+def _threemers(codes: np.ndarray, rows: np.ndarray) -> None:
+    """rows[p] = base-5 number of the 3-mer at p; positions past the end count as unknown."""
+    length = codes.shape[0]
+    for p in range(rows.shape[0]):
+        value = 0
+        for i in range(3):
+            value = value * 5 + (codes[p + i] if p + i < length else 4)
+        rows[p] = value
+
+
+@compiled
+def _forward(codes: np.ndarray, table: np.ndarray, pool: int, best: np.ndarray, where: np.ndarray) -> None:
+    """best[n, cell] = largest sum of rows over the cell's positions; where = the first position that reaches it."""
+    steps, _, filters = table.shape
+    cells = best.shape[1]
+    rows = np.empty(codes.shape[1] + 3 * steps, np.int32)
+    total = np.empty(filters, np.float32)
+    for n in range(codes.shape[0]):
+        _threemers(codes[n], rows)
+        for cell in range(cells):
+            peak = best[n, cell]
+            at = where[n, cell]
+            for offset in range(pool):
+                position = cell * pool + offset
+                row = table[0, rows[position]]
+                for f in range(filters):
+                    total[f] = row[f]
+                for step in range(1, steps):
+                    row = table[step, rows[position + 3 * step]]
+                    for f in range(filters):
+                        total[f] += row[f]
+                if offset == 0:
+                    for f in range(filters):
+                        peak[f] = total[f]
+                        at[f] = 0
+                else:
+                    for f in range(filters):
+                        higher = total[f] > peak[f]
+                        peak[f] = total[f] if higher else peak[f]
+                        at[f] = offset if higher else at[f]
+
+
+@compiled
+def _backward(codes: np.ndarray, gradient: np.ndarray, where: np.ndarray, pool: int, table: np.ndarray) -> None:
+    """table[step, 3-mer, f] += gradient, at the position each maximum came from."""
+    steps, _, filters = table.shape
+    rows = np.empty(codes.shape[1] + 3 * steps, np.int32)
+    for n in range(codes.shape[0]):
+        _threemers(codes[n], rows)
+        for cell in range(gradient.shape[1]):
+            slope = gradient[n, cell]
+            at = where[n, cell]
+            for offset in range(pool):
+                position = cell * pool + offset
+                for step in range(steps):
+                    row = table[step, rows[position + 3 * step]]
+                    for f in range(filters):
+                        row[f] += slope[f] if at[f] == offset else np.float32(0)
+
+
+class _ConvolvePool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, codes: Tensor, weight: Tensor, pool: int) -> Tensor:
+        table = tables(weight.detach().float()).numpy()
+        bases = codes.contiguous().numpy()
+        cells = (codes.shape[1] - weight.shape[2] + 1) // pool
+        best = np.empty((len(bases), cells, len(weight)), np.float32)
+        where = np.empty(best.shape, np.uint8)
+        each_piece(lambda _, a, b: _forward(bases[a:b], table, pool, best[a:b], where[a:b]), len(bases))
+        ctx.saved = (bases, where, pool, table.shape, weight.shape[2])
+        return torch.from_numpy(best)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:
+        bases, where, pool, shape, width = ctx.saved
+        slope = gradients[0].float().contiguous().numpy()
+        parts = np.zeros((PIECES, *shape), np.float32)
+        each_piece(lambda i, a, b: _backward(bases[a:b], slope[a:b], where[a:b], pool, parts[i]), len(bases))
+        return None, table_gradient(torch.from_numpy(parts.sum(0)), width), None
+
+
+def convolve_pool(codes: Tensor, weight: Tensor, pool: int) -> Tensor:
+    """Max-pooled convolution of DNA on the CPU, differentiable in ``weight``.
+
+    codes: uint8 (N, L), 0-3 = ACGT, 4 = unknown. weight: float (filters, 4, k). pool: at most ``LARGEST_POOL``.
+    Returns float32 (N, (L - k + 1) // pool, filters): channels last, no bias, no activation.
+    """
+    return cast(Tensor, _ConvolvePool.apply(codes, weight, pool))  # type: ignore[no-untyped-call]

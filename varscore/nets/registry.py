@@ -1,0 +1,107 @@
+"""The list of architectures: a name, a typed configuration, and the network it builds."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from varscore.errors import UsageError
+from varscore.nets.layers import SequenceNet
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an architecture is trained unless the user says otherwise. Source: the architecture's own paper."""
+
+    optimizer: str = "adam"
+    lr: float = 3e-4
+    momentum: float = 0.0
+    rho: float = 0.9
+    weight_decay: float = 0.0
+    """Added to the gradient of every weight matrix (not of biases): ``weight_decay * w``"""
+    batch_size: int = 256
+    epochs: int = 60
+    patience: int = 5
+    schedule: str = "plateau"
+    """``plateau`` (divide by ``plateau_factor`` after ``plateau_patience`` epochs without a better loss), ``cosine`` or
+    ``constant``"""
+    plateau_patience: int = 2
+    plateau_factor: float = 5.0
+    warmup_steps: int = 0
+    clip_norm: float | None = None
+    prior_bias: bool = False
+    """Start the output bias at the log-odds of each task's training frequency instead of 0"""
+    ema: float = 0.0
+    """Decay of an exponential moving average of the weights, which is then what is validated and saved; 0: none"""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    name: str
+    network: Callable[[Any], SequenceNet]
+    config: type[Any]
+    preset: dict[str, Any]
+    recipe: Recipe
+    summary: str
+
+    def configure(self, **arguments: Any) -> Any:
+        """The configuration: the class's defaults, then this architecture's, then ``arguments``.
+
+        Raises UsageError when an argument is not a field of the configuration, or not of the field's type, or negative.
+        """
+        kinds = {field.name: type(field.default) for field in dataclasses.fields(self.config)}
+        for name, value in arguments.items():
+            if name not in kinds:
+                remedy = f"its arguments are {', '.join(sorted(kinds))}"
+                raise UsageError(f"{self.name} has no argument {name!r}", remedy=remedy)
+            number = kinds[name] is float and type(value) is int
+            if (type(value) is not kinds[name] and not number) or value < 0:
+                raise UsageError(f"{self.name}: {name} = {value!r} is no {kinds[name].__name__} of 0 or more")
+            if "dropout" in name and value > 1:
+                raise UsageError(f"{self.name}: {name} = {value!r} is no share")
+        return self.config(**{**self.preset, **arguments})
+
+
+_architectures: dict[str, Architecture] = {}
+
+
+def register(name: str, config: type[Any], recipe: Recipe, summary: str, **preset: Any) -> Callable[[Any], Any]:
+    """Class decorator: the network class under ``name``, with ``preset`` over its configuration's defaults."""
+
+    def add(network: Any) -> Any:
+        if name in _architectures:
+            raise ValueError(f"architecture {name!r} is registered twice")
+        _architectures[name] = Architecture(name, network, config, preset, recipe, summary)
+        return network
+
+    return add
+
+
+def architectures() -> dict[str, Architecture]:
+    return dict(sorted(_architectures.items()))
+
+
+def find(name: str) -> Architecture:
+    """Raises UsageError, with the nearest names, when there is no such architecture."""
+    try:
+        return _architectures[name]
+    except KeyError:
+        near = difflib.get_close_matches(name, _architectures, 3, 0.4) or sorted(_architectures)
+        raise UsageError(f"no architecture {name!r}", remedy=f"did you mean {', '.join(near)}?") from None
+
+
+def build(name: str, **arguments: Any) -> SequenceNet:
+    """A freshly initialised network. Set ``torch.manual_seed`` before for reproducible weights.
+
+    Raises UsageError when there is no such architecture, or its layers cannot have these sizes.
+    """
+    architecture = find(name)
+    config = architecture.configure(**arguments)
+    try:
+        return architecture.network(config)
+    except (RuntimeError, ValueError, ZeroDivisionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"{name} cannot be built with these arguments", cause=reason) from None

@@ -1,0 +1,1 @@
+"""Training: one loop, one kind of run, for every network."""

@@ -1,0 +1,52 @@
+"""The learning curve of a run, as a picture and for TensorBoard. Both want the ``train`` extra, or are left out."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from varscore.files.whole import whole_file
+
+log = logging.getLogger(__name__)
+
+
+def _missing(module: str, what: str) -> bool:
+    if importlib.util.find_spec(module) is not None:
+        return False
+    log.warning("%s left out: %s is not installed (pip install 'varscore[train]')", what, module)
+    return True
+
+
+def learning_curve(path: Path, history: Sequence[dict[str, float]], title: str) -> None:
+    """PNG of training and validation loss against the epoch, with the learning rate below."""
+    if _missing("matplotlib", "learning curve"):
+        return
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 5), layout="constrained")
+    losses, rates = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    epochs = [row["epoch"] + 1 for row in history]
+    losses.plot(epochs, [row["train_loss"] for row in history], marker=".", label="training")
+    losses.plot(epochs, [row["validation_loss"] for row in history], marker=".", label="validation")
+    losses.set(ylabel="binary cross-entropy", title=title)
+    losses.legend(frameon=False)
+    rates.plot(epochs, [row["lr"] for row in history], color="grey", drawstyle="steps-mid")
+    rates.set(xlabel="epoch", ylabel="learning rate", yscale="log")
+    with whole_file(path) as file:
+        figure.savefig(file, dpi=120, format="png")
+
+
+def log_to_tensorboard(folder: Path, history: Sequence[dict[str, float]]) -> None:
+    """Event files that ``tensorboard --logdir`` reads, written anew from the history: a resumed run has one line."""
+    if _missing("tensorboard", "TensorBoard log"):
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    shutil.rmtree(folder, ignore_errors=True)
+    with SummaryWriter(str(folder)) as writer:
+        for row in history:
+            for name in ("train_loss", "validation_loss", "lr"):
+                writer.add_scalar(name, row[name], int(row["step"]))

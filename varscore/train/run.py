@@ -1,0 +1,150 @@
+"""A whole training run: a network and a data set in, a model directory out."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from varscore import __version__
+from varscore.data.examples import ExampleSet
+from varscore.errors import OutputExists, VarscoreError
+from varscore.files.motifs import Motif
+from varscore.nets import build
+from varscore.nets.init import init_motifs
+from varscore.nets.registry import Recipe
+from varscore.train.loop import CHECKPOINT, Progress, Trainer
+from varscore.train.pictures import learning_curve, log_to_tensorboard
+from varscore.train.ranks import join_ranks
+from varscore.zoo import CARD, ModelFolder, open_model, save_model
+
+log = logging.getLogger(__name__)
+
+STORAGE = {"fp32": torch.float32, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run is besides its network, data and recipe."""
+
+    seed: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    precision: str = "fp32"
+    storage: str = "fp32"
+    resume: bool = True
+    max_seconds: float = math.inf
+    checkpoint_seconds: float = 300.0
+    command: str = ""
+
+
+def train_model(
+    architecture: str,
+    data: ExampleSet,
+    folder: Path,
+    *,
+    recipe: Recipe,
+    arguments: Mapping[str, Any],
+    motifs: tuple[Motif, ...] = (),
+    options: RunOptions | None = None,
+    progress: Callable[[int], None] = lambda n: None,
+) -> ModelFolder:
+    """Train ``architecture`` on ``data`` and write a model directory; with ``resume``, carry on where a checkpoint is.
+
+    The weights are those of the lowest validation loss. A run that ``max_seconds`` ended is a model all the same, its
+    card marked interim. Raises UsageError for wrong arguments or a checkpoint of another run, DataError for unfit data,
+    OutputExists when the folder holds a model that was not trained there.
+    """
+    options = options or RunOptions()
+    if (folder / CARD).exists() and not (folder / CHECKPOINT).exists():
+        raise OutputExists("a model without a checkpoint is there", where=folder, remedy="choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(options.seed)
+    net = build(architecture, **{**arguments, "n_tasks": len(data.tasks), "window": data.window})
+    if motifs:
+        init_motifs(net, [motif.frequencies for motif in motifs], seed=options.seed)
+    with join_ranks(options.device) as ranks:
+        trainer = Trainer(
+            net,
+            data,
+            recipe,
+            folder,
+            device=options.device,
+            precision=options.precision,
+            seed=options.seed,
+            checkpoint_seconds=options.checkpoint_seconds,
+            ranks=ranks,
+        )
+        if options.resume and trainer.resume():
+            done = trainer.progress
+            log.info("carrying on", extra={"fields": {"epoch": done.epoch, "step": done.step}})
+            progress(done.epoch * trainer.steps + done.step)
+        else:
+            trainer.start()
+        began = time.monotonic()
+        state = trainer.run(progress, options.max_seconds)
+        if ranks.first:
+            fields = {"why": state.finished or "time", "seconds": round(time.monotonic() - began)}
+            log.info("training ended", extra={"fields": fields})
+            facts = _facts(data, recipe, options, state, len(motifs))
+            _write(trainer, architecture, facts, options)
+        ranks.wait()
+    return open_model(folder)
+
+
+def _write(trainer: Trainer, architecture: str, facts: Mapping[str, Any], options: RunOptions) -> None:
+    state, folder = trainer.progress, trainer.folder
+    if state.finished == "diverged" and not state.best:
+        raise VarscoreError(
+            "training diverged in its first epoch",
+            cause="the loss is no number",
+            remedy="a lower --lr, or --clip-norm 1",
+        )
+    if state.history:
+        learning_curve(folder / "learning_curve.png", state.history, architecture)
+        log_to_tensorboard(folder / "tensorboard", state.history)
+    save_model(folder, trainer.best(), architecture, trainer.data.tasks, facts, STORAGE[options.storage])
+    log.info("model written", extra={"fields": {"folder": str(folder)}})
+
+
+def _facts(data: ExampleSet, recipe: Recipe, options: RunOptions, state: Progress, motifs: int) -> dict[str, Any]:
+    """What the card says of how the model was made."""
+    training = {
+        "varscore": __version__,
+        "torch": torch.__version__,
+        "command": options.command,
+        "seed": options.seed,
+        "device": options.device.type,
+        "precision": options.precision,
+        "storage": options.storage,
+        "epochs": state.epoch,
+        "best_epoch": state.best_epoch,
+        "ended": state.finished or "stopped by --max-minutes",
+        "motifs": motifs,
+        "recipe": _toml(asdict(recipe)),
+    }
+    if state.best:
+        training["validation_loss"] = state.best_loss
+    info = data.info
+    return {
+        "interim": not state.finished,
+        "training": training,
+        "data": {
+            "window": data.window,
+            "tasks": len(data.tasks),
+            "counts": info.get("counts", {}),
+            "options": _toml(info.get("options", {})),
+            "reference": info.get("reference", {}),
+            "source_sha256": data.source_sha256,
+        },
+    }
+
+
+def _toml(values: Mapping[str, Any]) -> dict[str, Any]:
+    """TOML has no null: what is None is left out."""
+    return {key: value for key, value in values.items() if value is not None}

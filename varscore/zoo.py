@@ -1,0 +1,217 @@
+"""Model directories: a card, checksummed weights and a task table; nothing in them is ever executed.
+
+``<id>/`` holds
+
+- ``card.toml``          architecture, arguments, sha256 of every other file, how it was made and how good it is
+- ``model.safetensors``  the weights, float32 or float16
+- ``tasks.tsv``          the names of the outputs
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from varscore.data.examples import Task, format_tasks, parse_tasks
+from varscore.errors import DataError, ModelError, UsageError
+from varscore.files.whole import put_file
+from varscore.nets import build, find
+from varscore.nets.layers import SequenceNet
+
+CARD, WEIGHTS, TASKS = "card.toml", "model.safetensors", "tasks.tsv"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model directory whose card has been read; weights are loaded by :meth:`load`."""
+
+    path: Path
+    card: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        return str(self.card.get("id", self.path.name))
+
+    @property
+    def architecture(self) -> str:
+        return str(self.card["architecture"])
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights, as the card states it: the identity of the model."""
+        return str(self.card["files"][WEIGHTS])
+
+    def config(self) -> Any:
+        """The architecture's configuration, without its weights. Raises ModelError for arguments it does not have."""
+        try:
+            return find(self.architecture).configure(**self.card["arguments"])
+        except UsageError as error:
+            raise ModelError(error.what, where=self.path / CARD, remedy=error.remedy) from None
+
+    def tasks(self) -> tuple[Task, ...]:
+        """Raises ModelError when the table is damaged."""
+        try:
+            return parse_tasks(self.read(TASKS).decode())
+        except (DataError, UnicodeDecodeError) as error:
+            raise ModelError("damaged model", where=self.path / TASKS, cause=str(error)) from None
+
+    def verify(self) -> dict[str, str]:
+        """Read every file the card names and load the weights; returns the files' checksums.
+
+        Raises ModelError at the first file that is not what the card says.
+        """
+        self.load()
+        return {name: sha256(self.read(name)) for name in self.card["files"]}
+
+    def load(self) -> SequenceNet:
+        """The network with its weights, float32, on the CPU, in evaluation mode.
+
+        Nothing is allocated for a network before its shapes are known to be those of the file. Raises ModelError when a
+        checksum, an argument, a tensor name or a shape is wrong.
+        """
+        content = self.read(WEIGHTS)
+        try:
+            weights = {name: tensor.float() for name, tensor in load(content).items()}
+            with torch.device("meta"):
+                net = build(self.architecture, **self.card["arguments"])
+            net.load_state_dict(weights, assign=True)
+        except (SafetensorError, UsageError, RuntimeError, KeyError) as error:
+            reason = " ".join(str(error).split())
+            raise ModelError(
+                "the weights do not fit the architecture on the card", where=self.path, cause=reason
+            ) from None
+        return net.eval()
+
+    def read(self, name: str) -> bytes:
+        """The content of one of the card's files, its checksum verified. Raises ModelError."""
+        if Path(name).name != name or name == CARD:
+            raise ModelError(f"the card names a file outside its folder: {name!r}", where=self.path / CARD)
+        try:
+            content = (self.path / name).read_bytes()
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"cannot read {name!r}", where=self.path, cause=str(error), remedy="copy the whole model folder"
+            ) from None
+        if sha256(content) != self.card["files"].get(name):
+            raise ModelError(
+                f"{name} does not have the checksum on the card",
+                where=self.path,
+                cause="a damaged copy, or an edited file",
+                remedy="copy the model again",
+            )
+        return content
+
+
+def open_model(folder: Path) -> ModelFolder:
+    """Read the card of a model directory. Raises ModelError when there is none or it is not one."""
+    path = folder / CARD
+    try:
+        card = tomllib.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelError("not a model directory", where=folder, cause=f"it has no {CARD}") from None
+    except OSError as error:
+        raise ModelError(f"cannot read the card ({error.strerror})", where=path) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ModelError("damaged card", where=path, cause=str(error)) from None
+    if card.get("format") != FORMAT or not isinstance(card.get("architecture"), str):
+        raise ModelError("not a card this varscore can read", where=path, remedy="a newer varscore may read it")
+    tables = (card.get("files"), card.setdefault("arguments", {}))
+    if not all(isinstance(table, dict) for table in tables) or not {WEIGHTS, TASKS} <= card["files"].keys():
+        raise ModelError("the card does not name the model's files", where=path)
+    try:
+        find(card["architecture"])
+    except UsageError as error:
+        raise ModelError(error.what, where=path, cause="it was made by another varscore", remedy=error.remedy) from None
+    return ModelFolder(folder, card)
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def bundled_folder() -> Path:
+    """Where the models that come with varscore lie: package data of a wheel, or ``models/`` of a checkout."""
+    packaged = Path(str(resources.files("varscore"))) / "_models"
+    return packaged if packaged.is_dir() else Path(__file__).resolve().parent.parent / "models"
+
+
+def search_path() -> list[Path]:
+    """Folders in which a model's name is looked up: each of ``VARSCORE_MODELS``, then the bundled ones."""
+    named = [Path(part) for part in os.environ.get("VARSCORE_MODELS", "").split(os.pathsep) if part]
+    return [*named, bundled_folder()]
+
+
+def available() -> dict[str, Path]:
+    """Model name -> folder, of every model on the search path; the first folder that has a name wins."""
+    found: dict[str, Path] = {}
+    for folder in search_path():
+        for card in sorted(folder.glob(f"*/{CARD}")):
+            found.setdefault(card.parent.name, card.parent)
+    return found
+
+
+def find_model(name: str | None) -> ModelFolder:
+    """A model by folder, by name, or the default one (None).
+
+    Raises ModelError, with the nearest names, when there is no such model.
+    """
+    models = available()
+    if name is None:
+        defaults = [path for path in models.values() if open_model(path).card.get("default")]
+        if not defaults:
+            raise ModelError("no default model is bundled", remedy="name one with --model")
+        return open_model(defaults[0])
+    if name in models:
+        return open_model(models[name])
+    if (Path(name) / CARD).is_file() or Path(name).is_dir():
+        return open_model(Path(name))
+    near = difflib.get_close_matches(name, models, 3, 0.3) or sorted(models)
+    raise ModelError(f"no model {name!r}", remedy=f"`varscore models list` has {', '.join(near) or 'none'}")
+
+
+def save_model(
+    folder: Path,
+    net: SequenceNet,
+    architecture: str,
+    tasks: Sequence[Task],
+    facts: Mapping[str, Any],
+    dtype: torch.dtype = torch.float32,
+) -> ModelFolder:
+    """Write weights, tasks and card into ``folder``, replacing what is there; a folder with a card is whole.
+
+    ``facts`` is what else the card should say (training, data, metrics); values must be TOML types.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CARD).unlink(missing_ok=True)
+    weights = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in net.state_dict().items()}
+    contents: dict[str, bytes] = {WEIGHTS: save(weights), TASKS: format_tasks(tasks).encode()}
+    for name, content in contents.items():
+        put_file(folder / name, content)
+    card = {
+        "format": FORMAT,
+        "id": folder.name,
+        "architecture": architecture,
+        "arguments": dataclasses.asdict(net.config),
+        "files": {name: sha256(content) for name, content in contents.items()},
+        **facts,
+    }
+    write_card(folder, card)
+    return open_model(folder)
+
+
+def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    put_file(folder / CARD, tomli_w.dumps(card, multiline_strings=True))
