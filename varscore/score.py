@@ -48,7 +48,7 @@ def score_alleles(
 ) -> ScoreBatch:
     """Effects of one batch of alleles; the ones that cannot be scored get their reason instead."""
     status, windows = cut_windows(batch, genome, names.of(batch.contigs), engine.net.window, check_ref)
-    return ScoreBatch(status, windows.rows, effects(*engine.score(windows.ref, windows.alt)))
+    return ScoreBatch(status, windows.rows, effects(*engine.score(windows)))
 
 
 def score_variants(

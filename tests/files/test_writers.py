@@ -42,7 +42,7 @@ from varscore.files import table_writer
 from varscore.files.bgzf import EOF_BLOCK, BgzfWriter
 from varscore.files.scores import AlleleScores, Provenance, format_floats
 from varscore.files.vcf import VariantReader
-from varscore.files.writers import SUFFIXES, OutputFormat, open_writer, output_format
+from varscore.files.writers import SUFFIXES, OutputFormat, format_of, open_writer
 
 EXTRA = ("sig", "p_gwas")
 TAGS = ("VS_STATUS", "VS_DIFF", "VS_TASK", "VS_LOGODDS", "VS_SIG", "VS_P_GWAS")
@@ -239,7 +239,7 @@ def many(n: int) -> bytes:
     ],
 )
 def test_the_suffix_or_the_letter_decides(path: str, letter: str | None, kind: OutputFormat) -> None:
-    assert output_format(path, letter) is kind
+    assert format_of(path, letter) is kind
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_the_suffix_or_the_letter_decides(path: str, letter: str | None, kind: O
 )
 def test_other_names_are_refused(path: str, letter: str | None, message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        output_format(path, letter)
+        format_of(path, letter)
     assert message in str(caught.value)
 
 

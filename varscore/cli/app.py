@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from varscore.cli import annotate, dataset, evaluate, log, models, train
+from varscore.cli import annotate, dataset, evaluate, log, models, predict, train
 
 app = typer.Typer(
     name="varscore",
@@ -64,6 +64,7 @@ def root(
 SCORING, TRAINING = "Scoring", "Training"
 
 app.command("annotate", rich_help_panel=SCORING)(annotate.annotate)
+app.command("predict", rich_help_panel=SCORING)(predict.predict)
 
 datasets = typer.Typer(help="Raw material into training data.", no_args_is_help=True)
 datasets.command("peaks")(dataset.peaks)

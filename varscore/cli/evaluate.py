@@ -62,11 +62,9 @@ def _print(report: Report) -> None:
     name = report.names[0]
     for other, wins in report.comparisons().items():
         if wins.tasks:
-            console.print(
-                f"Of {wins.tasks} tasks with {MIN_POSITIVES} positives or more, {name} beats {other} on {wins.auroc:.1%} "
-                f"in AUROC, on {wins.auprc:.1%} in AUPRC, on {wins.both:.1%} in both.",
-                highlight=False,
-            )
+            counted = f"Of {wins.tasks} tasks with {MIN_POSITIVES} positives or more, {name} beats {other} on"
+            shares = f"{wins.auroc:.1%} in AUROC, on {wins.auprc:.1%} in AUPRC, on {wins.both:.1%} in both."
+            console.print(counted, shares, highlight=False)
 
 
 def _table(report: Report) -> Table:

@@ -191,14 +191,14 @@ def _covered_bases(path: Path, bins: Bins, genome: Genome, left: int, right: int
 
 def keep_bins(packed: np.ndarray, split: np.ndarray, tracks: Sequence[Track], options: BinOptions) -> np.ndarray:
     """bool (n,): the bins that ``options.bins`` and ``options.unlabelled`` leave."""
-    labelled: np.ndarray = packed.any(1)
+    labelled = np.any(packed, axis=1)
     if options.bins == "all":
         keep = np.ones(len(packed), bool)
     elif options.bins == "tf":
         factors = np.packbits(np.array([track.task.group == "TF" for track in tracks]))
         if not factors.any():
             raise DataError("no transcription-factor track", remedy="--bins any")
-        keep = np.asarray((packed & factors).any(1))
+        keep = np.any(packed & factors, axis=1)
     else:
         keep = labelled.copy()
     if options.unlabelled is not None:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from varscore.engine.device import arithmetic
+from varscore.genome.windows import Windows
 from varscore.nets.layers import SequenceNet, reverse_complement
 
 TILE = 64
@@ -29,14 +30,15 @@ class PlainEngine:
         both = torch.cat([codes, reverse_complement(codes)])
         return self._run(both).reshape(2, len(windows), self.net.n_tasks)
 
-    def score(self, ref: np.ndarray, alt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Logits of reference and alternative windows, uint8 (n, window) each: two float32 (2, n, tasks).
+    def score(self, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+        """Logits of reference and alternative windows: two float32 (2, n, tasks), forward strand first.
 
         Equal reference windows (the alleles of one site) are computed once.
         """
-        distinct, back = np.unique(ref, axis=0, return_inverse=True) if len(ref) else (ref, np.zeros(0, int))
-        both = self.logits(np.concatenate([distinct, alt]))
-        return both[:, : len(distinct)][:, back], both[:, len(distinct) :]
+        place = np.stack([windows.contig.astype(np.int64), windows.start], 1)
+        _, first, site = np.unique(place, axis=0, return_index=True, return_inverse=True)
+        both = self.logits(np.concatenate([windows.ref[first], windows.alt]))
+        return both[:, : len(first)][:, site], both[:, len(first) :]
 
     def _run(self, codes: torch.Tensor) -> np.ndarray:
         out = np.empty((len(codes), self.net.n_tasks), np.float32)

@@ -1,7 +1,7 @@
 """The program that bcf.py runs: htslib in a process of its own, standard input to standard output.
 
-``bcf_child.py view v|b|u`` converts VCF or BCF; ``bcf_child.py declare`` prints header lines for whatever the records of
-a VCF use without declaring it.
+``view v|b|u`` converts VCF or BCF; ``declare`` prints header lines for whatever the records of a VCF use without
+declaring it.
 """
 
 from __future__ import annotations
@@ -39,4 +39,7 @@ def _declarations(header: pysam.VariantHeader) -> Iterator[str]:
 
 if __name__ == "__main__":
     pysam.set_verbosity(1)
-    {"view": view, "declare": declare}[sys.argv[1]](*sys.argv[2:])
+    if sys.argv[1] == "view":
+        view(sys.argv[2])
+    else:
+        declare()

@@ -53,7 +53,7 @@ def build_index(
     Returns None, after one warning, for records that cannot be indexed. Raises OutputError.
     """
     if not order.is_sorted:
-        log.warning("the records are not sorted, so there is no index: %s", output.path)
+        log.warning("the records are not sorted, so there is no index", extra={"fields": {"output": output.path}})
         return None
     reach = max([order.reach, *(length or 0 for length in lengths)])
     output.sync()
@@ -66,7 +66,7 @@ def build_index(
             index.abort()
             raise
         index.abort()
-    log.warning("the records could not be indexed: %s", output.path)
+    log.warning("the records could not be indexed", extra={"fields": {"output": output.path}})
     return None
 
 

@@ -167,9 +167,8 @@ class VariantReader:
 
     def _skip_blank(self, number: int, blank: int) -> None:
         if not self._blanks:
-            log.warning(
-                "empty lines between records are skipped, the first before record %d, %s", number + 1, self.where
-            )
+            fields = {"file": self.where, "before_record": number + 1}
+            log.warning("empty lines between records are skipped", extra={"fields": fields})
         self._blanks.append((number, blank))
 
     def _chunk(self, lines: list[bytes]) -> RecordChunk:

@@ -121,10 +121,10 @@ def _text(lines: Iterable[bytes], newline: bytes) -> bytes:
 
 def _commit(output: AtomicFile, order: SortOrder, lengths: list[int | None], *, preset: str | None) -> None:
     """Put the output in place, then its index. An older index goes first: it would point into the wrong file."""
-    if output.direct:
+    if output.direct or preset is None:
         output.commit()
         return
-    index = build_index(output, order, lengths, preset=preset) if preset else None
+    index = build_index(output, order, lengths, preset=preset)
     try:
         remove_stale_indexes(output.path)
         output.commit()

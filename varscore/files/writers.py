@@ -40,7 +40,7 @@ _SAME = {OutputFormat.BCF_RAW: OutputFormat.BCF, OutputFormat.TSV_GZ: OutputForm
 _LETTERS = "v z b u t p"
 
 
-def output_format(path: str, letter: str | None = None) -> OutputFormat:
+def format_of(path: str, letter: str | None = None) -> OutputFormat:
     """What ``path`` is written as: its suffix decides, ``letter`` where there is none, VCF for a bare stream.
 
     Raises UsageError when neither says it, or when they disagree.
@@ -69,7 +69,7 @@ def check_output(path: str, letter: str | None = None, *, force: bool = False) -
 
     Raises UsageError and OutputExists.
     """
-    chosen = output_format(path, letter)
+    chosen = format_of(path, letter)
     refuse_existing(path, force=force)
     return chosen
 

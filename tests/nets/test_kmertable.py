@@ -1,0 +1,109 @@
+"""The table convolution against torch's, forward and backward."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_nets import random_codes
+from torch import Tensor
+from torch.nn import functional as F
+
+from varscore.nets.kmertable import ROWS, convolve_pool, table_gradient, tables
+from varscore.nets.layers import one_hot
+
+
+def by_torch(codes: Tensor, weight: Tensor, pool: int) -> Tensor:
+    return F.max_pool1d(F.conv1d(one_hot(codes, weight.dtype), weight), pool).transpose(1, 2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.integers(1, 19),
+    length=st.integers(12, 60),
+    width=st.integers(1, 12),
+    pool=st.integers(1, 7),
+    filters=st.integers(1, 9),
+    seed=st.integers(0, 99),
+)
+def test_forward_and_backward_are_torchs(
+    rows: int, length: int, width: int, pool: int, filters: int, seed: int
+) -> None:
+    if length - width + 1 < pool:
+        length = width + pool
+    codes = random_codes(rows, length, seed, unknown=0.2)
+    torch.manual_seed(seed)
+    weight = torch.randn(filters, 4, width)
+    ours, theirs = weight.clone().requires_grad_(), weight.double().requires_grad_()
+    found, expected = convolve_pool(codes, ours, pool), by_torch(codes, theirs, pool)
+    assert found.shape == (rows, (length - width + 1) // pool, filters)
+    assert (found - expected).abs().max() < 1e-5
+    pull = torch.randn(expected.shape)
+    found.backward(pull)
+    if ties(codes, weight, pool):
+        return  # torch and the tables may send the gradient to different places of one maximum
+    expected.backward(pull.double())
+    assert ours.grad is not None and theirs.grad is not None
+    assert (ours.grad - theirs.grad).abs().max() < 1e-4
+
+
+def ties(codes: Tensor, weight: Tensor, pool: int) -> bool:
+    """Whether two different 'words' of bases reach the same maximum within 1e-6, somewhere."""
+    mapped = F.conv1d(one_hot(codes, torch.float64), weight.double())
+    cells = mapped.unfold(2, pool, pool)
+    best = cells.max(3, keepdim=True).values
+    return bool(((best - cells).abs() < 1e-6).sum(3).gt(1).any())
+
+
+def test_the_first_of_equal_maxima_takes_the_gradient() -> None:
+    codes = torch.tensor([[0, 0, 0, 0]], dtype=torch.uint8)
+    weight = torch.ones(1, 4, 2, requires_grad=True)
+    convolve_pool(codes, weight, 3).sum().backward()
+    assert weight.grad is not None
+    assert weight.grad[0].tolist() == [[1, 1], [0, 0], [0, 0], [0, 0]]
+
+
+def test_unknown_bases_add_nothing() -> None:
+    codes = torch.full((1, 10), 4, dtype=torch.uint8)
+    weight = torch.randn(3, 4, 5)
+    assert not convolve_pool(codes, weight, 2).any()
+
+
+def test_results_are_the_same_bits_on_one_thread_and_on_two() -> None:
+    codes, pull = random_codes(37, 200), torch.randn(37, 24, 5)
+    results = []
+    before = torch.get_num_threads()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        weight = torch.randn(5, 4, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        pooled = convolve_pool(codes, weight, 8)
+        pooled.backward(pull)
+        results.append((pooled.detach(), weight.grad))
+    torch.set_num_threads(before)
+    (one, one_gradient), (two, two_gradient) = results
+    assert torch.equal(one, two)
+    assert one_gradient is not None and two_gradient is not None and torch.equal(one_gradient, two_gradient)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 7])
+def test_tables_hold_sums_of_weights(width: int) -> None:
+    weight = torch.randn(2, 4, width)
+    table = tables(weight)
+    steps = -(-width // 3)
+    assert table.shape == (steps, ROWS, 2)
+    for step in range(steps):
+        for word in ((0, 1, 2), (3, 4, 0), (4, 4, 4)):
+            columns = [(base, 3 * step + i) for i, base in enumerate(word) if base < 4 and 3 * step + i < width]
+            expected = sum((weight[:, base, at] for base, at in columns), torch.zeros(2))
+            row = 25 * word[0] + 5 * word[1] + word[2]
+            assert torch.allclose(table[step, row], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("width", [4, 6])
+def test_table_gradient_is_the_transpose(width: int) -> None:
+    """<tables(w), g> = <w, table_gradient(g)> for every w and g."""
+    torch.manual_seed(0)
+    weight, gradient = torch.randn(3, 4, width), torch.randn(2, ROWS, 3)
+    left, right = (tables(weight) * gradient).sum(), (weight * table_gradient(gradient, width)).sum()
+    assert torch.allclose(left, right, rtol=1e-4)

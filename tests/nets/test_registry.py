@@ -1,0 +1,146 @@
+"""Every registered architecture, and the registry itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from small_nets import SIZES, random_codes, small
+from torch import nn
+
+from varscore.errors import UsageError
+from varscore.nets import architectures, build, find
+from varscore.nets.layers import SequenceNet, one_hot
+from varscore.nets.registry import Recipe, register
+
+NAMES = list(architectures())
+
+
+@pytest.fixture(params=NAMES)
+def net(request: pytest.FixtureRequest) -> SequenceNet:
+    return small(request.param)
+
+
+def test_one_logit_a_task(net: SequenceNet) -> None:
+    assert net.n_tasks == SIZES["n_tasks"] and net.window == SIZES["window"]
+    logits = net(random_codes(3, net.window))
+    assert logits.shape == (3, net.n_tasks)
+    assert logits.dtype == torch.float32
+
+
+def test_codes_and_one_hot_are_the_same_input(net: SequenceNet) -> None:
+    net.eval()
+    with torch.no_grad():
+        net.output.weight.normal_()  # some begin at 0
+    codes = random_codes(4, net.window)
+    difference = (net(codes) - net(one_hot(codes))).abs().max()
+    assert difference < 1e-5
+
+
+def test_every_input_base_matters(net: SequenceNet) -> None:
+    net.eval()
+    with torch.no_grad():
+        net.output.weight.normal_()
+    codes = random_codes(2, net.window, unknown=0)
+    assert not torch.equal(net(codes), net(3 - codes))
+
+
+def test_the_gradient_reaches_every_parameter(net: SequenceNet) -> None:
+    net.train()
+    with torch.no_grad():
+        net.output.weight.normal_()
+    net(random_codes(8, net.window)).square().sum().backward()
+    unreached = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not unreached
+
+
+def test_a_window_does_not_see_its_batch_mates(net: SequenceNet) -> None:
+    net.eval()
+    codes = random_codes(6, net.window)
+    alone = torch.cat([net(row[None]) for row in codes])
+    assert (net(codes) - alone).abs().max() < 1e-5
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    for name in NAMES:
+        one, two, other = small(name).state_dict(), small(name).state_dict(), small(name, seed=1).state_dict()
+        assert all(torch.equal(one[key], two[key]) for key in one), name
+        if name != "kmer":  # begins at 0
+            assert not all(torch.equal(one[key], other[key]) for key in one), name
+
+
+# MODELS.md: with one LSTM bias vector a gate, and with torch's two
+COUNTS = {
+    "danq": (46_926_479, 46_929_039),
+    "crnn-320-projection": (2_477_479, 2_479_879),
+    "crnn-320": (2_727_335, 2_729_735),
+    "crnn-700-projection": (2_547_779, 2_550_179),
+    "crnn-700": (3_174_595, 3_176_995),
+    "kmer": (1_254_435, 1_254_435),
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_parameter_counts_are_the_papers(name: str) -> None:
+    with torch.device("meta"):  # no memory, no initialisation
+        net = build(name, n_tasks=919)
+    assert net.counts() == COUNTS[name]
+    assert sum(p.numel() for p in net.parameters()) == COUNTS[name][1]
+
+
+def test_lists_are_sorted_and_recipes_are_known() -> None:
+    assert sorted(NAMES) == NAMES
+    for name, architecture in architectures().items():
+        assert architecture.name == name and architecture.summary
+        assert architecture.recipe.optimizer in ("adam", "rmsprop", "sgd")
+        assert architecture.recipe.schedule in ("plateau", "cosine", "constant")
+
+
+def test_a_preset_gives_way_to_an_argument() -> None:
+    assert find("crnn-700").configure().filters == 700
+    assert find("crnn-700").configure(filters=10).filters == 10
+    assert find("crnn-700").configure().projection == 0
+
+
+def test_an_unknown_name_lists_near_ones() -> None:
+    with pytest.raises(UsageError, match=r"no architecture 'crnn320'; did you mean .*crnn-320"):
+        find("crnn320")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"filter": 3}, "has no argument 'filter'; its arguments are .*filters"),
+        ({"filters": "3"}, "filters = '3' is no int"),
+        ({"filters": True}, "filters = True is no int"),
+        ({"filters": 3.0}, "filters = 3.0 is no int"),
+        ({"filters": -3}, "filters = -3 is no int of 0 or more"),
+        ({"dropout": "much"}, "dropout = 'much' is no float"),
+        ({"dropout": 1.5}, "dropout = 1.5 is no share"),
+        ({"recurrent_dropout": 3}, "recurrent_dropout = 3 is no share"),
+        ({"hidden": 0}, "cannot be built with these arguments; hidden_size"),
+        ({"window": 20}, "20 positions are too few"),
+        ({"window": 100}, "10 positions are too few"),
+        ({"pool": 0}, "cannot be built"),
+    ],
+)
+def test_wrong_arguments_are_usage_errors(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        build("crnn-320-projection", **arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_int_will_do_for_a_float() -> None:
+    assert find("crnn-320").configure(dropout=0).dropout == 0
+
+
+def test_a_name_cannot_be_registered_twice() -> None:
+    with pytest.raises(ValueError, match="registered twice"):
+        register("danq", object, Recipe(), "")(nn.Module)
+
+
+def test_recipes_are_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        find("danq").recipe.lr = 1.0  # type: ignore[misc]
