@@ -16,8 +16,8 @@ import numpy as np
 from varscore import __version__
 from varscore.data.examples import Task
 from varscore.effects import Effects, strongest
+from varscore.engine import ENGINES, PlainEngine
 from varscore.engine.device import evaluating, pick_device
-from varscore.engine.plain import PlainEngine
 from varscore.errors import StrictError, UsageError, VariantFileError
 from varscore.files.arrays import MatrixWriter, open_matrix
 from varscore.files.atomic import AtomicFile, refuse_existing
@@ -55,11 +55,17 @@ class AnnotateJob:
     skipped: Path | None = None
     device: str = "auto"
     precision: str = "fp32"
+    engine: str = "exact"
     force: bool = False
 
     def command(self) -> str:
         """The options that change scores, normalised: the same scores, the same text."""
-        parts = ["annotate", f"--precision {self.precision}", f"--check-ref {'skip' if self.check_ref == 'skip' else 'warn'}"]
+        parts = [
+            "annotate",
+            f"--engine {self.engine}",
+            f"--precision {self.precision}",
+            f"--check-ref {'skip' if self.check_ref == 'skip' else 'warn'}",
+        ]
         return " ".join([*parts, *(f"--tasks {glob}" for glob in sorted(self.tasks))])
 
 
@@ -81,7 +87,9 @@ class Summary:
     def __str__(self) -> str:
         reasons = [f"{n:,} {name}" for name, n in self.statuses.most_common() if name != Status.PASS.name]
         parts = [f"{self.records:,} records", f"{self.alleles:,} alleles", f"{self.scored:,} scored", *reasons]
-        return ", ".join([*parts, *([f"{self.outside:,} records outside the regions left out"] if self.outside else [])])
+        return ", ".join(
+            [*parts, *([f"{self.outside:,} records outside the regions left out"] if self.outside else [])]
+        )
 
     def fields(self) -> dict[str, int]:
         return {"records": self.records, "alleles": self.alleles, "outside": self.outside, **self.statuses}
@@ -110,14 +118,18 @@ def annotate_file(job: AnnotateJob, advance: Callable[[int], None] = lambda reco
         _check_contigs(first, reader, names)
         writer = stack.enter_context(
             open_writer(
-                job.output, reader.header, provenance, [task.name for task in tasks],
-                output_format=job.output_format, force=job.force,
+                job.output,
+                reader.header,
+                provenance,
+                [task.name for task in tasks],
+                output_format=job.output_format,
+                force=job.force,
                 contig_lengths=missing_contigs(genome, reader.header.contigs, first.alleles.contigs if first else ()),
             )  # fmt: skip
         )
         matrix = stack.enter_context(_open_matrix(job, [tasks[i] for i in chosen], provenance)) if job.scores else None
         skipped = stack.enter_context(SkippedTable(str(job.skipped), job.force)) if job.skipped else None
-        run = _Run(job, genome, names, PlainEngine(net, device, job.precision), chosen, writer, matrix, skipped)
+        run = _Run(job, genome, names, ENGINES[job.engine](net, device, job.precision), chosen, writer, matrix, skipped)
         for chunk in itertools.chain([first] if first else [], chunks):
             run.take(chunk)
             advance(len(chunk))
@@ -140,7 +152,9 @@ def choose_tasks(tasks: Sequence[Task], globs: Sequence[str]) -> np.ndarray:
         ]
         if not fits:
             example = ", ".join(task.name for task in tasks[:3])
-            raise UsageError(f"--tasks {glob!r} matches none of the {len(tasks)} tasks", remedy=f"they are named like {example}")
+            raise UsageError(
+                f"--tasks {glob!r} matches none of the {len(tasks)} tasks", remedy=f"they are named like {example}"
+            )
         chosen.update(fits)
     return np.array(sorted(chosen))
 
@@ -178,7 +192,14 @@ class SkippedTable:
         for row in np.flatnonzero(status != Status.PASS).tolist():
             record = alleles.record[row]
             chrom, pos, _ = chunk.lines[record].split(b"\t", 2)
-            fields = (chrom, pos, chunk.ids[record], alleles.ref[row], alleles.alt[row], Status(status[row]).name.encode())
+            fields = (
+                chrom,
+                pos,
+                chunk.ids[record],
+                alleles.ref[row],
+                alleles.alt[row],
+                Status(status[row]).name.encode(),
+            )
             self._file.write(b"\t".join(fields) + b"\n")
 
     def __enter__(self) -> SkippedTable:
@@ -260,7 +281,9 @@ def finish(summary: Summary, job: AnnotateJob) -> None:
 def demand_all(summary: Summary) -> None:
     """Raises StrictError when some allele has no score."""
     if missing := summary.alleles - summary.scored:
-        raise StrictError(f"--strict: {missing:,} of {summary.alleles:,} alleles could not be scored", remedy="see VS_STATUS")
+        raise StrictError(
+            f"--strict: {missing:,} of {summary.alleles:,} alleles could not be scored", remedy="see VS_STATUS"
+        )
 
 
 def _check_contigs(first: RecordChunk | None, reader: VariantReader, names: ContigNames) -> None:

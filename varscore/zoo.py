@@ -65,16 +65,20 @@ class ModelFolder:
     def tasks(self) -> tuple[Task, ...]:
         """Raises ModelError when the table is damaged."""
         try:
-            return parse_tasks(self.read(TASKS).decode())
+            tasks = parse_tasks(self.read(TASKS).decode())
         except (DataError, UnicodeDecodeError) as error:
             raise ModelError("damaged model", where=self.path / TASKS, cause=str(error)) from None
+        if len(tasks) != self.config().n_tasks:
+            raise ModelError(f"{len(tasks)} tasks for {self.config().n_tasks} outputs", where=self.path / TASKS)
+        return tasks
 
     def verify(self) -> dict[str, str]:
-        """Read every file the card names and load the weights; returns the files' checksums.
+        """Read every file the card names, load weights and tasks; returns the files' checksums.
 
         Raises ModelError at the first file that is not what the card says.
         """
         self.load()
+        self.tasks()
         return {name: sha256(self.read(name)) for name in self.card["files"]}
 
     def load(self) -> SequenceNet:

@@ -23,7 +23,7 @@ def test_danq_begins_as_its_scripts_do(danq: SequenceNet) -> None:
     convolution, _, lstm, _, _, dense, _, output = danq.layers
     assert isinstance(convolution, SequenceConv) and isinstance(lstm, BiLSTM)
     assert convolution.weight.abs().max() <= 0.05
-    assert float(convolution.weight.std()) == pytest.approx(0.1 / 12**0.5, rel=0.05)
+    assert float(convolution.weight.detach().std()) == pytest.approx(0.1 / 12**0.5, rel=0.05)
     for layer in (convolution, dense, output):
         assert not layer.bias.any()  # type: ignore[union-attr,operator]
     for layer in (dense, output):
@@ -48,7 +48,7 @@ def test_lstm_gates_are_glorot_orthogonal_and_remember(danq: SequenceNet) -> Non
 @pytest.mark.parametrize("name", ["crnn-320", "crnn-320-projection"])
 def test_crnn_activations_begin_at_unit_size_and_its_output_small(name: str) -> None:
     torch.manual_seed(0)
-    net = build(name, n_tasks=20).eval()
+    net = build(name, n_tasks=20, hidden=20).eval()
     x = torch.randint(0, 4, (8, 1000), dtype=torch.uint8)
     for layer in net.layers:
         x = layer(x)
@@ -63,17 +63,15 @@ def frequencies(width: int, seed: int = 0) -> np.ndarray:
 
 
 def places(width: int, kernel: int) -> set[int]:
-    """Where a motif of this width is put in filters of width ``kernel``, over many seeds."""
+    """Where a motif of this width is put in 200 filters of width ``kernel``."""
     motif, found = frequencies(width), set()
-    for seed in range(40):
-        net = small("danq", filters=5, width=kernel)
-        init_motifs(net, [motif] * 5, seed=seed)
-        weight = net.layers[0].weight.detach().numpy()  # type: ignore[union-attr,operator]
-        for filter_ in weight:
-            used = np.flatnonzero(filter_.any(0))
-            assert filter_[:, used[0] : used[0] + width] == pytest.approx(motif.T - 0.25, abs=1e-7)
-            assert len(used) == width
-            found.add(int(used[0]))
+    net = small("danq", filters=200, width=kernel)
+    init_motifs(net, [motif] * 200)
+    for filter_ in net.layers[0].weight.detach().numpy():  # type: ignore[union-attr,operator]
+        used = np.flatnonzero(filter_.any(0))
+        assert np.allclose(filter_[:, used[0] : used[0] + width], motif.T - 0.25, atol=1e-7)
+        assert len(used) == width
+        found.add(int(used[0]))
     return found
 
 
@@ -101,7 +99,7 @@ def test_other_filters_stay_and_spare_motifs_are_left_out() -> None:
     layer, before = net.layers[0], same.layers[0]
     assert torch.equal(layer.weight[4:], before.weight[4:])  # type: ignore[index]
     assert not layer.bias[4:].any()  # type: ignore[index,union-attr]
-    assert ((-1 < layer.bias[:4]) & (layer.bias[:4] < 0)).all()  # type: ignore[index,operator]
+    assert ((layer.bias[:4] > -1) & (layer.bias[:4] < 0)).all()  # type: ignore[index,operator]
     assert init_motifs(net, [frequencies(9)] * 100) == 6
 
 

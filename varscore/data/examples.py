@@ -66,7 +66,10 @@ def parse_tasks(text: str) -> tuple[Task, ...]:
         )
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError("not a task table", cause=f"{type(error).__name__}: {error}") from None
-    if [task.index for task in tasks] != list(range(len(tasks))) or any(None in task.facts for task in tasks):
+    if not tasks:
+        raise DataError("not a task table", cause="it has no line but the header")
+    ragged = any(None in task.facts or task.group is None for task in tasks)
+    if ragged or [task.index for task in tasks] != list(range(len(tasks))):
         raise DataError(
             "not a task table", cause="it wants one line a task, in order, with as many columns as the header"
         )
@@ -93,13 +96,15 @@ class ExampleSet:
             self.contigs = tuple(self.info["contigs"])
             self.tasks = parse_tasks((self.folder / "tasks.tsv").read_text())
             arrays = [np.load(self.folder / f"{name}.npy", mmap_mode="c") for name in ARRAYS]
-        except (OSError, ValueError, KeyError, TypeError, DataError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, DataError) as error:
             raise DataError("damaged data set", where=self.folder, cause=str(error), remedy="make it again") from None
         # mapped copy-on-write, as torch wants memory it may write to; plain arrays, as numpy.memmap is slow to slice
         self.codes, self.offset, self.contig, self.start, self.packed, self.split = map(np.asarray, arrays)
         lengths = {len(self.offset), len(self.contig), len(self.start), len(self.packed), len(self.split)}
         if len(lengths) > 1 or self.packed.shape[1:] != (-(-len(self.tasks) // 8),):
             raise DataError("damaged data set", where=self.folder, cause="its arrays differ in length")
+        if len(self) and not 0 <= self.offset.min() <= self.offset.max() <= len(self.codes) - self.window:
+            raise DataError("damaged data set", where=self.folder, cause="windows lie beyond the stored bases")
 
     def __len__(self) -> int:
         return len(self.offset)

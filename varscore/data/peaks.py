@@ -227,7 +227,7 @@ def build_peaks(
     keep = keep_bins(packed, split, tracks, options)
     bins, packed, split = bins.where(keep), packed[keep], split[keep]
     if not packed.any():
-        raise DataError("no bin carries a label", where=source, cause="peaks and known sequence do not overlap")
+        raise DataError("no bin carries a label", where=source, cause="no peak lies in the known sequence of the FASTA")
     start = bins.start - options.flank
     stretches, offset = pack_windows(bins.contig, start, options.window)
     counts = {name: int(np.count_nonzero(split == index)) for index, name in enumerate(SPLITS)}

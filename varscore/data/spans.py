@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 
 from varscore.errors import DataError
 from varscore.genome.sequence import Genome, match_contigs
+
+log = logging.getLogger(__name__)
 
 Spans = dict[str, np.ndarray]
 """contig -> int64 (n, 2) of start, end; 0-based half-open"""
@@ -50,17 +53,12 @@ def _lines(path: Path) -> Iterator[bytes]:
 def read_union(path: Path, genome: Genome) -> Spans:
     """What the intervals of a file cover: FASTA contig -> disjoint sorted intervals. Other contigs are left out.
 
-    Raises DataError when the file is damaged, or has intervals but none on a contig of the FASTA.
+    Raises DataError when the file is damaged. A file with intervals but none on a contig of the FASTA is warned of.
     """
     spans = read_spans(path)
     names = match_contigs(spans, genome, None)
     if spans and not any(names.values()):
-        raise DataError(
-            "no contig of the intervals is in the FASTA",
-            where=path,
-            cause=f"they are on {', '.join(list(spans)[:3])}, ...",
-            remedy="use the FASTA of their assembly",
-        )
+        log.warning("no contig of %s is in the FASTA, which has no %s", path, ", ".join(list(spans)[:3]))
     placed: dict[str, list[np.ndarray]] = {}
     for name, rows in spans.items():
         target = names[name]

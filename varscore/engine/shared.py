@@ -175,7 +175,9 @@ class SharedEngine(PlainEngine):
         total = y.index_select(0, rows)
         for piece in patch:
             change = (piece.values - piece.of(x, rows)).transpose(1, 2)
-            weight = self._by_position(dense, isinstance(flatten, FlattenTime), x.shape[1:], piece.channels.indices(x.shape[1]))
+            weight = self._by_position(
+                dense, isinstance(flatten, FlattenTime), x.shape[1:], piece.channels.indices(x.shape[1])
+            )
             total = total + change.flatten(1) @ weight[piece.span.slice].flatten(0, 1)
         return total
 
@@ -219,5 +221,9 @@ def _by_position(dense: nn.Linear, time_major: bool, shape: tuple[int, int], cha
     """A dense layer's weights as float (positions, channels, out), so that a span of positions is one block."""
     kinds, length = shape
     weight = dense.weight.detach()
-    cube = weight.view(-1, length, kinds).permute(1, 2, 0) if time_major else weight.view(-1, kinds, length).permute(2, 1, 0)
+    cube = (
+        weight.view(-1, length, kinds).permute(1, 2, 0)
+        if time_major
+        else weight.view(-1, kinds, length).permute(2, 1, 0)
+    )
     return cube[:, slice(*channels)].contiguous()

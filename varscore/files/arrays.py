@@ -248,7 +248,7 @@ class ZarrMatrix(MatrixWriter):
         attributes = {**self._facts, _TASKS: list(self._tasks)}
         root = self._zarr.create_group(self._target.temporary, zarr_format=3, attributes=attributes)
         column = {"shape": (0,), "chunks": (self._rows,), "dimension_names": ["allele"]}
-        self._arrays = {name: root.create_array(name, dtype="string", **column) for name in _TEXT}
+        self._arrays = {name: root.create_array(name, dtype=str, **column) for name in _TEXT}
         self._arrays["pos"] = root.create_array("pos", dtype="int64", **column)
         for name in map(_column, self._blocks):
             self._arrays[name] = root.create_array(

@@ -42,12 +42,8 @@ def read_motifs(path: Path) -> tuple[Motif, ...]:
 
 def _motif(id: str, name: str, matrix: np.ndarray) -> Motif:
     """``matrix``: counts or frequencies (w, 4); a column without counts becomes uniform."""
-    if (
-        matrix.ndim != 2
-        or matrix.shape[1] != 4
-        or len(matrix) == 0
-        or not (np.isfinite(matrix).all() and (matrix >= 0).all())
-    ):
+    whole = matrix.ndim == 2 and matrix.shape[1] == 4 and len(matrix) > 0
+    if not whole or not np.isfinite(matrix).all() or matrix.min() < 0:
         raise ValueError(f"motif {id}: not a matrix of counts for A, C, G, T")
     total = matrix.sum(1, keepdims=True)
     return Motif(id, name or id, np.where(total > 0, matrix / np.where(total > 0, total, 1), 0.25))
@@ -58,9 +54,12 @@ def _read_jaspar(text: str) -> list[Motif]:
     for block in re.split(r"^>", text, flags=re.MULTILINE)[1:]:
         head, *lines = block.splitlines()
         id, _, name = head.strip().partition("\t") if "\t" in head else head.strip().partition(" ")
-        rows = [re.sub(r"^[ACGT]\b|[\[\]]", " ", line.strip()).split() for line in lines if line.strip()]
-        if len(rows) != 4 or len({len(row) for row in rows}) != 1:
+        labelled = [re.fullmatch(r"\s*([A-Z]?)\s*\[?([^][]*)\]?\s*", line) for line in lines if line.strip()]
+        rows = [match[2].split() for match in labelled if match]
+        if len(labelled) != 4 or len(rows) != 4 or len({len(row) for row in rows}) != 1:
             raise ValueError(f"motif {id}: not four rows of the same length")
+        if "".join(match[1] for match in labelled if match) not in ("", BASES):
+            raise ValueError(f"motif {id}: rows are not in the order A, C, G, T")
         motifs.append(_motif(id, name.strip(), np.array(rows, float).T))
     return motifs
 

@@ -47,7 +47,11 @@ class PredictionWriter(ABC):
         """Append n rows. places: n intervals, or none when the writer has no use for them; values: float32 (n, T)."""
 
     @abstractmethod
-    def _end(self) -> None: ...
+    def _end(self) -> None:
+        """Write what the format wants last."""
+
+    def _drop(self) -> None:  # noqa: B027 (text has nothing to let go of)
+        """Let go of what would otherwise still write to the output."""
 
     def close(self) -> None:
         """Finish and commit. When that fails nothing is left behind."""
@@ -56,13 +60,12 @@ class PredictionWriter(ABC):
                 self._end()
             self._output.commit()
         except BaseException:
-            self._output.abort()
+            self.abort()
             raise
 
     def abort(self) -> None:
-        """Leave everything as it was before."""
-        with suppress(OSError, pa.ArrowException):  # what failed may fail again
-            self._end()
+        """Leave everything as it was before; does nothing after close or abort."""
+        self._drop()
         self._output.abort()
 
     def __enter__(self) -> Self:
@@ -139,6 +142,11 @@ class ParquetPredictions(PredictionWriter):
             self._waiting = self._schema.empty_table()
         self._parquet.close()
         self._sink.close()
+
+    def _drop(self) -> None:
+        with suppress(OSError, pa.ArrowException):  # what failed may fail again
+            self._parquet.close()
+            self._sink.close()
 
 
 def open_predictions(

@@ -59,52 +59,73 @@ def _threemers(codes: np.ndarray, rows: np.ndarray) -> None:
 
 @compiled
 def _forward(codes: np.ndarray, table: np.ndarray, pool: int, best: np.ndarray, where: np.ndarray) -> None:
-    """best[n, cell] = largest sum of rows over the cell's positions; where = the first position that reaches it."""
+    """best[n, cell] = largest sum of rows over the cell's positions; where = the first position that reaches it, unless empty.
+
+    Tables are read through one flat view with unsigned indices, and rows are added five at a time: that is what the compiler
+    turns into vector instructions.
+    """
     steps, _, filters = table.shape
-    cells = best.shape[1]
-    rows = np.empty(codes.shape[1] + 3 * steps, np.int32)
+    flat = table.ravel()
+    width, stride = np.uint64(filters), np.uint64(ROWS * filters)
+    rows = np.empty(codes.shape[1] + 3 * steps, np.uint64)
     total = np.empty(filters, np.float32)
     for n in range(codes.shape[0]):
         _threemers(codes[n], rows)
-        for cell in range(cells):
+        for cell in range(best.shape[1]):
             peak = best[n, cell]
-            at = where[n, cell]
             for offset in range(pool):
                 position = cell * pool + offset
-                row = table[0, rows[position]]
-                for f in range(filters):
-                    total[f] = row[f]
-                for step in range(1, steps):
-                    row = table[step, rows[position + 3 * step]]
-                    for f in range(filters):
-                        total[f] += row[f]
+                total[:] = np.float32(0)
+                step = 0
+                while step + 5 <= steps:
+                    a = np.uint64(step) * stride + rows[position + 3 * step] * width
+                    b = np.uint64(step + 1) * stride + rows[position + 3 * step + 3] * width
+                    c = np.uint64(step + 2) * stride + rows[position + 3 * step + 6] * width
+                    d = np.uint64(step + 3) * stride + rows[position + 3 * step + 9] * width
+                    e = np.uint64(step + 4) * stride + rows[position + 3 * step + 12] * width
+                    for f in range(width):
+                        total[f] += ((flat[a + f] + flat[b + f]) + (flat[c + f] + flat[d + f])) + flat[e + f]
+                    step += 5
+                while step < steps:
+                    a = np.uint64(step) * stride + rows[position + 3 * step] * width
+                    for f in range(width):
+                        total[f] += flat[a + f]
+                    step += 1
                 if offset == 0:
-                    for f in range(filters):
-                        peak[f] = total[f]
-                        at[f] = 0
+                    peak[:] = total
+                    if len(where):
+                        where[n, cell, :] = np.uint8(0)
+                elif len(where) == 0:
+                    for f in range(width):
+                        peak[f] = max(peak[f], total[f])
                 else:
-                    for f in range(filters):
+                    at, mark = where[n, cell], np.uint8(offset)
+                    for f in range(width):
                         higher = total[f] > peak[f]
                         peak[f] = total[f] if higher else peak[f]
-                        at[f] = offset if higher else at[f]
+                        at[f] = mark if higher else at[f]
 
 
 @compiled
 def _backward(codes: np.ndarray, gradient: np.ndarray, where: np.ndarray, pool: int, table: np.ndarray) -> None:
     """table[step, 3-mer, f] += gradient, at the position each maximum came from."""
     steps, _, filters = table.shape
-    rows = np.empty(codes.shape[1] + 3 * steps, np.int32)
+    flat = table.ravel()
+    width, stride = np.uint64(filters), np.uint64(ROWS * filters)
+    rows = np.empty(codes.shape[1] + 3 * steps, np.uint64)
+    here = np.empty(filters, np.float32)
     for n in range(codes.shape[0]):
         _threemers(codes[n], rows)
         for cell in range(gradient.shape[1]):
-            slope = gradient[n, cell]
-            at = where[n, cell]
+            slope, at = gradient[n, cell], where[n, cell]
             for offset in range(pool):
-                position = cell * pool + offset
+                mark, position = np.uint8(offset), cell * pool + offset
+                for f in range(width):
+                    here[f] = slope[f] if at[f] == mark else np.float32(0)
                 for step in range(steps):
-                    row = table[step, rows[position + 3 * step]]
-                    for f in range(filters):
-                        row[f] += slope[f] if at[f] == offset else np.float32(0)
+                    a = np.uint64(step) * stride + rows[position + 3 * step] * width
+                    for f in range(width):
+                        flat[a + f] += here[f]
 
 
 class _ConvolvePool(torch.autograd.Function):
@@ -114,7 +135,7 @@ class _ConvolvePool(torch.autograd.Function):
         bases = codes.contiguous().numpy()
         cells = (codes.shape[1] - weight.shape[2] + 1) // pool
         best = np.empty((len(bases), cells, len(weight)), np.float32)
-        where = np.empty(best.shape, np.uint8)
+        where = np.empty(best.shape if ctx.needs_input_grad[1] else (0, 0, 0), np.uint8)
         each_piece(lambda _, a, b: _forward(bases[a:b], table, pool, best[a:b], where[a:b]), len(bases))
         ctx.saved = (bases, where, pool, table.shape, weight.shape[2])
         return torch.from_numpy(best)
