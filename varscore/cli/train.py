@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -137,6 +138,8 @@ def train_chromatin(
             options=options,
             progress=meter.advance,
         )
+    if os.environ.get("RANK", "0") != "0":
+        return  # of torchrun's processes, the first speaks
     training = model.card["training"]
     state = "interim, carry on with the same command" if model.card["interim"] else training["ended"]
     typer.echo(f"{model.path}: validation loss {training.get('validation_loss', 'not known yet')} ({state})")

@@ -27,6 +27,10 @@ class Span:
     def slice(self) -> slice:
         return slice(self.lo, self.hi)
 
+    def within(self, other: Span) -> slice:
+        """Where these positions lie when counted from the start of ``other``."""
+        return slice(self.lo - other.lo, self.hi - other.lo)
+
 
 def touched(span: Span, width: int, pool: int, length: int) -> Span:
     """Cells of an unpadded convolution, max-pooled, whose receptive field meets ``span``.

@@ -1,8 +1,8 @@
 """One direction of a recurrent layer, entered in the middle.
 
-A :class:`Half` runs over the reference once, remembering the state where the alternative will enter; the alternative then
-runs only from there. Feature maps here are (positions, rows, channels). Positions keep their order in both directions:
-a backward half simply visits them from the last to the first.
+A :class:`Half` runs over the reference once, remembering the state where the alternative will enter; the alternative
+then runs only from there. Maps here are (rows, positions, channels). Positions keep their order in both directions: a
+backward half simply visits them from the last to the first.
 """
 
 from __future__ import annotations
@@ -30,11 +30,10 @@ class State:
 class Passage:
     """What a half left behind on its way over the reference.
 
-    inputs: what each step was given; output: hidden states, float (T, rows, H); state: on entering the changed steps.
+    inputs: what each step was given, float (rows, T, ...); state: on entering the changed steps.
     """
 
     inputs: Tensor
-    output: Tensor
     state: State
 
 
@@ -48,31 +47,34 @@ class Half(ABC):
         self.width = lstm.hidden_size
         self.backward = backward
 
-    def reference(self, steps: Tensor, changed: Span) -> Passage:
-        """Run over all of ``steps``, float (T, rows, channels), noting the state before the ``changed`` ones."""
-        last, rows = steps.shape[:2]
-        inputs = self._inputs(steps)
-        output = steps.new_empty(last, rows, self.width)
-        state = State(*steps.new_zeros(2, rows, self.width))
+    def reference(self, steps: Tensor, changed: Span, output: Tensor) -> Passage:
+        """Run over all of ``steps``, float (rows, T, channels), noting the state before the ``changed`` ones.
+
+        output: float (rows, T, H), written.
+        """
+        rows, last = steps.shape[:2]
+        inputs, every = self._inputs(steps), torch.arange(rows, device=steps.device)
         before, after = Span(0, changed.lo), Span(changed.lo, last)
         if self.backward:
             before, after = Span(changed.hi, last), Span(0, changed.hi)
-        entered = self._run(inputs[before.slice], state, output[before.slice])
-        self._run(inputs[after.slice], entered, output[after.slice])
-        return Passage(inputs, output, entered)
+        start = State(*steps.new_zeros(2, rows, self.width))
+        entered = self._run(inputs[:, before.slice], every, start, output[:, before.slice])
+        self._run(inputs[:, after.slice], every, entered, output[:, after.slice])
+        return Passage(inputs, entered)
 
     def alternative(self, passage: Passage, rows: Tensor, patch: Tensor, changed: Span) -> tuple[Span, Tensor]:
-        """Positions whose hidden states change, and these states, float (positions, rows, H).
+        """Positions whose hidden states change, and these states, float (rows, positions, H).
 
-        rows: int64 (rows,), the reference row of each alternative; patch: float (len(changed), rows, channels), new inputs.
+        rows: int64 (rows,), the reference row of each alternative; patch: float (rows, len(changed), channels).
         """
-        last = len(passage.inputs)
+        last = passage.inputs.shape[1]
         span = Span(0, changed.hi) if self.backward else Span(changed.lo, last)
         rest = Span(0, changed.lo) if self.backward else Span(changed.hi, last)
-        output = patch.new_empty(len(span), len(rows), self.width)
-        new, old = output[changed.lo - span.lo : changed.hi - span.lo], output[rest.lo - span.lo : rest.hi - span.lo]
+        output = patch.new_empty(len(rows), len(span), self.width)
+        new, old = output[:, changed.within(span)], output[:, rest.within(span)]
         entered = State(passage.state.hidden[rows], passage.state.cell[rows])
-        self._run(passage.inputs[rest.slice], self._run(self._inputs(patch), entered, new), old, rows)
+        turned = self._run(self._inputs(patch), torch.arange(len(rows), device=rows.device), entered, new)
+        self._run(passage.inputs[:, rest.slice], rows, turned, old)
         return span, output
 
     @abstractmethod
@@ -80,8 +82,8 @@ class Half(ABC):
         """What :meth:`_run` takes for these steps."""
 
     @abstractmethod
-    def _run(self, inputs: Tensor, state: State, output: Tensor, rows: Tensor | None = None) -> State:
-        """Run over ``inputs`` (their ``rows``, or all) from ``state``; write hidden states to ``output``."""
+    def _run(self, inputs: Tensor, rows: Tensor, state: State, output: Tensor) -> State:
+        """Run over ``inputs[rows]`` from ``state``, writing hidden states to ``output``; the state after the last step."""
 
 
 class SteppedHalf(Half):
@@ -95,17 +97,16 @@ class SteppedHalf(Half):
     def _inputs(self, steps: Tensor) -> Tensor:
         return F.linear(steps, self.weights[0], self.bias)
 
-    def _run(self, inputs: Tensor, state: State, output: Tensor, rows: Tensor | None = None) -> State:
+    def _run(self, inputs: Tensor, rows: Tensor, state: State, output: Tensor) -> State:
         from varscore.nets.lstmcell import step  # numba takes half a second to import
 
-        hidden, cell = state.hidden, state.cell.clone()
-        gates = inputs.new_empty(len(hidden), 4 * self.width)
-        flat, memory, written = gates.numpy(), cell.numpy(), output.numpy()
-        for t in reversed(range(len(inputs))) if self.backward else range(len(inputs)):
-            given = inputs[t] if rows is None else inputs[t].index_select(0, rows)
-            torch.addmm(given, hidden, self.recurrent, out=gates)
-            step(flat, memory, written[t])
-            hidden = output[t]
+        hidden, cell, last = state.hidden, state.cell.clone(), inputs.shape[1]
+        gates = inputs.new_empty(len(rows), 4 * self.width)
+        flat, given, source, memory, written = (t.numpy() for t in (gates, inputs, rows, cell, output))
+        for t in reversed(range(last)) if self.backward else range(last):
+            torch.mm(hidden, self.recurrent, out=gates)
+            step(flat, given, source, t, memory, written, t)
+            hidden = output[:, t]
         return State(hidden, cell)
 
 
@@ -115,14 +116,12 @@ class FusedHalf(Half):
     def _inputs(self, steps: Tensor) -> Tensor:
         return steps
 
-    def _run(self, inputs: Tensor, state: State, output: Tensor, rows: Tensor | None = None) -> State:
-        if len(inputs) == 0:
+    def _run(self, inputs: Tensor, rows: Tensor, state: State, output: Tensor) -> State:
+        if inputs.shape[1] == 0:
             return state
-        steps = inputs if rows is None else inputs[:, rows]
-        start = (state.hidden[None], state.cell[None])
+        steps = inputs[rows].transpose(0, 1)
         order = (0,) if self.backward else ()
-        hidden_states, hidden, cell = torch.lstm(
-            steps.flip(order), start, self.weights, True, 1, 0.0, False, False, False
-        )  # fmt: skip
-        output.copy_(hidden_states.flip(order))
+        start = (state.hidden[None], state.cell[None])
+        states, hidden, cell = torch.lstm(steps.flip(order), start, self.weights, True, 1, 0.0, False, False, False)
+        output.copy_(states.flip(order).transpose(0, 1))
         return State(hidden[0].to(output.dtype), cell[0].to(output.dtype))

@@ -56,9 +56,9 @@ class Piece:
     span: Span
     values: Tensor
 
-    def of(self, feature_map: Tensor, rows: Tensor) -> Tensor:
-        """The reference's values at the same place."""
-        return feature_map[:, self.channels, self.span.slice].index_select(0, rows)
+    def of(self, feature_map: Tensor) -> Tensor:
+        """The same place of another map."""
+        return feature_map[:, self.channels, self.span.slice]
 
 
 @dataclass
@@ -126,9 +126,7 @@ class SharedEngine(PlainEngine):
         for layer in self.net.layers:
             trace.seen.append(x)
             if isinstance(layer, BiLSTM):
-                steps = x.permute(2, 0, 1).contiguous()
-                trace.passages = [half.reference(steps, spread.steps) for half in self.halves]
-                x = torch.cat([passage.output for passage in trace.passages], 2).permute(1, 2, 0)
+                x = self._recur_reference(x, spread, trace)
             else:
                 x = layer(x)
         trace.seen.append(x)
@@ -160,13 +158,23 @@ class SharedEngine(PlainEngine):
             whole = layer(whole)
         return whole
 
+    def _recur_reference(self, x: Tensor, spread: Reach, trace: Trace) -> Tensor:
+        """The recurrent layer over the reference: float (rows, channels, T) to (rows, 2 H, T)."""
+        steps = x.transpose(1, 2).contiguous()
+        width = self.halves[0].width
+        output = steps.new_empty(*steps.shape[:2], 2 * width)
+        for half, own in zip(self.halves, (output[..., :width], output[..., width:]), strict=True):
+            trace.passages.append(half.reference(steps, spread.steps, own))
+        return output.transpose(1, 2)
+
     def _recur(self, piece: Piece, rows: Tensor, trace: Trace) -> tuple[Piece, ...]:
-        steps = piece.values.permute(2, 0, 1).contiguous()
+        """The recurrent layer over the alternative: a changed stretch of each direction's hidden states."""
+        steps = piece.values.transpose(1, 2).contiguous()
         pieces = []
         for half, passage in zip(self.halves, trace.passages, strict=True):
             span, output = half.alternative(passage, rows, steps, piece.span)
             first = half.width * half.backward
-            pieces.append(Piece(slice(first, first + half.width), span, output.permute(1, 2, 0)))
+            pieces.append(Piece(slice(first, first + half.width), span, output.transpose(1, 2)))
         return tuple(pieces)
 
     def _dense(self, flatten: nn.Module, dense: nn.Module, x: Tensor, y: Tensor, rows: Tensor, patch: tuple[Piece, ...]) -> Tensor:  # fmt: skip
@@ -174,7 +182,7 @@ class SharedEngine(PlainEngine):
         assert isinstance(dense, nn.Linear)
         total = y.index_select(0, rows)
         for piece in patch:
-            change = (piece.values - piece.of(x, rows)).transpose(1, 2)
+            change = piece.values.transpose(1, 2) - piece.of(x).transpose(1, 2)[rows]
             weight = self._by_position(
                 dense, isinstance(flatten, FlattenTime), x.shape[1:], piece.channels.indices(x.shape[1])
             )
@@ -213,7 +221,7 @@ def _mean(x: Tensor, y: Tensor, rows: Tensor, patch: tuple[Piece, ...]) -> Tenso
     """The mean over positions: the reference's, plus the change."""
     total = y.index_select(0, rows)
     for piece in patch:
-        total[:, piece.channels] += (piece.values - piece.of(x, rows)).sum(2) / x.shape[2]
+        total[:, piece.channels] += (piece.values.sum(2) - piece.of(x).sum(2)[rows]) / x.shape[2]
     return total
 
 

@@ -1,0 +1,198 @@
+"""Whole training runs: a data set in, a model folder out."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_data import MOTIF, planted_set
+from small_nets import small_arguments
+
+from varscore.cli.boundary import run
+from varscore.cli.train import command_line, parse_arguments
+from varscore.data.examples import ExampleSet
+from varscore.errors import OutputExists, UsageError, VarscoreError
+from varscore.evaluate import Examined, evaluate_model
+from varscore.files.motifs import Motif
+from varscore.nets import find
+from varscore.nets.registry import Recipe
+from varscore.train.loop import Trainer
+from varscore.train.run import RunOptions, train_model
+from varscore.zoo import ModelFolder, open_model
+
+CPU = torch.device("cpu")
+NAME = "crnn-320-projection"
+SMALL = {name: value for name, value in small_arguments(NAME).items() if name not in ("n_tasks", "window")} | {
+    "width": 10
+}
+QUICK = Recipe(lr=1e-3, batch_size=16, epochs=2)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> ExampleSet:
+    return planted_set(tmp_path_factory.mktemp("data") / "d", train=65, validation=20)
+
+
+def train(data: ExampleSet, folder: Path, recipe: Recipe = QUICK, **more: Any) -> ModelFolder:
+    options = RunOptions(**more.pop("options", {}))
+    return train_model(NAME, data, folder, recipe=recipe, arguments=SMALL, options=options, **more)
+
+
+def test_a_run_leaves_a_model(data: ExampleSet, tmp_path: Path) -> None:
+    told: list[int] = []
+    model = train(data, tmp_path / "m", progress=told.append, options={"seed": 3, "command": "varscore x"})
+    model.verify()
+    assert sum(told) == 10
+    assert model.tasks() == data.tasks
+    assert model.config().filters == 6 and model.config().n_tasks == 2 and model.config().window == 100
+    card = tomllib.loads((tmp_path / "m/card.toml").read_text())
+    with (tmp_path / "m/history.csv").open() as file:
+        losses = [float(row["validation_loss"]) for row in csv.DictReader(file)]
+    assert card["interim"] is False
+    training = card["training"]
+    assert training["validation_loss"] == min(losses) == losses[training["best_epoch"]]
+    assert (training["epochs"], training["seed"], training["ended"]) == (2, 3, "all 2 epochs done")
+    assert training["command"] == "varscore x"
+    assert training["recipe"]["lr"] == 1e-3 and "clip_norm" not in training["recipe"]
+    assert card["data"]["source_sha256"] == data.source_sha256 and card["data"]["tasks"] == 2
+    picture = (tmp_path / "m/learning_curve.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert list((tmp_path / "m/tensorboard").iterdir())
+    assert not re.search(r"\bnan\b", (tmp_path / "m/card.toml").read_text())
+
+
+def test_an_interrupted_run_is_a_model_marked_interim_and_carries_on(data: ExampleSet, tmp_path: Path) -> None:
+    model = train(data, tmp_path / "m", options={"max_seconds": -1.0})
+    assert model.card["interim"] is True and "validation_loss" not in model.card["training"]
+    model.verify()
+    told: list[int] = []
+    done = train(data, tmp_path / "m", progress=told.append)
+    assert told[0] == 1 and sum(told) == 10
+    assert done.card["interim"] is False
+    assert done.sha256 == train(data, tmp_path / "straight").sha256
+
+
+def test_without_resume_it_starts_anew(data: ExampleSet, tmp_path: Path) -> None:
+    train(data, tmp_path / "m")
+    other = dataclasses.replace(QUICK, lr=0.01)
+    with pytest.raises(UsageError, match="another recipe"):
+        train(data, tmp_path / "m", other)
+    assert train(data, tmp_path / "m", other, options={"resume": False}).card["training"]["recipe"]["lr"] == 0.01
+
+
+def test_a_model_from_elsewhere_is_not_replaced(data: ExampleSet, tmp_path: Path) -> None:
+    train(data, tmp_path / "m")
+    (tmp_path / "m/checkpoint.pt").unlink()
+    with pytest.raises(OutputExists, match="a model without a checkpoint"):
+        train(data, tmp_path / "m")
+
+
+def test_half_precision_storage(data: ExampleSet, tmp_path: Path) -> None:
+    model = train(data, tmp_path / "m", options={"storage": "fp16"})
+    weights = load_file(model.path / "model.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
+    assert model.card["training"]["storage"] == "fp16"
+
+
+def test_divergence_in_the_first_epoch_is_an_error(
+    data: ExampleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trainer, "validate", lambda self: math.nan)
+    with pytest.raises(VarscoreError, match="diverged in its first epoch"):
+        train(data, tmp_path / "m")
+    assert not (tmp_path / "m/card.toml").exists()
+
+
+def test_motifs_are_the_first_filters(data: ExampleSet, tmp_path: Path) -> None:
+    frequencies = np.eye(4)[MOTIF]
+    motifs = (Motif("m", "m", frequencies),)
+    model = train(data, tmp_path / "m", dataclasses.replace(QUICK, lr=0.0), motifs=motifs)
+    first = next(iter(model.load().parameters()))
+    assert torch.equal(first[0], torch.from_numpy(frequencies.T - 0.25).float())
+    assert model.card["training"]["motifs"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "recipe"),
+    [
+        (NAME, {"filters": 16, "projection": 8, "second_filters": 12, "second_width": 3, "hidden": 8, "width": 12},
+         Recipe(lr=5e-3, batch_size=50, epochs=8, schedule="cosine")),
+        ("danq", {"filters": 16, "width": 12, "hidden": 8, "dense": 16},
+         dataclasses.replace(find("danq").recipe, lr=5e-3, batch_size=50, epochs=12)),
+    ],
+)  # fmt: skip
+def test_a_planted_motif_is_learnt_and_chance_is_not(
+    tmp_path: Path, name: str, sizes: dict[str, int], recipe: Recipe
+) -> None:
+    data = planted_set(tmp_path / "d", train=1500, validation=200, test=400)
+    model = train_model(name, data, tmp_path / "m", recipe=recipe, arguments=sizes, options=RunOptions(seed=1))
+    planted, chance = evaluate_model(model, Examined(data), CPU).auroc
+    assert planted >= 0.9
+    assert 0.4 < chance < 0.6
+
+
+# the command
+
+
+def test_arguments_are_typed() -> None:
+    config = find(NAME).config
+    given = ["filters=3", "dropout=.5", "recurrent_dropout_per_step=TRUE"]
+    assert parse_arguments(config, given) == {"filters": 3, "dropout": 0.5, "recurrent_dropout_per_step": True}
+    for wrong in ("filters", "filter=3", "filters=3.5", "filters=", "recurrent_dropout_per_step=1"):
+        with pytest.raises(UsageError, match=re.escape(f"--arg {wrong}")):
+            parse_arguments(config, [wrong])
+
+
+def test_the_card_holds_no_path_of_this_machine() -> None:
+    arguments = ["train-chromatin", "danq", "--data", "/home/me/data/d1", "-o", "runs/my model", "--lr", "0.1"]
+    assert command_line(arguments) == "varscore train-chromatin danq --data d1 -o 'my model' --lr 0.1"
+
+
+def arguments(data: ExampleSet, folder: Path, *more: str) -> list[str]:
+    sizes = [f"--arg={name}={value}" for name, value in SMALL.items()]
+    command = ["train-chromatin", NAME, "--data", str(data.folder), "-o", str(folder), "--epochs", "1"]
+    return [*command, "--batch-size", "16", *sizes, *more]
+
+
+def test_the_command_trains(data: ExampleSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    threads = torch.get_num_threads()
+    assert run(arguments(data, tmp_path / "m", "--seed", "5", "--clip-norm", "1", "--device", "cpu")) == 0
+    torch.set_num_threads(threads)
+    assert capsys.readouterr().out.startswith(f"{tmp_path / 'm'}: validation loss 0.")
+    model = open_model(tmp_path / "m")
+    assert model.card["training"]["seed"] == 5 and model.card["training"]["recipe"]["clip_norm"] == 1.0
+    assert run(arguments(data, tmp_path / "m", "--seed", "6")) == 2
+    assert "made with another seed" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(data: ExampleSet, tmp_path: Path) -> None:
+    """65 examples in batches of 16: the last batch has one, so the second process has none of it."""
+    calm = ["--arg=dropout=0", "--arg=recurrent_dropout=0", "--epochs=3", "--device=cpu", "--threads=1", "--ema=0.5"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    shell = {"one": ["-m", "varscore"], "two": [*launcher, "-m", "varscore"]}
+    cards, tables = {}, {}
+    for name, program in shell.items():
+        command = [sys.executable, *program, *arguments(data, tmp_path / name, *calm)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stdout.count("validation loss") == 1, "one process speaks"
+        assert ended.stderr.count("epoch done") == 3
+        assert "destroy_process_group" not in ended.stderr
+        cards[name] = open_model(tmp_path / name)
+        with (tmp_path / name / "history.csv").open() as file:
+            tables[name] = [[float(row[c]) for c in ("train_loss", "validation_loss")] for row in csv.DictReader(file)]
+    assert np.allclose(tables["one"], tables["two"], rtol=1e-4)
+    one, two = (cards[name].load().state_dict() for name in ("one", "two"))
+    assert all(torch.allclose(one[key], two[key], atol=1e-3) for key in one)
