@@ -3,6 +3,7 @@
 Every other module logs with ``logging.getLogger(__name__)`` and may attach values with
 ``extra={"fields": {"records": 10}}``; this one decides how that looks. Text lines read
 ``varscore: warning: message key=value``; JSON lines are ``{"time", "level", "event", "logger", "run", **fields}``.
+Values that the message itself spells out go into ``extra={"json_fields": {...}}``, and so into JSON alone.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC)
-        return _json_line(time, record.levelname.lower(), record.getMessage(), record.name, _fields(record))
+        fields = {**_fields(record), **getattr(record, "json_fields", {})}
+        return _json_line(time, record.levelname.lower(), record.getMessage(), record.name, fields)
 
 
 class ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]

@@ -30,8 +30,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from varscore.errors import OutputError, UsageError
-from varscore.files.atomic import AtomicFile, is_stream, output_errors
-from varscore.files.folders import AtomicFolder
+from varscore.files.atomic import AtomicFile, is_stream, output_errors, refuse_existing
+from varscore.files.folders import AtomicFolder, refuse_existing_folder
 from varscore.genome.alleles import ByteColumn, Status
 
 EFFECTS = ("ref", "alt", "diff", "logodds")
@@ -53,13 +53,23 @@ def open_matrix(
     Raises OutputExists at once for an existing output without ``force``, UsageError for another suffix or when the
     package that writes the format is missing, OutputError.
     """
+    writer = check_matrix(path, force=force)
+    return writer(path.rstrip("/") or path, tasks, facts, blocks, force)
+
+
+def check_matrix(path: str, *, force: bool = False) -> type[MatrixWriter]:
+    """Everything that can be known to be wrong with a matrix's name before any work is done; the class that writes it.
+
+    Raises UsageError and OutputExists.
+    """
     path = path.rstrip("/") or path
     writer = _WRITERS.get(os.path.splitext(path)[1].lower())
     if writer is None or path == "-":
         raise UsageError("not a name for a score matrix", where=path, remedy="end it in .parquet, .zarr or .h5")
     if is_stream(path) and not os.path.isdir(path):
         raise UsageError("a score matrix cannot be written to a stream", where=path, remedy="give a file name")
-    return writer(path, tasks, facts, blocks, force)
+    writer.check(path, force)
+    return writer
 
 
 @dataclass
@@ -115,6 +125,11 @@ class MatrixWriter(ABC):
         except BaseException:
             self._target.abort()
             raise
+
+    @classmethod
+    def check(cls, path: str, force: bool) -> None:
+        """Raises OutputExists, and UsageError when ``path`` is a folder or the package that writes it is missing."""
+        refuse_existing(path, force=force)
 
     def write(
         self,
@@ -240,9 +255,16 @@ class ParquetMatrix(MatrixWriter):
 class ZarrMatrix(MatrixWriter):
     """One shard a slab, 16 chunks a shard."""
 
+    MARKER = "zarr.json"
+
+    @classmethod
+    def check(cls, path: str, force: bool) -> None:
+        _optional("zarr")
+        refuse_existing_folder(path, cls.MARKER, force=force)
+
     def _claim(self, force: bool) -> AtomicFolder:
         self._zarr = _optional("zarr")
-        return AtomicFolder(self.path, marker="zarr.json", force=force)
+        return AtomicFolder(self.path, marker=self.MARKER, force=force)
 
     def _begin(self) -> None:
         attributes = {**self._facts, _TASKS: list(self._tasks)}
@@ -270,6 +292,11 @@ class ZarrMatrix(MatrixWriter):
 
 class Hdf5Matrix(MatrixWriter):
     """Chunks of about a megabyte."""
+
+    @classmethod
+    def check(cls, path: str, force: bool) -> None:
+        _optional("h5py")
+        super().check(path, force)
 
     def _claim(self, force: bool) -> AtomicFile:
         self._h5py = _optional("h5py")

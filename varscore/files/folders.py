@@ -11,6 +11,19 @@ from varscore.errors import OutputError, OutputExists
 from varscore.files.atomic import TEMPORARY_SUFFIX, output_errors
 
 
+def refuse_existing_folder(path: str, marker: str, *, force: bool) -> None:
+    """Raise OutputExists when ``path`` is there, unless ``force`` and it is a folder that holds a file ``marker``."""
+    if not os.path.exists(path):
+        return
+    if not force:
+        raise OutputExists("the output exists already", where=path, remedy="choose another name or pass --force")
+    if not os.path.isfile(os.path.join(path, marker)):
+        raise OutputExists(
+            "the output exists and is something else", where=path,
+            cause=f"it has no {marker}", remedy="remove it yourself, or choose another name",
+        )  # fmt: skip
+
+
 class AtomicFolder:
     """A folder, filled under the name ``temporary`` beside its target and renamed by :meth:`commit`.
 
@@ -25,7 +38,7 @@ class AtomicFolder:
     def __init__(self, path: str, *, marker: str, force: bool = False) -> None:
         self.path, self._marker, self._force = path, marker, force
         self._target = os.path.realpath(path)
-        self._refuse_existing()
+        refuse_existing_folder(self.path, self._marker, force=self._force)
         parent, name = os.path.split(self._target)
         self.temporary = os.path.join(parent, f".{name}{TEMPORARY_SUFFIX}")
         with output_errors(path):
@@ -45,7 +58,7 @@ class AtomicFolder:
         for folder, _, files in os.walk(self.temporary):
             for name in [*files, "."]:
                 _sync(os.path.join(folder, name))
-        self._refuse_existing()
+        refuse_existing_folder(self.path, self._marker, force=self._force)
         old = f"{self.temporary}-old"
         with suppress(FileNotFoundError):
             os.rename(self._target, old)
@@ -69,19 +82,6 @@ class AtomicFolder:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-    def _refuse_existing(self) -> None:
-        if not os.path.exists(self._target):
-            return
-        if not self._force:
-            raise OutputExists(
-                "the output exists already", where=self.path, remedy="choose another name or pass --force"
-            )
-        if not os.path.isfile(os.path.join(self._target, self._marker)):
-            raise OutputExists(
-                "the output exists and is something else", where=self.path,
-                cause=f"it has no {self._marker}", remedy="remove it yourself, or choose another name",
-            )  # fmt: skip
 
 
 def _make_locked(folder: str, path: str) -> int:

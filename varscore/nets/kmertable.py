@@ -128,17 +128,25 @@ def _backward(codes: np.ndarray, gradient: np.ndarray, where: np.ndarray, pool: 
                         flat[a + f] += here[f]
 
 
+def pooled(codes: np.ndarray, table: np.ndarray, width: int, pool: int, where: np.ndarray | None = None) -> np.ndarray:
+    """Max-pooled convolution by ``table``, which is ``tables(weight)`` of filters ``width`` wide.
+
+    codes: uint8 (N, L). Returns float32 (N, cells, filters). where: uint8 of that shape, receives the maxima's places.
+    """
+    best = np.empty((len(codes), (codes.shape[1] - width + 1) // pool, table.shape[2]), np.float32)
+    place = np.empty((0, 0, 0), np.uint8) if where is None else where
+    each_piece(lambda _, a, b: _forward(codes[a:b], table, pool, best[a:b], place[a:b]), len(codes))
+    return best
+
+
 class _ConvolvePool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, codes: Tensor, weight: Tensor, pool: int) -> Tensor:
-        table = tables(weight.detach().float()).numpy()
-        bases = codes.contiguous().numpy()
-        cells = (codes.shape[1] - weight.shape[2] + 1) // pool
-        best = np.empty((len(bases), cells, len(weight)), np.float32)
-        where = np.empty(best.shape if ctx.needs_input_grad[1] else (0, 0, 0), np.uint8)
-        each_piece(lambda _, a, b: _forward(bases[a:b], table, pool, best[a:b], where[a:b]), len(bases))
-        ctx.saved = (bases, where, pool, table.shape, weight.shape[2])
-        return torch.from_numpy(best)
+        table, bases, width = tables(weight.detach().float()).numpy(), codes.contiguous().numpy(), weight.shape[2]
+        cells = (codes.shape[1] - width + 1) // pool
+        where = np.empty((len(bases), cells, len(weight)), np.uint8) if ctx.needs_input_grad[1] else None
+        ctx.saved = (bases, where, pool, table.shape, width)
+        return torch.from_numpy(pooled(bases, table, width, pool, where))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:

@@ -20,17 +20,26 @@ _ONE, _HALF, _LIMIT = np.float32(1), np.float32(0.5), np.float32(9)
 
 
 @numba.njit(inline="always")
-def tanh(x):  # type: ignore[no-untyped-def]  # numba infers float32
+def _fraction(x):  # type: ignore[no-untyped-def]  # numba infers float32
+    """p, q with tanh(x) = p / q."""
     x = min(max(x, -_LIMIT), _LIMIT)
     u = x * x
-    p = _P0 + u * (_P1 + u * (_P2 + u * (_P3 + u * _P4)))
-    q = _ONE + u * (_Q1 + u * (_Q2 + u * (_Q3 + u * _Q4)))
-    return x * p / q
+    p = x * (_P0 + u * (_P1 + u * (_P2 + u * (_P3 + u * _P4))))
+    return p, _ONE + u * (_Q1 + u * (_Q2 + u * (_Q3 + u * _Q4)))
 
 
 @numba.njit(inline="always")
 def sigmoid(x):  # type: ignore[no-untyped-def]
-    return _HALF + _HALF * tanh(_HALF * x)
+    p, q = _fraction(_HALF * x)
+    return _HALF * (q + p) / q
+
+
+@numba.njit(inline="always")
+def sigmoid_tanh(x, y):  # type: ignore[no-untyped-def]
+    """sigmoid(x) * tanh(y) with one division, which is what costs most here."""
+    p, q = _fraction(_HALF * x)
+    r, s = _fraction(y)
+    return _HALF * (q + p) * r / (q * s)
 
 
 @compiled
@@ -49,12 +58,18 @@ def step(
     given: float32 (sources, T, 4 H), what the inputs add; row r takes ``given[source[r], at]``
     cell: float32 (rows, H), updated; hidden: float32 (rows, T', H), written at step ``to``
     """
-    width = np.uint64(cell.shape[1])
-    second, third = width + width, width + width + width
+    width = cell.shape[1]
     for row in range(cell.shape[0]):
         g, x, c, h = gates[row], given[source[row], at], cell[row], hidden[row, to]
+        # short loops over few arrays: the compiler vectorises these, and a row stays in the fastest cache between them
+        for j in range(4 * width):
+            g[j] += x[j]
+        inward, kept, candidate, outward = g[:width], g[width : 2 * width], g[2 * width : 3 * width], g[3 * width :]
         for j in range(width):
-            kept = sigmoid(g[j + width] + x[j + width]) * c[j]
-            new = kept + sigmoid(g[j] + x[j]) * tanh(g[j + second] + x[j + second])
-            c[j] = new
-            h[j] = sigmoid(g[j + third] + x[j + third]) * tanh(new)
+            inward[j] = sigmoid_tanh(inward[j], candidate[j])
+        for j in range(width):
+            kept[j] = sigmoid(kept[j])
+        for j in range(width):
+            c[j] = kept[j] * c[j] + inward[j]
+        for j in range(width):
+            h[j] = sigmoid_tanh(outward[j], c[j])
