@@ -5,8 +5,8 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,33 +15,43 @@ import numpy as np
 
 from varscore import __version__
 from varscore.data.examples import Task
-from varscore.effects import Effects, strongest
+from varscore.effects import strongest
 from varscore.engine import ENGINES, PlainEngine
 from varscore.engine.device import evaluating, pick_device
 from varscore.errors import StrictError, UsageError, VariantFileError
-from varscore.files.arrays import MatrixWriter, open_matrix
-from varscore.files.atomic import AtomicFile, refuse_existing
+from varscore.files.arrays import EFFECTS, MatrixWriter, check_matrix, open_matrix
+from varscore.files.atomic import refuse_existing
+from varscore.files.lines import read_blocks
+from varscore.files.outputs import check_names
 from varscore.files.regions import RegionSet
-from varscore.files.scores import AlleleScores, Provenance, Writer
+from varscore.files.scores import AlleleScores, Provenance, Writer, safe
+from varscore.files.skipped import SkippedTable
 from varscore.files.vcf import RecordChunk, VariantReader
-from varscore.files.writers import open_writer
-from varscore.genome.alleles import Status
+from varscore.files.vcf_header import encode
+from varscore.files.writers import check_output, open_writer
+from varscore.genome.alleles import AlleleBatch, Status
 from varscore.genome.coords import Variant, one_based
-from varscore.genome.sequence import Genome, decode, match_contigs
-from varscore.score import ContigNames, ScoreBatch, score_alleles, spread
+from varscore.genome.sequence import MITOCHONDRIAL, Genome, decode, match_contigs
+from varscore.score import ContigNames, ScoreBatch, score_variants, spread
 from varscore.zoo import ModelFolder
 
 log = logging.getLogger(__name__)
 
 CHUNK = 512
 """Records that are read, scored and written at a time."""
+COUNTED_BYTES = 200 << 20
+"""Files up to this size are read once in advance to know how many records there are."""
 WRONG_ASSEMBLY = 0.5
 """Share of REF alleles that disagree with the FASTA from which on another assembly is suspected."""
 
 
 @dataclass(frozen=True)
 class AnnotateJob:
-    """Everything ``annotate`` is asked to do."""
+    """Everything ``annotate`` is asked to do.
+
+    source: VCF or BCF, ``-`` is stdin; output: annotated file, ``-`` is stdout; output_format: letter of ``-O``
+    tasks: globs, none means all; batch_size: windows in flight at once, None leaves it to the engine
+    """
 
     source: str
     output: str
@@ -56,7 +66,21 @@ class AnnotateJob:
     device: str = "auto"
     precision: str = "fp32"
     engine: str = "exact"
+    batch_size: int | None = None
     force: bool = False
+
+    def check(self) -> None:
+        """Everything that can be known to be wrong with the outputs before any work is done.
+
+        Raises UsageError and OutputExists.
+        """
+        further = [str(path) for path in (self.scores, self.skipped) if path is not None]
+        check_names([self.output, *further], [self.source, str(self.reference)])
+        check_output(self.output, self.output_format, force=self.force)
+        if self.scores is not None:
+            check_matrix(str(self.scores), force=self.force)
+        if self.skipped is not None:
+            refuse_existing(str(self.skipped), force=self.force)
 
     def command(self) -> str:
         """The options that change scores, normalised: the same scores, the same text."""
@@ -85,14 +109,18 @@ class Summary:
         return self.statuses[Status.PASS.name]
 
     def __str__(self) -> str:
-        reasons = [f"{n:,} {name}" for name, n in self.statuses.most_common() if name != Status.PASS.name]
-        parts = [f"{self.records:,} records", f"{self.alleles:,} alleles", f"{self.scored:,} scored", *reasons]
-        return ", ".join(
-            [*parts, *([f"{self.outside:,} records outside the regions left out"] if self.outside else [])]
-        )
+        parts = [f"{self.records:,} records", f"{self.alleles:,} alleles", f"{self.scored:,} scored"]
+        parts += [f"{n:,} {reason}" for reason, n in self.reasons().items()]
+        parts += [f"{self.outside:,} records outside the regions left out"] if self.outside else []
+        return ", ".join(parts)
+
+    def reasons(self) -> dict[str, int]:
+        """Alleles (and records without ALT) for each reason why there is no score, the most frequent first."""
+        return {name: n for name, n in self.statuses.most_common() if name != Status.PASS.name}
 
     def fields(self) -> dict[str, int]:
-        return {"records": self.records, "alleles": self.alleles, "outside": self.outside, **self.statuses}
+        counts = {"records": self.records, "alleles": self.alleles, "scored": self.scored, "outside": self.outside}
+        return counts | self.reasons()
 
 
 def annotate_file(job: AnnotateJob, advance: Callable[[int], None] = lambda records: None) -> Summary:
@@ -100,9 +128,7 @@ def annotate_file(job: AnnotateJob, advance: Callable[[int], None] = lambda reco
 
     ``advance`` is told of every chunk's records. Raises the errors of :mod:`varscore.errors`.
     """
-    for path in (job.scores, job.skipped):
-        if path is not None:
-            refuse_existing(str(path), force=job.force)
+    job.check()
     tasks = job.model.tasks()
     chosen = choose_tasks(tasks, job.tasks)
     device = pick_device(job.device)
@@ -111,33 +137,42 @@ def annotate_file(job: AnnotateJob, advance: Callable[[int], None] = lambda reco
         genome = stack.enter_context(Genome(job.reference))
         net = job.model.load()
         stack.enter_context(evaluating(net, device))
-        provenance = _provenance(job, genome)
         names = ContigNames(genome, reader.header.contigs)
         chunks = reader.chunks(CHUNK)
-        first = next(chunks, None)
-        _check_contigs(first, reader, names)
-        writer = stack.enter_context(
-            open_writer(
-                job.output,
-                reader.header,
-                provenance,
-                [task.name for task in tasks],
-                output_format=job.output_format,
-                force=job.force,
-                contig_lengths=missing_contigs(genome, reader.header.contigs, first.alleles.contigs if first else ()),
-            )  # fmt: skip
-        )
-        matrix = stack.enter_context(_open_matrix(job, [tasks[i] for i in chosen], provenance)) if job.scores else None
-        skipped = stack.enter_context(SkippedTable(str(job.skipped), job.force)) if job.skipped else None
-        run = _Run(job, genome, names, ENGINES[job.engine](net, device, job.precision), chosen, writer, matrix, skipped)
-        for chunk in itertools.chain([first] if first else [], chunks):
-            run.take(chunk)
+        head = list(itertools.islice(chunks, 2))
+        if head and (reader.header.contigs or len(head) == 1):  # else more contigs may come
+            _check_contigs(reader, names, head[-1].alleles.contigs)
+
+        run = _open_run(stack, job, reader, genome, tasks, chosen, head)
+        read = run.read(itertools.chain(head, chunks), advance)
+        engine = ENGINES[job.engine](net, device, job.precision)
+        for chunk, found in score_chunks(read, genome, names, engine, job.check_ref != "skip"):
+            if job.check_ref == "error":
+                _demand_matches(chunk, found, genome, names)
+            run.write(chunk, found)
             advance(len(chunk))
+        if run.contigs:
+            _check_contigs(reader, names, run.contigs)
     return run.summary
 
 
+def score_chunks(
+    chunks: Iterable[RecordChunk], genome: Genome, names: ContigNames, engine: PlainEngine, check_ref: bool = True
+) -> Iterator[tuple[RecordChunk, ScoreBatch]]:
+    """Each chunk with what became of its alleles, in order. Chunks wait here while their alleles are being scored."""
+    waiting: deque[RecordChunk] = deque()
+
+    def batches() -> Iterator[AlleleBatch]:
+        for chunk in chunks:
+            waiting.append(chunk)
+            yield chunk.alleles
+
+    for found in score_variants(batches(), genome, names, engine, check_ref):
+        yield waiting.popleft(), found
+
+
 def choose_tasks(tasks: Sequence[Task], globs: Sequence[str]) -> np.ndarray:
-    """Columns whose ``index:name`` or name fits one of the globs, all without globs. int64 (k,)
+    """Columns whose name, ``index:name`` or VS_TASK fits one of the globs, all without globs. int64 (k,)
 
     Raises UsageError when a glob fits nothing.
     """
@@ -148,7 +183,10 @@ def choose_tasks(tasks: Sequence[Task], globs: Sequence[str]) -> np.ndarray:
         fits = [
             column
             for column, task in enumerate(tasks)
-            if fnmatch.fnmatch(task.name, glob) or fnmatch.fnmatch(f"{column}:{task.name}", glob)
+            if any(
+                fnmatch.fnmatchcase(name, glob)
+                for name in (task.name, f"{column}:{task.name}", f"{column}:{safe(task.name)}")
+            )
         ]
         if not fits:
             example = ", ".join(task.name for task in tasks[:3])
@@ -162,79 +200,55 @@ def choose_tasks(tasks: Sequence[Task], globs: Sequence[str]) -> np.ndarray:
 def missing_contigs(genome: Genome, declared: Mapping[str, int | None], used: Sequence[str]) -> dict[str, int]:
     """The FASTA's contigs that a VCF header does not declare, in the VCF's own spelling, with their lengths.
 
-    The spelling is learnt from the first name that the VCF and the FASTA write differently. A contig that cannot be spelled
-    the VCF's way without a doubt (chrM) is left out.
+    The spelling is learnt from the first name that the VCF and the FASTA write differently. A contig that cannot be
+    spelled the VCF's way without a doubt (chrM) is left out.
     """
     names = match_contigs([*declared, *used], genome, {k: v for k, v in declared.items() if v is not None})
     there = {names[name] for name in declared}
-    respelled = next(((ours, theirs) for ours, theirs in names.items() if theirs is not None and ours != theirs), None)
+    differ = ((ours, theirs) for ours, theirs in names.items() if theirs not in (None, ours, *MITOCHONDRIAL))
+    respelled = next(differ, None)
     lengths = {}
     for contig, length in genome.contigs.items():
         spelled = contig
         if respelled is not None:
             spelled = contig.removeprefix("chr") if respelled[1].startswith("chr") else f"chr{contig}"
-            if spelled == contig or spelled in ("M", "MT", "chrM", "chrMT"):
+            if spelled == contig or contig in MITOCHONDRIAL:
                 continue
         if contig not in there and spelled not in declared:
             lengths[spelled] = length
     return lengths
 
 
-class SkippedTable:
-    """The alleles without a score, one line each, as TSV: chrom, pos, id, ref, alt, status."""
-
-    def __init__(self, path: str, force: bool) -> None:
-        self._file = AtomicFile(path, force=force)
-        self._file.write(b"chrom\tpos\tid\tref\talt\tstatus\n")
-
-    def write(self, chunk: RecordChunk, status: np.ndarray) -> None:
-        alleles = chunk.alleles
-        for row in np.flatnonzero(status != Status.PASS).tolist():
-            record = alleles.record[row]
-            chrom, pos, _ = chunk.lines[record].split(b"\t", 2)
-            fields = (
-                chrom,
-                pos,
-                chunk.ids[record],
-                alleles.ref[row],
-                alleles.alt[row],
-                Status(status[row]).name.encode(),
-            )
-            self._file.write(b"\t".join(fields) + b"\n")
-
-    def __enter__(self) -> SkippedTable:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._file.commit()
-        else:
-            self._file.abort()
-
-
 @dataclass
 class _Run:
-    """The tools of a run that is under way, and what it has counted."""
+    """The outputs of a run that is under way, and what it has counted."""
 
     job: AnnotateJob
-    genome: Genome
-    names: ContigNames
-    engine: PlainEngine
     tasks: np.ndarray
+    """The columns of ``--tasks``, int64 (k,)"""
     writer: Writer
     matrix: MatrixWriter | None
     skipped: SkippedTable | None
     summary: Summary = field(default_factory=Summary)
+    contigs: tuple[str, ...] = ()
+    """Names of all contigs read so far"""
 
-    def take(self, chunk: RecordChunk) -> None:
-        """Score one chunk and hand it to every output."""
-        if self.job.regions is not None:
-            keep = self.job.regions.overlaps(chunk.alleles)
-            self.summary.outside += int(np.count_nonzero(~keep))
-            chunk = chunk.select(keep)
-        if not len(chunk):
-            return
-        found = score_alleles(chunk.alleles, self.genome, self.names, self.engine, self.job.check_ref != "skip")
+    def read(self, chunks: Iterable[RecordChunk], advance: Callable[[int], None]) -> Iterator[RecordChunk]:
+        """The records to score: all, or those in the regions; the others are counted and left out."""
+        for chunk in chunks:
+            self.contigs = chunk.alleles.contigs
+            if self.job.regions is None:
+                yield chunk
+                continue
+            inside = chunk.select(self.job.regions.overlaps(chunk.alleles))
+            outside = len(chunk) - len(inside)
+            self.summary.outside += outside
+            advance(outside)
+            if len(inside):
+                yield inside
+
+    def write(self, chunk: RecordChunk, found: ScoreBatch) -> None:
+        """Count a scored chunk and hand it to every output."""
         self._count(chunk, found.status)
         self.writer.write(chunk, allele_scores(found, self.tasks))
         if self.matrix is not None:
@@ -243,13 +257,42 @@ class _Run:
             self.skipped.write(chunk, found.status)
 
     def _count(self, chunk: RecordChunk, status: np.ndarray) -> None:
-        summary = self.summary
-        summary.records += len(chunk)
-        summary.alleles += int(np.count_nonzero(status != Status.NO_ALT))
+        self.summary.records += len(chunk)
+        self.summary.alleles += int(np.count_nonzero(status != Status.NO_ALT))
         for value, n in zip(*np.unique(status, return_counts=True), strict=True):
-            summary.statuses[Status(value).name] += int(n)
-        if self.job.check_ref == "error" and summary.statuses[Status.REF_MISMATCH.name]:
-            raise _mismatch(chunk, int(np.flatnonzero(status == Status.REF_MISMATCH)[0]), self.genome, self.names)
+            self.summary.statuses[Status(value).name] += int(n)
+
+
+def _open_run(
+    stack: ExitStack,
+    job: AnnotateJob,
+    reader: VariantReader,
+    genome: Genome,
+    tasks: Sequence[Task],
+    chosen: np.ndarray,
+    head: Sequence[RecordChunk],
+) -> _Run:
+    """Open every output. ``stack`` closes them in reverse: the annotated file appears last, when all others are there.
+
+    head: the first chunks, from which contig names are known that the header may lack
+    """
+    provenance = Provenance(
+        version=__version__, command=job.command(), model=job.model.id, model_sha256=job.model.sha256,
+        reference=genome.path.name, reference_sha256=genome.sha256,
+    )  # fmt: skip
+    declared, used = reader.header.contigs, head[-1].alleles.contigs if head else ()
+    writer = open_writer(
+        job.output, reader.header, provenance, [task.name for task in tasks], output_format=job.output_format,
+        force=job.force, contig_lengths=missing_contigs(genome, declared, used),
+    )  # fmt: skip
+    stack.enter_context(writer)
+    matrix = skipped = None
+    if job.scores is not None:
+        labels = [f"{tasks[column].index}:{tasks[column].name}" for column in chosen.tolist()]
+        matrix = stack.enter_context(open_matrix(str(job.scores), labels, dict(provenance.items()), force=job.force))
+    if job.skipped is not None:
+        skipped = stack.enter_context(SkippedTable(str(job.skipped), force=job.force))
+    return _Run(job, chosen, writer, matrix, skipped)
 
 
 def allele_scores(found: ScoreBatch, tasks: np.ndarray) -> AlleleScores:
@@ -267,14 +310,14 @@ def allele_scores(found: ScoreBatch, tasks: np.ndarray) -> AlleleScores:
     )
 
 
-def finish(summary: Summary, job: AnnotateJob) -> None:
-    """Warn of what the counts give away. Raises StrictError when ``--strict`` cannot be satisfied."""
+def warn_of_assembly(summary: Summary, reference: Path) -> None:
+    """Say so when most REF alleles disagree with the FASTA."""
     mismatches = summary.statuses[Status.REF_MISMATCH.name]
     if mismatches > WRONG_ASSEMBLY * (mismatches + summary.scored):
         log.warning(
             "%s of %s REF alleles disagree with %s: the variants are probably on another assembly (GRCh37/hg19 or "
             "GRCh38/hg38?); pass its FASTA with -r",
-            f"{mismatches:,}", f"{mismatches + summary.scored:,}", job.reference.name,
+            f"{mismatches:,}", f"{mismatches + summary.scored:,}", reference.name,
         )  # fmt: skip
 
 
@@ -282,72 +325,57 @@ def demand_all(summary: Summary) -> None:
     """Raises StrictError when some allele has no score."""
     if missing := summary.alleles - summary.scored:
         raise StrictError(
-            f"--strict: {missing:,} of {summary.alleles:,} alleles could not be scored", remedy="see VS_STATUS"
+            f"--strict: {missing:,} of {summary.alleles:,} alleles could not be scored",
+            remedy="the output is complete; VS_STATUS and --skipped say why",
         )
 
 
-def _check_contigs(first: RecordChunk | None, reader: VariantReader, names: ContigNames) -> None:
-    """A file none of whose contigs are in the FASTA is an error, found before anything is written."""
-    if first is None:
-        return
-    theirs = [*first.alleles.contigs, *reader.header.contigs]
-    if not any(names.of(theirs)):
+def _check_contigs(reader: VariantReader, names: ContigNames, used: Sequence[str]) -> None:
+    """Raises VariantFileError when no contig met so far is in the FASTA. used: those of some records."""
+    if names.none_of([*used, *reader.header.contigs]):
         raise VariantFileError(
             "none of the contigs is in the FASTA", where=reader.where,
-            cause=f"the variants are on {', '.join(dict.fromkeys(theirs[:3]))}", remedy="pass the FASTA of their assembly with -r",
+            cause=f"the variants are on {', '.join(used[:3])}",
+            remedy="pass the FASTA of their assembly with -r",
         )  # fmt: skip
-
-
-def _provenance(job: AnnotateJob, genome: Genome) -> Provenance:
-    return Provenance(
-        version=__version__, command=job.command(), model=job.model.id, model_sha256=job.model.sha256,
-        reference=genome.path.name, reference_sha256=genome.sha256,
-    )  # fmt: skip
-
-
-def _open_matrix(job: AnnotateJob, tasks: Sequence[Task], provenance: Provenance) -> MatrixWriter:
-    names = [f"{task.index}:{task.name}" for task in tasks]
-    return open_matrix(str(job.scores), names, dict(provenance.items()), force=job.force)
 
 
 def _write_matrix(matrix: MatrixWriter, chunk: RecordChunk, found: ScoreBatch, tasks: np.ndarray) -> None:
     alleles, n = chunk.alleles, len(found.status)
-    effects: Effects = found.effects
-    values = {name: getattr(effects, name)[:, tasks] for name in ("ref", "alt", "diff", "logodds")}
+    contigs = [encode(name).decode("utf-8", "replace") for name in alleles.contigs]
     matrix.write(
-        chrom=[alleles.contigs[index] for index in alleles.contig.tolist()],
+        chrom=[contigs[index] for index in alleles.contig.tolist()],
         pos=one_based(alleles.start),
-        ref=[alleles.ref[row] for row in range(n)],
-        alt=[alleles.alt[row] for row in range(n)],
+        ref=alleles.ref,
+        alt=alleles.alt,
         status=[Status(value).name for value in found.status.tolist()],
-        values={name: spread(block, found.rows, n) for name, block in values.items()},
+        values={name: spread(getattr(found.effects, name)[:, tasks], found.rows, n) for name in EFFECTS},
     )
 
 
-def _mismatch(chunk: RecordChunk, row: int, genome: Genome, names: ContigNames) -> VariantFileError:
-    """What ``--check-ref error`` says of the first allele whose REF is not what the FASTA has."""
-    alleles = chunk.alleles
+def _demand_matches(chunk: RecordChunk, found: ScoreBatch, genome: Genome, names: ContigNames) -> None:
+    """``--check-ref error``: raises VariantFileError for the first allele whose REF is not what the FASTA has."""
+    mismatches = np.flatnonzero(found.status == Status.REF_MISMATCH).tolist()
+    if not mismatches:
+        return
+    alleles, row = chunk.alleles, mismatches[0]
     contig = alleles.contigs[alleles.contig[row]]
     start, ref = int(alleles.start[row]), alleles.ref[row].decode("ascii")
     variant = Variant(contig, start, ref, alleles.alt[row].decode("ascii"))
-    target = names.of([contig])[0] or contig
-    there = decode(genome.codes(target, start, start + len(ref))).decode()
-    return VariantFileError(
+    there = decode(genome.codes(names.of([contig])[0] or contig, start, start + len(ref))).decode()
+    raise VariantFileError(
         f"REF of {variant} is not what the FASTA has ({there})", where=genome.path,
         cause="another assembly, or a shifted POS", remedy="pass the right FASTA, or --check-ref warn",
     )  # fmt: skip
 
 
 def count_records(path: str) -> int | None:
-    """Lines that are not header, for the time left of a progress bar; None where counting would cost or cannot be done."""
-    from varscore.files.lines import read_blocks
-
-    if path == "-" or not Path(path).is_file() or Path(path).stat().st_size > 200 << 20:
+    """Records of a file, for a progress bar: None for BCF and streams, and where counting would take seconds."""
+    if path == "-" or not Path(path).is_file() or Path(path).stat().st_size > COUNTED_BYTES:
         return None
     lines = 0
-    blocks: Iterator[bytes] = read_blocks(path)
-    for number, block in enumerate(blocks):
+    for number, block in enumerate(read_blocks(path)):
         if number == 0 and not block.startswith(b"##fileformat"):
             return None
-        lines += block.count(b"\n")
-    return lines
+        lines += block.count(b"\n") - block.count(b"\n#")
+    return lines - 1  # the first header line follows no other

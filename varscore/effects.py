@@ -31,8 +31,8 @@ class Effects:
 def effects(ref_logits: np.ndarray, alt_logits: np.ndarray) -> Effects:
     """Strand-mean probabilities and effects from logits, float32 (2, m, tasks) each.
 
-    Differences are taken on each strand, then averaged, as DeepSEA's scripts do. Log-odds come from the logits themselves, so
-    saturated predictions stay exact.
+    Differences are taken on each strand, then averaged, as DeepSEA's scripts do. Log-odds come from the logits
+    themselves, so saturated predictions stay exact.
     """
     p_ref, p_alt = probabilities(ref_logits), probabilities(alt_logits)
     return Effects(

@@ -42,6 +42,11 @@ class ContigNames:
             self._known.update(match_contigs(fresh, self._genome, self._lengths))
         return [self._known[name] for name in asked]
 
+    def none_of(self, names: Iterable[str]) -> bool:
+        """Whether neither one of ``names`` nor any name asked for before is in the FASTA."""
+        self.of(names)
+        return not any(self._known.values())
+
 
 def score_alleles(
     batch: AlleleBatch, genome: Genome, names: ContigNames, engine: PlainEngine, check_ref: bool = True

@@ -22,7 +22,7 @@ def by_torch(codes: Tensor, weight: Tensor, pool: int) -> Tensor:
 @given(
     rows=st.integers(1, 19),
     length=st.integers(12, 60),
-    width=st.integers(1, 12),
+    width=st.integers(1, 40),
     pool=st.integers(1, 7),
     filters=st.integers(1, 9),
     seed=st.integers(0, 99),
@@ -46,6 +46,14 @@ def test_forward_and_backward_are_torchs(
     expected.backward(pull.double())
     assert ours.grad is not None and theirs.grad is not None
     assert (ours.grad - theirs.grad).abs().max() < 1e-4
+
+
+def test_inference_and_training_give_the_same_bits() -> None:
+    codes, weight = random_codes(9, 120), torch.randn(7, 4, 20)
+    trained = convolve_pool(codes, weight.clone().requires_grad_(), 6)
+    assert torch.equal(convolve_pool(codes, weight, 6), trained)
+    with torch.inference_mode():
+        assert torch.equal(convolve_pool(codes, weight, 6), trained)
 
 
 def ties(codes: Tensor, weight: Tensor, pool: int) -> bool:

@@ -25,6 +25,7 @@ from varscore.genome.sequence import reverse_complement
 from varscore.nets.layers import SequenceNet
 from varscore.nets.registry import Recipe
 from varscore.train.loop import CHECKPOINT, HISTORY, Examples, Trainer, learning_rate, make_optimizer
+from varscore.train.ranks import Ranks
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(lr=1e-3, batch_size=16, epochs=3, warmup_steps=5, clip_norm=1.0, prior_bias=True, ema=0.9)
@@ -382,3 +383,40 @@ def test_other_architectures_train_too(data: ExampleSet, tmp_path: Path, name: s
     assert history[-1]["train_loss"] < history[0]["train_loss"]
     if name == "kmer":
         assert net.layers[0].mean.any(), "its statistics were taken"  # type: ignore[union-attr,operator]
+
+
+# several processes, one after the other
+
+
+def gradients(data: ExampleSet, folder: Path, ranks: Ranks, step: int, **sizes: Any) -> torch.Tensor:
+    made = trainer(data, folder, dataclasses.replace(RECIPE, clip_norm=None), net=network(**sizes), ranks=ranks)
+    made.progress.step = step
+    steps(made, 1)
+    return torch.cat([p.grad.flatten() for p in made.net.parameters() if p.grad is not None])
+
+
+@pytest.mark.parametrize("step", [0, 6])  # the last batch has 4 of 16 examples
+@pytest.mark.parametrize("world", [2, 3, 8])
+def test_gradients_averaged_over_processes_are_those_of_one(
+    data: ExampleSet, tmp_path: Path, step: int, world: int
+) -> None:
+    calm = {"dropout": 0, "recurrent_dropout": 0}
+    alone = gradients(data, tmp_path, Ranks(), step, **calm)
+    parts = [gradients(data, tmp_path, Ranks(rank, world), step, **calm) for rank in range(world)]
+    assert torch.allclose(torch.stack(parts).mean(0), alone, atol=1e-6)
+
+
+def test_every_process_and_step_drops_out_by_its_own_seed(
+    data: ExampleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net, seeds = network(), list[int]()
+    monkeypatch.setattr("torch.manual_seed", seeds.append)
+
+    def drawn(rank: int) -> list[int]:
+        made = trainer(data, tmp_path, ranks=Ranks(rank, 2), net=net)
+        seeds.clear()
+        steps(made, 3)
+        return list(seeds)
+
+    assert len({*drawn(0), *drawn(1)}) == 6
+    assert drawn(1) == drawn(1)

@@ -22,7 +22,7 @@ def read_config() -> dict[str, Any]:
     """The configuration file's settings, empty when there is none. Raises UsageError when it is no TOML."""
     path = config_file()
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -31,30 +31,44 @@ def read_config() -> dict[str, Any]:
 
 def find_reference(given: Path | None, source: str) -> Path:
     """The FASTA to use: ``-r`` or ``VARSCORE_REFERENCE``, then ``reference`` of the configuration file, then a local
-    ``##reference`` of the variant file.
+    ``##reference`` of the variant file ``source`` (``-``: none, a stream can be read once only).
 
     Raises UsageError naming all three when there is none.
     """
     if given is not None:
         return given
-    if configured := read_config().get("reference"):
-        return Path(str(configured)).expanduser()
-    if source != "-" and (named := _header_reference(source)) is not None:
-        return named
+    if (configured := _configured_reference()) is not None:
+        return configured
+    stated = _stated_reference(source)
+    if stated is not None and os.path.isfile(stated):
+        return Path(stated)
     raise UsageError(
         "no reference genome",
-        remedy="pass -r FASTA, set VARSCORE_REFERENCE, or write `reference = \"FASTA\"` into " + str(config_file())
-        + " (a ##reference line of the VCF counts when that file is here)",
-    )  # fmt: skip
+        cause=f"the VCF's own, {stated}, is not here" if stated else None,
+        remedy=f'pass -r FASTA, set VARSCORE_REFERENCE, or write `reference = "FASTA"` into {config_file()} '
+        "(a VCF's ##reference is taken when it is a file here)",
+    )
 
 
-def _header_reference(source: str) -> Path | None:
+def _configured_reference() -> Path | None:
+    """A relative path counts from the configuration file."""
+    configured = read_config().get("reference")
+    if configured is None:
+        return None
+    if not isinstance(configured, str):
+        raise UsageError("reference is not a path in quotes", where=config_file())
+    return config_file().parent / Path(configured).expanduser()
+
+
+def _stated_reference(source: str) -> str | None:
+    """The path in ``##reference``, which may be a file: URL."""
+    from varscore.files.atomic import is_stream
     from varscore.files.vcf import VariantReader
 
+    if is_stream(source):
+        return None
     with VariantReader(source) as reader:
         stated = reader.header.reference
-    if not stated:
-        return None
-    url = urlparse(stated)
-    path = Path(unquote(url.path) if url.scheme == "file" else stated)
-    return path if path.is_file() else None
+    if stated and stated.lower().startswith("file:"):
+        return unquote(urlparse(stated).path)
+    return stated

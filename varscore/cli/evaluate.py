@@ -74,18 +74,18 @@ def _table(report: Report) -> Table:
     title = f"{examined.data.folder.name}, {examined.split}: {len(examined.rows):,} examples"
     table = Table(
         title=title + " with a label" * examined.labelled_only,
-        caption="published figures are of other bins" if report.published else None,
+        caption="means over tasks; * published, on other bins" if report.published else None,
     )
-    table.add_column("tasks")
-    table.add_column("model")
-    for column in ("n", "AUROC mean", "median", "AUPRC mean", "median", "loss"):
+    table.add_column("group")
+    table.add_column("model", overflow="fold")
+    for column in ("tasks", "AUROC", "median", "AUPRC", "median", "loss"):
         table.add_column(column, justify="right")
-    rows = [*report.summaries.items(), *((f"{name}, published", row) for name, row in report.published.items())]
+    rows = [*report.summaries.items(), *((f"{name}*", row) for name, row in report.published.items())]
     for group in report.groups:
-        for name, summary in rows:
+        for number, (name, summary) in enumerate(rows):
             figures = summary[group]
-            numbers = (figures.auroc, figures.auroc_median, figures.auprc, figures.auprc_median, figures.loss)
-            shown = ["" if math.isnan(number) else f"{number:.4f}" for number in numbers]
-            table.add_row(group, name, str(figures.tasks - figures.na), *shown)
+            values = (figures.auroc, figures.auroc_median, figures.auprc, figures.auprc_median, figures.loss)
+            shown = ["" if math.isnan(value) else f"{value:.4f}" for value in values]
+            table.add_row("" if number else group, name, str(figures.tasks - figures.na), *shown)
         table.add_section()
     return table

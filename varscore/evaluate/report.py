@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from varscore import __version__
-from varscore.errors import OutputExists
+from varscore.errors import OutputExists, UsageError
 from varscore.evaluate.flow import Examined, evaluate_model
 from varscore.evaluate.metrics import TaskScores
 from varscore.evaluate.tables import Figures, groups, published, summarise, table_text
@@ -121,7 +121,9 @@ def evaluate_models(
     precision: str = "fp32",
     advance: Callable[[int], None] = lambda n: None,
 ) -> Report:
-    """Every model on the same examples. Raises what :func:`evaluate_model` raises."""
+    """Every model on the same examples. Raises UsageError for a model named twice, or what evaluate_model raises."""
+    if len({model.sha256 for model in models}) < len(models):
+        raise UsageError("a model cannot be compared with itself", where=", ".join(str(model.path) for model in models))
     scores = tuple(evaluate_model(model, examined, device, precision, advance) for model in models)
     return Report(tuple(models), examined, scores)
 

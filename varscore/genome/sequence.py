@@ -165,7 +165,7 @@ class Genome:
         return codes
 
 
-_MITOCHONDRIAL = ("chrM", "MT", "M", "chrMT")
+MITOCHONDRIAL = ("chrM", "MT", "M", "chrMT")
 
 
 def match_contigs(
@@ -182,8 +182,8 @@ def match_contigs(
     def match(name: str) -> str | None:
         if name in genome.contigs:
             return name
-        if name in _MITOCHONDRIAL:
-            return next((m for m in _MITOCHONDRIAL if genome.contigs.get(m, -1) == declared.get(name)), None)
+        if name in MITOCHONDRIAL:
+            return next((m for m in MITOCHONDRIAL if genome.contigs.get(m, -1) == declared.get(name)), None)
         other = name.removeprefix("chr") if name.startswith("chr") else f"chr{name}"
         return other if other in genome.contigs else None
 

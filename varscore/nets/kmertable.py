@@ -59,10 +59,10 @@ def _threemers(codes: np.ndarray, rows: np.ndarray) -> None:
 
 @compiled
 def _forward(codes: np.ndarray, table: np.ndarray, pool: int, best: np.ndarray, where: np.ndarray) -> None:
-    """best[n, cell] = largest sum of rows over the cell's positions; where = the first position that reaches it, unless empty.
+    """best[n, cell] = largest sum of rows over the cell's positions; where = the first that reaches it, unless empty.
 
-    Tables are read through one flat view with unsigned indices, and rows are added five at a time: that is what the compiler
-    turns into vector instructions.
+    Tables are read through one flat view with unsigned indices, and rows are added five at a time: that is what the
+    compiler turns into vector instructions.
     """
     steps, _, filters = table.shape
     flat = table.ravel()
@@ -164,3 +164,33 @@ def convolve_pool(codes: Tensor, weight: Tensor, pool: int) -> Tensor:
     Returns float32 (N, (L - k + 1) // pool, filters): channels last, no bias, no activation.
     """
     return cast(Tensor, _ConvolvePool.apply(codes, weight, pool))  # type: ignore[no-untyped-call]
+
+
+def convolve_pool_activate(codes: Tensor, weight: Tensor, bias: Tensor, pool: int, slope: float) -> Tensor:
+    """:func:`convolve_pool`, plus ``bias`` (filters,), through a leaky ReLU: for inference, in one pass and without gradient.
+
+    Returns float32 (N, (L - k + 1) // pool, filters).
+    """
+    table, bases, shift, width = _kept_tables(weight), codes.contiguous().numpy(), bias.detach().numpy(), weight.shape[2]
+    best = np.empty((len(bases), (bases.shape[1] - width + 1) // pool, len(weight)), np.float32)
+    no_places = np.empty((0, 0, 0), np.uint8)
+
+    def work(_: int, a: int, b: int) -> None:
+        _forward(bases[a:b], table, pool, best[a:b], no_places)
+        _activate(best[a:b], shift, slope)
+
+    each_piece(work, len(bases))
+    return torch.from_numpy(best)
+
+
+_kept: tuple[Tensor, np.ndarray] | None = None
+
+
+def _kept_tables(weight: Tensor) -> np.ndarray:
+    """:func:`tables`, made anew only when the weights are not those of the last call: a comparison costs far less."""
+    global _kept
+    kept = _kept
+    if kept is None or not torch.equal(kept[0], weight):
+        kept = weight.detach().clone(), tables(weight.detach()).numpy()
+        _kept = kept
+    return kept[1]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from varscore.errors import UsageError
-from varscore.nets.kmertable import LARGEST_POOL, convolve_pool
+from varscore.nets.kmertable import LARGEST_POOL, convolve_pool, convolve_pool_activate
 
 UNKNOWN = 4
 
@@ -59,10 +59,16 @@ class SequenceConv(nn.Conv1d):
         if x.dtype != torch.uint8:
             pooled = F.max_pool1d(self._conv_forward(x, self.weight, None), self.pool)
         elif self._by_tables(x):
+            if not torch.is_grad_enabled():
+                return self._infer(x)
             pooled = convolve_pool(x, self.weight, self.pool).transpose(1, 2)
         else:
             pooled = F.max_pool1d(F.conv1d(one_hot(x, self.weight.dtype), self.weight), self.pool)
         return cast(Tensor, self.activation(pooled + cast(Tensor, self.bias)[:, None]))
+
+    def _infer(self, codes: Tensor) -> Tensor:
+        bias = cast(Tensor, self.bias)
+        return convolve_pool_activate(codes, self.weight, bias, self.pool, self.activation.slope).transpose(1, 2)
 
     def _by_tables(self, codes: Tensor) -> bool:
         plain = codes.device.type == "cpu" and self.weight.dtype == torch.float32 and self.pool <= LARGEST_POOL
