@@ -177,34 +177,25 @@ def windows(contig: str, pos: int, ref: str, alt: str) -> tuple[str, str]:
     return (left + ref.upper() + right)[:WINDOW], (left + alt.upper() + right)[:WINDOW]
 
 
-class SlowAnnotator:
-    def __init__(self, model: ModelFolder) -> None:
-        self.net = model.load()
-
-    def logits(self, window: str) -> np.ndarray:
-        """float64 (2, tasks): both strands, from one-hot vectors made letter by letter."""
-        strands = window, window[::-1].translate(OTHER_STRAND)
-        planes = [torch.tensor([[[float(letter == base) for letter in text] for base in "ACGT"]]) for text in strands]
-        with torch.inference_mode():
-            return torch.cat([self.net(plane) for plane in planes]).double().numpy()
-
-    def effects(self, contig: str, pos: int, ref: str, alt: str) -> dict[str, np.ndarray]:
-        """Strand means, float64 (tasks,) each."""
-        z_ref, z_alt = (self.logits(window) for window in windows(contig, pos, ref, alt))
-        p_ref, p_alt = 1 / (1 + np.exp(-z_ref)), 1 / (1 + np.exp(-z_alt))
-        strands = {"ref": p_ref, "alt": p_alt, "diff": p_alt - p_ref, "logodds": (z_alt - z_ref) / np.log(2)}
-        return {name: values.mean(0) for name, values in strands.items()}
-
-
 ALLELES = [(record.contig, record.pos, record.ref, alt) for record in RECORDS for alt in record.alts]
 STATUS = [judge(*allele) for allele in ALLELES]
 
 
 @pytest.fixture(scope="module")
 def expected(model: ModelFolder) -> list[dict[str, np.ndarray] | None]:
-    """For each of ALLELES what the slow annotator finds, None without a score."""
-    slow = SlowAnnotator(model)
-    return [slow.effects(*allele) if status == "PASS" else None for allele, status in zip(ALLELES, STATUS, strict=True)]
+    """For each of ALLELES its effects, float64 (tasks,) each, from the bare network; None without a score."""
+    scored = [row for row, status in enumerate(STATUS) if status == "PASS"]
+    pairs = [windows(*ALLELES[row]) for row in scored]
+    strands = [(window, window[::-1].translate(OTHER_STRAND)) for pair in pairs for window in pair]
+    planes = [[[float(letter == base) for letter in text] for base in "ACGT"] for both in strands for text in both]
+    with torch.inference_mode():
+        logits = model.load()(torch.tensor(planes)).double().numpy().reshape(len(scored), 2, 2, len(TASKS))
+    found: list[dict[str, np.ndarray] | None] = [None] * len(ALLELES)
+    for row, (z_ref, z_alt) in zip(scored, logits, strict=True):
+        p_ref, p_alt = 1 / (1 + np.exp(-z_ref)), 1 / (1 + np.exp(-z_alt))
+        values = {"ref": p_ref, "alt": p_alt, "diff": p_alt - p_ref, "logodds": (z_alt - z_ref) / np.log(2)}
+        found[row] = {name: block.mean(0) for name, block in values.items()}
+    return found
 
 
 def close(number: float, exact: float) -> bool:
@@ -291,9 +282,8 @@ def test_every_format_says_what_the_table_says(job: AnnotateJob, tmp_path: Path,
         parquet = pq.read_table(output).to_pylist()
         for ours, theirs in zip(table, parquet, strict=True):
             numbers = {key: "." if theirs[key] is None else f"{theirs[key]:.6g}" for key in ("diff", "logodds")}
-            assert (
-                ours == {key: str(value) for key, value in theirs.items()} | {"task": theirs["task"] or "."} | numbers
-            )
+            texts = {key: str(value) for key, value in theirs.items()} | {"task": theirs["task"] or "."}
+            assert ours == texts | numbers
         return
     if name.endswith(".bcf"):
         text = tmp_path / "again.vcf"
@@ -508,7 +498,7 @@ def test_every_status_and_the_first_that_holds(job: AnnotateJob, tmp_path: Path)
     rows = read_vcf(output)
     assert {row["id"]: row["status"] for row in rows} == {name: name for name in REASONS}
     assert ";VS_STATUS=NO_ALT\n" in output.read_text()
-    assert summary.statuses == Counter(REASONS)
+    assert summary.statuses == Counter(REASONS.keys())
     assert (summary.records, summary.alleles, summary.scored) == (len(REASONS), len(REASONS) - 1, 1)
     columns = ("chrom", "pos", "id", "ref", "alt", "status")
     assert read_tsv(skipped) == [{name: row[name] for name in columns} for row in rows if row["status"] != "PASS"]
@@ -536,14 +526,12 @@ def test_one_value_for_each_alternative(job: AnnotateJob, tmp_path: Path) -> Non
 
 def test_a_region_keeps_what_overlaps_and_counts_the_rest(job: AnnotateJob, tmp_path: Path) -> None:
     spans = [("chr1", 200, 500), ("chr3", 40, 40)]
-    inside = [
-        record
-        for record in RECORDS
-        if any(
-            record.contig == c and record.pos <= last and record.pos + len(record.ref) > first
-            for c, first, last in spans
-        )
-    ]
+
+    def overlaps(record: Record) -> bool:
+        first, last = record.pos, record.pos + len(record.ref) - 1
+        return any(record.contig == contig and first <= end and last >= start for contig, start, end in spans)
+
+    inside = [record for record in RECORDS if overlaps(record)]
     regions = RegionSet(parse_regions(["1:200-500", "chr3:40"]))
     told: list[int] = []
     summary = annotate_file(replace(job, regions=regions, output=str(tmp_path / "some.vcf")), told.append)
@@ -680,10 +668,10 @@ def test_only_a_few_chunks_are_held_at_a_time(
             yield copy
             del copy
 
-    monkeypatch.setattr(annotate, "CHUNK", 5)
+    monkeypatch.setattr(annotate, "CHUNK", 20)
     monkeypatch.setattr(VariantReader, "chunks", watched)
     annotate_file(replace(job, scores=tmp_path / "m.zarr", skipped=tmp_path / "s.tsv"))
-    assert number == 40
+    assert number == 10
     assert most <= 5
 
 

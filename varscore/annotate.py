@@ -134,9 +134,9 @@ def annotate_file(job: AnnotateJob, advance: Callable[[int], None] = lambda reco
     device = pick_device(job.device)
     with ExitStack() as stack:
         reader = stack.enter_context(VariantReader(job.source))
-        genome = stack.enter_context(Genome(job.reference))
         net = job.model.load()
         stack.enter_context(evaluating(net, device))
+        genome = stack.enter_context(Genome(job.reference))
         names = ContigNames(genome, reader.header.contigs)
         chunks = reader.chunks(CHUNK)
         head = list(itertools.islice(chunks, 2))

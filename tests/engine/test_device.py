@@ -7,7 +7,7 @@ import torch
 from small_nets import small
 from torch import nn
 
-from varscore.engine.device import arithmetic, evaluating, pick_device, use_threads
+from varscore.engine.device import arithmetic, evaluating, flushing_denormals, pick_device, use_threads
 from varscore.errors import DeviceError
 
 CPU = torch.device("cpu")
@@ -74,6 +74,17 @@ def test_settings_come_back_after_an_error() -> None:
     with pytest.raises(ValueError), arithmetic(CPU, "tf32" if not before else "fp32"):
         raise ValueError
     assert torch.backends.cudnn.allow_tf32 == before
+
+
+def test_denormal_numbers_are_flushed_for_a_while() -> None:
+    tiny = torch.tensor([1e-40])
+    assert (tiny * 1).item() > 0
+    with flushing_denormals():
+        assert (tiny * 1).item() == 0
+        with flushing_denormals():
+            pass
+        assert (tiny * 1).item() == 0
+    assert (tiny * 1).item() > 0
 
 
 def test_a_borrowed_network_comes_back_as_it_was() -> None:

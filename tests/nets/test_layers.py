@@ -77,6 +77,23 @@ def test_first_convolution_is_that_of_one_hot_dna(pool: int) -> None:
     assert double.dtype == torch.float64 and (double - expected).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("slope", [0.0, 0.3])
+def test_inference_of_the_first_convolution_follows_its_weights(slope: float) -> None:
+    torch.manual_seed(0)
+    codes, layers = random_codes(20, 100), [SequenceConv(6, 8, 4, slope), SequenceConv(6, 8, 4, slope)]
+    for layer in [*layers, layers[0]]:
+        with torch.no_grad():
+            layer.weight.mul_(1.5)
+            nn.init.normal_(layer.bias)  # type: ignore[arg-type]
+            trained = layer(codes)
+        with torch.enable_grad():
+            expected = layer(codes)
+        with torch.inference_mode():
+            found = layer(codes)
+        assert expected.requires_grad and not found.requires_grad
+        assert torch.allclose(found, expected, atol=1e-6) and torch.equal(found, trained)
+
+
 def test_projection_is_a_convolution_of_width_one() -> None:
     torch.manual_seed(0)
     x, layer = torch.randn(2, 6, 11), Projection(6, 3)

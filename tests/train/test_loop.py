@@ -345,6 +345,20 @@ def test_an_epoch_shows_every_example_once_on_either_strand(data: ExampleSet, tm
     assert (made._plan(1)[0] == orders[1][0]).all()
 
 
+def test_steps_follow_the_plan(data: ExampleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, shown = trainer(data, tmp_path), list[tuple[int, bool]]()
+    batch = made.examples.batch
+
+    def spy(rows: np.ndarray, flip: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        shown.extend(zip(rows.tolist(), flip.tolist(), strict=True))
+        return batch(rows, flip)
+
+    monkeypatch.setattr(made.examples, "batch", spy)
+    steps(made, made.steps)
+    order, flips = made._plan(0)
+    assert shown == list(zip(order.tolist(), flips.tolist(), strict=True))
+
+
 def test_a_batch_is_windows_and_labels_with_some_strands_turned(data: ExampleSet) -> None:
     rows, flip = np.array([3, 0, 99]), np.array([False, True, True])
     codes, labels = Examples(data, CPU).batch(rows, flip)

@@ -50,6 +50,17 @@ def arithmetic(device: torch.device, precision: str) -> Iterator[None]:
 
 
 @contextmanager
+def flushing_denormals() -> Iterator[None]:
+    """Denormal numbers, which make a CPU several times slower, count as 0 in this thread; then all is as before."""
+    before = float(torch.tensor(1e-40) * 1) == 0
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
+
+
+@contextmanager
 def evaluating(net: nn.Module, device: torch.device) -> Iterator[nn.Module]:
     """``net`` on ``device`` in evaluation mode; it comes back as it was."""
     modes, home = {module: module.training for module in net.modules()}, next(net.parameters()).device

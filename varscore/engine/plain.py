@@ -10,9 +10,9 @@ from varscore.genome.windows import Windows
 from varscore.nets.layers import SequenceNet, reverse_complement
 
 TILE = 64
-"""Rows of every forward pass. Kernels may round differently for different shapes, so the network only ever sees this one:
-a window's scores are the same bits whatever is computed beside it. Part of the contract with users: changing it may change
-the last bit of scores."""
+"""Rows of every forward pass. Kernels may round differently for different shapes, so the network only ever sees this
+one: a window's scores are the same bits whatever is computed beside it. Part of the contract with users: changing it
+may change the last bit of scores."""
 
 
 class PlainEngine:

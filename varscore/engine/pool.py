@@ -1,7 +1,7 @@
-"""Engines side by side: one process a GPU, or one process a CPU thread, with work handed out and taken back in order.
+"""Engines side by side: one process a GPU, or one process a CPU thread; work goes out and comes back in order.
 
-Two processes of one thread beat one process of two, and a score never depends on how many there are: every engine computes on
-one thread.
+Two processes of one thread beat one process of two, and a score never depends on how many there are: every engine
+computes on one thread.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -22,11 +23,12 @@ from varscore.engine.plain import PlainEngine
 from varscore.errors import DeviceError
 from varscore.nets.layers import SequenceNet
 
-Key, Item, Result = TypeVar("Key"), TypeVar("Item"), TypeVar("Result")
-Build = Callable[[SequenceNet, torch.device, str], PlainEngine]
+Key = TypeVar("Key")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-def devices(name: str, threads: int | None) -> list[torch.device]:
+def devices(name: str, threads: int | None = None) -> list[torch.device]:
     """Where engines run: every visible GPU for ``auto``, the GPU that is named, or as many CPU threads as there are.
 
     Raises DeviceError when a GPU is asked for and absent.
@@ -37,28 +39,34 @@ def devices(name: str, threads: int | None) -> list[torch.device]:
     return [device] * (threads or available_cpus())
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What every engine of a pool is: the network, its device, the engine's class and precision."""
+
+    net: SequenceNet
+    where: Sequence[torch.device]
+    build: Callable[[SequenceNet, torch.device, str], PlainEngine]
+    precision: str = "fp32"
+
+
 class EnginePool:
     """Runs ``work(engine, item)`` for a stream of items on one engine a device.
 
-    ``work``, the items and what comes back are pickled when there are several devices. A context manager: leaving it on an
-    error cancels what has not begun.
+    ``work``, the items and what comes back are pickled when there are several devices. A context manager: leaving it on
+    an error stops what is under way.
     """
 
-    def __init__(self, net: SequenceNet, where: Sequence[torch.device], build: Build, precision: str = "fp32") -> None:
-        self.ahead = len(where) + 1
+    def __init__(self, plan: Plan) -> None:
+        self.ahead = len(plan.where) + 1
         self._executor: Executor
-        if len(where) == 1:
-            self._executor = ThreadPoolExecutor(
-                1, "engine", initializer=_start, initargs=(net, where, build, precision)
-            )
+        if len(plan.where) == 1:
+            self._executor = ThreadPoolExecutor(1, "engine", initializer=_start, initargs=(plan,))
         else:
             context = multiprocessing.get_context("spawn")
-            queue = context.SimpleQueue()
-            for index in range(len(where)):
-                queue.put(index)
-            self._executor = ProcessPoolExecutor(
-                len(where), context, initializer=_start, initargs=(net, where, build, precision, queue)
-            )
+            turns = context.SimpleQueue()
+            for index in range(len(plan.where)):
+                turns.put(index)
+            self._executor = ProcessPoolExecutor(len(plan.where), context, initializer=_start, initargs=(plan, turns))
 
     def __enter__(self) -> Self:
         return self
@@ -66,8 +74,8 @@ class EnginePool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None and isinstance(self._executor, ProcessPoolExecutor):
-            for process in (self._executor._processes or {}).values():
+        if kind is not None:
+            for process in multiprocessing.active_children():
                 process.terminate()
         self._executor.shutdown(cancel_futures=True)
 
@@ -102,12 +110,14 @@ _engine: PlainEngine | None = None
 """This process's engine"""
 
 
-def _start(net: SequenceNet, where: Sequence[torch.device], build: Build, precision: str, queue: Any = None) -> None:
+def _start(plan: Plan, turns: Any = None) -> None:
+    """Called once in each worker; ``turns`` hands every process its own device."""
     global _engine
     torch.set_num_threads(1)
-    device = where[0 if queue is None else queue.get()]
-    _engine = build(net.to(device).eval(), device, precision)
+    device = plan.where[0 if turns is None else turns.get()]
+    _engine = plan.build(plan.net.to(device).eval(), device, plan.precision)
 
 
-def _work(work: Callable[[PlainEngine, Any], Any], item: Any) -> Any:
+def _work(work: Callable[[PlainEngine, Item], Result], item: Item) -> Result:
+    assert _engine is not None  # the executor has called _start
     return work(_engine, item)

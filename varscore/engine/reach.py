@@ -1,7 +1,7 @@
 """How far a changed stretch of DNA reaches, layer by layer: geometry only, no numbers.
 
-A changed base touches only the cells of a convolution whose receptive field holds it. The forward half of a recurrent layer
-changes from the first touched step on, the backward half up to the last. Everything else is the reference's own.
+A changed base touches only the cells of a convolution whose receptive field holds it. The forward half of a recurrent
+layer changes from the first touched step on, the backward half up to the last. Everything else is the reference's own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,20 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from varscore.nets.layers import Activation, BiLSTM, ConvPool, Projection, SequenceConv, SequenceNet
+from varscore.nets.layers import (
+    Activation,
+    BiLSTM,
+    ConvPool,
+    FlattenChannels,
+    FlattenTime,
+    MeanOverTime,
+    Projection,
+    SequenceConv,
+    SequenceNet,
+)
+
+POINTWISE = (Activation, nn.Dropout)
+"""Layers that treat every cell alike, and on its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +37,7 @@ class Span:
         return self.hi - self.lo
 
     @property
-    def slice(self) -> slice:
+    def place(self) -> slice:
         return slice(self.lo, self.hi)
 
     def within(self, other: Span) -> slice:
@@ -35,8 +48,8 @@ class Span:
 def touched(span: Span, width: int, pool: int, length: int) -> Span:
     """Cells of an unpadded convolution, max-pooled, whose receptive field meets ``span``.
 
-    Cell c reads input positions ``[c * pool, c * pool + pool + width - 1)``. ``length``: input positions in all. A span in the
-    tail that pooling drops touches nothing: the result is empty.
+    Cell c reads input positions ``[c * pool, c * pool + pool + width - 1)``. ``length``: input positions in all. A span
+    in the tail that pooling drops touches nothing: the result is empty.
     """
     cells = (length - width + 1) // pool
     first = max(0, -(-(span.lo - pool - width + 2) // pool))
@@ -52,8 +65,8 @@ def receptive(cells: Span, width: int, pool: int) -> Span:
 class Reach:
     """Where a change is seen.
 
-    first: cells of the first layer that change; steps: steps of the recurrent layer's input (of the last map, without one)
-    that change; maps: for each convolution after the first, its changed output cells, in order.
+    first: cells of the first layer that change; maps: for each convolution after the first, its changed output cells,
+    in order; steps: the changed positions of the last of these maps, which are the recurrent layer's if there is one.
     """
 
     window: Span
@@ -68,25 +81,27 @@ class Reach:
 def reach(net: SequenceNet, span: Span) -> Reach | None:
     """How a change of the window's positions ``span`` spreads through ``net``.
 
-    None when the network has a layer before its first dense one that this module does not know, so that nothing can be
-    shared, or when the change touches nothing.
+    None when nothing can be shared: the network has a layer before its first dense one that this module does not know,
+    or the change touches nothing.
     """
-    length = net.window
     layers = iter(net.layers)
     head = next(layers)
     if not isinstance(head, SequenceConv):
         return None
-    first = touched(span, head.kernel_size[0], head.pool, length)
-    length, now = (length - head.kernel_size[0] + 1) // head.pool, first
+    first = now = touched(span, head.kernel_size[0], head.pool, net.window)
+    length = (net.window - head.kernel_size[0] + 1) // head.pool
     maps: list[Span] = []
-    for layer in layers:
+    layer = next(layers, None)
+    while len(now) and isinstance(layer, (ConvPool, Projection, *POINTWISE)):
         if isinstance(layer, ConvPool):
             now = touched(now, layer.kernel_size[0], layer.pool, length)
             length = (length - layer.kernel_size[0] + 1) // layer.pool
             maps.append(now)
-        elif not isinstance(layer, (Projection, Activation, nn.Dropout)):
-            break
-    return Reach(span, first, tuple(maps)) if len(now) else None
+        layer = next(layers, None)
+    if isinstance(layer, BiLSTM):
+        layer = next((later for later in layers if not isinstance(later, POINTWISE)), None)
+    flat = isinstance(layer, (FlattenTime, FlattenChannels)) and isinstance(next(layers, None), nn.Linear)
+    return Reach(span, first, tuple(maps)) if len(now) and (flat or isinstance(layer, MeanOverTime)) else None
 
 
 def recurrent(net: SequenceNet) -> BiLSTM | None:

@@ -58,8 +58,8 @@ class Half(ABC):
         if self.backward:
             before, after = Span(changed.hi, last), Span(0, changed.hi)
         start = State(*steps.new_zeros(2, rows, self.width))
-        entered = self._run(inputs[:, before.slice], every, start, output[:, before.slice])
-        self._run(inputs[:, after.slice], every, entered, output[:, after.slice])
+        entered = self._run(inputs[:, before.place], every, start, output[:, before.place])
+        self._run(inputs[:, after.place], every, entered, output[:, after.place])
         return Passage(inputs, entered)
 
     def alternative(self, passage: Passage, rows: Tensor, patch: Tensor, changed: Span) -> tuple[Span, Tensor]:
@@ -74,7 +74,7 @@ class Half(ABC):
         new, old = output[:, changed.within(span)], output[:, rest.within(span)]
         entered = State(passage.state.hidden[rows], passage.state.cell[rows])
         turned = self._run(self._inputs(patch), torch.arange(len(rows), device=rows.device), entered, new)
-        self._run(passage.inputs[:, rest.slice], rows, turned, old)
+        self._run(passage.inputs[:, rest.place], rows, turned, old)
         return span, output
 
     @abstractmethod
@@ -83,7 +83,7 @@ class Half(ABC):
 
     @abstractmethod
     def _run(self, inputs: Tensor, rows: Tensor, state: State, output: Tensor) -> State:
-        """Run over ``inputs[rows]`` from ``state``, writing hidden states to ``output``; the state after the last step."""
+        """Run over ``inputs[rows]`` from ``state`` and write hidden states to ``output``; returns the last state."""
 
 
 class SteppedHalf(Half):

@@ -2,19 +2,19 @@
 
 This is the one place where sharing is explained.
 
-A window is a *row*: one strand of one sequence. An alternative row equals its reference row outside a span of positions
-(:mod:`varscore.engine.reach` says how far it spreads). For each row of the reference the engine keeps what every layer saw.
-For the alternative it then carries a *patch*, the values at changed positions alone, through the layers:
+A window is a *row*: one strand of one sequence. An alternative row equals its reference row outside a span of
+positions (:mod:`varscore.engine.reach` says how far it spreads). For each row of the reference the engine keeps what
+every layer saw. For the alternative it carries a *patch*, the values at changed positions alone, through the layers:
 
     convolution      computed at the touched cells only, from the reference's map with the patch laid in
-    recurrent layer  the forward half restarts from the reference's state before the first touched step, the backward half
-                     from its state after the last; so about half of the steps of a centred variant are the reference's own
+    recurrent layer  the forward half restarts from the reference's state before the first touched step, the backward
+                     half from its state after the last; about half the steps of a centred variant are the reference's
     mean, dense      linear, so the alternative's result is the reference's plus the weighted difference of the patch
     after that       every row on its own, as in the plain network
 
-Rows come in tiles of one shape, ``TILE`` rows each, padded: kernels round the same way for the same shape, so that a variant
-gets the same bits whatever is computed beside it. A tile holds rows of one reach only. Alleles of one site, and sites with
-the same window, share one reference row.
+Rows come in tiles of one shape, ``TILE`` rows each, padded: kernels round the same way for the same shape, so that a
+variant gets the same bits whatever is computed beside it. A tile holds rows of one reach only. Alleles of one site, and
+sites with the same window, share one reference row.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Piece:
 
     def of(self, feature_map: Tensor) -> Tensor:
         """The same place of another map."""
-        return feature_map[:, self.channels, self.span.slice]
+        return feature_map[:, self.channels, self.span.place]
 
 
 @dataclass
@@ -140,7 +140,7 @@ class SharedEngine(PlainEngine):
         for layer, x, y in layers:
             if isinstance(layer, SequenceConv):
                 field_ = receptive(spread.first, layer.kernel_size[0], layer.pool)
-                patch = (Piece(slice(None), spread.first, layer(codes[:, field_.slice])),)
+                patch = (Piece(slice(None), spread.first, layer(codes[:, field_.place])),)
             elif isinstance(layer, ConvPool):
                 patch = (_convolve(layer, x, rows, patch[0], next(maps)),)
             elif isinstance(layer, BiLSTM):
@@ -177,7 +177,9 @@ class SharedEngine(PlainEngine):
             pieces.append(Piece(slice(first, first + half.width), span, output.transpose(1, 2)))
         return tuple(pieces)
 
-    def _dense(self, flatten: nn.Module, dense: nn.Module, x: Tensor, y: Tensor, rows: Tensor, patch: tuple[Piece, ...]) -> Tensor:  # fmt: skip
+    def _dense(
+        self, flatten: nn.Module, dense: nn.Module, x: Tensor, y: Tensor, rows: Tensor, patch: tuple[Piece, ...]
+    ) -> Tensor:
         """A dense layer on a flattened map: only the changed positions are multiplied again."""
         assert isinstance(dense, nn.Linear)
         total = y.index_select(0, rows)
@@ -186,12 +188,12 @@ class SharedEngine(PlainEngine):
             weight = self._by_position(
                 dense, isinstance(flatten, FlattenTime), x.shape[1:], piece.channels.indices(x.shape[1])
             )
-            total = total + change.flatten(1) @ weight[piece.span.slice].flatten(0, 1)
+            total = total + change.flatten(1) @ weight[piece.span.place].flatten(0, 1)
         return total
 
 
 def _tiles(windows: Windows) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Windows in tiles of at most TILE sites: a row for each site, the rows of its alleles, and each allele's site in the tile.
+    """Windows in tiles of up to TILE sites: a row of each site, the rows of all alleles, each allele's site in the tile.
 
     Sites with equally many alleles come together, so that tiles of alleles are full too.
     """
@@ -211,7 +213,7 @@ def _tiles(windows: Windows) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarra
 def _convolve(layer: ConvPool, x: Tensor, rows: Tensor, piece: Piece, cells: Span) -> Piece:
     """The touched cells of a convolution, from the reference's map with the patch laid in."""
     field_ = receptive(cells, layer.kernel_size[0], layer.pool)
-    local = x[:, :, field_.slice].index_select(0, rows)
+    local = x[:, :, field_.place].index_select(0, rows)
     lo, hi = max(piece.span.lo, field_.lo), min(piece.span.hi, field_.hi)
     local[:, :, lo - field_.lo : hi - field_.lo] = piece.values[:, :, lo - piece.span.lo : hi - piece.span.lo]
     return Piece(slice(None), cells, layer(local))

@@ -17,7 +17,7 @@ PIECES = 8
 def compiled(function: Callable[..., None]) -> Callable[..., None]:
     """Compile for the CPU. The function releases the interpreter lock and is cached on disk.
 
-    Products and sums may be fused, which rounds once instead of twice; otherwise arithmetic is IEEE, in the order written.
+    Products and sums may be fused, which rounds once instead of twice. Otherwise arithmetic is IEEE, in written order.
     """
     options: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "boundscheck": False, "error_model": "numpy"}
     try:

@@ -58,6 +58,17 @@ def _threemers(codes: np.ndarray, rows: np.ndarray) -> None:
 
 
 @compiled
+def _activate(best: np.ndarray, bias: np.ndarray, slope: float) -> None:
+    """Add the bias (filters,), then multiply what is below zero by ``slope``, in place."""
+    for n in range(best.shape[0]):
+        for cell in range(best.shape[1]):
+            values = best[n, cell]
+            for f in range(len(bias)):
+                value = values[f] + bias[f]
+                values[f] = np.float32(slope) * value if value < 0 else value
+
+
+@compiled
 def _forward(codes: np.ndarray, table: np.ndarray, pool: int, best: np.ndarray, where: np.ndarray) -> None:
     """best[n, cell] = largest sum of rows over the cell's positions; where = the first that reaches it, unless empty.
 
@@ -167,12 +178,12 @@ def convolve_pool(codes: Tensor, weight: Tensor, pool: int) -> Tensor:
 
 
 def convolve_pool_activate(codes: Tensor, weight: Tensor, bias: Tensor, pool: int, slope: float) -> Tensor:
-    """:func:`convolve_pool`, plus ``bias`` (filters,), through a leaky ReLU: for inference, in one pass and without gradient.
+    """:func:`convolve_pool`, plus ``bias`` (filters,), through a leaky ReLU: one pass, for inference, without gradient.
 
     Returns float32 (N, (L - k + 1) // pool, filters).
     """
-    table, bases, shift, width = _kept_tables(weight), codes.contiguous().numpy(), bias.detach().numpy(), weight.shape[2]
-    best = np.empty((len(bases), (bases.shape[1] - width + 1) // pool, len(weight)), np.float32)
+    table, bases, shift = _kept_tables(weight), codes.contiguous().numpy(), bias.detach().numpy()
+    best = np.empty((len(bases), (bases.shape[1] - weight.shape[2] + 1) // pool, len(weight)), np.float32)
     no_places = np.empty((0, 0, 0), np.uint8)
 
     def work(_: int, a: int, b: int) -> None:

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from varscore.data.examples import ExampleSet
-from varscore.engine.device import arithmetic
+from varscore.engine.device import arithmetic, flushing_denormals
 from varscore.errors import DataError, UsageError
 from varscore.files.whole import put_file, whole_file
 from varscore.nets.layers import SequenceNet, reverse_complement
@@ -152,10 +152,9 @@ class Trainer:
             for flip in (False, True):
                 yield self.examples.batch(rows, np.full(len(rows), flip))[0]
 
+    @flushing_denormals()  # as which vanishing gradients end
     def run(self, advance: Callable[[int], None] = lambda n: None, stop_after: float = math.inf) -> Progress:
         """Train until the recipe says stop, or ``stop_after`` seconds of this call are over; checkpoint and return."""
-        # vanishing gradients end as denormal numbers, which make a CPU several times slower
-        torch.set_flush_denormal(True)
         replica = self.ranks.replica(self.net)
         began = saved = time.monotonic()
         progress = self.progress
