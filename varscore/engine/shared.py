@@ -193,7 +193,7 @@ class SharedEngine(PlainEngine):
 
 
 def _tiles(windows: Windows) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Windows in tiles of up to TILE sites: a row of each site, the rows of all alleles, each allele's site in the tile.
+    """Windows in tiles of up to TILE sites: a row of each site, rows of all alleles, each allele's site in the tile.
 
     Sites with equally many alleles come together, so that tiles of alleles are full too.
     """
