@@ -137,7 +137,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def job(tmp_path: Path, model: ModelFolder, reference: Path) -> AnnotateJob:
     """The 200 records as VCF, with a table as output."""
     (tmp_path / "in.vcf").write_text(VCF)
-    return AnnotateJob(str(tmp_path / "in.vcf"), str(tmp_path / "out.tsv"), reference, model, device="cpu")
+    return AnnotateJob(str(tmp_path / "in.vcf"), str(tmp_path / "out.tsv"), reference, model, device="cpu", threads=1)
 
 
 # -- the slow annotator ----------------------------------------------------------------------------------------------
@@ -414,8 +414,16 @@ def test_scores_do_not_depend_on_the_batch_size(job: AnnotateJob, exact: dict[ob
 def test_scores_do_not_depend_on_the_chunks(
     job: AnnotateJob, exact: dict[object, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(annotate, "CHUNK", 13)
+    monkeypatch.setattr(AnnotateJob, "chunk", lambda job: 13)
     assert exact_scores(job) == exact
+
+
+@pytest.mark.slow  # it starts processes
+def test_scores_do_not_depend_on_the_number_of_processes(
+    job: AnnotateJob, exact: dict[object, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AnnotateJob, "chunk", lambda job: 64)
+    assert exact_scores(replace(job, threads=2)) == exact
 
 
 @pytest.mark.parametrize("kind", ["gz", "bgzf", "bcf", "stdin"])
@@ -629,7 +637,7 @@ FOREIGN = "".join(Record(f"GL{number}", 5, ".", "A", ("C",)).line for number in 
 def test_a_file_on_no_contig_of_the_fasta_is_refused(
     job: AnnotateJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, header: str, chunk: int
 ) -> None:
-    monkeypatch.setattr(annotate, "CHUNK", chunk)
+    monkeypatch.setattr(AnnotateJob, "chunk", lambda job: chunk)
     (tmp_path / "f.vcf").write_text(header + FOREIGN)
     with pytest.raises(VariantFileError, match=r"none of the contigs is in the FASTA, .*f.vcf; .* GL0, GL1, GL2; "):
         annotate_file(replace(job, source=str(tmp_path / "f.vcf")))
@@ -639,7 +647,7 @@ def test_a_file_on_no_contig_of_the_fasta_is_refused(
 def test_a_file_that_begins_on_foreign_contigs_is_not_refused(
     job: AnnotateJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(annotate, "CHUNK", 7)
+    monkeypatch.setattr(AnnotateJob, "chunk", lambda job: 7)
     (tmp_path / "f.vcf").write_text(NO_CONTIGS + FOREIGN + Record("1", 600, ".", base("chr1", 600), ("GG",)).line)
     summary = annotate_file(replace(job, source=str(tmp_path / "f.vcf")))
     assert (summary.scored, summary.statuses["MISSING_CONTIG"]) == (1, 60)
@@ -668,11 +676,11 @@ def test_only_a_few_chunks_are_held_at_a_time(
             yield copy
             del copy
 
-    monkeypatch.setattr(annotate, "CHUNK", 20)
+    monkeypatch.setattr(AnnotateJob, "chunk", lambda job: 10)
     monkeypatch.setattr(VariantReader, "chunks", watched)
     annotate_file(replace(job, scores=tmp_path / "m.zarr", skipped=tmp_path / "s.tsv"))
-    assert number == 10
-    assert most <= 5
+    assert number == 20
+    assert most <= 7
 
 
 @pytest.mark.parametrize(

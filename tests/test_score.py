@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ from small_nets import small
 
 from varscore.effects import effects
 from varscore.engine import ENGINES, PlainEngine
+from varscore.engine.pool import EnginePool, Plan
 from varscore.genome.alleles import AlleleBatch, ByteColumn, Status
 from varscore.genome.sequence import Genome
 from varscore.nets.layers import SequenceNet
-from varscore.score import ContigNames, score_alleles, score_variants, spread
+from varscore.score import ContigNames, ScoreBatch, score_chunks, spread
 
 CPU = torch.device("cpu")
 OTHER_STRAND = str.maketrans("ACGTN", "TGCAN")
@@ -58,23 +60,43 @@ def batch_of(alleles: list[tuple[str, int, str, str]]) -> AlleleBatch:
     )
 
 
-def logits(net: SequenceNet, window: str) -> np.ndarray:
-    """Both strands of one window, from one-hot vectors made letter by letter: float32 (2, 1, tasks)."""
-    strands = window, window[::-1].translate(OTHER_STRAND)
+@dataclass(frozen=True)
+class Chunk:
+    """Of a piece of a variant file, all that scoring looks at."""
+
+    alleles: AlleleBatch
+
+
+def score(
+    net: SequenceNet,
+    genome: Genome,
+    alleles: list[tuple[str, int, str, str]],
+    engine: str = "exact",
+    check_ref: bool = True,
+) -> ScoreBatch:
+    """One chunk through one engine."""
+    with EnginePool(Plan(net, [CPU], ENGINES[engine])) as pool:
+        chunk = Chunk(batch_of(alleles))
+        ((same, found),) = score_chunks([chunk], genome, ContigNames(genome, {}), pool, net.window, check_ref)
+    assert same is chunk
+    return found
+
+
+def slow_effects(net: SequenceNet, alleles: list[tuple[str, int, str, str]]) -> dict[str, np.ndarray]:
+    """Strand means, float64 (alleles, tasks) each, from windows cut out of strings, one-hot made letter by letter."""
+    windows = []
+    for contig, pos, ref, alt in alleles:
+        sequence, first = "N" * 500 + SEQUENCES[contig] + "N" * 500, 500 + pos - 1
+        left, right = sequence[first - (net.window - 1) // 2 : first], sequence[first + len(ref) :]
+        windows += [(left + allele + right)[: net.window] for allele in (ref, alt)]
+    texts = [text for window in windows for text in (window, window[::-1].translate(OTHER_STRAND))]
+    planes = [[[float(letter == base) for letter in text] for base in "ACGT"] for text in texts]
     with torch.inference_mode():
-        planes = [torch.tensor([[float(letter == base) for letter in text] for base in "ACGT"]) for text in strands]
-        return torch.stack([net(plane[None]) for plane in planes]).numpy()
-
-
-def slow_effects(net: SequenceNet, contig: str, pos: int, ref: str, alt: str) -> dict[str, np.ndarray]:
-    sequence = "N" * 500 + SEQUENCES[contig] + "N" * 500
-    first = 500 + pos - 1
-    left = sequence[first - (net.window - 1) // 2 : first]
-    windows = (left + ref + sequence[first + len(ref) :], left + alt + sequence[first + len(ref) :])
-    z_ref, z_alt = (logits(net, window[: net.window]).astype(np.float64) for window in windows)
+        logits = net(torch.tensor(planes)).double().numpy().reshape(len(alleles), 2, 2, net.n_tasks)
+    z_ref, z_alt = logits[:, 0], logits[:, 1]
     p_ref, p_alt = 1 / (1 + np.exp(-z_ref)), 1 / (1 + np.exp(-z_alt))
     strands = {"ref": p_ref, "alt": p_alt, "diff": p_alt - p_ref, "logodds": (z_alt - z_ref) / np.log(2)}
-    return {name: values.mean(0)[0] for name, values in strands.items()}
+    return {name: values.mean(1) for name, values in strands.items()}
 
 
 def made_alleles(count: int) -> list[tuple[str, int, str, str]]:
@@ -93,13 +115,10 @@ def made_alleles(count: int) -> list[tuple[str, int, str, str]]:
 @pytest.mark.parametrize("name", ENGINES)
 def test_effects_are_those_of_the_bare_network_on_strings(net: SequenceNet, genome: Genome, name: str) -> None:
     alleles = made_alleles(40)
-    names = ContigNames(genome, {})
-    found = score_alleles(batch_of(alleles), genome, names, ENGINES[name](net, CPU))
+    found = score(net, genome, alleles, name)
     assert found.status.tolist() == [Status.PASS] * len(alleles)
     assert found.rows.tolist() == list(range(len(alleles)))
-    expected = [slow_effects(net, *allele) for allele in alleles]
-    for column in ("ref", "alt", "diff", "logodds"):
-        slow = np.stack([row[column] for row in expected])
+    for column, slow in slow_effects(net, alleles).items():
         np.testing.assert_allclose(getattr(found.effects, column), slow, rtol=1e-4, atol=3e-6, err_msg=column)
 
 
@@ -126,41 +145,42 @@ def test_alleles_without_a_score_keep_their_place(net: SequenceNet, genome: Geno
         ("1", 300, base, alt),
         ("chr1", 300, wrong, alt),
     ]
-    batch, names = batch_of(alleles), ContigNames(genome, {})
-    found = score_alleles(batch, genome, names, PlainEngine(net, CPU))
+    found = score(net, genome, alleles)
     reasons = [Status.SYMBOLIC, Status.PASS, Status.MISSING_CONTIG, Status.PASS, Status.REF_MISMATCH]
     assert found.status.tolist() == reasons
     assert found.rows.tolist() == [1, 3]
     np.testing.assert_array_equal(found.effects.diff[0], found.effects.diff[1])
-    unchecked = score_alleles(batch, genome, names, PlainEngine(net, CPU), check_ref=False)
+    unchecked = score(net, genome, alleles, check_ref=False)
     assert unchecked.rows.tolist() == [1, 3, 4]
     np.testing.assert_array_equal(unchecked.effects.diff[2], found.effects.diff[0])
 
 
 def test_nothing_to_score_is_no_trouble(net: SequenceNet, genome: Genome) -> None:
     for name in ENGINES:
-        engine = ENGINES[name](net, CPU)
-        found = score_alleles(batch_of([("chr1", 5, "A", "*")]), genome, ContigNames(genome, {}), engine)
+        found = score(net, genome, [("chr1", 5, "A", "*")], name)
         assert found.status.tolist() == [Status.SPANNING_DELETION]
         assert found.effects.diff.shape == (0, net.n_tasks)
 
 
-def test_variants_stream_batch_by_batch(net: SequenceNet, genome: Genome) -> None:
-    alleles = made_alleles(12)
+def test_chunks_stream_and_only_a_few_are_read_ahead(net: SequenceNet, genome: Genome) -> None:
+    alleles = made_alleles(48)  # and two more
     taken: list[int] = []
 
-    def batches() -> Iterator[AlleleBatch]:
+    def chunks() -> Iterator[Chunk]:
         for first in range(0, len(alleles), 5):
             taken.append(first)
-            yield batch_of(alleles[first : first + 5])
+            yield Chunk(batch_of(alleles[first : first + 5]))
 
-    stream = score_variants(batches(), genome, ContigNames(genome, {}), PlainEngine(net, CPU))
-    pieces = [next(stream)]
-    assert taken == [0]
-    pieces += stream
-    assert taken == [0, 5, 10]
-    whole = score_alleles(batch_of(alleles), genome, ContigNames(genome, {}), PlainEngine(net, CPU))
-    np.testing.assert_array_equal(np.concatenate([piece.effects.diff for piece in pieces]), whole.effects.diff)
+    with EnginePool(Plan(net, [CPU], ENGINES["exact"])) as pool:
+        stream = score_chunks(chunks(), genome, ContigNames(genome, {}), pool, net.window)
+        pieces = [next(stream)]
+        assert len(taken) <= 4
+        pieces += stream
+    assert len(pieces) == len(taken) == 10
+    places = [place for chunk, _ in pieces for place in chunk.alleles.start.tolist()]
+    assert places == [pos - 1 for _, pos, _, _ in alleles]
+    whole = score(net, genome, alleles)
+    np.testing.assert_array_equal(np.concatenate([found.effects.diff for _, found in pieces]), whole.effects.diff)
 
 
 def test_contig_names_are_looked_up_once_and_remembered(genome: Genome, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,29 +16,32 @@ import numpy as np
 from varscore import __version__
 from varscore.data.examples import Task
 from varscore.effects import strongest
-from varscore.engine import ENGINES, PlainEngine
-from varscore.engine.device import evaluating, pick_device
+from varscore.engine import ENGINES
+from varscore.engine.pool import EnginePool, Plan, devices
 from varscore.errors import StrictError, UsageError, VariantFileError
 from varscore.files.arrays import EFFECTS, MatrixWriter, check_matrix, open_matrix
 from varscore.files.atomic import refuse_existing
 from varscore.files.lines import read_blocks
 from varscore.files.outputs import check_names
 from varscore.files.regions import RegionSet
+from varscore.files.saturation import SaturationReader
 from varscore.files.scores import AlleleScores, Provenance, Writer, safe
 from varscore.files.skipped import SkippedTable
 from varscore.files.vcf import RecordChunk, VariantReader
 from varscore.files.vcf_header import encode
 from varscore.files.writers import check_output, open_writer
-from varscore.genome.alleles import AlleleBatch, Status
-from varscore.genome.coords import Variant, one_based
+from varscore.genome.alleles import Status
+from varscore.genome.coords import Interval, Variant, one_based
 from varscore.genome.sequence import MITOCHONDRIAL, Genome, decode, match_contigs
-from varscore.score import ContigNames, ScoreBatch, score_variants, spread
+from varscore.score import ContigNames, ScoreBatch, score_chunks, spread
 from varscore.zoo import ModelFolder
 
 log = logging.getLogger(__name__)
 
-CHUNK = 512
+CHUNK = 1024
 """Records that are read, scored and written at a time."""
+FEWEST = 256
+"""The least of them: engines compute in tiles, which smaller chunks would fill with padding."""
 COUNTED_BYTES = 200 << 20
 """Files up to this size are read once in advance to know how many records there are."""
 WRONG_ASSEMBLY = 0.5
@@ -49,8 +52,9 @@ WRONG_ASSEMBLY = 0.5
 class AnnotateJob:
     """Everything ``annotate`` is asked to do.
 
-    source: VCF or BCF, ``-`` is stdin; output: annotated file, ``-`` is stdout; output_format: letter of ``-O``
-    tasks: globs, none means all; batch_size: windows in flight at once, None leaves it to the engine
+    source: VCF or BCF, ``-`` is stdin; with ``saturate``, the BED file that its intervals come from
+    output: annotated file, ``-`` is stdout; output_format: letter of ``-O``
+    tasks: globs, none means all; batch_size: records in flight at once, about
     """
 
     source: str
@@ -60,6 +64,8 @@ class AnnotateJob:
     output_format: str | None = None
     tasks: tuple[str, ...] = ()
     regions: RegionSet | None = None
+    saturate: tuple[Interval, ...] = ()
+    """Score every substitution at every base of these instead of a file's variants"""
     check_ref: str = "warn"
     scores: Path | None = None
     skipped: Path | None = None
@@ -67,6 +73,7 @@ class AnnotateJob:
     precision: str = "fp32"
     engine: str = "exact"
     batch_size: int | None = None
+    threads: int | None = None
     force: bool = False
 
     def check(self) -> None:
@@ -82,6 +89,10 @@ class AnnotateJob:
         if self.skipped is not None:
             refuse_existing(str(self.skipped), force=self.force)
 
+    def chunk(self) -> int:
+        """Records that are read, scored and written at a time: ``batch_size``, rounded up."""
+        return CHUNK if self.batch_size is None else -(-self.batch_size // FEWEST) * FEWEST
+
     def command(self) -> str:
         """The options that change scores, normalised: the same scores, the same text."""
         parts = [
@@ -90,7 +101,7 @@ class AnnotateJob:
             f"--precision {self.precision}",
             f"--check-ref {'skip' if self.check_ref == 'skip' else 'warn'}",
         ]
-        return " ".join([*parts, *(f"--tasks {glob}" for glob in sorted(self.tasks))])
+        return " ".join([*parts, *(f"--tasks {glob}" for glob in sorted(set(self.tasks)))])
 
 
 @dataclass
@@ -131,22 +142,23 @@ def annotate_file(job: AnnotateJob, advance: Callable[[int], None] = lambda reco
     job.check()
     tasks = job.model.tasks()
     chosen = choose_tasks(tasks, job.tasks)
-    device = pick_device(job.device)
+    where = devices(job.device, job.threads)
     with ExitStack() as stack:
-        reader = stack.enter_context(VariantReader(job.source))
         net = job.model.load()
-        stack.enter_context(evaluating(net, device))
         genome = stack.enter_context(Genome(job.reference))
+        reader = stack.enter_context(_open_reader(job, genome))
         names = ContigNames(genome, reader.header.contigs)
-        chunks = reader.chunks(CHUNK)
+        chunks = reader.chunks(job.chunk())
         head = list(itertools.islice(chunks, 2))
         if head and (reader.header.contigs or len(head) == 1):  # else more contigs may come
             _check_contigs(reader, names, head[-1].alleles.contigs)
 
         run = _open_run(stack, job, reader, genome, tasks, chosen, head)
         read = run.read(itertools.chain(head, chunks), advance)
-        engine = ENGINES[job.engine](net, device, job.precision)
-        for chunk, found in score_chunks(read, genome, names, engine, job.check_ref != "skip"):
+        several = len(head) > 1  # starting processes takes longer than scoring one chunk
+        plan = Plan(net, where if several else where[:1], ENGINES[job.engine], job.precision)
+        pool = stack.enter_context(EnginePool(plan))
+        for chunk, found in score_chunks(read, genome, names, pool, net.window, job.check_ref != "skip"):
             if job.check_ref == "error":
                 _demand_matches(chunk, found, genome, names)
             run.write(chunk, found)
@@ -154,21 +166,6 @@ def annotate_file(job: AnnotateJob, advance: Callable[[int], None] = lambda reco
         if run.contigs:
             _check_contigs(reader, names, run.contigs)
     return run.summary
-
-
-def score_chunks(
-    chunks: Iterable[RecordChunk], genome: Genome, names: ContigNames, engine: PlainEngine, check_ref: bool = True
-) -> Iterator[tuple[RecordChunk, ScoreBatch]]:
-    """Each chunk with what became of its alleles, in order. Chunks wait here while their alleles are being scored."""
-    waiting: deque[RecordChunk] = deque()
-
-    def batches() -> Iterator[AlleleBatch]:
-        for chunk in chunks:
-            waiting.append(chunk)
-            yield chunk.alleles
-
-    for found in score_variants(batches(), genome, names, engine, check_ref):
-        yield waiting.popleft(), found
 
 
 def choose_tasks(tasks: Sequence[Task], globs: Sequence[str]) -> np.ndarray:
@@ -263,10 +260,16 @@ class _Run:
             self.summary.statuses[Status(value).name] += int(n)
 
 
+def _open_reader(job: AnnotateJob, genome: Genome) -> AbstractContextManager[VariantReader | SaturationReader]:
+    if job.saturate:
+        return nullcontext(SaturationReader(job.saturate, genome, job.source))
+    return VariantReader(job.source)
+
+
 def _open_run(
     stack: ExitStack,
     job: AnnotateJob,
-    reader: VariantReader,
+    reader: VariantReader | SaturationReader,
     genome: Genome,
     tasks: Sequence[Task],
     chosen: np.ndarray,
@@ -330,7 +333,7 @@ def demand_all(summary: Summary) -> None:
         )
 
 
-def _check_contigs(reader: VariantReader, names: ContigNames, used: Sequence[str]) -> None:
+def _check_contigs(reader: VariantReader | SaturationReader, names: ContigNames, used: Sequence[str]) -> None:
     """Raises VariantFileError when no contig met so far is in the FASTA. used: those of some records."""
     if names.none_of([*used, *reader.header.contigs]):
         raise VariantFileError(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from varscore.effects import Effects, effects
 from varscore.engine.plain import PlainEngine
+from varscore.engine.pool import EnginePool
 from varscore.genome.alleles import AlleleBatch
 from varscore.genome.sequence import Genome, match_contigs
-from varscore.genome.windows import cut_windows
+from varscore.genome.windows import Windows, cut_windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +50,38 @@ class ContigNames:
         return not any(self._known.values())
 
 
-def score_alleles(
-    batch: AlleleBatch, genome: Genome, names: ContigNames, engine: PlainEngine, check_ref: bool = True
-) -> ScoreBatch:
-    """Effects of one batch of alleles; the ones that cannot be scored get their reason instead."""
-    status, windows = cut_windows(batch, genome, names.of(batch.contigs), engine.net.window, check_ref)
-    return ScoreBatch(status, windows.rows, effects(*engine.score(windows)))
+class HasAlleles(Protocol):
+    """A piece of a variant file; a RecordChunk, for one."""
+
+    @property
+    def alleles(self) -> AlleleBatch: ...
 
 
-def score_variants(
-    batches: Iterable[AlleleBatch], genome: Genome, names: ContigNames, engine: PlainEngine, check_ref: bool = True
-) -> Iterator[ScoreBatch]:
-    """:func:`score_alleles` over a stream."""
-    for batch in batches:
-        yield score_alleles(batch, genome, names, engine, check_ref)
+Chunk = TypeVar("Chunk", bound=HasAlleles)
+
+
+def score_chunks(
+    chunks: Iterable[Chunk], genome: Genome, names: ContigNames, pool: EnginePool, window: int, check_ref: bool = True
+) -> Iterator[tuple[Chunk, ScoreBatch]]:
+    """Each chunk with what became of its alleles, in order.
+
+    Windows are cut here while the pool's engines compute those of earlier chunks; a few chunks are under way at a time.
+    window: length of the network's windows; check_ref: whether a REF that is not the FASTA's costs an allele its score.
+    """
+
+    def cut() -> Iterator[tuple[tuple[Chunk, np.ndarray, np.ndarray], Windows]]:
+        for chunk in chunks:
+            alleles = chunk.alleles
+            status, windows = cut_windows(alleles, genome, names.of(alleles.contigs), window, check_ref)
+            yield (chunk, status, windows.rows), windows
+
+    for (chunk, status, rows), found in pool.map(effects_of, cut()):
+        yield chunk, ScoreBatch(status, rows, found)
+
+
+def effects_of(engine: PlainEngine, windows: Windows) -> Effects:
+    """What a pool's engine does with the windows of a chunk."""
+    return effects(*engine.score(windows))
 
 
 def spread(values: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from small_nets import random_codes
 from torch import Tensor
 from torch.nn import functional as F
 
-from varscore.nets.kmertable import ROWS, convolve_pool, table_gradient, tables
+from varscore.nets.kmertable import ROWS, convolve_pool, convolve_pool_activate, table_gradient, tables
 from varscore.nets.layers import one_hot
 
 
@@ -115,3 +115,25 @@ def test_table_gradient_is_the_transpose(width: int) -> None:
     weight, gradient = torch.randn(3, 4, width), torch.randn(2, ROWS, 3)
     left, right = (tables(weight) * gradient).sum(), (weight * table_gradient(gradient, width)).sum()
     assert torch.allclose(left, right, rtol=1e-4)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.3])
+def test_inference_in_one_pass_is_the_same_bits(slope: float) -> None:
+    torch.manual_seed(0)
+    codes, weight, bias = random_codes(9, 60), torch.randn(5, 4, 7), torch.randn(5)
+    pooled = convolve_pool(codes, weight, 4) + bias
+    expected = F.leaky_relu(pooled, slope)
+    assert (pooled < 0).any() and (pooled > 0).any()
+    assert torch.equal(convolve_pool_activate(codes, weight, bias, 4, slope), expected)
+
+
+def test_tables_kept_for_inference_follow_the_weights() -> None:
+    """However they were changed: torch does not count what is done through ``.data``."""
+    codes, bias = random_codes(2, 40), torch.zeros(3)
+    weight = torch.nn.Parameter(torch.randn(3, 4, 5))
+    for change in (lambda: None, lambda: weight.data.mul_(2), lambda: weight.detach().add_(1), lambda: None):
+        change()
+        found = convolve_pool_activate(codes, weight, bias, 2, 1.0)
+        assert torch.equal(found, convolve_pool(codes, weight.detach(), 2))
+    other = torch.randn(3, 4, 5)
+    assert torch.equal(convolve_pool_activate(codes, other, bias, 2, 1.0), convolve_pool(codes, other, 2))

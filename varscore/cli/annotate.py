@@ -13,7 +13,7 @@ CHOOSING = "What to score"
 SUFFIXES = (".vcf.gz", ".vcf.bgz", ".vcf", ".bcf")
 DEFAULT_SUFFIXES = {"v": ".vcf", "z": ".vcf.gz", "b": ".bcf", "u": ".bcf", "t": ".tsv", "p": ".parquet"}
 
-Source = Annotated[str, typer.Argument(metavar="IN", help="VCF, bgzipped VCF or BCF; - is stdin.")]
+Source = Annotated[str | None, typer.Argument(metavar="[IN]", help="VCF, bgzipped VCF or BCF; - is stdin.")]
 Output = Annotated[
     str | None,
     typer.Option(
@@ -59,6 +59,14 @@ Regions = Annotated[
     str | None,
     typer.Option(metavar="BED", help="Only records that overlap these intervals.", rich_help_panel=CHOOSING),
 ]
+Saturate = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BED",
+        help="Instead of IN: every substitution at every base of these intervals, as a VCF without samples.",
+        rich_help_panel=CHOOSING,
+    ),
+]
 CheckRef = Annotated[
     Literal["warn", "error", "skip"],
     typer.Option(
@@ -81,7 +89,7 @@ Engine = Annotated[
 
 
 def annotate(
-    source: Source,
+    source: Source = None,
     reference: Reference = None,
     output: Output = None,
     output_format: OutputType = None,
@@ -91,6 +99,7 @@ def annotate(
     tasks: Tasks = None,
     region: Region = None,
     regions: Regions = None,
+    saturate: Saturate = None,
     check_ref: CheckRef = "warn",
     strict: Strict = False,
     engine: Engine = "exact",
@@ -100,27 +109,33 @@ def annotate(
     batch_size: AutoBatchSize = None,
     force: Force = False,
 ) -> None:
-    """Score every variant of a VCF with a chromatin network and write the VCF back with the scores."""
+    """Score every variant of a VCF with a chromatin network and write the VCF back with the scores.
+
+    With --saturate, score every substitution at every base of some intervals instead.
+    """
     import logging
 
     from varscore.annotate import AnnotateJob, annotate_file, count_records, demand_all, warn_of_assembly
     from varscore.cli import log
     from varscore.cli.config import find_reference
-    from varscore.engine.device import use_threads
     from varscore.files.regions import RegionSet, parse_regions, read_bed
     from varscore.zoo import find_model
 
+    if (source is None) == (saturate is None):
+        raise typer.BadParameter("give either IN or --saturate BED")
     if source == regions == "-":
         raise typer.BadParameter("IN and --regions cannot both be stdin")
+    source = source or str(saturate)
     intervals = [*parse_regions(region or []), *(read_bed(regions) if regions else [])]
     job = AnnotateJob(
         source=source,
         output=output or default_output(source, output_format),
-        reference=find_reference(reference, source),
+        reference=find_reference(reference, "-" if saturate else source),
         model=find_model(model),
         output_format=output_format,
         tasks=tuple(tasks or ()),
         regions=RegionSet(intervals) if region or regions else None,
+        saturate=tuple(read_bed(saturate)) if saturate else (),
         check_ref=check_ref,
         scores=scores,
         skipped=skipped,
@@ -128,11 +143,11 @@ def annotate(
         precision=precision,
         engine=engine,
         batch_size=batch_size,
+        threads=threads,
         force=force,
     )
     job.check()  # before the records are counted
-    use_threads(threads)
-    total = count_records(source) if log.shows_progress() else None
+    total = count_records(source) if log.shows_progress() and not saturate else None
     with log.progress(total, "records") as meter:
         summary = annotate_file(job, meter.advance)
     logging.getLogger(__name__).info("%s", summary, extra={"json_fields": summary.fields()})

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from varscore.cli import annotate, dataset, demo, evaluate, log, models, predict, train
+from varscore.cli import annotate, bench, dataset, demo, evaluate, log, models, predict, train
 
 app = typer.Typer(
     name="varscore",
@@ -66,6 +66,7 @@ SCORING, TRAINING = "Scoring", "Training"
 app.command("annotate", rich_help_panel=SCORING)(annotate.annotate)
 app.command("predict", rich_help_panel=SCORING)(predict.predict)
 app.command("demo", rich_help_panel=SCORING)(demo.demo)
+app.command("bench", rich_help_panel=SCORING)(bench.bench)
 
 datasets = typer.Typer(help="Raw material into training data.", no_args_is_help=True)
 datasets.command("peaks")(dataset.peaks)

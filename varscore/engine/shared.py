@@ -12,7 +12,7 @@ every layer saw. For the alternative it carries a *patch*, the values at changed
     mean, dense      linear, so the alternative's result is the reference's plus the weighted difference of the patch
     after that       every row on its own, as in the plain network
 
-Rows come in tiles of one shape, ``TILE`` rows each, padded: kernels round the same way for the same shape, so that a
+Rows come in tiles of one shape a reach, padded: kernels round the same way for the same shape, so that a
 variant gets the same bits whatever is computed beside it. A tile holds rows of one reach only. Alleles of one site, and
 sites with the same window, share one reference row.
 """
@@ -46,6 +46,9 @@ from varscore.nets.layers import (
 
 SHORT = 16
 """Substitutions of 2 to so many bases are treated as one of this many, so that they share a reach."""
+
+TILES = {1: TILE, SHORT: 16, 0: 16}
+"""Rows of a tile, by bases substituted (0: an indel). Rare kinds have small tiles, of which less is padding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,8 @@ class SharedEngine(PlainEngine):
             for bases in np.unique(size).tolist():
                 rows = np.flatnonzero(size == bases)
                 for strand in (0, 1):
-                    self._score_strand(windows.take(rows), strand, self._changed(bases, strand), out[:, strand], rows)
+                    changed = self._changed(bases, strand)
+                    self._score_strand(windows.take(rows), strand, changed, TILES[bases], out[:, strand], rows)
         return out[0], out[1]
 
     def _changed(self, bases: int, strand: int) -> Span:
@@ -97,24 +101,26 @@ class SharedEngine(PlainEngine):
         hi = lo + bases if bases else length
         return Span(lo, hi) if strand == 0 else Span(length - hi, length - lo)
 
-    def _score_strand(self, windows: Windows, strand: int, changed: Span, out: np.ndarray, rows: np.ndarray) -> None:
+    def _score_strand(
+        self, windows: Windows, strand: int, changed: Span, tile: int, out: np.ndarray, rows: np.ndarray
+    ) -> None:
         """Write the logits of one strand of windows with one reach to ``out`` (2, n, tasks) at ``rows``."""
         spread = reach(self.net, changed)
-        for sites, alleles, site_of in _tiles(windows):
-            ref = self._codes(windows.ref[sites], strand)
+        for sites, alleles, site_of in _tiles(windows, tile):
+            ref = self._codes(windows.ref[sites], strand, tile)
             trace = Trace()
             ref_logits = self._reference(ref, spread, trace)
-            for first in range(0, len(alleles), TILE):
-                here = alleles[first : first + TILE]
-                index = torch.from_numpy(np.resize(site_of[first : first + TILE], TILE)).to(self.device)
-                alt = self._codes(windows.alt[here], strand)
+            for first in range(0, len(alleles), tile):
+                here = alleles[first : first + tile]
+                index = torch.from_numpy(np.resize(site_of[first : first + tile], tile)).to(self.device)
+                alt = self._codes(windows.alt[here], strand, tile)
                 logits = self.net(alt) if spread is None else self._alternative(alt, index, spread, trace)
                 out[0, rows[here]] = ref_logits[index[: len(here)]].float().cpu().numpy()
                 out[1, rows[here]] = logits[: len(here)].float().cpu().numpy()
 
-    def _codes(self, windows: np.ndarray, strand: int) -> Tensor:
-        """A full tile, uint8 (TILE, window), on the device; padded by repetition."""
-        codes = torch.from_numpy(windows[np.resize(np.arange(len(windows)), TILE)])
+    def _codes(self, windows: np.ndarray, strand: int, tile: int) -> Tensor:
+        """A full tile, uint8 (tile, window), on the device; padded by repetition."""
+        codes = torch.from_numpy(windows[np.resize(np.arange(len(windows)), tile)])
         return (reverse_complement(codes) if strand else codes).to(self.device)
 
     def _reference(self, codes: Tensor, spread: Reach | None, trace: Trace) -> Tensor:
@@ -133,7 +139,7 @@ class SharedEngine(PlainEngine):
         return x
 
     def _alternative(self, codes: Tensor, rows: Tensor, spread: Reach, trace: Trace) -> Tensor:
-        """Logits of a tile of alternative rows; ``rows``, int64 (TILE,), says which reference row each one has."""
+        """Logits of a tile of alternative rows; ``rows``, int64 (tile,), says which reference row each one has."""
         patch: tuple[Piece, ...] = ()
         maps = iter(spread.maps)
         layers = iter(zip(self.net.layers, trace.seen[:-1], trace.seen[1:], strict=True))
@@ -192,8 +198,8 @@ class SharedEngine(PlainEngine):
         return total
 
 
-def _tiles(windows: Windows) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Windows in tiles of up to TILE sites: a row of each site, rows of all alleles, each allele's site in the tile.
+def _tiles(windows: Windows, tile: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Windows in tiles of some sites: a row of each site, rows of all alleles, each allele's site in the tile.
 
     Sites with equally many alleles come together, so that tiles of alleles are full too.
     """
@@ -204,8 +210,8 @@ def _tiles(windows: Windows) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarra
     rank[ordered] = np.arange(len(ordered))
     by_rank = np.argsort(rank[site], kind="stable")
     bounds = np.concatenate([[0], np.cumsum(alleles[ordered])])
-    for start in range(0, len(ordered), TILE):
-        stop = min(start + TILE, len(ordered))
+    for start in range(0, len(ordered), tile):
+        stop = min(start + tile, len(ordered))
         rows = by_rank[bounds[start] : bounds[stop]]
         yield first[ordered[start:stop]], rows, rank[site[rows]] - start
 

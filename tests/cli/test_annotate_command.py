@@ -138,9 +138,7 @@ def test_from_stdin_to_stdout(capsysbinary: pytest.CaptureFixture[bytes], monkey
 
 def test_every_option_reaches_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs: list[AnnotateJob] = []
-    threads: list[int | None] = []
     monkeypatch.setattr("varscore.annotate.annotate_file", lambda job, advance: jobs.append(job) or Summary())
-    monkeypatch.setattr("varscore.engine.device.use_threads", threads.append)
     Path("r.bed").write_text("chr1\t0\t10\n")
     words = (
         "annotate in.vcf -r g.fa -o o -O t -m tiny --scores s.h5 --skipped k.tsv --tasks a --tasks b --check-ref skip"
@@ -150,11 +148,10 @@ def test_every_option_reaches_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     (job,) = jobs
     assert job.model.id == "tiny"
     assert job.regions is not None
-    assert threads == [3]
     assert job == AnnotateJob(
         source="in.vcf", output="o", reference=Path("g.fa"), model=job.model, output_format="t", tasks=("a", "b"),
         regions=job.regions, check_ref="skip", scores=Path("s.h5"), skipped=Path("k.tsv"), device="cpu",
-        precision="bf16", engine="plain", batch_size=32, force=True,
+        precision="bf16", engine="plain", batch_size=32, threads=3, force=True,
     )  # fmt: skip
     assert run(["annotate", "in.vcf", "-r", "g.fa"]) == 0
     assert jobs[1] == AnnotateJob("in.vcf", "in.varscore.vcf.gz", Path("g.fa"), jobs[1].model)

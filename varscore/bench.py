@@ -1,0 +1,280 @@
+"""Plain PyTorch against the engine: in one process, interleaved, medians.
+
+*Plain* is what one would write without varscore: ``net(one_hot(codes))`` of reference, alternative and the reverse
+complements of both, four full passes a variant, in batches. Its batch size is swept and the best one counts.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from varscore.cpus import available_cpus
+from varscore.effects import effects
+from varscore.engine import SharedEngine
+from varscore.engine.device import arithmetic, evaluating
+from varscore.engine.plain import PlainEngine, probabilities
+from varscore.genome.coords import anchor
+from varscore.genome.windows import Windows
+from varscore.nets import architectures, build
+from varscore.nets.layers import SequenceNet, one_hot, reverse_complement
+from varscore.zoo import available, find_model
+
+BATCHES = {"cpu": (32, 64, 128, 256, 512), "cuda": (64, 256, 512, 1024, 2048, 4096)}
+"""Sequences in one plain forward pass"""
+VARIANTS = {"cpu": 192, "cuda": 12_288}
+"""Variants of every workload unless the user says otherwise: full tiles, also with three at a site"""
+SEQUENCES = 128
+"""The least a plain pass is timed on"""
+CHECKED = 48
+"""Variants of every workload whose scores are compared"""
+Logits = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class BenchJob:
+    """How to measure. variants: of each workload, None for the device's default."""
+
+    device: torch.device
+    precision: str = "fp32"
+    variants: int | None = None
+    rounds: int = 3
+
+    @property
+    def count(self) -> int:
+        return self.variants or VARIANTS[self.device.type]
+
+    @property
+    def batches(self) -> tuple[int, ...]:
+        return BATCHES[self.device.type]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the result.
+
+    rate: variants a second; memory: MB at the peak; p_error: largest difference to plain float32 probabilities;
+    effect_error: rms error of alt - ref over its rms, NaN without effects. None: it was not looked at.
+    """
+
+    label: str
+    rate: float
+    memory: float
+    p_error: float | None = None
+    effect_error: float | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was measured of one network; ``plain`` has a row for each batch size."""
+
+    title: str
+    plain: tuple[Row, ...]
+    engine: tuple[Row, ...]
+    precision: str
+
+    @property
+    def best(self) -> float:
+        return max(row.rate for row in self.plain)
+
+    def markdown(self) -> str:
+        """A table; ratios are to the best plain batch size."""
+        exact = self.precision == "fp32"
+        columns = [
+            "variants/s",
+            "ratio",
+            "max abs(p - plain)",
+            *([] if exact else ["effect error"]),
+            "peak memory (MB)",
+        ]
+        lines = [f"| {self.title} | " + " | ".join(columns) + " |", "|-|" + "-:|" * len(columns)]
+        for row in (*self.plain, *self.engine):
+            effect = [] if exact else ["" if row.effect_error is None else f"{row.effect_error:.1%}"]
+            cells = [
+                row.label, f"{row.rate:,.1f}", f"{row.rate / self.best:.2f}",
+                "" if row.p_error is None else f"{row.p_error:.1e}", *effect, f"{row.memory:,.0f}",
+            ]  # fmt: skip
+            lines.append("| " + " | ".join(cells) + " |")
+        return "\n".join(lines)
+
+
+def find_network(name: str | None) -> tuple[str, SequenceNet]:
+    """A model (None: the default one), or an architecture with 919 tasks and random weights; with a title.
+
+    Raises ModelError when there is neither.
+    """
+    if name in architectures() and name not in available():
+        torch.manual_seed(0)
+        net, weights = build(name, n_tasks=919), "random weights"
+    else:
+        model = find_model(name)
+        name, net, weights = model.id, model.load(), f"{model.architecture}"
+    return f"{name} ({weights}, {net.counts()[0] / 1e6:.1f} M, {net.n_tasks} tasks)", net
+
+
+def machine(job: BenchJob) -> str:
+    """What a figure depends on besides the network: one line."""
+    device = torch.cuda.get_device_name(job.device) if job.device.type == "cuda" else "CPU"
+    threads = torch.get_num_threads()
+    return (
+        f"{_cpu()}, {available_cpus()} CPUs, {threads} thread{'s' if threads > 1 else ''}, torch {torch.__version__}, "
+        f"{device}, {job.precision}; medians of {job.rounds} interleaved rounds of {job.count:,} variants"
+    )
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+# -- what is scored ----------------------------------------------------------------------------------------------------
+
+
+def workloads(window: int, count: int) -> dict[str, Windows]:
+    """SNVs on random DNA: about ``count`` of each kind, whole sites."""
+    sites = max(1, count // 3)
+    return {
+        "one alternative a site": snvs(window, np.arange(count) * window, 1),
+        "three alternatives a site": snvs(window, np.arange(sites) * window, 3),
+        "saturation": snvs(window, np.arange(sites), 3),
+    }
+
+
+def snvs(window: int, starts: np.ndarray, alternatives: int) -> Windows:
+    """Windows at ``starts``, int64 (n,), of a random contig, with 1 to 3 alternatives to the anchored base each."""
+    contig = np.random.default_rng(0).integers(0, 4, starts[-1] + window, dtype=np.uint8)
+    site = np.repeat(starts, alternatives)
+    ref = np.lib.stride_tricks.sliding_window_view(contig, window)[site]
+    alt = ref.copy()
+    shift = np.tile(np.arange(1, alternatives + 1, dtype=np.uint8), len(starts))
+    alt[:, anchor(window)] = (ref[:, anchor(window)] + shift) % 4
+    one = np.ones(len(site), np.int64)
+    return Windows(np.arange(len(site)), ref, alt, np.zeros(len(site), np.int32), site, one, one)
+
+
+# -- how it is scored --------------------------------------------------------------------------------------------------
+
+
+def plain_logits(net: SequenceNet, windows: Windows, device: torch.device, precision: str, batch: int) -> Logits:
+    """Logits of reference and alternative, float32 (2, n, tasks), as plain PyTorch would compute them."""
+    codes = torch.from_numpy(np.concatenate([windows.ref, windows.alt]))
+    strands = torch.cat([codes, reverse_complement(codes)])
+    with torch.inference_mode(), arithmetic(device, precision):
+        parts = [net(one_hot(part.to(device))).float().cpu() for part in torch.split(strands, batch)]
+    logits = torch.cat(parts).numpy().reshape(2, 2, len(windows), net.n_tasks)
+    return logits[:, 0], logits[:, 1]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Something to time: ``run`` scores ``variants`` variants."""
+
+    label: str
+    variants: int
+    run: Callable[[], object]
+    errors: tuple[float, ...] = ()
+
+
+def measure(title: str, net: SequenceNet, job: BenchJob, advance: Callable[[int], None] = lambda steps: None) -> Result:
+    """Time the engine on every workload and plain PyTorch at every batch size, one after the other, ``rounds`` times.
+
+    ``advance`` is told of each of the ``steps(job)`` steps.
+    """
+    with evaluating(net, job.device):
+        subjects = [*_engine_subjects(net, job), *_plain_subjects(net, job)]
+        advance(1)
+        seconds: list[list[float]] = [[] for _ in subjects]
+        memory: list[list[float]] = [[] for _ in subjects]
+        for _ in range(job.rounds):
+            for index, subject in enumerate(subjects):
+                peak = PeakMemory(job.device)
+                seconds[index].append(_seconds(subject.run, job.device))
+                memory[index].append(peak.megabytes())
+                advance(1)
+    rows = [
+        Row(subject.label, subject.variants / statistics.median(seconds[i]), min(memory[i]), *subject.errors)
+        for i, subject in enumerate(subjects)
+    ]
+    plain = len(job.batches)
+    return Result(title, tuple(rows[-plain:]), tuple(rows[:-plain]), job.precision)
+
+
+def steps(job: BenchJob) -> int:
+    """How often :func:`measure` reports progress."""
+    return 1 + job.rounds * (3 + len(job.batches))
+
+
+def _engine_subjects(net: SequenceNet, job: BenchJob) -> Iterator[Subject]:
+    """The engine on each workload, warmed up by the comparison of its scores."""
+    engine = SharedEngine(net, job.device, job.precision)
+    for name, windows in workloads(net.window, job.count).items():
+        errors = _errors(engine, windows)
+        yield Subject(f"engine, {name}", len(windows), partial(engine.score, windows), errors)
+
+
+def _plain_subjects(net: SequenceNet, job: BenchJob) -> Iterator[Subject]:
+    for batch in job.batches:
+        windows = snvs(net.window, np.arange(max(batch, SEQUENCES) // 4) * net.window, 1)
+        run = partial(plain_logits, net, windows, job.device, job.precision, batch)
+        yield Subject(f"plain PyTorch, batch {batch}", len(windows), run)
+
+
+def _errors(engine: PlainEngine, windows: Windows) -> tuple[float, float]:
+    """Largest difference in probability, and rms error of alt - ref over its rms."""
+    some = windows.take(np.arange(min(CHECKED, len(windows))))
+    found, expected = engine.score(some), plain_logits(engine.net, some, engine.device, "fp32", 64)
+    apart = [np.abs(probabilities(a) - probabilities(b)).max() for a, b in zip(found, expected, strict=True)]
+    mine, theirs = effects(*found).diff, effects(*expected).diff
+    size = float(np.sqrt(np.mean(theirs**2)))
+    return float(max(apart)), float(np.sqrt(np.mean((mine - theirs) ** 2))) / size if size else float("nan")
+
+
+def _seconds(run: Callable[[], object], device: torch.device) -> float:
+    """Wall-clock time; what the GPU still has to do is waited for."""
+    _wait(device)
+    begin = time.perf_counter()
+    run()
+    _wait(device)
+    return time.perf_counter() - begin
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+class PeakMemory:
+    """The most memory in use since it was made: GPU memory of torch's tensors, or resident memory of the process.
+
+    Where the system cannot forget an earlier peak (anything but Linux), the process's peak so far.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        elif os.access("/proc/self/clear_refs", os.W_OK):
+            Path("/proc/self/clear_refs").write_text("5")
+
+    def megabytes(self) -> float:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 1e6
+        if Path("/proc/self/status").exists():
+            lines = Path("/proc/self/status").read_text().splitlines()
+            return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))
+        unit = 1 if platform.system() == "Darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

@@ -1,0 +1,246 @@
+"""How unusual an effect is: magnitudes, their E-values against a background of common variants, significance.
+
+A background keeps, for each column (a task's magnitude, or a conservation score), the largest values themselves and a
+histogram of all values whose bins are 1/32 of an octave wide. An E-value among the largest values is exact; below them it
+is exact at the edges of bins and interpolated between, which is off by well under one per cent of the E-value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from varscore.errors import ModelError
+from varscore.files.atomic import AtomicFile
+
+TAIL = 2048
+"""Largest values a column that are kept as they are."""
+LEAST = 1e-6
+"""DeepSEA's smallest E-value."""
+FORMAT = "varscore-background-1"
+_SHIFT = 18  # a bin is the sign, the exponent and the first 5 bits of the mantissa of a float32
+_BINS = 1 << (32 - _SHIFT)
+_ZERO_BIN = 1 << (31 - _SHIFT)
+_ROWS = 8192  # rows that are counted at a time
+_PARTS = ("tail", "bins", "counts")
+
+
+def magnitudes(diff: np.ndarray, logodds: np.ndarray) -> np.ndarray:
+    """``|diff x logodds|``, float32 of their shape."""
+    return np.abs(diff * logodds)
+
+
+def significance(evalues: np.ndarray, conservation: np.ndarray | None = None) -> np.ndarray:
+    """DeepSEA's functional significance, float64 (m,): geometric mean of the E-values over tasks, times that of the
+    conservation scores' E-values where there are any. evalues: (m, tasks); conservation: (m, k)."""
+    tasks: np.ndarray = np.exp(np.log(evalues).mean(1))
+    return tasks if conservation is None else tasks * np.exp(np.log(conservation).mean(1))
+
+
+@dataclass(frozen=True)
+class Background:
+    """The distribution of every column over ``n`` common variants.
+
+    model_sha256: of the weights whose effects these are; conservation: names of the columns after the tasks'
+    tail: float32 (columns, k), the largest values, ascending
+    bins: int64 (b,), the bins that are not empty, ascending; counts: int64 (columns, b), values in each
+    facts: where the variants come from
+    """
+
+    model_sha256: str
+    n: int
+    conservation: tuple[str, ...]
+    tail: np.ndarray
+    bins: np.ndarray
+    counts: np.ndarray
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> int:
+        return len(self.tail) - len(self.conservation)
+
+    def floor(self, deepsea: bool = False) -> float:
+        """The smallest E-value there is: max(1e-6, 1 / (n + 1)), or DeepSEA's fixed 1e-6."""
+        return LEAST if deepsea else max(LEAST, 1 / (self.n + 1))
+
+    def evalues(self, values: np.ndarray, *, first: int = 0, deepsea_floor: bool = False) -> np.ndarray:
+        """Share of the background with a strictly larger value, not below :meth:`floor`.
+
+        values: float32 (m, c), the columns from ``first`` on; NaN counts as smaller than everything. float64 (m, c)
+        """
+        larger = self._larger(np.asarray(values, np.float32), slice(first, first + values.shape[1]))
+        return np.maximum(larger / self.n, self.floor(deepsea_floor))
+
+    def _larger(self, values: np.ndarray, columns: slice) -> np.ndarray:
+        """How many background values are strictly larger, float64 (m, c)."""
+        tail, counts = self.tail[columns], self.counts[columns]
+        larger = np.maximum(_interpolated(values, self.bins, counts), tail.shape[1])
+        among = values >= tail[:, 0] if tail.shape[1] < self.n else np.ones(values.shape, bool)
+        for column in np.flatnonzero(among.any(0)):
+            here = among[:, column]
+            larger[here, column] = tail.shape[1] - np.searchsorted(tail[column], _known(values[here, column]), "right")
+        return larger
+
+
+def _interpolated(values: np.ndarray, bins: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """How many values are larger, as far as the histogram tells: values of one bin are taken to lie evenly in it."""
+    keys = _keys(values)
+    bin_ = keys >> _SHIFT
+    left, right = np.searchsorted(bins, bin_), np.searchsorted(bins, bin_, "right")
+    from_here = np.zeros((len(counts), len(bins) + 1))  # values in a bin and all those above it
+    from_here[:, :-1] = counts[:, ::-1].cumsum(1)[:, ::-1]
+    column = np.arange(len(counts))
+    above = from_here[column, right]
+    share = ((bin_ + 1 << _SHIFT) - keys) / (1 << _SHIFT)
+    return above + np.where(bin_ == _ZERO_BIN, 0, share) * (from_here[column, left] - above)  # zeros are equal
+
+
+def _known(values: np.ndarray) -> np.ndarray:
+    """Without NaN, which sorts as the smallest value, and without the sign of zero."""
+    return np.where(np.isnan(values), -np.inf, values).astype(np.float32) + np.float32(0)
+
+
+def _keys(values: np.ndarray) -> np.ndarray:
+    """int64 that sort as the float32 values do: the bits of the float, turned around for negative ones."""
+    bits = _known(values).view(np.uint32).astype(np.int64)
+    return np.where(bits >> 31, 0xFFFFFFFF - bits, bits + (1 << 31))
+
+
+class BackgroundBuilder:
+    """Collects a background from a stream; memory does not grow with it, and the order does not matter."""
+
+    def __init__(self, columns: int, tail: int = TAIL) -> None:
+        self.n = 0
+        self._keep = tail
+        self._tail = np.empty((0, columns), np.float32)
+        self._counts = np.zeros((columns, _BINS), np.uint32)
+        self._waiting: list[np.ndarray] = []
+        self._rows = 0
+
+    def add(self, values: np.ndarray) -> None:
+        """values: float32 (m, columns); NaN is allowed, and smaller than everything."""
+        self._waiting.append(_known(values))
+        self._rows += len(values)
+        if self._rows >= _ROWS:
+            self._count()
+
+    def finish(self, model_sha256: str, conservation: Sequence[str], facts: dict[str, Any]) -> Background:
+        """The background of all that was added, which is one value a column at least."""
+        self._count()
+        bins = np.flatnonzero(self._counts.any(0))
+        return Background(
+            model_sha256=model_sha256,
+            n=self.n,
+            conservation=tuple(conservation),
+            tail=np.ascontiguousarray(np.sort(self._tail, axis=0).T),
+            bins=bins,
+            counts=self._counts[:, bins].astype(np.int64),
+            facts=facts,
+        )
+
+    def _count(self) -> None:
+        if not self._waiting:
+            return
+        rows = np.concatenate(self._waiting)
+        self._waiting, self._rows = [], 0
+        self.n += len(rows)
+        for column, bins in enumerate((_keys(rows) >> _SHIFT).T):
+            self._counts[column] += np.bincount(bins, minlength=_BINS).astype(np.uint32)
+        together = np.concatenate([self._tail, rows])
+        excess = len(together) - self._keep
+        self._tail = np.partition(together, excess, axis=0)[excess:] if excess > 0 else together
+
+
+# -- the file --------------------------------------------------------------------------------------------------------
+
+
+def save_background(path: str, background: Background, *, force: bool = False) -> int:
+    """Write a safetensors file, (tail + about 1,000) x 4 bytes a column; returns its size in bytes.
+
+    Raises OutputExists and OutputError.
+    """
+    parts = {
+        "tail": background.tail,
+        "bins": background.bins.astype(np.int32),
+        "counts": np.ascontiguousarray(background.counts, np.uint32),  # safetensors writes memory as it lies
+    }
+    metadata = {
+        "format": FORMAT,
+        "model_sha256": background.model_sha256,
+        "n": str(background.n),
+        "conservation": json.dumps(background.conservation),
+        "facts": json.dumps(background.facts),
+        "sha256": _digest(parts),
+    }
+    content = save(parts, metadata)
+    file = AtomicFile(path, force=force)
+    try:
+        file.write(content)
+        file.commit()
+    finally:
+        file.abort()
+    return len(content)
+
+
+def load_background(path: Path, model_sha256: str, tasks: int) -> Background:
+    """Raises ModelError for a file that is damaged, is no background, or belongs to another model."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError("cannot read the background", where=path, cause=error.strerror) from None
+    try:
+        parts, metadata = load(content), _metadata(content)
+        background = _assemble(parts, metadata)
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise ModelError("not a background, or a damaged one", where=path, cause=f"{error}") from None
+    if background.model_sha256 != model_sha256 or background.tasks != tasks:
+        raise ModelError(
+            "the background belongs to another model", where=path,
+            cause=f"it was made with {background.facts.get('model', 'one')} "
+            f"(sha256 {background.model_sha256[:12]}), the model's sha256 begins {model_sha256[:12]}",
+            remedy="make one with `varscore background`",
+        )  # fmt: skip
+    return background
+
+
+def _assemble(parts: dict[str, np.ndarray], metadata: dict[str, str]) -> Background:
+    """Raises KeyError, ValueError or TypeError for what is not a whole background."""
+    if metadata["format"] != FORMAT or set(parts) != set(_PARTS):
+        raise ValueError("another format")
+    if metadata["sha256"] != _digest(parts):
+        raise ValueError("its checksum is wrong")
+    tail, bins, counts = parts["tail"], parts["bins"].astype(np.int64), parts["counts"].astype(np.int64)
+    background = Background(
+        model_sha256=metadata["model_sha256"],
+        n=int(metadata["n"]),
+        conservation=tuple(json.loads(metadata["conservation"])),
+        tail=tail,
+        bins=bins,
+        counts=counts,
+        facts=dict(json.loads(metadata["facts"])),
+    )
+    shapes = tail.ndim == counts.ndim == 2 and counts.shape == (len(tail), len(bins)) and tail.shape[1] > 0
+    if not shapes or (counts.sum(1) != background.n).any() or (np.diff(bins) <= 0).any() or (np.diff(tail) < 0).any():
+        raise ValueError("its parts do not go together")
+    return background
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """What :func:`safetensors.numpy.load` leaves out: the strings in the header, whose length the first 8 bytes say."""
+    size = int.from_bytes(content[:8], "little")
+    return dict(json.loads(content[8 : 8 + size])["__metadata__"])
+
+
+def _digest(parts: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in _PARTS:
+        digest.update(parts[name].tobytes())
+    return digest.hexdigest()

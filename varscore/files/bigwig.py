@@ -1,0 +1,76 @@
+"""bigWig tracks, one value a base: conservation scores and the like. Wants the ``bigwig`` extra."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from varscore.errors import DataError, UsageError
+
+_GAP = 512  # positions no farther apart are fetched together
+
+
+class BigWig:
+    """A bigWig file. Copies in other processes open the file themselves. Raises UsageError and DataError."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file, self._contigs = _open(path)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return BigWig, (self.path,)
+
+    def values(self, contigs: Sequence[str], contig: np.ndarray, start: np.ndarray) -> np.ndarray:
+        """The value at each position, float32 (n,), NaN where the track has none.
+
+        contigs: names, spelled with or without ``chr``; contig: int (n,) index into them; start: int64 (n,), 0-based
+        """
+        found = np.full(len(start), np.nan, np.float32)
+        for index in np.unique(contig).tolist():
+            name = self._name(contigs[index])
+            if name is None:
+                continue
+            rows = np.flatnonzero((contig == index) & (start >= 0) & (start < self._contigs[name]))
+            rows = rows[np.argsort(start[rows], kind="stable")]
+            for near in np.split(rows, np.flatnonzero(np.diff(start[rows]) > _GAP) + 1):
+                if len(near):
+                    first, last = int(start[near[0]]), int(start[near[-1]])
+                    found[near] = self._fetch(name, first, last + 1)[start[near] - first]
+        return found
+
+    def _name(self, contig: str) -> str | None:
+        other = contig.removeprefix("chr") if contig.startswith("chr") else f"chr{contig}"
+        return next((name for name in (contig, other) if name in self._contigs), None)
+
+    def _fetch(self, contig: str, start: int, end: int) -> np.ndarray:
+        try:
+            values: np.ndarray = self._file.values(contig, start, end, fillna=np.nan)
+        except Exception as error:  # the library has an error of its own for each thing that can be damaged
+            raise DataError("cannot read the bigWig", where=self.path, cause=str(error)) from None
+        return values
+
+
+def _open(path: Path) -> tuple[Any, dict[str, int]]:
+    try:
+        import pybigtools
+    except ImportError:
+        raise UsageError(
+            "bigWig tracks cannot be read", cause="pybigtools is missing", remedy="pip install 'varscore[bigwig]'"
+        ) from None
+    if not path.is_file():
+        raise DataError("no such file", where=path, remedy="check the path")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            file = pybigtools.open(str(path))
+            if not file.is_bigwig:
+                raise DataError("a bigBed, not a bigWig", where=path)
+            return file, dict(file.chroms())
+    except DataError:
+        raise
+    except Exception as error:  # as above
+        raise DataError("not a bigWig", where=path, cause=str(error)) from None

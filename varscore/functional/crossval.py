@@ -1,0 +1,57 @@
+"""Cross-validation in which what lies together stays together."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from varscore.errors import DataError
+
+LOCUS = 10_000
+"""bp: variants no farther apart belong to one locus, and so do those they are chained to"""
+
+
+def loci(contig: np.ndarray, start: np.ndarray, span: int = LOCUS) -> np.ndarray:
+    """The locus of each variant, int64 (n,) from 0: two variants of a contig within ``span`` bp have the same one."""
+    order = np.lexsort((start, contig))
+    opens = np.ones(len(order), bool)
+    opens[1:] = (np.diff(contig[order]) != 0) | (np.diff(start[order]) > span)
+    found = np.empty(len(order), np.int64)
+    found[order] = np.cumsum(opens) - 1
+    return found
+
+
+def assign_folds(groups: np.ndarray, labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """The test fold of each variant, int64 (n,): every group lies in one fold, and folds have about equal shares of
+    both classes. The largest group goes first, each to the fold that has least; equal ones in random order.
+
+    groups: int64 (n,); labels: bool (n,). Fewer groups than ``folds`` make fewer folds. Raises DataError when there
+    cannot be two, or when a fold would leave only one class to train on.
+    """
+    names, member = np.unique(groups, return_inverse=True)
+    share = np.bincount(member, np.where(labels, 1 / max(labels.sum(), 1), 1 / max((~labels).sum(), 1)))
+    folds = min(folds, len(names))
+    if folds < 2:
+        raise DataError(
+            "nothing to cross-validate on", cause=f"all {len(labels):,} variants lie in one locus or chromosome",
+            remedy="--group-by none, or a smaller --locus",
+        )  # fmt: skip
+    random = np.random.default_rng(seed)
+    order = np.lexsort((random.permutation(len(names)), -share))
+    load, chosen = np.zeros(folds), np.empty(len(names), np.int64)
+    for name in order.tolist():
+        chosen[name] = load.argmin()
+        load[chosen[name]] += share[name]
+    fold: np.ndarray = chosen[member]
+    for test in range(folds):
+        if len(np.unique(labels[fold != test])) < 2:
+            raise DataError(
+                "only one class is left to train on in a fold", cause="it lies in one locus or chromosome",
+                remedy="--group-by none, a smaller --locus, or more variants",
+            )  # fmt: skip
+    return fold
+
+
+def balanced_weights(labels: np.ndarray) -> np.ndarray:
+    """Weights under which both classes weigh the same and the mean is 1: float32 (n,). labels: bool (n,), both there"""
+    positive = labels.mean()
+    return np.where(labels, 0.5 / positive, 0.5 / (1 - positive)).astype(np.float32)

@@ -1,0 +1,149 @@
+"""Negatives that a classifier cannot tell from the positives by where they lie or how common they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from varscore.functional.variants import Variants
+
+RANDOM = "random"
+_FREQUENCY_EDGES = np.array([0.001, 0.005, 0.01, 0.02, *np.arange(0.05, 0.5, 0.05)])
+_TSS_UNIT = 50  # bp; bins of distance to a TSS end at 50, 150, 350, 750, ...: each is twice as wide as the one before
+_NO_TSS = 63
+_FAR = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class Match:
+    """What negatives have in common with positives: the class of allele frequency; the chromosome and the class of
+    distance to the nearest TSS (``tss``: FASTA contig -> sorted int64 positions)."""
+
+    frequency: bool = False
+    tss: Mapping[str, np.ndarray] | None = None
+
+    def __bool__(self) -> bool:
+        return self.frequency or self.tss is not None
+
+
+def strata(variants: Variants, match: Match) -> np.ndarray:
+    """int64 (n,): equal numbers, equal stratum; -1 for a variant whose frequency would be needed and is not known."""
+    found = np.zeros(len(variants), np.int64)
+    if match.tss is not None:
+        found = variants.contig.astype(np.int64) * (_NO_TSS + 1) + tss_classes(variants, match.tss)
+    if match.frequency:
+        classes = frequency_classes(variants.frequency)
+        found = np.where(classes < 0, -1, found * (len(_FREQUENCY_EDGES) + 1) + classes)
+    return found
+
+
+def frequency_classes(frequency: np.ndarray) -> np.ndarray:
+    """int64 (n,): the class of the rarer allele's frequency, -1 where it is not known."""
+    rarer = np.minimum(frequency, 1 - frequency)
+    return np.where(np.isnan(rarer), -1, np.searchsorted(_FREQUENCY_EDGES, rarer, "right"))
+
+
+def tss_classes(variants: Variants, tss: Mapping[str, np.ndarray]) -> np.ndarray:
+    """int64 (n,): the class of distance to the nearest TSS, one of its own for contigs without any."""
+    classes = np.full(len(variants), _NO_TSS)
+    for index in np.unique(variants.contig).tolist():
+        positions = tss.get(variants.alleles.contigs[index])
+        if positions is not None:
+            here = variants.contig == index
+            distance, _ = nearest(variants.start[here], positions)
+            classes[here] = np.log2(distance / _TSS_UNIT + 1).astype(np.int64)
+    return classes
+
+
+def nearest(places: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distance to the nearest of ``targets`` (sorted int64, at least one) and its index: two int64 (n,)."""
+    right = np.minimum(np.searchsorted(targets, places), len(targets) - 1)
+    left = np.maximum(right - 1, 0)
+    closer = np.where(np.abs(places - targets[left]) <= np.abs(places - targets[right]), left, right)
+    return np.abs(places - targets[closer]), closer
+
+
+def match_classes(
+    positive: np.ndarray, negative: np.ndarray, ratio: float, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """As many of both classes as there can be with ``ratio`` negatives a positive within every stratum.
+
+    positive, negative: int64 strata; returns the rows that are kept of each, sorted. What is in excess is left out at
+    random: a stratum then tells nothing about the class. (Numbers that the ratio does not divide are rounded down.)
+    """
+    names = np.unique(positive[positive >= 0])
+    n, m = _count(names, positive), _count(names, negative)
+    if ratio >= 1:
+        n = np.minimum(n, (m / ratio + 1e-9).astype(np.int64))
+        m = (n * ratio + 1e-9).astype(np.int64)
+    else:
+        m = np.minimum(m, (n * ratio + 1e-9).astype(np.int64))
+        n = (m / ratio + 1e-9).astype(np.int64)
+    return _pick(names, n, positive, random), _pick(names, m, negative, random)
+
+
+def draw(cases: np.ndarray, pool: np.ndarray, ratio: float, random: np.random.Generator) -> np.ndarray:
+    """Rows of the pool, sorted: ``ratio`` of them for each case of the same stratum, or as many as the stratum has.
+
+    cases, pool: int64 strata
+    """
+    names = np.unique(cases[cases >= 0])
+    wanted = np.round(_count(names, cases) * ratio).astype(np.int64)
+    return _pick(names, wanted, pool, random)
+
+
+def _count(names: np.ndarray, strata: np.ndarray) -> np.ndarray:
+    """How many rows each of the strata ``names`` (sorted) has: int64 (k,)"""
+    ordered = np.sort(strata)
+    return np.searchsorted(ordered, names, "right") - np.searchsorted(ordered, names)
+
+
+def _pick(names: np.ndarray, wanted: np.ndarray, strata: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Up to ``wanted`` random rows of each of the strata ``names``, sorted. int64"""
+    if not len(names):
+        return np.zeros(0, np.int64)
+    order = np.lexsort((random.random(len(strata)), strata))
+    ordered = strata[order]
+    rank = np.arange(len(order)) - np.searchsorted(ordered, ordered)
+    index = np.minimum(np.searchsorted(names, ordered), len(names) - 1)
+    chosen = (names[index] == ordered) & (rank < wanted[index])
+    return np.sort(order[chosen])
+
+
+def at_distances(
+    positives: Variants, pool: Variants, distances: Sequence[int | None], ratio: float, match: Match, seed: int
+) -> dict[str, np.ndarray]:
+    """Negatives of several groups, as DeepSEA has them: group name -> rows of the pool, none in two groups.
+
+    A group of distance d has variants whose nearest positive is d/2 to 3d/2 away: ``ratio`` for each positive, chosen
+    among those whose nearest positive it is, or, with ``match``, so that both classes are spread over the same strata.
+    The group of distance None, ``random``, is drawn from the whole pool. A positive may find none.
+    """
+    random = np.random.default_rng(seed)
+    away, which = _nearest_variant(pool, positives)
+    own = np.arange(len(positives)), which
+    alike = strata(positives, match), strata(pool, match)
+    free = np.ones(len(pool), bool)
+    groups: dict[str, np.ndarray] = {}
+    for distance in distances:
+        near = free if distance is None else free & (2 * away >= distance) & (2 * away <= 3 * distance)
+        rows = np.flatnonzero(near)
+        cases, candidates = alike if distance is None or match else own
+        chosen = rows[draw(cases, candidates[rows], ratio, random)]
+        groups[RANDOM if distance is None else str(distance)] = chosen
+        free[chosen] = False
+    return groups
+
+
+def _nearest_variant(variants: Variants, others: Variants) -> tuple[np.ndarray, np.ndarray]:
+    """Distance to the nearest of ``others`` on the same contig, a huge one if there is none, and its row. int64 (n,)"""
+    distance, row = np.full(len(variants), _FAR // 4), np.full(len(variants), -1)
+    for index in np.unique(others.contig).tolist():
+        here, there = np.flatnonzero(variants.contig == index), np.flatnonzero(others.contig == index)
+        there = there[np.argsort(others.start[there], kind="stable")]
+        if len(here):
+            distance[here], closest = nearest(variants.start[here], others.start[there])
+            row[here] = there[closest]
+    return distance, row

@@ -1,0 +1,131 @@
+"""The variants a classifier is trained on: gathered from files, named as the genome names its contigs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from varscore.errors import DataError
+from varscore.files.regions import RegionSet
+from varscore.files.sites import VariantTable, join_bytes, read_variants
+from varscore.genome.alleles import AlleleBatch, ByteColumn
+from varscore.genome.sequence import Genome, match_contigs
+
+log = logging.getLogger(__name__)
+Key = tuple[int, int, bytes, bytes]
+
+
+@dataclass(frozen=True)
+class Variants:
+    """n alleles, all on contigs of the FASTA. ``alleles.contigs`` are all of the FASTA's, in its order, so that contig
+    indices of different Variants agree. frequency: float64 (n,), NaN where unknown."""
+
+    alleles: AlleleBatch
+    frequency: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.alleles)
+
+    @property
+    def contig(self) -> np.ndarray:
+        return self.alleles.contig
+
+    @property
+    def start(self) -> np.ndarray:
+        return self.alleles.start
+
+    def take(self, rows: np.ndarray) -> Variants:
+        """The variants picked by a boolean mask or an index array."""
+        chosen = np.flatnonzero(rows) if rows.dtype == bool else rows
+        alleles = self.alleles
+        return Variants(
+            AlleleBatch(
+                record=np.arange(len(chosen)),
+                contig=alleles.contig[chosen],
+                contigs=alleles.contigs,
+                start=alleles.start[chosen],
+                ref=ByteColumn.of([alleles.ref[row] for row in chosen.tolist()]),
+                alt=ByteColumn.of([alleles.alt[row] for row in chosen.tolist()]),
+            ),
+            self.frequency[chosen],
+        )
+
+    def keys(self) -> list[Key]:
+        """What makes an allele the same as another: contig, position, REF, ALT."""
+        alleles = self.alleles
+        places = zip(alleles.contig.tolist(), alleles.start.tolist(), strict=True)
+        return [(*place, alleles.ref[row].upper(), alleles.alt[row].upper()) for row, place in enumerate(places)]
+
+    def names(self) -> Iterator[str]:
+        """``chr1:1006:A>G`` of each."""
+        for contig, start, ref, alt in self.keys():
+            yield f"{self.alleles.contigs[contig]}:{start + 1}:{ref.decode()}>{alt.decode()}"
+
+
+def gather(paths: Sequence[str], genome: Genome) -> Variants:
+    """The alleles of some files, each once, the first time it comes.
+
+    Alleles on contigs the FASTA does not have are left out with a warning. Raises the reader's errors, and DataError
+    when none is left.
+    """
+    parts = [_on_genome(read_variants(path), genome, path) for path in paths]
+    together = join(parts)
+    first: dict[Key, int] = {}
+    for row, key in enumerate(together.keys()):
+        first.setdefault(key, row)
+    if not first:
+        raise DataError("no variant", where=", ".join(paths), cause="none is on a contig of the FASTA")
+    if len(first) < len(together):
+        log.info("%s alleles come twice in %s", f"{len(together) - len(first):,}", ", ".join(paths))
+    return together.take(np.array(list(first.values()), np.int64))
+
+
+def join(parts: Sequence[Variants]) -> Variants:
+    """The variants of all parts, of which there is one at least, one after the other."""
+    alleles = [part.alleles for part in parts]
+    return Variants(
+        AlleleBatch(
+            record=np.arange(sum(map(len, parts))),
+            contig=np.concatenate([part.contig for part in alleles]),
+            contigs=alleles[0].contigs,
+            start=np.concatenate([part.start for part in alleles]),
+            ref=join_bytes([part.ref for part in alleles]),
+            alt=join_bytes([part.alt for part in alleles]),
+        ),
+        np.concatenate([part.frequency for part in parts]),
+    )
+
+
+def among(variants: Variants, others: Variants) -> np.ndarray:
+    """bool (n,): which of ``variants`` are also in ``others``."""
+    known = set(others.keys())
+    return np.array([key in known for key in variants.keys()], bool)
+
+
+def look_up_frequencies(variants: Variants, source: Variants) -> Variants:
+    """``variants`` with the frequencies that only ``source`` states."""
+    stated = dict(zip(source.keys(), source.frequency.tolist(), strict=True))
+    found = np.array([stated.get(key, np.nan) for key in variants.keys()], np.float64)
+    return Variants(variants.alleles, np.where(np.isnan(variants.frequency), found, variants.frequency))
+
+
+def inside(variants: Variants, regions: RegionSet) -> np.ndarray:
+    """bool (n,)"""
+    return regions.overlaps(variants.alleles)
+
+
+def _on_genome(table: VariantTable, genome: Genome, path: str) -> Variants:
+    contigs = tuple(genome.contigs)
+    index = {contig: number for number, contig in enumerate(contigs)}
+    names = match_contigs(table.alleles.contigs, genome, table.lengths)
+    numbers = np.array([-1 if (name := names[own]) is None else index[name] for own in table.alleles.contigs], np.int32)
+    contig = numbers[table.alleles.contig] if len(numbers) else table.alleles.contig
+    alleles = table.alleles
+    placed = AlleleBatch(alleles.record, contig, contigs, alleles.start, alleles.ref, alleles.alt)
+    if missing := np.count_nonzero(contig < 0):
+        log.warning("%s of %s alleles of %s are on contigs the FASTA lacks", f"{missing:,}", f"{len(contig):,}", path)
+        return Variants(placed, table.frequency).take(contig >= 0)
+    return Variants(placed, table.frequency)
