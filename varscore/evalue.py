@@ -1,8 +1,8 @@
 """How unusual an effect is: magnitudes, their E-values against a background of common variants, significance.
 
 A background keeps, for each column (a task's magnitude, or a conservation score), the largest values themselves and a
-histogram of all values whose bins are 1/32 of an octave wide. An E-value among the largest values is exact; below them it
-is exact at the edges of bins and interpolated between, which is off by well under one per cent of the E-value.
+histogram of all values, with 32 bins an octave. An E-value among the largest values is exact; below them it is exact at
+the edges of bins and interpolated between, which is off by well under one per cent of the E-value.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PARTS = ("tail", "bins", "counts")
 
 def magnitudes(diff: np.ndarray, logodds: np.ndarray) -> np.ndarray:
     """``|diff x logodds|``, float32 of their shape."""
-    return np.abs(diff * logodds)
+    return np.asarray(np.abs(diff * logodds))
 
 
 def significance(evalues: np.ndarray, conservation: np.ndarray | None = None) -> np.ndarray:
@@ -77,12 +77,12 @@ class Background:
         values: float32 (m, c), the columns from ``first`` on; NaN counts as smaller than everything. float64 (m, c)
         """
         larger = self._larger(np.asarray(values, np.float32), slice(first, first + values.shape[1]))
-        return np.maximum(larger / self.n, self.floor(deepsea_floor))
+        return np.asarray(np.maximum(larger / self.n, self.floor(deepsea_floor)))
 
     def _larger(self, values: np.ndarray, columns: slice) -> np.ndarray:
         """How many background values are strictly larger, float64 (m, c)."""
         tail, counts = self.tail[columns], self.counts[columns]
-        larger = np.maximum(_interpolated(values, self.bins, counts), tail.shape[1])
+        larger: np.ndarray = np.maximum(_interpolated(values, self.bins, counts), tail.shape[1])
         among = values >= tail[:, 0] if tail.shape[1] < self.n else np.ones(values.shape, bool)
         for column in np.flatnonzero(among.any(0)):
             here = among[:, column]
@@ -100,12 +100,14 @@ def _interpolated(values: np.ndarray, bins: np.ndarray, counts: np.ndarray) -> n
     column = np.arange(len(counts))
     above = from_here[column, right]
     share = ((bin_ + 1 << _SHIFT) - keys) / (1 << _SHIFT)
-    return above + np.where(bin_ == _ZERO_BIN, 0, share) * (from_here[column, left] - above)  # zeros are equal
+    return np.asarray(
+        above + np.where(bin_ == _ZERO_BIN, 0, share) * (from_here[column, left] - above)
+    )  # zeros are equal
 
 
 def _known(values: np.ndarray) -> np.ndarray:
     """Without NaN, which sorts as the smallest value, and without the sign of zero."""
-    return np.where(np.isnan(values), -np.inf, values).astype(np.float32) + np.float32(0)
+    return np.asarray(np.where(np.isnan(values), -np.inf, values).astype(np.float32) + np.float32(0))
 
 
 def _keys(values: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ _FLOATS = ("f8", "f4", "<f8", "<f4", ">f8", ">f4")
 
 
 def read_scaler(path: Path, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and scale of a scaler of ``width`` features, float64 (width,) each; any pickle protocol, Python 2's included.
+    """Mean and scale of a scaler of ``width`` features, float64 (width,) each. Any pickle protocol, Python 2's too.
 
     Raises ModelError for a pickle that asks for anything else, and for what is no such scaler.
     """

@@ -35,7 +35,7 @@ class Tree:
 
 
 def booster_json(trees: Sequence[Tree], width: int) -> bytes:
-    """A logistic XGBoost model of ``width`` features whose margin is the sum of the trees. XGBoost 2 and later read it."""
+    """A logistic XGBoost model of ``width`` features whose margin is the sum of the trees, for XGBoost 2 and later."""
     model = {
         "gbtree_model_param": {"num_parallel_tree": "1", "num_trees": str(len(trees))},
         "iteration_indptr": list(range(len(trees) + 1)),

@@ -54,4 +54,4 @@ def assign_folds(groups: np.ndarray, labels: np.ndarray, folds: int, seed: int) 
 def balanced_weights(labels: np.ndarray) -> np.ndarray:
     """Weights under which both classes weigh the same and the mean is 1: float32 (n,). labels: bool (n,), both there"""
     positive = labels.mean()
-    return np.where(labels, 0.5 / positive, 0.5 / (1 - positive)).astype(np.float32)
+    return np.asarray(np.where(labels, 0.5 / positive, 0.5 / (1 - positive)), np.float32)

@@ -75,7 +75,7 @@ class Preparation:
 
     def apply(self, raw: np.ndarray) -> np.ndarray:
         """float32 (n, width), as is ``raw``"""
-        return ((_absolute(raw, self.fill) - self.mean) / self.scale).astype(np.float32)
+        return np.asarray((_absolute(raw, self.fill) - self.mean) / self.scale, np.float32)
 
     def text(self) -> str:
         return json.dumps({"fill": self.fill.tolist(), "mean": self.mean.tolist(), "scale": self.scale.tolist()}) + "\n"
@@ -109,8 +109,8 @@ def _fill(name: str, column: np.ndarray) -> float:
 
 def _absolute(raw: np.ndarray, fill: np.ndarray) -> np.ndarray:
     if not len(fill):
-        return np.abs(raw)
+        return np.asarray(np.abs(raw))
     filled = raw.copy()
     scores = filled[:, -len(fill) :]
     np.copyto(scores, fill, where=np.isnan(scores), casting="same_kind")
-    return np.abs(filled)
+    return np.asarray(np.abs(filled))

@@ -53,7 +53,7 @@ class Variants:
             self.frequency[chosen],
         )
 
-    def keys(self) -> list[Key]:
+    def identities(self) -> list[Key]:
         """What makes an allele the same as another: contig, position, REF, ALT."""
         alleles = self.alleles
         places = zip(alleles.contig.tolist(), alleles.start.tolist(), strict=True)
@@ -61,7 +61,7 @@ class Variants:
 
     def names(self) -> Iterator[str]:
         """``chr1:1006:A>G`` of each."""
-        for contig, start, ref, alt in self.keys():
+        for contig, start, ref, alt in self.identities():
             yield f"{self.alleles.contigs[contig]}:{start + 1}:{ref.decode()}>{alt.decode()}"
 
 
@@ -74,7 +74,7 @@ def gather(paths: Sequence[str], genome: Genome) -> Variants:
     parts = [_on_genome(read_variants(path), genome, path) for path in paths]
     together = join(parts)
     first: dict[Key, int] = {}
-    for row, key in enumerate(together.keys()):
+    for row, key in enumerate(together.identities()):
         first.setdefault(key, row)
     if not first:
         raise DataError("no variant", where=", ".join(paths), cause="none is on a contig of the FASTA")
@@ -101,14 +101,14 @@ def join(parts: Sequence[Variants]) -> Variants:
 
 def among(variants: Variants, others: Variants) -> np.ndarray:
     """bool (n,): which of ``variants`` are also in ``others``."""
-    known = set(others.keys())
-    return np.array([key in known for key in variants.keys()], bool)
+    known = set(others.identities())
+    return np.array([key in known for key in variants.identities()], bool)
 
 
 def look_up_frequencies(variants: Variants, source: Variants) -> Variants:
     """``variants`` with the frequencies that only ``source`` states."""
-    stated = dict(zip(source.keys(), source.frequency.tolist(), strict=True))
-    found = np.array([stated.get(key, np.nan) for key in variants.keys()], np.float64)
+    stated = dict(zip(source.identities(), source.frequency.tolist(), strict=True))
+    found = np.array([stated.get(key, np.nan) for key in variants.identities()], np.float64)
     return Variants(variants.alleles, np.where(np.isnan(variants.frequency), found, variants.frequency))
 
 

@@ -1,0 +1,143 @@
+"""How good a classifier is: AUROC and AUPRC with intervals, and whether its probabilities are what they claim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+RESAMPLES = 1000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A measure with the ends of its bootstrap interval (95 %)."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f}-{self.high:.3f})"
+
+
+class Ranking:
+    """Labels in the order of their scores, so that measures under many weightings cost little.
+
+    labels: bool (n,); scores: float (n,). Equal scores are one threshold.
+    """
+
+    def __init__(self, labels: np.ndarray, scores: np.ndarray) -> None:
+        self.labels = labels
+        self.thresholds, self._step = np.unique(scores, return_inverse=True)
+
+    def measures(self, weights: np.ndarray | None = None) -> tuple[float, float]:
+        """AUROC and average precision; both NaN when one class has no weight. weights: float (n,), 1 each by default"""
+        positive, negative = self._steps(weights)
+        positives, negatives = positive.sum(), negative.sum()
+        if positives <= 0 or negatives <= 0:
+            return np.nan, np.nan
+        below = negative.cumsum() - negative
+        auroc = (positive * (below + 0.5 * negative)).sum() / (positives * negatives)
+        true, false = _from_top(positive), _from_top(negative)
+        precision = true / np.maximum(true + false, np.finfo(float).tiny)
+        return float(auroc), float((positive * precision).sum() / positives)
+
+    def curves(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """False-positive rate, true-positive rate (recall) and precision from the strictest threshold to the laxest."""
+        positive, negative = self._steps(None)
+        true, false = _from_top(positive)[::-1], _from_top(negative)[::-1]
+        return false / false[-1], true / true[-1], true / (true + false)
+
+    def _steps(self, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Weight of the positives and of the negatives at each threshold."""
+        given = np.ones(len(self.labels)) if weights is None else weights
+        n = len(self.thresholds)
+        positive = np.bincount(self._step, given * self.labels, n)
+        return positive, np.bincount(self._step, given * ~self.labels, n)
+
+
+def resample(clusters: np.ndarray, seed: int, times: int = RESAMPLES) -> Iterator[np.ndarray]:
+    """Bootstrap weights, float64 (n,) each: how often each variant is drawn when whole clusters are (int64 (n,))."""
+    random = np.random.default_rng(seed)
+    _, member = np.unique(clusters, return_inverse=True)
+    count = member.max() + 1
+    for _ in range(times):
+        drawn = np.bincount(random.integers(0, count, count), minlength=count)
+        yield drawn[member].astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Of one classifier on some variants."""
+
+    positives: int
+    negatives: int
+    auroc: Interval
+    auprc: Interval
+
+
+def assess(
+    labels: np.ndarray, scores: np.ndarray, clusters: np.ndarray, seed: int, other: np.ndarray | None = None
+) -> tuple[Measures, Measures | None, Interval | None]:
+    """Measures of ``scores``; with ``other`` scores of the same variants, theirs, and the difference in AUROC.
+
+    labels: bool (n,); scores, other: float (n,); clusters: int64 (n,), drawn as a whole, because what lies together is
+    alike.
+    """
+    rankings = [Ranking(labels, values) for values in (scores, other) if values is not None]
+    drawn = np.array([[ranking.measures(weights) for ranking in rankings] for weights in resample(clusters, seed)])
+    found = []
+    for number, ranking in enumerate(rankings):
+        auroc, auprc = ranking.measures()
+        intervals = _interval(auroc, drawn[:, number, 0]), _interval(auprc, drawn[:, number, 1])
+        found.append(Measures(int(labels.sum()), int((~labels).sum()), *intervals))
+    if other is None:
+        return found[0], None, None
+    difference = found[0].auroc.value - found[1].auroc.value
+    return found[0], found[1], _interval(difference, drawn[:, 0, 0] - drawn[:, 1, 0])
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How probabilities compare with shares of positives, both classes weighing the same.
+
+    predicted, observed: float64 (bins,), means over each tenth of the scale, NaN where it is empty
+    weight: float64 (bins,), shares of the variants' weight
+    """
+
+    predicted: np.ndarray
+    observed: np.ndarray
+    weight: np.ndarray
+    brier: float
+    ece: float
+    """Expected calibration error: the mean absolute difference of predicted and observed"""
+
+
+def calibrate(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, bins: int = 10) -> Calibration:
+    """labels: bool (n,); probabilities, weights: float (n,)"""
+    bin_ = np.minimum((probabilities * bins).astype(np.int64), bins - 1)
+    total = np.bincount(bin_, weights, bins)
+    with np.errstate(invalid="ignore"):
+        predicted = np.bincount(bin_, weights * probabilities, bins) / total
+        observed = np.bincount(bin_, weights * labels, bins) / total
+    share = total / total.sum()
+    there = total > 0
+    brier = float(np.average((probabilities - labels) ** 2, weights=weights))
+    ece = float((share * np.abs(predicted - observed))[there].sum())
+    return Calibration(predicted, observed, share, brier, ece)
+
+
+def _from_top(steps: np.ndarray) -> np.ndarray:
+    """Sum of a step and of all above it."""
+    sums: np.ndarray = steps[::-1].cumsum()[::-1]
+    return sums
+
+
+def _interval(value: float, drawn: np.ndarray) -> Interval:
+    known = drawn[np.isfinite(drawn)]
+    tail = 50 * (1 - LEVEL)
+    low, high = np.percentile(known, [tail, 100 - tail]) if len(known) else (np.nan, np.nan)
+    return Interval(value, float(low), float(high))

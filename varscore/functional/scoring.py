@@ -1,0 +1,50 @@
+"""The features of many variants, computed in as many processes as there are CPUs to use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from varscore.engine import ENGINES
+from varscore.engine.pool import EnginePool, Plan, devices
+from varscore.functional.features import Tracks, raw_features
+from varscore.functional.variants import Variants
+from varscore.genome.sequence import Genome
+from varscore.score import ContigNames, score_chunks
+from varscore.zoo import ModelFolder
+
+CHUNK = 512
+
+
+@dataclass(frozen=True)
+class Computing:
+    """Where a network runs. threads: CPUs, None for all there are"""
+
+    device: str = "auto"
+    precision: str = "fp32"
+    threads: int | None = None
+
+    def pool(self, model: ModelFolder) -> EnginePool:
+        return EnginePool(Plan(model.load(), devices(self.device, self.threads), ENGINES["exact"], self.precision))
+
+
+def features_of(
+    variants: Variants,
+    model: ModelFolder,
+    genome: Genome,
+    tracks: Tracks,
+    how: Computing,
+    advance: Callable[[int], None] = lambda n: None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Status of each variant, uint8 (n,), and the raw features of those that are PASS, float32 (m, width)."""
+    pieces = (variants.take(rows) for rows in np.split(np.arange(len(variants)), range(CHUNK, len(variants), CHUNK)))
+    config = model.config()
+    status, features = [], []
+    with how.pool(model) as pool:
+        for piece, found in score_chunks(pieces, genome, ContigNames(genome, {}), pool, config.window):
+            status.append(found.status)
+            features.append(raw_features(found.effects, tracks.values(piece.alleles, found.rows)))
+            advance(len(piece))
+    return np.concatenate(status), np.concatenate(features)
