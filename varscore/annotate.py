@@ -30,6 +30,7 @@ from varscore.files.skipped import SkippedTable
 from varscore.files.vcf import RecordChunk, VariantReader
 from varscore.files.vcf_header import encode
 from varscore.files.writers import check_output, open_writer
+from varscore.functional.annotations import Annotations, Extra
 from varscore.genome.alleles import Status
 from varscore.genome.coords import Interval, Variant, one_based
 from varscore.genome.sequence import MITOCHONDRIAL, Genome, decode, match_contigs
@@ -40,6 +41,8 @@ log = logging.getLogger(__name__)
 
 CHUNK = 1024
 """Records that are read, scored and written at a time."""
+EVALUE = "evalue"
+"""The block of a score matrix that comes with a background"""
 FEWEST = 256
 """The least of them: engines compute in tiles, which smaller chunks would fill with padding."""
 COUNTED_BYTES = 200 << 20
@@ -66,6 +69,8 @@ class AnnotateJob:
     regions: RegionSet | None = None
     saturate: tuple[Interval, ...] = ()
     """Score every substitution at every base of these instead of a file's variants"""
+    annotations: Annotations = field(default_factory=Annotations)
+    """Classifiers and background of the model"""
     check_ref: str = "warn"
     scores: Path | None = None
     skipped: Path | None = None
@@ -101,7 +106,8 @@ class AnnotateJob:
             f"--precision {self.precision}",
             f"--check-ref {'skip' if self.check_ref == 'skip' else 'warn'}",
         ]
-        return " ".join([*parts, *(f"--tasks {glob}" for glob in sorted(set(self.tasks)))])
+        parts += [f"--tasks {glob}" for glob in sorted(set(self.tasks))]
+        return " ".join([*parts, *self.annotations.command])
 
 
 @dataclass
@@ -247,9 +253,10 @@ class _Run:
     def write(self, chunk: RecordChunk, found: ScoreBatch) -> None:
         """Count a scored chunk and hand it to every output."""
         self._count(chunk, found.status)
-        self.writer.write(chunk, allele_scores(found, self.tasks))
+        extra = self.job.annotations.compute(found.effects, chunk.alleles, found.rows)
+        self.writer.write(chunk, allele_scores(found, self.tasks, extra.columns))
         if self.matrix is not None:
-            _write_matrix(self.matrix, chunk, found, self.tasks)
+            _write_matrix(self.matrix, chunk, found, extra, self.tasks)
         if self.skipped is not None:
             self.skipped.write(chunk, found.status)
 
@@ -281,25 +288,30 @@ def _open_run(
     """
     provenance = Provenance(
         version=__version__, command=job.command(), model=job.model.id, model_sha256=job.model.sha256,
-        reference=genome.path.name, reference_sha256=genome.sha256,
+        reference=genome.path.name, reference_sha256=genome.sha256, notes=job.annotations.notes,
     )  # fmt: skip
     declared, used = reader.header.contigs, head[-1].alleles.contigs if head else ()
     writer = open_writer(
-        job.output, reader.header, provenance, [task.name for task in tasks], output_format=job.output_format,
-        force=job.force, contig_lengths=missing_contigs(genome, declared, used),
+        job.output, reader.header, provenance, [task.name for task in tasks], job.annotations.columns,
+        job.output_format, force=job.force, contig_lengths=missing_contigs(genome, declared, used),
     )  # fmt: skip
     stack.enter_context(writer)
     matrix = skipped = None
     if job.scores is not None:
         labels = [f"{tasks[column].index}:{tasks[column].name}" for column in chosen.tolist()]
-        matrix = stack.enter_context(open_matrix(str(job.scores), labels, dict(provenance.items()), force=job.force))
+        blocks = EFFECTS if job.annotations.background is None else (*EFFECTS, EVALUE)
+        facts = dict(provenance.items())
+        matrix = stack.enter_context(open_matrix(str(job.scores), labels, facts, blocks=blocks, force=job.force))
     if job.skipped is not None:
         skipped = stack.enter_context(SkippedTable(str(job.skipped), force=job.force))
     return _Run(job, chosen, writer, matrix, skipped)
 
 
-def allele_scores(found: ScoreBatch, tasks: np.ndarray) -> AlleleScores:
-    """The columns of the annotated file: the strongest of ``tasks`` (int64 column indices) of every allele."""
+def allele_scores(found: ScoreBatch, tasks: np.ndarray, extra: Mapping[str, np.ndarray] | None = None) -> AlleleScores:
+    """The columns of the annotated file: the strongest of ``tasks`` (int64 column indices) of every allele.
+
+    extra: further columns of the scored alleles, float32 (m,)
+    """
     n, effects = len(found.status), found.effects
     best = strongest(effects.diff, tasks)
     scored = np.arange(len(effects))
@@ -310,6 +322,7 @@ def allele_scores(found: ScoreBatch, tasks: np.ndarray) -> AlleleScores:
         task=task,
         diff=spread(effects.diff[scored, best], found.rows, n),
         logodds=spread(effects.logodds[scored, best], found.rows, n),
+        extra={name: spread(column, found.rows, n) for name, column in (extra or {}).items()},
     )
 
 
@@ -343,8 +356,11 @@ def _check_contigs(reader: VariantReader | SaturationReader, names: ContigNames,
         )  # fmt: skip
 
 
-def _write_matrix(matrix: MatrixWriter, chunk: RecordChunk, found: ScoreBatch, tasks: np.ndarray) -> None:
+def _write_matrix(matrix: MatrixWriter, chunk: RecordChunk, found: ScoreBatch, extra: Extra, tasks: np.ndarray) -> None:
     alleles, n = chunk.alleles, len(found.status)
+    blocks = {name: getattr(found.effects, name) for name in EFFECTS}
+    if extra.evalues is not None:
+        blocks[EVALUE] = extra.evalues
     contigs = [encode(name).decode("utf-8", "replace") for name in alleles.contigs]
     matrix.write(
         chrom=[contigs[index] for index in alleles.contig.tolist()],
@@ -352,7 +368,7 @@ def _write_matrix(matrix: MatrixWriter, chunk: RecordChunk, found: ScoreBatch, t
         ref=alleles.ref,
         alt=alleles.alt,
         status=[Status(value).name for value in found.status.tolist()],
-        values={name: spread(getattr(found.effects, name)[:, tasks], found.rows, n) for name in EFFECTS},
+        values={name: spread(block[:, tasks], found.rows, n) for name, block in blocks.items()},
     )
 
 

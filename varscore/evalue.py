@@ -25,7 +25,7 @@ TAIL = 2048
 """Largest values a column that are kept as they are."""
 LEAST = 1e-6
 """DeepSEA's smallest E-value."""
-FORMAT = "varscore-background-1"
+FORMAT = 1
 _SHIFT = 18  # a bin is the sign, the exponent and the first 5 bits of the mantissa of a float32
 _BINS = 1 << (32 - _SHIFT)
 _ZERO_BIN = 1 << (31 - _SHIFT)
@@ -66,6 +66,11 @@ class Background:
     @property
     def tasks(self) -> int:
         return len(self.tail) - len(self.conservation)
+
+    @property
+    def sha256(self) -> str:
+        """Of all that is in it: the identity of the background."""
+        return _digest(_parts(self), _text(self))
 
     def floor(self, deepsea: bool = False) -> float:
         """The smallest E-value there is: max(1e-6, 1 / (n + 1)), or DeepSEA's fixed 1e-6."""
@@ -169,20 +174,9 @@ def save_background(path: str, background: Background, *, force: bool = False) -
 
     Raises OutputExists and OutputError.
     """
-    parts = {
-        "tail": background.tail,
-        "bins": background.bins.astype(np.int32),
-        "counts": np.ascontiguousarray(background.counts, np.uint32),  # safetensors writes memory as it lies
-    }
-    metadata = {
-        "format": FORMAT,
-        "model_sha256": background.model_sha256,
-        "n": str(background.n),
-        "conservation": json.dumps(background.conservation),
-        "facts": json.dumps(background.facts),
-        "sha256": _digest(parts),
-    }
-    content = save(parts, metadata)
+    # one entry of metadata: safetensors writes several in random order
+    entry = json.dumps({"sha256": background.sha256, "text": _text(background)})
+    content = save(_parts(background), {"background": entry})
     file = AtomicFile(path, force=force)
     try:
         file.write(content)
@@ -199,8 +193,7 @@ def load_background(path: Path, model_sha256: str, tasks: int) -> Background:
     except OSError as error:
         raise ModelError("cannot read the background", where=path, cause=error.strerror) from None
     try:
-        parts, metadata = load(content), _metadata(content)
-        background = _assemble(parts, metadata)
+        background = _assemble(load(content), _metadata(content))
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ModelError("not a background, or a damaged one", where=path, cause=f"{error}") from None
     if background.model_sha256 != model_sha256 or background.tasks != tasks:
@@ -213,21 +206,50 @@ def load_background(path: Path, model_sha256: str, tasks: int) -> Background:
     return background
 
 
-def _assemble(parts: dict[str, np.ndarray], metadata: dict[str, str]) -> Background:
+def _parts(background: Background) -> dict[str, np.ndarray]:
+    """The arrays as they are stored. They have to be contiguous: safetensors writes memory as it lies."""
+    return {
+        "tail": np.ascontiguousarray(background.tail),
+        "bins": background.bins.astype(np.int32),
+        "counts": np.ascontiguousarray(background.counts, np.uint32),
+    }
+
+
+def _text(background: Background) -> str:
+    """All but the arrays, as JSON."""
+    said = {
+        "format": FORMAT,
+        "model_sha256": background.model_sha256,
+        "n": background.n,
+        "conservation": background.conservation,
+        "facts": background.facts,
+    }
+    return json.dumps(said, sort_keys=True)
+
+
+def _digest(parts: dict[str, np.ndarray], text: str) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in _PARTS:
+        digest.update(parts[name].tobytes())
+    return digest.hexdigest()
+
+
+def _assemble(parts: dict[str, np.ndarray], metadata: dict[str, Any]) -> Background:
     """Raises KeyError, ValueError or TypeError for what is not a whole background."""
-    if metadata["format"] != FORMAT or set(parts) != set(_PARTS):
+    checksum, said = metadata["sha256"], json.loads(metadata["text"])
+    if said["format"] != FORMAT or set(parts) != set(_PARTS):
         raise ValueError("another format")
-    if metadata["sha256"] != _digest(parts):
+    if checksum != _digest(parts, metadata["text"]):
         raise ValueError("its checksum is wrong")
     tail, bins, counts = parts["tail"], parts["bins"].astype(np.int64), parts["counts"].astype(np.int64)
     background = Background(
-        model_sha256=metadata["model_sha256"],
-        n=int(metadata["n"]),
-        conservation=tuple(json.loads(metadata["conservation"])),
+        model_sha256=str(said["model_sha256"]),
+        n=int(said["n"]),
+        conservation=tuple(said["conservation"]),
         tail=tail,
         bins=bins,
         counts=counts,
-        facts=dict(json.loads(metadata["facts"])),
+        facts=dict(said["facts"]),
     )
     shapes = tail.ndim == counts.ndim == 2 and counts.shape == (len(tail), len(bins)) and tail.shape[1] > 0
     if not shapes or (counts.sum(1) != background.n).any() or (np.diff(bins) <= 0).any() or (np.diff(tail) < 0).any():
@@ -235,14 +257,7 @@ def _assemble(parts: dict[str, np.ndarray], metadata: dict[str, str]) -> Backgro
     return background
 
 
-def _metadata(content: bytes) -> dict[str, str]:
-    """What :func:`safetensors.numpy.load` leaves out: the strings in the header, whose length the first 8 bytes say."""
+def _metadata(content: bytes) -> dict[str, Any]:
+    """What :func:`safetensors.numpy.load` leaves out: it is in the header, whose length the first 8 bytes say."""
     size = int.from_bytes(content[:8], "little")
-    return dict(json.loads(content[8 : 8 + size])["__metadata__"])
-
-
-def _digest(parts: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for name in _PARTS:
-        digest.update(parts[name].tobytes())
-    return digest.hexdigest()
+    return dict(json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["background"]))

@@ -61,11 +61,12 @@ def check(half: Half, last: int, changed: Span, seed: int) -> None:
     steps = torch.randn(4, last, CHANNELS)
     rows = torch.tensor([2, 0, 0, 3, 1, 2])
     patch = torch.randn(len(rows), len(changed), CHANNELS)
-    states = torch.zeros(4, last, HIDDEN)
+    states = torch.zeros(last, 4, HIDDEN)
     with torch.inference_mode():
-        passage = half.reference(steps, changed, states)
+        passage = half.reference(steps.transpose(0, 1), changed, states)
         before = passage.state.hidden.clone(), passage.state.cell.clone()
-        span, found = half.alternative(passage, rows, patch, changed)
+        span, found = half.alternative(passage, rows, patch.transpose(0, 1), changed)
+    states, found = states.transpose(0, 1), found.transpose(0, 1)
 
     hidden, cell = whole(steps, half.backward)
     assert (states - hidden).abs().max() < 2e-6
@@ -102,20 +103,20 @@ def test_a_half_entered_anywhere(stretch: tuple[int, Span], kind: type[Half], ba
 @pytest.mark.parametrize("kind", KINDS)
 def test_both_halves_together_are_the_bidirectional_layer(kind: type[Half]) -> None:
     torch.manual_seed(1)
-    steps, output = torch.randn(3, 7, CHANNELS), torch.zeros(3, 7, 2 * HIDDEN)
+    steps, output = torch.randn(7, 3, CHANNELS), torch.zeros(7, 3, 2 * HIDDEN)
     with torch.inference_mode():
         HALVES[kind, False].reference(steps, Span(2, 4), output[..., :HIDDEN])
         HALVES[kind, True].reference(steps, Span(2, 4), output[..., HIDDEN:])
-        expected = copy.deepcopy(LSTM).double()(steps.transpose(1, 2).double()).transpose(1, 2)
+        expected = copy.deepcopy(LSTM).double()(steps.permute(1, 2, 0).double()).permute(2, 0, 1)
     assert (output - expected).abs().max() < 2e-6
 
 
 def test_an_unchanged_patch_changes_nothing() -> None:
     torch.manual_seed(2)
-    steps, states, rows = torch.randn(4, 8, CHANNELS), torch.zeros(4, 8, HIDDEN), torch.arange(4)
+    steps, states, rows = torch.randn(8, 4, CHANNELS), torch.zeros(8, 4, HIDDEN), torch.arange(4)
     changed = Span(3, 5)
     for half in HALVES.values():
         with torch.inference_mode():
             passage = half.reference(steps, changed, states)
-            span, found = half.alternative(passage, rows, steps[:, changed.place], changed)
-        assert (found - states[:, span.place]).abs().max() < 1e-6
+            span, found = half.alternative(passage, rows, steps[changed.place], changed)
+        assert (found - states[span.place]).abs().max() < 1e-6

@@ -24,9 +24,9 @@ def true_step(gates: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def run(gates: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One step with all of ``gates``, float32 (rows, 4 H), given by the inputs."""
     rows, width = cell.shape
-    hidden, memory = np.zeros((rows, 1, width), np.float32), cell.copy()
-    step(np.zeros_like(gates), gates[:, None], np.arange(rows), 0, memory, hidden, 0)
-    return hidden[:, 0], memory
+    hidden, memory = np.zeros((1, rows, width), np.float32), cell.copy()
+    step(np.zeros_like(gates), gates[None], np.arange(rows), 0, memory, hidden, 0)
+    return hidden[0], memory
 
 
 def check(gates: np.ndarray, cell: np.ndarray) -> None:
@@ -86,15 +86,15 @@ def test_what_is_not_a_number_is_not_hidden(gate: int) -> None:
 def test_rows_take_their_own_source_step_and_place() -> None:
     random = np.random.default_rng(0)
     added = random.normal(size=(5, 12)).astype(np.float32)
-    given_ = random.normal(size=(3, 4, 12)).astype(np.float32)
+    given_ = random.normal(size=(4, 3, 12)).astype(np.float32)
     source = np.array([2, 0, 0, 1, 2])
-    cell, hidden = random.normal(size=(5, 3)).astype(np.float32), np.full((5, 6, 3), 7, np.float32)
-    expected, remembered = true_step(added.astype(np.float64) + given_[source, 1], cell)
+    cell, hidden = random.normal(size=(5, 3)).astype(np.float32), np.full((6, 5, 3), 7, np.float32)
+    expected, remembered = true_step(added.astype(np.float64) + given_[1, source], cell)
     kept = given_.copy()
     step(added, given_, source, 1, cell, hidden, 4)
-    assert np.abs(hidden[:, 4] - expected).max() < TOLERANCE
+    assert np.abs(hidden[4] - expected).max() < TOLERANCE
     assert np.abs(cell - remembered).max() < 2 * TOLERANCE
-    assert (np.delete(hidden, 4, 1) == 7).all()
+    assert (np.delete(hidden, 4, 0) == 7).all()
     assert (given_ == kept).all(), "the reference's inputs are used again"
 
 
@@ -102,11 +102,11 @@ def test_strided_arrays_are_taken_as_they_are() -> None:
     """The engine hands in one direction's half of an array for both, and a stretch of the steps."""
     random = np.random.default_rng(1)
     gates, cell = random.normal(size=(4, 8)).astype(np.float32), random.normal(size=(4, 2)).astype(np.float32)
-    steps, both = np.zeros((4, 9, 8), np.float32), np.zeros((4, 9, 4), np.float32)
-    steps[:, 5] = gates
-    step(np.zeros_like(gates), steps[:, 3:7], np.arange(4), 2, cell.copy(), both[:, 3:7, 2:], 2)
+    steps, both = np.zeros((9, 4, 8), np.float32), np.zeros((9, 4, 4), np.float32)
+    steps[5] = gates
+    step(np.zeros_like(gates), steps[3:7], np.arange(4), 2, cell.copy(), both[3:7, :, 2:], 2)
     expected, _ = run(gates, cell)
-    assert (both[:, 5, 2:] == expected).all()
+    assert (both[5, :, 2:] == expected).all()
     assert np.count_nonzero(both) == expected.size
 
 

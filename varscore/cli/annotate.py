@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from varscore.cli.options import COMPUTING, AutoBatchSize, Device, Force, Model, Precision, Reference, Threads
+from varscore.cli.tracks import Conservation, parse_tracks
 
 CHOOSING = "What to score"
 SUFFIXES = (".vcf.gz", ".vcf.bgz", ".vcf", ".bcf")
@@ -75,6 +76,35 @@ CheckRef = Annotated[
         rich_help_panel=CHOOSING,
     ),
 ]
+Classifiers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--classifier",
+        "-c",
+        metavar="ID|DIR",
+        help="A classifier of the model, which gives VS_P_ID; repeatable. By default those that are on; none: no one.",
+        show_default=False,
+        rich_help_panel=CHOOSING,
+    ),
+]
+BackgroundFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--background",
+        metavar="FILE",
+        help="What VS_SIG is measured against, made by varscore background; by default the model's.",
+        show_default=False,
+        rich_help_panel=CHOOSING,
+    ),
+]
+DeepseaFloor = Annotated[
+    bool,
+    typer.Option(
+        "--deepsea-floor",
+        help="The smallest E-value is 1e-6 even when the background has fewer variants.",
+        rich_help_panel=CHOOSING,
+    ),
+]
 Strict = Annotated[
     bool,
     typer.Option("--strict", help="End with status 3 when some allele could not be scored.", rich_help_panel=CHOOSING),
@@ -100,6 +130,10 @@ def annotate(
     region: Region = None,
     regions: Regions = None,
     saturate: Saturate = None,
+    classifier: Classifiers = None,
+    background: BackgroundFile = None,
+    conservation: Conservation = None,
+    deepsea_floor: DeepseaFloor = False,
     check_ref: CheckRef = "warn",
     strict: Strict = False,
     engine: Engine = "exact",
@@ -119,6 +153,7 @@ def annotate(
     from varscore.cli import log
     from varscore.cli.config import find_reference
     from varscore.files.regions import RegionSet, parse_regions, read_bed
+    from varscore.functional.annotations import Annotations
     from varscore.zoo import find_model
 
     if (source is None) == (saturate is None):
@@ -127,15 +162,18 @@ def annotate(
         raise typer.BadParameter("IN and --regions cannot both be stdin")
     source = source or str(saturate)
     intervals = [*parse_regions(region or []), *(read_bed(regions) if regions else [])]
+    chosen = find_model(model)
+    names = None if classifier is None else [name for name in classifier if name != "none"]
     job = AnnotateJob(
         source=source,
         output=output or default_output(source, output_format),
         reference=find_reference(reference, "-" if saturate else source),
-        model=find_model(model),
+        model=chosen,
         output_format=output_format,
         tasks=tuple(tasks or ()),
         regions=RegionSet(intervals) if region or regions else None,
         saturate=tuple(read_bed(saturate)) if saturate else (),
+        annotations=Annotations.open(chosen, names, background, parse_tracks(conservation), deepsea_floor),
         check_ref=check_ref,
         scores=scores,
         skipped=skipped,

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from varscore.cli import annotate, bench, dataset, demo, evaluate, log, models, predict, train
+from varscore.cli import annotate, background, bench, dataset, demo, evaluate, log, models, predict, snp, train
 
 app = typer.Typer(
     name="varscore",
@@ -72,6 +72,8 @@ datasets = typer.Typer(help="Raw material into training data.", no_args_is_help=
 datasets.command("peaks")(dataset.peaks)
 app.add_typer(datasets, name="dataset", rich_help_panel=TRAINING)
 app.command("train-chromatin", rich_help_panel=TRAINING)(train.train_chromatin)
+app.command("train-snp", rich_help_panel=TRAINING)(snp.train_snp)
+app.command("background", rich_help_panel=TRAINING)(background.background)
 app.command("evaluate", rich_help_panel=TRAINING)(evaluate.evaluate)
 
 registry = typer.Typer(help="The models and architectures there are.", no_args_is_help=True)
@@ -79,4 +81,7 @@ registry.command("list")(models.list_models)
 registry.command("show")(models.show)
 registry.command("verify")(models.verify)
 registry.command("path")(models.path)
+imports = typer.Typer(help="Models and classifiers that others have published.", no_args_is_help=True)
+imports.command("danq-xgboost")(models.import_danq_xgboost)
+registry.add_typer(imports, name="import")
 app.add_typer(registry, name="models", rich_help_panel="Models")

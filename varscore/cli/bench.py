@@ -15,8 +15,8 @@ def bench(
         str | None,
         typer.Argument(
             metavar="MODEL|ARCH",
-            help="A model's name or folder, or an architecture, which gets 919 tasks and random weights; by default the "
-            "bundled model.",
+            help="A model's name or folder, or an architecture, which gets 919 tasks and random weights; by default "
+            "the bundled model.",
             show_default=False,
         ),
     ] = None,

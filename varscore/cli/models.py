@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from varscore.cli.options import Force, OutputDir
 from varscore.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -52,7 +54,6 @@ def show(
 ) -> None:
     """Show an architecture or a model: layers, arguments, parameters; of a model also its card."""
     from difflib import get_close_matches
-    from pathlib import Path
 
     from varscore.cli.train import parse_arguments
     from varscore.errors import UsageError
@@ -101,6 +102,31 @@ def path(name: Name) -> None:
     from varscore.zoo import find_model
 
     typer.echo(find_model(name).path)
+
+
+def import_danq_xgboost(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="GRASP or GWAS, with model.0 ... and scaler.pkl.")],
+    output: OutputDir,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="ID|DIR",
+            help="The model of 919 tasks it is to be used with, and no other; by default any.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Read a functional-SNP classifier that DanQ's authors have published; nothing in its pickle is executed."""
+    from varscore.functional.published import import_danq
+    from varscore.zoo import find_model
+
+    made = import_danq(folder, output, find_model(model) if model else None, force=force)
+    folds = len(made.card["imported"]) - 1
+    typer.echo(f"{made.path}: VS_{made.column.upper()}, the mean of {folds} folds, {made.width:,} features")
+    typer.echo(f"it wants --conservation NAME=BIGWIG for {', '.join(made.conservation)}")
 
 
 # -- lists -----------------------------------------------------------------------------------------------------------
@@ -168,6 +194,7 @@ def _show_architecture(architecture: Architecture, given: Mapping[str, Any]) -> 
 def _show_model(model: ModelFolder) -> None:
     from collections import Counter
 
+    from varscore.functional.classifier import belonging, open_classifier
     from varscore.nets import find
 
     net, layers = _built(model.architecture, model.card["arguments"])
@@ -175,7 +202,14 @@ def _show_model(model: ModelFolder) -> None:
     typer.echo(f"{model.id}: {model.architecture}, {find(model.architecture).summary}")
     typer.echo(f"folder: {model.path}")
     typer.echo(f"sha256: {model.sha256}")
-    typer.echo("tasks: " + ", ".join(f"{n:,} {group}" for group, n in groups.items()) + "\n")
+    typer.echo("tasks: " + ", ".join(f"{n:,} {group}" for group, n in groups.items()))
+    if classifiers := belonging(model):
+        states = [
+            f"{name} ({'on' if open_classifier(path).card['on_by_default'] else 'off'})"
+            for name, path in classifiers.items()
+        ]
+        typer.echo("classifiers: " + ", ".join(states))
+    typer.echo()
     _print_network(net, layers)
     _print_table("Arguments", model.card["arguments"])
     _print_table("Card", {key: value for key, value in model.card.items() if key not in NOT_SHOWN})
@@ -232,6 +266,9 @@ def _examine(model: ModelFolder) -> str:
     import torch
 
     from varscore.errors import ModelError
+    from varscore.evalue import load_background
+    from varscore.functional.annotations import BACKGROUND
+    from varscore.functional.classifier import belonging, open_classifier
 
     files = list(model.card["files"])
     for name in files:
@@ -244,4 +281,14 @@ def _examine(model: ModelFolder) -> str:
     tasks = model.tasks()
     if len(tasks) != net.n_tasks:
         raise ModelError(f"{len(tasks)} tasks are named, the network has {net.n_tasks}", where=model.path)
-    return f"{len(files)} checksums, {len(tensors)} weight tensors that fit and are finite, {len(tasks):,} tasks"
+    found = f"{len(files)} checksums, {len(tensors)} weight tensors that fit and are finite, {len(tasks):,} tasks"
+    classifiers = belonging(model)
+    for path in classifiers.values():
+        classifier = open_classifier(path)
+        classifier.check(model)
+        classifier.load()
+    found += f", {len(classifiers)} classifiers" if classifiers else ""
+    background = model.path / BACKGROUND
+    if background.is_file():
+        found += f", a background of {load_background(background, model.sha256, net.n_tasks).n:,} alleles"
+    return found

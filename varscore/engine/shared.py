@@ -166,21 +166,20 @@ class SharedEngine(PlainEngine):
 
     def _recur_reference(self, x: Tensor, spread: Reach, trace: Trace) -> Tensor:
         """The recurrent layer over the reference: float (rows, channels, T) to (rows, 2 H, T)."""
-        steps = x.transpose(1, 2).contiguous()
-        width = self.halves[0].width
-        output = steps.new_empty(*steps.shape[:2], 2 * width)
-        for half, own in zip(self.halves, (output[..., :width], output[..., width:]), strict=True):
+        steps = x.permute(2, 0, 1).contiguous()
+        outputs = [steps.new_empty(*steps.shape[:2], half.width) for half in self.halves]
+        for half, own in zip(self.halves, outputs, strict=True):
             trace.passages.append(half.reference(steps, spread.steps, own))
-        return output.transpose(1, 2)
+        return torch.cat(outputs, 2).permute(1, 2, 0)
 
     def _recur(self, piece: Piece, rows: Tensor, trace: Trace) -> tuple[Piece, ...]:
         """The recurrent layer over the alternative: a changed stretch of each direction's hidden states."""
-        steps = piece.values.transpose(1, 2).contiguous()
+        steps = piece.values.permute(2, 0, 1).contiguous()
         pieces = []
         for half, passage in zip(self.halves, trace.passages, strict=True):
             span, output = half.alternative(passage, rows, steps, piece.span)
             first = half.width * half.backward
-            pieces.append(Piece(slice(first, first + half.width), span, output.transpose(1, 2)))
+            pieces.append(Piece(slice(first, first + half.width), span, output.permute(1, 2, 0)))
         return tuple(pieces)
 
     def _dense(
@@ -190,11 +189,12 @@ class SharedEngine(PlainEngine):
         assert isinstance(dense, nn.Linear)
         total = y.index_select(0, rows)
         for piece in patch:
-            change = piece.values.transpose(1, 2) - piece.of(x).transpose(1, 2)[rows]
+            change = piece.values.permute(2, 0, 1) - piece.of(x).permute(2, 0, 1)[:, rows]
             weight = self._by_position(
                 dense, isinstance(flatten, FlattenTime), x.shape[1:], piece.channels.indices(x.shape[1])
             )
-            total = total + change.flatten(1) @ weight[piece.span.place].flatten(0, 1)
+            for moved, share in zip(change, weight[piece.span.place], strict=True):
+                total = torch.addmm(total, moved, share)
         return total
 
 

@@ -5,6 +5,7 @@ One row per ALT allele in file order. Each of these is a column (Parquet), an ar
     chrom pos ref alt status    the allele; ``pos`` is 1-based, ``status`` is PASS or why there is no score
     ref_prob alt_prob           probabilities with the reference and the alternative allele
     diff logodds                their difference, and the log2-odds difference
+    evalue                      share of the background with a larger effect, where there is a background
 
 The scores are float32, T tasks wide: FixedSizeList<float>[T] in Parquet, shape (alleles, T) elsewhere. An allele
 without score is a null list in Parquet and a row of NaN elsewhere. Task names, ``index:name``, and provenance are

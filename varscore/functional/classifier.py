@@ -59,7 +59,8 @@ class Ensemble:
         if not len(raw):
             return np.zeros(0, np.float32)
         prepared = self.preparation.apply(raw)
-        return np.stack([booster.inplace_predict(prepared) for booster in self._boosters]).mean(0, dtype=np.float32)
+        each = np.stack([booster.inplace_predict(prepared) for booster in self._boosters])
+        return np.asarray(each.mean(0, dtype=np.float32))
 
     def gains(self) -> np.ndarray:
         """Total gain of each feature over all splits, as shares of 1: float64 (width,)"""

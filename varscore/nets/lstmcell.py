@@ -55,12 +55,12 @@ def step(
     """One step of a batch of rows.
 
     gates: float32 (rows, 4 H), what the hidden state adds to input, forget, candidate and output gate
-    given: float32 (sources, T, 4 H), what the inputs add; row r takes ``given[source[r], at]``
-    cell: float32 (rows, H), updated; hidden: float32 (rows, T', H), written at step ``to``
+    given: float32 (T, sources, 4 H), what the inputs add; row r takes ``given[at, source[r]]``
+    cell: float32 (rows, H), updated; hidden: float32 (T', rows, H), written at step ``to``
     """
     width = cell.shape[1]
     for row in range(cell.shape[0]):
-        g, x, c, h = gates[row], given[source[row], at], cell[row], hidden[row, to]
+        g, x, c, h = gates[row], given[at, source[row]], cell[row], hidden[to, row]
         # short loops over few arrays: the compiler vectorises these, and a row stays in the fastest cache between them
         for j in range(4 * width):
             g[j] += x[j]

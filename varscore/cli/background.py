@@ -1,0 +1,75 @@
+"""``varscore background``: what effects common variants have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from varscore.cli.options import Device, Force, Precision, Reference, Threads
+from varscore.cli.tracks import Conservation, parse_tracks
+
+
+def background(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.")],
+    vcf: Annotated[list[str], typer.Option(metavar="VCF", help="Common variants, VCF or BCF; repeatable.")],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="File to write; background.safetensors in a model's folder is its own.",
+        ),
+    ],
+    reference: Reference = None,
+    exclude: Annotated[
+        str | None, typer.Option(metavar="BED", help="Leave out variants that touch these regions (a blacklist).")
+    ] = None,
+    min_af: Annotated[
+        float, typer.Option(min=0, max=1, metavar="AF", help="Leave out alleles whose INFO/AF says they are rarer.")
+    ] = 0.0,
+    tail: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Largest values kept of each task: E-values are exact up to N / variants."
+        ),
+    ] = 2048,
+    conservation: Conservation = None,
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    threads: Threads = None,
+    force: Force = False,
+) -> None:
+    """Score common variants, and keep how large their effects are: E-values and VS_SIG are measured against them."""
+    from varscore.annotate import count_records
+    from varscore.cli import log
+    from varscore.cli.config import find_reference
+    from varscore.files.regions import RegionSet, read_bed
+    from varscore.functional.background import BackgroundJob, make_background
+    from varscore.functional.features import Tracks
+    from varscore.functional.scoring import Computing
+    from varscore.zoo import find_model
+
+    job = BackgroundJob(
+        model=find_model(model),
+        sources=tuple(vcf),
+        reference=find_reference(reference, vcf[0]),
+        output=output,
+        exclude=RegionSet(read_bed(exclude)) if exclude else None,
+        least_frequency=min_af,
+        tail=tail,
+        tracks=Tracks.open(parse_tracks(conservation)),
+        how=Computing(device, precision, threads),
+        force=force,
+    )
+    job.check()
+    counts = [count_records(source) for source in vcf] if log.shows_progress() else []
+    total = sum(filter(None, counts)) or None
+    with log.progress(total, "records") as meter:
+        made, size = make_background(job, meter.advance)
+    left_out = ", ".join(f"{n:,} {reason}" for reason, n in made.facts["left_out"].items())
+    typer.echo(
+        f"{output}: {made.n:,} alleles, {made.tasks:,} tasks, {size / 1e6:.1f} MB (left out: {left_out or 'none'})"
+    )
+    typer.echo(f"smallest E-value {made.floor():.3g}, exact up to {min(1.0, made.tail.shape[1] / made.n):.3g}")

@@ -1,0 +1,170 @@
+"""``varscore train-snp``: a classifier of functional variants from your own."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from varscore.cli.options import Device, Force, Model, OutputDir, Precision, Reference, Seed, Threads
+from varscore.cli.tables import print_table
+from varscore.cli.tracks import Conservation, parse_tracks
+
+if TYPE_CHECKING:
+    from varscore.functional.flow import Outcome
+
+NEGATIVES, TREES, TESTING = "Negatives", "Trees (the defaults are DanQ's)", "Testing"
+
+
+def _option(panel: str, help: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=panel, **more)
+
+
+def train_snp(
+    positives: Annotated[
+        list[str],
+        typer.Option(
+            metavar="FILE", help="Functional variants: VCF, BCF or a table with chrom, pos, ref, alt; repeatable."
+        ),
+    ],
+    output: OutputDir,
+    reference: Reference = None,
+    model: Model = None,
+    negatives: Annotated[
+        list[str] | None,
+        _option(NEGATIVES, "Variants of the other class: all, or as many as match; repeatable.", metavar="FILE"),
+    ] = None,
+    negatives_from: Annotated[
+        list[str] | None,
+        _option(NEGATIVES, "Variants to draw negatives from; repeatable.", metavar="FILE"),
+    ] = None,
+    distance: Annotated[
+        str,
+        _option(
+            NEGATIVES,
+            "Groups to draw: bp to the nearest positive (half to one and a half times that), or random.",
+            metavar="BP,..|random",
+        ),
+    ] = "random",
+    ratio: Annotated[
+        float, _option(NEGATIVES, "Negatives for each positive, when drawn or matched.", metavar="N")
+    ] = 1.0,
+    match_af: Annotated[
+        bool, _option(NEGATIVES, "As many negatives of each class of allele frequency as positives.", "--match-af")
+    ] = False,
+    match_tss: Annotated[
+        str | None,
+        _option(
+            NEGATIVES,
+            "The same for chromosome and distance to the nearest of these TSS (BED, or a table with chrom, pos).",
+            metavar="FILE",
+        ),
+    ] = None,
+    min_af: Annotated[
+        float, _option(NEGATIVES, "No negatives whose INFO/AF says they are rarer.", min=0, max=1, metavar="AF")
+    ] = 0.0,
+    restrict: Annotated[
+        str | None, typer.Option(metavar="BED", help="Only variants, of both classes, in these regions.")
+    ] = None,
+    conservation: Conservation = None,
+    trees: Annotated[int, _option(TREES, "Number of trees.", min=1, metavar="N")] = 300,
+    depth: Annotated[int, _option(TREES, "Largest depth of a tree.", min=1, max=16, metavar="N")] = 6,
+    eta: Annotated[float, _option(TREES, "Learning rate.", min=0, max=1, metavar="RATE")] = 0.05,
+    max_delta_step: Annotated[float, _option(TREES, "Largest step of a leaf.", min=0, metavar="STEP")] = 1.0,
+    folds: Annotated[int, _option(TESTING, "Folds of the cross-validation.", min=2, metavar="N")] = 10,
+    group_by: Annotated[
+        Literal["locus", "chrom", "none"], _option(TESTING, "What is kept together in one fold.")
+    ] = "locus",
+    locus: Annotated[
+        int, _option(TESTING, "Variants no farther apart are one locus (chained).", min=0, metavar="BP")
+    ] = 10_000,
+    hold_out: Annotated[
+        str, _option(TESTING, "Chromosomes that are not trained on, only tested on.", metavar="CHR,..")
+    ] = "",
+    baseline_model: Annotated[
+        str | None,
+        _option(TESTING, "Another model, whose features are tested in the same folds.", metavar="ID|DIR"),
+    ] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    threads: Threads = None,
+    force: Force = False,
+) -> None:
+    """Train a classifier of functional variants on a model's effects, cross-validate it, and write its folder.
+
+    `varscore annotate -c DIR` then gives every variant a probability.
+    """
+    from varscore.cli import log
+    from varscore.cli.config import find_reference
+    from varscore.cli.train import command_line
+    from varscore.cpus import available_cpus
+    from varscore.files.regions import RegionSet, read_bed
+    from varscore.functional.classifier import Settings
+    from varscore.functional.features import Tracks
+    from varscore.functional.flow import SnpJob, train_classifier
+    from varscore.functional.report import write_report
+    from varscore.functional.scoring import Computing
+    from varscore.functional.selection import Sources
+    from varscore.zoo import find_model
+
+    if not negatives and not negatives_from:
+        raise typer.BadParameter("there are no negatives: give --negatives or --negatives-from")
+    if ratio <= 0:
+        raise typer.BadParameter("--ratio must be above 0")
+    sources = Sources(
+        positives=tuple(positives),
+        negatives=tuple(negatives or ()),
+        pool=tuple(negatives_from or ()),
+        distances=parse_distances(distance),
+        ratio=ratio,
+        match_frequency=match_af,
+        tss=match_tss,
+        restrict=RegionSet(read_bed(restrict)) if restrict else None,
+        least_frequency=min_af,
+    )
+    job = SnpJob(
+        output=output,
+        reference=find_reference(reference, "-"),
+        model=find_model(model),
+        sources=sources,
+        tracks=Tracks.open(parse_tracks(conservation)),
+        settings=Settings(trees, depth, eta, max_delta_step, seed, threads or available_cpus()),
+        how=Computing(device, precision, threads),
+        group_by=group_by,
+        locus=locus,
+        folds=folds,
+        hold_out=tuple(name for name in hold_out.split(",") if name),
+        baseline=find_model(baseline_model) if baseline_model else None,
+        command=command_line(sys.argv[1:]),
+        force=force,
+    )
+    with log.progress(None, "variants") as meter:
+        outcome = train_classifier(job, meter.advance)
+    write_report(outcome, job.model.tasks())
+    _print(outcome)
+
+
+def parse_distances(text: str) -> tuple[int | None, ...]:
+    """``360,710,random`` as numbers, None for random. Raises BadParameter."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(re.fullmatch(r"[1-9]\d{0,8}|random", word) for word in words) or len(set(words)) < len(words):
+        raise typer.BadParameter(f"--distance {text!r} is not a list of bp, or random, each once")
+    return tuple(None if word == "random" else int(word) for word in words)
+
+
+def _print(outcome: Outcome) -> None:
+    rows = [
+        [name, group, model, f"{found.positives:,}", f"{found.negatives:,}", str(found.auroc), str(found.auprc)]
+        for (name, group, model), found in outcome.tested.measures.items()
+    ]
+    columns = ["set", "negatives", "model", "n positive", "n negative", "AUROC (95 %)", "AUPRC (95 %)"]
+    print_table(columns, rows, right=columns[3:])
+    for (name, group), difference in outcome.tested.differences.items():
+        typer.echo(f"AUROC above the baseline, {name}, {group}: {difference}")
+    calibration, card = outcome.tested.calibration, outcome.classifier.card
+    typer.echo(f"calibration, classes weighing the same: Brier {calibration.brier:.4f}, error {calibration.ece:.4f}")
+    state = "on" if card["on_by_default"] else "not on by default: its interval reaches 0.5"
+    typer.echo(f"{outcome.classifier.path}: VS_{outcome.classifier.column.upper()}, {state}")

@@ -1,0 +1,148 @@
+"""What ``annotate`` adds to a model's effects: functional significance, probabilities of classifiers, E-values."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from varscore.effects import Effects
+from varscore.errors import UsageError
+from varscore.evalue import Background, load_background, magnitudes, significance
+from varscore.files.scores import safe
+from varscore.functional.classifier import Classifier, Ensemble, find_classifiers
+from varscore.functional.features import Tracks, raw_features
+from varscore.genome.alleles import AlleleBatch
+from varscore.zoo import ModelFolder
+
+log = logging.getLogger(__name__)
+
+BACKGROUND = "background.safetensors"
+"""The background in a model's folder"""
+
+
+@dataclass(frozen=True)
+class Extra:
+    """What a batch's m scored alleles get.
+
+    columns: float32 (m,) each, by their TSV name; evalues: float32 (m, tasks), None without a background
+    """
+
+    columns: dict[str, np.ndarray]
+    evalues: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """Classifiers and a background of one model, opened. Can be pickled, and costs little next to the network."""
+
+    classifiers: tuple[tuple[Classifier, Ensemble], ...] = ()
+    background: Background | None = None
+    tracks: Tracks = Tracks()
+    deepsea_floor: bool = False
+
+    @classmethod
+    def open(
+        cls,
+        model: ModelFolder,
+        classifiers: Sequence[str] | None = None,
+        background: Path | None = None,
+        tracks: Mapping[str, Path] | None = None,
+        deepsea_floor: bool = False,
+    ) -> Annotations:
+        """classifiers: names or folders, None for those of the model that are on by default; background: None for the
+        model's own, if it has one; tracks: conservation name -> bigWig.
+
+        Raises ModelError for what is damaged or another model's, UsageError for a conservation score that is missing.
+        """
+        opened = Tracks.open(tracks or {})
+        found = find_classifiers(model, classifiers)
+        if classifiers is None:
+            found = tuple(one for one in found if _has_tracks(one, opened))
+        for classifier in found:
+            _demand_tracks(classifier, opened)
+        path = background if background is not None else model.path / BACKGROUND
+        there = background is not None or path.is_file()
+        return cls(
+            classifiers=tuple((classifier, classifier.load()) for classifier in found),
+            background=load_background(path, model.sha256, model.config().n_tasks) if there else None,
+            tracks=opened,
+            deepsea_floor=deepsea_floor,
+        )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of :meth:`compute`, in output order: ``sig``, ``p_gwas`` ..."""
+        return (*(("sig",) if self.background else ()), *(classifier.column for classifier, _ in self.classifiers))
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The options that change scores, normalised."""
+        return (
+            *(f"--classifier {classifier.id}" for classifier, _ in self.classifiers),
+            *(f"--conservation {name}" for name in sorted(self.tracks.names)),
+            *(("--deepsea-floor",) if self.background and self.deepsea_floor else ()),
+        )
+
+    @property
+    def notes(self) -> tuple[tuple[str, str], ...]:
+        """Provenance for the output's header: ``##varscoreBackground``, ``##varscoreClassifier``."""
+        notes = []
+        if self.background is not None:
+            sources = "+".join(safe(source["name"]) for source in self.background.facts.get("sources", ()))
+            used = "+".join(map(safe, self._conservation())) or "none"
+            floor = f"{self.background.floor(self.deepsea_floor):.6g}"
+            parts = f"N={self.background.n},SHA256={self.background.sha256},SOURCES={sources},FLOOR={floor}"
+            notes.append(("Background", f"<{parts},CONSERVATION={used}>"))
+        notes += [
+            ("Classifier", f"<ID={safe(classifier.id)},SHA256={classifier.sha256}>")
+            for classifier, _ in self.classifiers
+        ]
+        return tuple(notes)
+
+    def compute(self, effects: Effects, alleles: AlleleBatch, rows: np.ndarray) -> Extra:
+        """effects: of the m alleles ``rows`` (int64) of the batch, all tasks"""
+        tracks = self.tracks.values(alleles, rows)
+        columns: dict[str, np.ndarray] = {}
+        evalues = None
+        if self.background is not None:
+            evalues = self._evalues(self.background, effects)
+            columns["sig"] = self._significance(self.background, evalues, tracks)
+        for classifier, ensemble in self.classifiers:
+            own = tracks[:, [self.tracks.names.index(name) for name in classifier.conservation]]
+            columns[classifier.column] = ensemble.probabilities(raw_features(effects, own))
+        return Extra(columns, None if evalues is None else evalues.astype(np.float32))
+
+    def _evalues(self, background: Background, effects: Effects) -> np.ndarray:
+        return background.evalues(magnitudes(effects.diff, effects.logodds), deepsea_floor=self.deepsea_floor)
+
+    def _significance(self, background: Background, evalues: np.ndarray, tracks: np.ndarray) -> np.ndarray:
+        names = self._conservation()
+        if not names:
+            return significance(evalues).astype(np.float32)
+        own = tracks[:, [self.tracks.names.index(name) for name in names]]
+        of_tracks = background.evalues(own, first=background.tasks, deepsea_floor=self.deepsea_floor)
+        return significance(evalues, of_tracks).astype(np.float32)
+
+    def _conservation(self) -> tuple[str, ...]:
+        """The background's conservation scores when all of them are given, else none."""
+        names = self.background.conservation if self.background else ()
+        return names if set(names) <= set(self.tracks.names) else ()
+
+
+def _has_tracks(classifier: Classifier, tracks: Tracks) -> bool:
+    missing = [name for name in classifier.conservation if name not in tracks.names]
+    if missing:
+        log.warning("classifier %s left out: it wants --conservation %s=BIGWIG", classifier.id, missing[0])
+    return not missing
+
+
+def _demand_tracks(classifier: Classifier, tracks: Tracks) -> None:
+    if missing := [name for name in classifier.conservation if name not in tracks.names]:
+        raise UsageError(
+            f"the classifier {classifier.id} wants conservation scores that are not given", where=", ".join(missing),
+            remedy=f"--conservation {missing[0]}=BIGWIG",
+        )  # fmt: skip

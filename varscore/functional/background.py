@@ -1,0 +1,122 @@
+"""``varscore background``: common variants through a network, their magnitudes into a file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from varscore import __version__
+from varscore.errors import DataError
+from varscore.evalue import TAIL, Background, BackgroundBuilder, magnitudes, save_background
+from varscore.files.atomic import refuse_existing
+from varscore.files.outputs import check_names
+from varscore.files.regions import RegionSet
+from varscore.files.sites import frequencies
+from varscore.files.vcf import RecordChunk, VariantReader
+from varscore.functional.features import Tracks
+from varscore.functional.scoring import CHUNK, Computing
+from varscore.genome.alleles import Status
+from varscore.genome.sequence import Genome
+from varscore.score import ContigNames, score_chunks
+from varscore.zoo import ModelFolder
+
+
+@dataclass(frozen=True)
+class BackgroundJob:
+    """Everything ``background`` is asked to do.
+
+    exclude: records that overlap are left out; least_frequency: so are alleles that state a lower one
+    tail: largest values that are kept of each task
+    """
+
+    model: ModelFolder
+    sources: tuple[str, ...]
+    reference: Path
+    output: str
+    exclude: RegionSet | None = None
+    least_frequency: float = 0.0
+    tail: int = TAIL
+    tracks: Tracks = field(default_factory=Tracks)
+    how: Computing = field(default_factory=Computing)
+    force: bool = False
+
+    def check(self) -> None:
+        """Raises UsageError and OutputExists."""
+        check_names([self.output], [*self.sources, str(self.reference)])
+        refuse_existing(self.output, force=self.force)
+
+
+def make_background(
+    job: BackgroundJob, advance: Callable[[int], None] = lambda records: None
+) -> tuple[Background, int]:
+    """Score the variants and write the file; returns the background and the file's size in bytes.
+
+    Memory does not grow with the number of variants. ``advance`` is told of records read. Raises DataError when no
+    allele can be scored, and the errors of the readers.
+    """
+    job.check()
+    config = job.model.config()
+    builder = BackgroundBuilder(config.n_tasks + len(job.tracks.names), job.tail)
+    left_out: Counter[str] = Counter()
+    with Genome(job.reference) as genome, job.how.pool(job.model) as pool:
+        for source in job.sources:
+            with VariantReader(source) as reader:
+                names = ContigNames(genome, reader.header.contigs)
+                chunks = _chosen(job, reader, left_out, advance)
+                for chunk, found in score_chunks(chunks, genome, names, pool, config.window):
+                    tracks = job.tracks.values(chunk.alleles, found.rows)
+                    common = ~(frequencies(chunk)[found.rows] < job.least_frequency)  # unknown counts as common
+                    values = magnitudes(found.effects.diff, found.effects.logodds)
+                    builder.add(np.concatenate([values, tracks], axis=1)[common])
+                    left_out["rare"] += int(np.count_nonzero(~common))
+                    left_out.update(Status(value).name for value in found.status[found.status != Status.PASS].tolist())
+        if not builder.n:
+            cause = ", ".join(f"{n:,} {reason}" for reason, n in left_out.most_common() if n)
+            raise DataError("no variant for the background", where=", ".join(job.sources), cause=cause or "empty files")
+        facts = _facts(job, genome, left_out)
+    background = builder.finish(job.model.sha256, job.tracks.names, facts)
+    return background, save_background(job.output, background, force=job.force)
+
+
+def _chosen(
+    job: BackgroundJob, reader: VariantReader, left_out: Counter[str], advance: Callable[[int], None]
+) -> Iterator[RecordChunk]:
+    """The records outside the excluded regions of which some allele is not known to be rare."""
+    for chunk in reader.chunks(CHUNK):
+        advance(len(chunk))
+        if job.exclude is not None:
+            excluded = job.exclude.overlaps(chunk.alleles)
+            left_out["excluded"] += int(np.count_nonzero(excluded))
+            chunk = chunk.select(~excluded)
+        if len(chunk):
+            rare = frequencies(chunk) < job.least_frequency
+            all_rare = np.logical_and.reduceat(rare, chunk.rows[:-1])
+            left_out["rare"] += int(np.count_nonzero(all_rare[chunk.alleles.record]))
+            chunk = chunk.select(~all_rare)
+        if len(chunk):
+            yield chunk
+
+
+def _facts(job: BackgroundJob, genome: Genome, left_out: Counter[str]) -> dict[str, Any]:
+    return {
+        "varscore": __version__,
+        "model": job.model.id,
+        "sources": [{"name": Path(source).name, "sha256": _sha256(source)} for source in job.sources],
+        "reference": {"name": genome.path.name, "sha256": genome.sha256},
+        "precision": job.how.precision,
+        "least_frequency": job.least_frequency,
+        "left_out": {reason: n for reason, n in left_out.items() if n},
+    }
+
+
+def _sha256(path: str) -> str:
+    if path == "-":
+        return ""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,272 @@
+"""``varscore train-snp``: variants of two classes in, a classifier's folder and what is known of it out."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from varscore import __version__
+from varscore.errors import DataError, OutputExists, UsageError
+from varscore.functional.assess import Calibration, Interval, Measures, assess, calibrate
+from varscore.functional.classifier import Classifier, Ensemble, Settings, fit, save_classifier
+from varscore.functional.crossval import LOCUS, assign_folds, balanced_weights, loci
+from varscore.functional.features import Tracks
+from varscore.functional.scoring import Computing, features_of
+from varscore.functional.selection import Selection, Sources, select
+from varscore.genome.alleles import Status
+from varscore.genome.sequence import Genome, match_contigs
+from varscore.zoo import CARD, ModelFolder
+
+log = logging.getLogger(__name__)
+
+ALL = "all"
+HELD_OUT = -1
+"""The fold of variants on chromosomes that are held out"""
+
+
+@dataclass(frozen=True)
+class SnpJob:
+    """Everything ``train-snp`` is asked to do.
+
+    group_by: ``locus``, ``chrom`` or ``none``; locus: bp; hold_out: chromosomes that are only tested on
+    baseline: a second model, whose features are cross-validated beside
+    """
+
+    output: Path
+    reference: Path
+    model: ModelFolder
+    sources: Sources
+    tracks: Tracks = field(default_factory=Tracks)
+    settings: Settings = field(default_factory=Settings)
+    how: Computing = field(default_factory=Computing)
+    group_by: str = "locus"
+    locus: int = LOCUS
+    folds: int = 10
+    hold_out: tuple[str, ...] = ()
+    baseline: ModelFolder | None = None
+    command: str = ""
+    force: bool = False
+
+    def check(self) -> None:
+        """Raises OutputExists when the folder has a classifier that must not be replaced."""
+        if (self.output / CARD).exists() and not self.force:
+            raise OutputExists("the output exists", where=self.output, remedy="--force replaces it")
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Predictions for variants that were not trained on, and what they are worth.
+
+    fold: int64 (n,), HELD_OUT where held out; probability, baseline: float32 (n,)
+    measures: (``cross-validation`` or ``hold-out``, group, model) -> measures; differences in AUROC to the baseline
+    """
+
+    selection: Selection
+    locus: np.ndarray
+    fold: np.ndarray
+    probability: np.ndarray
+    baseline: np.ndarray | None
+    measures: dict[tuple[str, str, str], Measures]
+    differences: dict[tuple[str, str], Interval]
+    calibration: Calibration
+
+
+@dataclass(frozen=True)
+class Outcome:
+    classifier: Classifier
+    tested: Tested
+    gains: np.ndarray
+    """Share of the total gain of each feature, float64 (width,)"""
+    statuses: dict[str, int]
+    """Variants that could not be scored, for each reason"""
+
+
+def train_classifier(job: SnpJob, advance: Callable[[int], None] = lambda n: None) -> Outcome:
+    """Select, score, cross-validate, train, save. ``advance`` is told of variants scored.
+
+    Raises the errors of :mod:`varscore.errors`.
+    """
+    job.check()
+    with Genome(job.reference) as genome:
+        selection = select(job.sources, genome, job.settings.seed)
+        held = _held_out(job.hold_out, selection, genome)
+        status, features = features_of(selection.variants, job.model, genome, job.tracks, job.how, advance)
+        passed = status == Status.PASS
+        statuses = _left_out(status)
+        selection, held = selection.take(passed), held[passed]
+        other = None
+        if job.baseline is not None:
+            if job.baseline.config().window != job.model.config().window:
+                raise UsageError("the baseline model reads windows of another length", where=job.baseline.path)
+            _, other = features_of(selection.variants, job.baseline, genome, Tracks(), job.how, advance)
+        reference = {"name": genome.path.name, "sha256": genome.sha256}
+    tested, ensemble = _test_and_train(job, selection, held, features, other)
+    facts = _facts(job, tested, reference, statuses)
+    return Outcome(save_classifier(job.output, ensemble, facts), tested, ensemble.gains(), statuses)
+
+
+def cross_validate(
+    features: np.ndarray, label: np.ndarray, fold: np.ndarray, conservation: Sequence[str], settings: Settings
+) -> np.ndarray:
+    """The probability of each variant from trees that its fold had no part in: float32 (n,).
+
+    features: float32 (n, width), raw; label: bool (n,); fold: int64 (n,), those below 0 take no part (NaN)
+    """
+    out = np.full(len(label), np.nan, np.float32)
+    for test in range(fold.max() + 1):
+        train, here = (fold != test) & (fold >= 0), fold == test
+        out[here] = fit(features[train], label[train], conservation, settings).probabilities(features[here])
+    return out
+
+
+def _test_and_train(
+    job: SnpJob, selection: Selection, held: np.ndarray, features: np.ndarray, other: np.ndarray | None
+) -> tuple[Tested, Ensemble]:
+    label, names, settings = selection.label, job.tracks.names, job.settings
+    if len(np.unique(label[~held])) < 2:
+        raise DataError("only one class is left to train on", cause="the other is held out or cannot be scored")
+    locus = loci(selection.variants.contig, selection.variants.start, job.locus)
+    clusters = {"locus": locus, "chrom": selection.variants.contig.astype(np.int64), "none": np.arange(len(label))}
+    groups = clusters[job.group_by]
+    fold = np.full(len(label), HELD_OUT)
+    fold[~held] = assign_folds(groups[~held], label[~held], job.folds, settings.seed)
+    if fold.max() + 1 < job.folds:
+        log.warning("%d folds instead of %d: there are no more groups to keep together", fold.max() + 1, job.folds)
+    ensemble = fit(features[~held], label[~held], names, settings)
+    probability = cross_validate(features, label, fold, names, settings)
+    probability[held] = ensemble.probabilities(features[held])
+    baseline = None
+    if other is not None:
+        baseline = cross_validate(other, label, fold, (), settings)
+        if held.any():
+            baseline[held] = fit(other[~held], label[~held], (), settings).probabilities(other[held])
+    measures, differences = _measure(job, selection, groups, fold, probability, baseline)
+    weights = balanced_weights(label[~held])
+    calibration = calibrate(label[~held], probability[~held], weights)
+    return Tested(selection, locus, fold, probability, baseline, measures, differences, calibration), ensemble
+
+
+def _measure(
+    job: SnpJob,
+    selection: Selection,
+    clusters: np.ndarray,
+    fold: np.ndarray,
+    probability: np.ndarray,
+    baseline: np.ndarray | None,
+) -> tuple[dict[tuple[str, str, str], Measures], dict[tuple[str, str], Interval]]:
+    """Against all negatives and against each group of them, on what was cross-validated and on what was held out."""
+    measures: dict[tuple[str, str, str], Measures] = {}
+    differences: dict[tuple[str, str], Interval] = {}
+    for name, rows in (("cross-validation", fold >= 0), ("hold-out", fold < 0)):
+        for group in (ALL, *selection.groups) if len(selection.groups) > 1 else (ALL,):
+            here = rows & (selection.label | (selection.group == group)) if group != ALL else rows
+            if len(np.unique(selection.label[here])) < 2:
+                continue
+            other = None if baseline is None else baseline[here]
+            found = assess(selection.label[here], probability[here], clusters[here], job.settings.seed, other)
+            measures[name, group, job.model.id] = found[0]
+            if job.baseline is not None and found[1] is not None and found[2] is not None:
+                measures[name, group, _baseline_name(job)] = found[1]
+                differences[name, group] = found[2]
+    return measures, differences
+
+
+def _baseline_name(job: SnpJob) -> str:
+    assert job.baseline is not None
+    return job.baseline.id if job.baseline.id != job.model.id else f"{job.baseline.id}@{job.baseline.sha256[:8]}"
+
+
+def _held_out(names: Sequence[str], selection: Selection, genome: Genome) -> np.ndarray:
+    """bool (n,): variants on the named chromosomes. Raises UsageError for one the FASTA does not have."""
+    found = match_contigs(names, genome)
+    if missing := [name for name in names if found[name] is None]:
+        raise UsageError(f"--hold-out {','.join(missing)}: no such contig in the FASTA", where=genome.path)
+    wanted = [list(genome.contigs).index(name) for name in found.values() if name is not None]
+    return np.isin(selection.variants.contig, wanted)
+
+
+def _left_out(status: np.ndarray) -> dict[str, int]:
+    counts = Counter(Status(value).name for value in status.tolist() if value != Status.PASS)
+    if counts:
+        reasons = ", ".join(f"{n:,} {name}" for name, n in counts.most_common())
+        log.warning("%s of %s variants cannot be scored: %s", f"{counts.total():,}", f"{len(status):,}", reasons)
+    return dict(counts)
+
+
+def _facts(job: SnpJob, tested: Tested, reference: dict[str, str], statuses: dict[str, int]) -> dict[str, Any]:
+    """The card: what the classifier belongs to, how it was made, how good it is."""
+    from xgboost import __version__ as xgboost_version  # loaded by now
+
+    label, kept = tested.selection.label, tested.fold >= 0
+    overall = tested.measures["cross-validation", ALL, job.model.id]
+    negatives = Counter(tested.selection.group[~label & kept].tolist())
+    sources = asdict(replace(job.sources, restrict=None))
+    return {
+        "on_by_default": bool(overall.auroc.low > 0.5),
+        "model": {"id": job.model.id, "sha256": job.model.sha256},
+        "features": {"tasks": job.model.config().n_tasks, "conservation": list(job.tracks.names)},
+        "data": {
+            "positives": int((label & kept).sum()),
+            "negatives": int((~label & kept).sum()),
+            "groups": dict(negatives),
+            "loci": len(np.unique(tested.locus[kept])),
+            "held_out": int((~kept).sum()),
+            "left_out": statuses,
+            "reference": reference,
+            "sources": {name: _plain(value) for name, value in sources.items() if value not in (None, ())},
+        },
+        "training": {
+            "varscore": __version__,
+            "xgboost": xgboost_version,
+            "command": job.command,
+            "settings": {k: v for k, v in asdict(job.settings).items() if k != "threads"},
+            "group_by": job.group_by,
+            "locus": job.locus,
+            "folds": int(tested.fold.max()) + 1,
+        },
+        "metrics": card_metrics(tested, job.model.id),
+    }
+
+
+def card_metrics(tested: Tested, model: str) -> dict[str, Any]:
+    """``[metrics.cross-validation.GROUP]``: AUROC and AUPRC with 95 % intervals; calibration beside."""
+    found: dict[str, Any] = {}
+    for (name, group, of), measures in tested.measures.items():
+        if of == model:
+            found.setdefault(name, {})[group] = measures_row(measures)
+    found["calibration"] = {"brier": rounded(tested.calibration.brier), "ece": rounded(tested.calibration.ece)}
+    for (name, group), difference in tested.differences.items():
+        ends = [rounded(value) for value in (difference.value, difference.low, difference.high)]
+        found[name][group]["auroc_above_baseline"] = ends
+    return found
+
+
+def measures_row(measures: Measures) -> dict[str, Any]:
+    return {
+        "positives": measures.positives,
+        "negatives": measures.negatives,
+        **{
+            f"{name}{end}": rounded(getattr(interval, field))
+            for name, interval in (("auroc", measures.auroc), ("auprc", measures.auprc))
+            for end, field in (("", "value"), ("_low", "low"), ("_high", "high"))
+        },
+    }
+
+
+def rounded(value: float) -> float:
+    return float(f"{value:.5g}")
+
+
+def _plain(value: Any) -> Any:
+    """Paths shortened to their names, None spelled out: fit for a card."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return Path(value).name
+    return "random" if value is None else value
