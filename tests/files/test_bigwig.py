@@ -35,7 +35,7 @@ def test_values_are_those_of_the_intervals(path: Path) -> None:
     found = BigWig(path).values(contigs, contig, start)
     expected = [slow(contigs[c], s) for c, s in zip(contig, start, strict=True)]
     np.testing.assert_array_equal(found, np.array(expected, np.float32))
-    assert np.isfinite(found).sum() > 100
+    assert np.isfinite(found).sum() > 50
     assert found.dtype == np.float32
 
 

@@ -207,7 +207,8 @@ def test_mean_and_scale_come_out_of_every_protocol(scaler: StandardScaler, tmp_p
 
 def python_2_pickle(attributes: dict[str, np.ndarray]) -> bytes:
     """As scikit-learn of 2015 pickled a scaler under Python 2, protocol 0: strings for bytes, names of then."""
-    text = b"ccopy_reg\n_reconstructor\np0\n(csklearn.preprocessing.data\nStandardScaler\np1\nc__builtin__\nobject\np2\nNtp3\nRp4\n(dp5\n"
+    text = b"ccopy_reg\n_reconstructor\np0\n(csklearn.preprocessing.data\nStandardScaler\np1\n"
+    text += b"c__builtin__\nobject\np2\nNtp3\nRp4\n(dp5\n"
     for name, values in attributes.items():
         data = repr(values.astype("<f8").tobytes())[1:].encode("ascii")
         text += (

@@ -1,0 +1,154 @@
+"""What ``annotate`` adds: significance, probabilities and E-values, each worked out another way."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xgboost
+from functional.conftest import make_model
+from functional.places import variants_at
+
+from varscore.effects import Effects
+from varscore.errors import ModelError, UsageError
+from varscore.evalue import BackgroundBuilder, save_background
+from varscore.files.bigwig import BigWig
+from varscore.functional.annotations import BACKGROUND, Annotations
+from varscore.functional.classifier import FOLDER, Settings, fit, save_classifier
+from varscore.zoo import ModelFolder
+
+pybigtools = pytest.importorskip("pybigtools")
+N = 400
+
+
+@pytest.fixture
+def track(tmp_path: Path) -> Path:
+    writer = pybigtools.open(str(tmp_path / "cons.bw"), "w")
+    writer.write({"chr1": 1000}, iter([("chr1", 0, 20, 3.0), ("chr1", 20, 40, -1.0)]))
+    return tmp_path / "cons.bw"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> ModelFolder:
+    """With a background over conservation, the classifier ``plain``, and ``wide``, which wants conservation."""
+    model = make_model(tmp_path / "models" / "owner")
+    random = np.random.default_rng(0)
+    builder = BackgroundBuilder(4)
+    builder.add(background_values())
+    made = builder.finish(model.sha256, ["cons"], {"model": "owner", "sources": [{"name": "my common.vcf"}]})
+    save_background(str(model.path / BACKGROUND), made)
+    for name, names in (("plain", ()), ("wide", ("cons",))):
+        raw = random.normal(size=(80, 6 + len(names))).astype(np.float32)
+        facts = {
+            "features": {"tasks": 3, "conservation": list(names)},
+            "model": {"id": model.id, "sha256": model.sha256},
+            "on_by_default": True,
+        }
+        trees = fit(raw, np.abs(raw[:, -1]) + np.abs(raw[:, 0]) > 1.3, names, Settings(trees=9))
+        save_classifier(model.path / FOLDER / name, trees, facts)
+    return model
+
+
+def background_values() -> np.ndarray:
+    random = np.random.default_rng(1)
+    return np.concatenate([random.lognormal(-3, 1, (N, 3)), random.normal(size=(N, 1))], 1).astype(np.float32)
+
+
+def effects(rows: int) -> Effects:
+    return Effects(*np.random.default_rng(2).normal(0, 0.3, (4, rows, 3)).astype(np.float32))
+
+
+ALLELES = variants_at([0, 0, 0, 2], [5, 25, 500, 7]).alleles
+ROWS = np.array([0, 1, 3])
+
+
+def slow_significance(found: Effects, conservation: list[float] | None) -> list[float]:
+    values, background = np.abs(found.diff * found.logodds), background_values()
+    result = []
+    for row in range(len(found)):
+        evalues = [max(np.mean(background[:, t] > values[row, t]), 1 / (N + 1)) for t in range(3)]
+        significance = float(np.prod(evalues)) ** (1 / 3)
+        if conservation is not None:
+            share = 1.0 if np.isnan(conservation[row]) else np.mean(background[:, 3] > conservation[row])
+            significance *= max(share, 1 / (N + 1))
+        result.append(significance)
+    return result
+
+
+def test_everything_is_computed_as_by_hand(model: ModelFolder, track: Path) -> None:
+    opened = Annotations.open(model, tracks={"cons": track})
+    assert opened.columns == ("sig", "p_plain", "p_wide")
+    found = effects(3)
+    extra = opened.compute(found, ALLELES, ROWS)
+    assert list(extra.columns) == list(opened.columns)
+    scores = [3.0, -1.0, np.nan]
+    np.testing.assert_allclose(extra.columns["sig"], slow_significance(found, scores), rtol=1e-5)
+    values, background = np.abs(found.diff * found.logodds), background_values()
+    counted = (background[None, :, :3] > values[:, None]).mean(1)
+    assert extra.evalues is not None and extra.evalues.dtype == np.float32
+    np.testing.assert_allclose(extra.evalues, np.maximum(counted, 1 / (N + 1)), rtol=1e-6)
+    for name, block in (("plain", ()), ("wide", (scores,))):
+        _, ensemble = next(pair for pair in opened.classifiers if pair[0].id == name)
+        raw = np.concatenate([found.logodds, found.diff, *(np.array(s)[:, None] for s in block)], 1)
+        prepared = ensemble.preparation.apply(raw.astype(np.float32))
+        booster = xgboost.Booster(model_file=str(model.path / FOLDER / name / "classifier.json"))
+        np.testing.assert_array_equal(extra.columns[f"p_{name}"], booster.predict(xgboost.DMatrix(prepared)))
+
+
+def test_without_conservation_significance_is_the_tasks_alone_and_the_header_says_so(model: ModelFolder) -> None:
+    opened = Annotations.open(model)
+    assert opened.columns == ("sig", "p_plain")  # the other one wants a track
+    found = effects(3)
+    extra = opened.compute(found, ALLELES, ROWS)
+    np.testing.assert_allclose(extra.columns["sig"], slow_significance(found, None), rtol=1e-5)
+    notes = dict(opened.notes)
+    assert "CONSERVATION=none" in notes["Background"] and f"N={N}," in notes["Background"]
+    assert "SOURCES=my_common.vcf" in notes["Background"]
+    assert notes["Classifier"].startswith("<ID=plain,SHA256=")
+
+
+def test_deepsea_s_floor_is_an_option_that_the_command_tells(model: ModelFolder) -> None:
+    opened = Annotations.open(model, [], deepsea_floor=True)
+    assert opened.columns == ("sig",) and opened.command == ("--deepsea-floor",)
+    huge = Effects(*np.full((4, 1, 3), 100, np.float32))
+    assert opened.compute(huge, ALLELES, ROWS[:1]).columns["sig"] == pytest.approx(1e-6)
+    assert Annotations.open(model, []).compute(huge, ALLELES, ROWS[:1]).columns["sig"] == pytest.approx(1 / (N + 1))
+
+
+def test_the_command_names_what_changes_scores(model: ModelFolder, track: Path) -> None:
+    opened = Annotations.open(model, ["plain"], tracks={"z": track, "cons": track})
+    assert opened.command == ("--classifier plain", "--conservation cons", "--conservation z")
+
+
+def test_a_classifier_that_is_named_has_to_have_its_tracks(model: ModelFolder, track: Path) -> None:
+    with pytest.raises(UsageError, match=r"wide wants conservation scores .*, cons; --conservation cons=BIGWIG"):
+        Annotations.open(model, ["wide"])
+    assert Annotations.open(model, ["wide"], tracks={"cons": track}).columns == ("sig", "p_wide")
+
+
+def test_a_model_without_extras_gets_none(tmp_path: Path) -> None:
+    opened = Annotations.open(make_model(tmp_path / "bare"))
+    extra = opened.compute(effects(3), ALLELES, ROWS)
+    assert (opened.columns, opened.command, opened.notes) == ((), (), ())
+    assert extra.columns == {} and extra.evalues is None
+
+
+def test_another_model_s_background_is_refused(model: ModelFolder, tmp_path: Path) -> None:
+    other = make_model(tmp_path / "other", seed=9)
+    with pytest.raises(ModelError, match="the background belongs to another model"):
+        Annotations.open(other, background=model.path / BACKGROUND)
+    with pytest.raises(ModelError, match="cannot read the background"):
+        Annotations.open(model, background=tmp_path / "absent")
+
+
+def test_nothing_scored_is_no_trouble_and_a_copy_computes_the_same(model: ModelFolder, track: Path) -> None:
+    opened = Annotations.open(model, tracks={"cons": track})
+    empty = opened.compute(effects(0), ALLELES, ROWS[:0])
+    assert all(column.shape == (0,) for column in empty.columns.values())
+    copy = pickle.loads(pickle.dumps(opened))
+    first, second = (one.compute(effects(3), ALLELES, ROWS) for one in (opened, copy))
+    for name in opened.columns:
+        np.testing.assert_array_equal(first.columns[name], second.columns[name])
+    assert isinstance(copy.tracks.files[0][1], BigWig)
