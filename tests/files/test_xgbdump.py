@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xgboost
+from files.made_pickles import python_2_pickle
 from sklearn.preprocessing import StandardScaler
 
 from varscore.errors import ModelError
@@ -203,19 +204,6 @@ def test_mean_and_scale_come_out_of_every_protocol(scaler: StandardScaler, tmp_p
         mean, scale = read_scaler(tmp_path / "s.pkl", WIDTH)
         np.testing.assert_array_equal(mean, scaler.mean_)
         np.testing.assert_array_equal(scale, scaler.scale_)
-
-
-def python_2_pickle(attributes: dict[str, np.ndarray]) -> bytes:
-    """As scikit-learn of 2015 pickled a scaler under Python 2, protocol 0: strings for bytes, names of then."""
-    text = b"ccopy_reg\n_reconstructor\np0\n(csklearn.preprocessing.data\nStandardScaler\np1\n"
-    text += b"c__builtin__\nobject\np2\nNtp3\nRp4\n(dp5\n"
-    for name, values in attributes.items():
-        data = repr(values.astype("<f8").tobytes())[1:].encode("ascii")
-        text += (
-            f"S'{name}'\ncnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I{len(values)}\nt"
-            "cnumpy\ndtype\n(S'f8'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbI00\nS"
-        ).encode() + data + b"\ntbs"  # fmt: skip
-    return text + b"S'copy'\nI01\nsb."
 
 
 @pytest.mark.parametrize("name", ["scale_", "std_", "var_"])

@@ -8,14 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from functional.made import make_model
 
-from varscore.data.examples import Task
 from varscore.genome.sequence import Genome
-from varscore.nets import build
-from varscore.zoo import ModelFolder, save_model
+from varscore.zoo import ModelFolder
 
-TASKS = (Task(0, "K562|CTCF|None", "TF"), Task(1, "K562|DNase|None", "DNase"), Task(2, "HepG2|CTCF|None", "TF"))
 LENGTHS = {"chr1": 400_000, "chr2": 200_000, "chr3": 50_000}
 
 
@@ -36,15 +33,6 @@ def reference(tmp_path_factory: pytest.TempPathFactory, sequences: dict[str, str
 def genome(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Genome]:
     with Genome(reference, cache_dir=tmp_path_factory.mktemp("cache")) as genome:
         yield genome
-
-
-def make_model(folder: Path, tasks: tuple[Task, ...] = TASKS, seed: int = 7) -> ModelFolder:
-    torch.manual_seed(seed)
-    shape = {"filters": 8, "projection": 4, "second_filters": 6, "hidden": 5}
-    net = build("crnn-320-projection", n_tasks=len(tasks), window=120, **shape)
-    for weight in net.parameters():
-        torch.nn.init.normal_(weight, std=0.5)
-    return save_model(folder, net.eval(), "crnn-320-projection", tasks, {})
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xgboost
-from functional.conftest import make_model
-from functional.places import variants_at
+from functional.made import make_model, variants_at
 
 from varscore.effects import Effects
 from varscore.errors import ModelError, UsageError

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tomli_w
 import xgboost
-from functional.conftest import TASKS, make_model
+from functional.made import TASKS, make_model
 
 from varscore.errors import ModelError, UsageError
 from varscore.functional.classifier import (

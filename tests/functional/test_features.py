@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from functional.conftest import TASKS
-from functional.places import variants_at
+from functional.made import TASKS, variants_at
 
 from varscore.effects import Effects
 from varscore.errors import ModelError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from files.test_xgbdump import python_2_pickle
-from functional.conftest import make_model
+from files.made_pickles import python_2_pickle
+from functional.made import make_model
 
 from varscore.data.examples import Task
 from varscore.errors import ModelError, OutputExists

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from functional.places import CONTIGS, variants_at
+from functional.made import CONTIGS, variants_at
 from hypothesis import given
 from hypothesis import strategies as st
 

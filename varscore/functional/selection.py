@@ -68,10 +68,10 @@ def select(sources: Sources, genome: Genome, seed: int) -> Selection:
     """
     match = Match(sources.match_frequency, None if sources.tss is None else _tss(sources.tss, genome))
     positives = _restricted(gather(sources.positives, genome), sources, "positives")
-    given = _negatives(sources.negatives, positives, sources, genome)
-    pool = _negatives(sources.pool, positives, sources, genome)
+    read = [gather(paths, genome) if paths else None for paths in (sources.negatives, sources.pool)]
     if match.frequency:
-        positives = _with_frequencies(positives, [source for source in (given, pool) if source is not None])
+        positives = _with_frequencies(positives, [source for source in read if source is not None])
+    given, pool = (None if source is None else _negatives(source, positives, sources) for source in read)
     parts: dict[str, Variants] = {}
     if given is not None:
         positives, parts[GIVEN] = (
@@ -85,10 +85,8 @@ def select(sources: Sources, genome: Genome, seed: int) -> Selection:
     return _ordered(positives, parts)
 
 
-def _negatives(paths: Sequence[str], positives: Variants, sources: Sources, genome: Genome) -> Variants | None:
-    if not paths:
-        return None
-    found = _restricted(gather(paths, genome), sources, "negatives")
+def _negatives(read: Variants, positives: Variants, sources: Sources) -> Variants:
+    found = _restricted(read, sources, "negatives")
     shared = among(found, positives)
     if shared.any():
         log.info("%s negatives are positives, and left out", f"{np.count_nonzero(shared):,}")

@@ -1,15 +1,21 @@
-"""Variants for tests, made without reading a file."""
+"""Variants and small models for tests."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+import torch
 
+from varscore.data.examples import Task
 from varscore.functional.variants import Variants
 from varscore.genome.alleles import AlleleBatch, ByteColumn
+from varscore.nets import build
+from varscore.zoo import ModelFolder, save_model
 
 CONTIGS = ("chr1", "chr2", "chr3")
+TASKS = (Task(0, "K562|CTCF|None", "TF"), Task(1, "K562|DNase|None", "DNase"), Task(2, "HepG2|CTCF|None", "TF"))
 
 
 def variants_at(
@@ -26,3 +32,13 @@ def variants_at(
         alt=ByteColumn.of([b"G"] * n),
     )
     return Variants(batch, np.full(n, np.nan) if frequency is None else np.asarray(frequency, np.float64))
+
+
+def make_model(folder: Path, tasks: tuple[Task, ...] = TASKS, seed: int = 7) -> ModelFolder:
+    """120 bp, large random weights."""
+    torch.manual_seed(seed)
+    shape = {"filters": 8, "projection": 4, "second_filters": 6, "hidden": 5}
+    net = build("crnn-320-projection", n_tasks=len(tasks), window=120, **shape)
+    for weight in net.parameters():
+        torch.nn.init.normal_(weight, std=0.5)
+    return save_model(folder, net.eval(), "crnn-320-projection", tasks, {})

@@ -1,0 +1,130 @@
+"""Which variants are trained on: read from files, restricted, matched, drawn."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from varscore.errors import DataError
+from varscore.files.regions import RegionSet
+from varscore.functional.selection import Selection, Sources, select
+from varscore.functional.variants import among, gather
+from varscore.genome.coords import Interval
+from varscore.genome.sequence import Genome
+
+Row = tuple[str, int, str, str]
+
+
+def write(path: Path, rows: list[Row], frequencies: list[float] | None = None) -> str:
+    """A table; with frequencies, a VCF."""
+    if frequencies is None:
+        lines = ["chrom\tpos\tref\talt", *("\t".join(map(str, row)) for row in rows)]
+    else:
+        lines = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+        lines += [
+            f"{c}\t{p}\t.\t{r}\t{a}\t.\t.\t" + (f"AF={f}" if f == f else ".")
+            for (c, p, r, a), f in zip(rows, frequencies, strict=True)
+        ]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def names(selection: Selection, group: str) -> list[str]:
+    return [name for name, of in zip(selection.variants.names(), selection.group, strict=True) if of == group]
+
+
+def test_names_are_the_genome_s_and_alleles_come_once(
+    genome: Genome, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = write(tmp_path / "a.tsv", [("1", 9, "A", "G"), ("chr1", 9, "a", "g"), ("chrX", 3, "A", "C")])
+    second = write(tmp_path / "b.vcf", [("chr2", 5, "A", "T"), ("1", 9, "A", "G")], [0.5, 0.1])
+    with caplog.at_level(logging.INFO):
+        found = gather([first, second], genome)
+    assert list(found.names()) == ["chr1:9:A>G", "chr2:5:A>T"]
+    assert found.alleles.contigs == ("chr1", "chr2", "chr3")
+    np.testing.assert_array_equal(found.frequency, [np.nan, 0.5])
+    assert "1 of 3 alleles" in caplog.text and "2 alleles come twice" in caplog.text
+    assert among(found, gather([second], genome)).tolist() == [True, True]
+    with pytest.raises(DataError, match="none is on a contig of the FASTA"):
+        gather([write(tmp_path / "c.tsv", [("chrX", 1, "A", "C")])], genome)
+
+
+def test_a_positive_is_never_a_negative(genome: Genome, tmp_path: Path) -> None:
+    positives = write(tmp_path / "p.tsv", [("chr1", 10, "A", "G"), ("chr2", 10, "A", "G")])
+    rows = [("1", 10, "A", "G"), ("chr1", 10, "A", "T"), ("chr1", 7, "C", "T")]
+    found = select(Sources((positives,), (write(tmp_path / "n.tsv", rows),)), genome, 0)
+    assert list(found.variants.names()) == ["chr1:7:C>T", "chr1:10:A>G", "chr1:10:A>T", "chr2:10:A>G"]
+    assert found.label.tolist() == [False, True, False, True]
+    assert found.group.tolist() == ["given", "positive", "given", "positive"]
+
+
+def test_both_classes_are_restricted_and_rare_negatives_left_out(genome: Genome, tmp_path: Path) -> None:
+    positives = write(tmp_path / "p.tsv", [("chr1", p, "A", "G") for p in (100, 101, 200, 201)])
+    rows = [("chr1", p, "C", "T") for p in (100, 101, 150, 200, 201)]
+    negatives = write(tmp_path / "n.vcf", rows, [0.5, 0.005, float("nan"), 0.5, 0.5])
+    regions = RegionSet([Interval("chr1", 100, 200)])  # POS 101 to 200
+    sources = Sources((positives,), (negatives,), restrict=regions, least_frequency=0.01)
+    found = select(sources, genome, 0)
+    assert names(found, "positive") == ["chr1:101:A>G", "chr1:200:A>G"]
+    assert names(found, "given") == ["chr1:150:C>T", "chr1:200:C>T"]
+    with pytest.raises(DataError, match="none of the positives lies in"):
+        select(Sources((positives,), (negatives,), restrict=RegionSet([Interval("chr3", 0, 9)])), genome, 0)
+
+
+def test_given_negatives_are_matched_by_distance_to_a_tss(genome: Genome, tmp_path: Path) -> None:
+    (tmp_path / "tss.bed").write_text("1\t1000\t1001\nchr2\t1000\t1001\n")
+    positives = write(tmp_path / "p.tsv", [("chr1", 1001 + d, "A", "G") for d in (0, 5, 10, 5000)])
+    rows = [("chr1", 1001 + d, "C", "T") for d in (2, 20, 300)] + [("chr2", 1001, "C", "T")]
+    negatives = write(tmp_path / "n.tsv", rows)
+    found = select(Sources((positives,), (negatives,), tss=str(tmp_path / "tss.bed")), genome, 0)
+    assert names(found, "given") == ["chr1:1003:C>T", "chr1:1021:C>T"]
+    assert len(names(found, "positive")) == 2
+    halves = Sources((positives,), (negatives,), tss=str(tmp_path / "tss.bed"), ratio=0.5)
+    assert len(names(select(halves, genome, 0), "given")) == 1
+    (tmp_path / "tss.bed").write_text("chrX\t1000\t1001\n")
+    with pytest.raises(DataError, match="none of the TSS is on a contig"):
+        select(Sources((positives,), (negatives,), tss=str(tmp_path / "tss.bed")), genome, 0)
+
+
+def test_frequencies_of_positives_are_looked_up_where_negatives_come_from(
+    genome: Genome, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = [("chr1", 10 * p, "A", "G") for p in range(1, 40)]
+    frequency = [0.3 if p % 2 else 0.06 for p in range(1, 40)]
+    drawn_from = write(tmp_path / "pool.vcf", pool, frequency)
+    positives = write(tmp_path / "p.tsv", [*pool[:10:2], ("chr1", 7, "A", "C")])  # five common ones, one nobody knows
+    found = select(Sources((positives,), pool=(drawn_from,), match_frequency=True), genome, 0)
+    drawn = [int(name.split(":")[1]) for name in names(found, "random")]
+    assert len(drawn) == 5 and all(position // 10 % 2 for position in drawn)
+    assert "1 positives have no known allele frequency" in caplog.text
+    unknown = write(tmp_path / "q.tsv", [("chr1", 7, "A", "C")])
+    with pytest.raises(DataError, match="the allele frequency of no positive is known.*leave out --match-af"):
+        select(Sources((unknown,), pool=(drawn_from,), match_frequency=True), genome, 0)
+
+
+def test_groups_of_negatives_keep_their_names(genome: Genome, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    positives = write(tmp_path / "p.tsv", [("chr1", p, "A", "G") for p in (1000, 50_000)])
+    pool = write(tmp_path / "pool.tsv", [("chr1", p, "C", "T") for p in (1100, 1200, 50_090, 90_000, 91_000)])
+    sources = Sources((positives,), pool=(pool,), distances=(100, 200, 7000, None))
+    found = select(sources, genome, 0)
+    assert names(found, "100") == ["chr1:1100:C>T", "chr1:50090:C>T"]
+    assert names(found, "200") == ["chr1:1200:C>T"]
+    assert len(names(found, "random")) == 2 and found.groups == ["100", "200", "random"]
+    assert "no negative of the group 7000" in caplog.text
+
+
+def test_what_is_given_is_not_drawn_again(genome: Genome, tmp_path: Path) -> None:
+    positives = write(tmp_path / "p.tsv", [("chr1", 1000, "A", "G")])
+    rows = [("chr1", 1100, "C", "T"), ("chr1", 2000, "C", "T")]
+    given, pool = write(tmp_path / "n.tsv", rows[:1]), write(tmp_path / "pool.tsv", rows)
+    found = select(Sources((positives,), (given,), (pool,), ratio=5), genome, 0)
+    assert names(found, "given") == ["chr1:1100:C>T"] and names(found, "random") == ["chr1:2000:C>T"]
+
+
+def test_no_negative_at_all_is_an_error(genome: Genome, tmp_path: Path) -> None:
+    positives = write(tmp_path / "p.tsv", [("chr1", 1000, "A", "G")])
+    with pytest.raises(DataError, match="1 positives and 0 negatives: nothing to learn from"):
+        select(Sources((positives,), (positives,)), genome, 0)

@@ -1,0 +1,49 @@
+"""The models that come with varscore: whole, loadable, and predicting what they predicted when they were committed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from varscore.engine.plain import PlainEngine, probabilities
+from varscore.zoo import available, bundled_folder, find_model, open_model
+
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "bundled.json").read_text())
+BUNDLED = sorted(path.parent.name for path in bundled_folder().glob("*/card.toml"))
+
+
+def predictions(name: str) -> np.ndarray:
+    """Strand-mean probabilities of four fixed sequences, float32 (4, tasks)."""
+    windows = np.random.default_rng(20).integers(0, 4, (4, 1000)).astype(np.uint8)
+    engine = PlainEngine(open_model(bundled_folder() / name).load(), torch.device("cpu"))
+    return probabilities(engine.logits(windows)).mean(0)
+
+
+def test_every_bundled_model_has_golden_values() -> None:
+    assert sorted(GOLDEN) == BUNDLED
+
+
+def test_there_is_one_default_model() -> None:
+    assert [name for name in BUNDLED if open_model(bundled_folder() / name).card.get("default")] == [
+        find_model(None).id
+    ]
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_bundled_model_is_whole_and_says_what_it_is(name: str) -> None:
+    model = open_model(bundled_folder() / name)
+    assert model.id == name and available()[name] == model.path
+    assert set(model.verify()) >= {"model.safetensors", "tasks.tsv"}
+    assert {"licence", "intended_use", "limits", "training", "data", "metrics"} <= set(model.card)
+    assert len(model.tasks()) == model.load().n_tasks
+    size = sum(path.stat().st_size for path in model.path.iterdir())
+    assert size < 40e6
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_bundled_model_predicts_what_it_did(name: str) -> None:
+    assert np.abs(predictions(name)[:, ::23] - np.array(GOLDEN[name])).max() < 1e-5
