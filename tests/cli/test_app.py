@@ -288,7 +288,9 @@ def test_a_signal_ends_the_program_after_its_clean_up(tmp_path: Path, signum: si
         f"try:\n    Path({str(started)!r}).touch(); time.sleep(60)\n"
         f"finally:\n    time.sleep(0.3); Path({str(cleaned)!r}).touch()"
     )
-    process = subprocess.Popen(act(body), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        act(body), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_signals
+    )
     wait_for(started)
     process.send_signal(signum)
     time.sleep(0.1)
@@ -296,6 +298,12 @@ def test_a_signal_ends_the_program_after_its_clean_up(tmp_path: Path, signum: si
     assert process.communicate(timeout=30) == ("", "")
     assert process.returncode == status
     assert cleaned.exists()
+
+
+def heed_signals() -> None:
+    """A test run started with nohup or in a script's background ignores these, and so would its children."""
+    for signum in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_DFL)
 
 
 def wait_for(path: Path) -> None:
