@@ -135,6 +135,7 @@ class BackgroundBuilder:
     def add(self, values: np.ndarray) -> None:
         """values: float32 (m, columns); NaN is allowed, and smaller than everything."""
         self._waiting.append(_known(values))
+        self.n += len(values)
         self._rows += len(values)
         if self._rows >= _ROWS:
             self._count()
@@ -158,7 +159,6 @@ class BackgroundBuilder:
             return
         rows = np.concatenate(self._waiting)
         self._waiting, self._rows = [], 0
-        self.n += len(rows)
         for column, bins in enumerate((_keys(rows) >> _SHIFT).T):
             self._counts[column] += np.bincount(bins, minlength=_BINS).astype(np.uint32)
         together = np.concatenate([self._tail, rows])

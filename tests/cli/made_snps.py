@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 import numpy as np
+import pysam
 import torch
 
 from varscore.engine.plain import PlainEngine
@@ -17,9 +18,11 @@ Snv = tuple[str, int, str, str]
 
 
 def write_genome(folder: Path) -> Path:
+    """Two contigs, and their index."""
     draw = random.Random(4)
     path = folder / "g.fa"
     path.write_text("".join(f">{name}\n{''.join(draw.choices('ACGT', k=n))}\n" for name, n in LENGTHS.items()))
+    pysam.faidx(str(path))
     return path
 
 

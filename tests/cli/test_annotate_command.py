@@ -389,3 +389,23 @@ def test_real_records_come_out_whole(shared_data: Path, capsys: pytest.CaptureFi
     assert len(scored) > alleles / 4
     assert all((words[2] == ".") == (words[1] != "PASS") for words in found)
     assert len(Path("skipped.tsv").read_text().splitlines()) - 1 == alleles - len(scored)
+
+
+# -- saturation mutagenesis ------------------------------------------------------------------------------------------
+
+
+def test_saturation_gives_what_the_same_variants_in_a_file_get() -> None:
+    Path("some.bed").write_text("chr1\t400\t420\n")
+    Path("same.vcf").write_text(
+        HEADER + "".join(record(pos, ",".join(b for b in "ACGT" if b != SEQUENCE[pos - 1])) for pos in range(401, 421))
+    )
+    assert run(["annotate", "--saturate", "some.bed", "-r", "g.fa", "-o", "made.vcf"]) == 0
+    assert run(["annotate", "same.vcf", "-r", "g.fa", "-o", "read.vcf"]) == 0
+    assert len(rows("made.vcf")) == 20
+    assert rows("made.vcf") == rows("read.vcf")
+
+
+@pytest.mark.parametrize("arguments", [[], ["in.vcf", "--saturate", "some.bed"]])
+def test_either_a_file_or_saturation(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["annotate", *arguments, "-r", "g.fa", "-o", "out.vcf"]) == 2
+    assert "either IN or --saturate" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -124,8 +125,6 @@ def test_what_cannot_be_is_one_line_and_status_2(
     changed = bytearray(weights)
     changed[-1] ^= 1
     (tiny_model.path / "model.safetensors").write_bytes(changed)
-    import hashlib
-
     old, new = (hashlib.sha256(content).hexdigest() for content in (weights, bytes(changed)))
     card.write_text(card.read_text().replace(old, new))
     annotate(tmp_path, "--background", str(made), status=2)

@@ -19,7 +19,8 @@ from varscore.functional.classifier import open_classifier
 from varscore.genome.sequence import Genome
 from varscore.zoo import ModelFolder
 
-FAST = ["--trees", "8", "--folds", "4", "--threads", "1", "--device", "cpu"]
+FAST = ["--trees", "8", "--folds", "4", "--locus", "2000", "--threads", "1", "--device", "cpu"]
+PICTURES = ("roc", "pr", "reliability", "importance")
 
 
 @pytest.fixture

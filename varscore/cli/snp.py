@@ -73,6 +73,9 @@ def train_snp(
     depth: Annotated[int, _option(TREES, "Largest depth of a tree.", min=1, max=16, metavar="N")] = 6,
     eta: Annotated[float, _option(TREES, "Learning rate.", min=0, max=1, metavar="RATE")] = 0.05,
     max_delta_step: Annotated[float, _option(TREES, "Largest step of a leaf.", min=0, metavar="STEP")] = 1.0,
+    max_bin: Annotated[
+        int, _option(TREES, "Values a feature may be split at; fewer are quicker.", min=2, metavar="N")
+    ] = 256,
     folds: Annotated[int, _option(TESTING, "Folds of the cross-validation.", min=2, metavar="N")] = 10,
     group_by: Annotated[
         Literal["locus", "chrom", "none"], _option(TESTING, "What is kept together in one fold.")
@@ -131,7 +134,7 @@ def train_snp(
         model=find_model(model),
         sources=sources,
         tracks=Tracks.open(parse_tracks(conservation)),
-        settings=Settings(trees, depth, eta, max_delta_step, seed, threads or available_cpus()),
+        settings=Settings(trees, depth, eta, max_delta_step, max_bin, seed, threads or available_cpus()),
         how=Computing(device, precision, threads),
         group_by=group_by,
         locus=locus,

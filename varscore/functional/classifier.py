@@ -37,12 +37,13 @@ TREES, SCALER = "classifier.json", "scaler.json"
 
 @dataclass(frozen=True)
 class Settings:
-    """How trees are grown; the defaults are DanQ's."""
+    """How trees are grown; the defaults of the first four are DanQ's. max_bin: values a feature is split at, at most"""
 
     trees: int = 300
     depth: int = 6
     eta: float = 0.05
     max_delta_step: float = 1.0
+    max_bin: int = 256
     seed: int = 0
     threads: int = 1
 
@@ -99,6 +100,7 @@ def fit(raw: np.ndarray, labels: np.ndarray, conservation: Sequence[str], settin
         "max_depth": settings.depth,
         "eta": settings.eta,
         "max_delta_step": settings.max_delta_step,
+        "max_bin": settings.max_bin,
         "seed": settings.seed,
         "nthread": settings.threads,
         "verbosity": 0,
