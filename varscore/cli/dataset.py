@@ -19,6 +19,8 @@ def peaks(
     exclude: Annotated[
         Path | None, typer.Option(metavar="BED", help="Leave out windows that touch these regions (a blacklist).")
     ] = None,
+    bin: Annotated[int, typer.Option(min=1, metavar="BP", help="Length of a bin, which labels describe.")] = 200,
+    window: Annotated[int, typer.Option(min=1, metavar="BP", help="Length of the window around each bin.")] = 1000,
     bins: Annotated[
         Literal["any", "tf", "all"],
         typer.Option(help="Bins to keep: with any label, with a transcription-factor label (DeepSEA), or all."),
@@ -35,13 +37,13 @@ def peaks(
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
-    """Cut a genome into 200-bp bins, label them by peaks, and keep 1000-bp windows around them."""
+    """Cut a genome into bins, label them by the peaks that cover over half of them, and keep the windows around."""
     from varscore.data.examples import fresh_folder
     from varscore.data.peaks import BinOptions, build_peaks
     from varscore.genome.sequence import Genome
 
     options = BinOptions(
-        bins=bins, unlabelled=unlabelled, max_unknown=max_unknown, seed=seed,
+        bin=bin, window=window, bins=bins, unlabelled=unlabelled, max_unknown=max_unknown, seed=seed,
         validation=tuple(filter(None, validation.split(","))), test=tuple(filter(None, test.split(","))),
     )  # fmt: skip
     fresh_folder(output, force)

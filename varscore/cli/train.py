@@ -61,6 +61,12 @@ def train_chromatin(
         Path | None,
         typer.Option(metavar="FILE", help="Start the first filters from the motifs of a JASPAR or MEME file."),
     ] = None,
+    init_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Start from a model's weights: every layer whose name and shape agree (fine-tuning)."
+        ),
+    ] = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     lr: LearningRate = None,
@@ -98,6 +104,7 @@ def train_chromatin(
     from varscore.files.motifs import read_motifs
     from varscore.nets import find
     from varscore.train.run import RunOptions, train_model
+    from varscore.zoo import find_model
 
     given: dict[str, Any] = {
         "epochs": epochs,
@@ -135,6 +142,7 @@ def train_chromatin(
             recipe=recipe,
             arguments=parse_arguments(spec.config, argument or []),
             motifs=read_motifs(init_motifs) if init_motifs else (),
+            parent=find_model(init_from) if init_from else None,
             options=options,
             progress=meter.advance,
         )

@@ -40,6 +40,28 @@ def init_motifs(net: SequenceNet, motifs: Sequence[np.ndarray], seed: int = 0) -
     return count
 
 
+def inherit(net: SequenceNet, parent: SequenceNet, outputs: bool) -> list[str]:
+    """Copy the parent's weights and buffers whose name and shape agree; returns their names.
+
+    ``outputs``: whether the last dense layer is among them, which only makes sense when both have the same tasks.
+
+    Raises UsageError when nothing fits.
+    """
+    own, theirs = net.state_dict(), parent.state_dict()
+    last = {value.data_ptr() for value in net.output.state_dict().values()}
+    names = [
+        name
+        for name, value in own.items()
+        if name in theirs and theirs[name].shape == value.shape and (outputs or value.data_ptr() not in last)
+    ]
+    if not names:
+        raise UsageError("no weight of the parent model fits this network", remedy="a parent of the same architecture")
+    with torch.no_grad():
+        for name in names:
+            own[name].copy_(theirs[name])
+    return names
+
+
 def informative(motif: np.ndarray, width: int) -> np.ndarray:
     """The ``width`` consecutive columns of a motif (w, 4) with the most information; all of a shorter one."""
     if len(motif) <= width:

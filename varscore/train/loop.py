@@ -14,7 +14,7 @@ import logging
 import math
 import pickle
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -135,10 +135,15 @@ class Trainer:
             self.average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))  # type: ignore[no-untyped-call]
         self.progress = Progress()
 
-    def start(self) -> None:
-        """What happens once, before the first step: input statistics and the output bias."""
-        self.net.prepare(self._training_windows())
-        if self.recipe.prior_bias:
+    def start(self, inherited: Collection[str] = ()) -> None:
+        """What happens once, before the first step: input statistics and the output bias.
+
+        ``inherited`` are names of weights and buffers that come from another model and are left as they are.
+        """
+        if not any(name in inherited for name, _ in self.net.named_buffers()):
+            self.net.prepare(self._training_windows())
+        kept = any(self.net.get_parameter(n) is self.net.output.bias for n in inherited if n.endswith("bias"))
+        if self.recipe.prior_bias and not kept:
             total = sum(self.data.labels(rows).sum(0, dtype=np.int64) for rows in np.array_split(self.rows, 64))
             share = (total + 1.0) / (len(self.rows) + 2.0)
             with torch.no_grad():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from varscore import __version__
-from varscore.data.examples import ExampleSet
+from varscore.data.examples import ExampleSet, Task
 from varscore.errors import OutputExists, VarscoreError
 from varscore.files.motifs import Motif
 from varscore.nets import build
-from varscore.nets.init import init_motifs
+from varscore.nets.init import inherit, init_motifs
 from varscore.nets.registry import Recipe
 from varscore.train.loop import CHECKPOINT, Progress, Trainer
 from varscore.train.pictures import learning_curve, log_to_tensorboard
@@ -51,11 +51,13 @@ def train_model(
     recipe: Recipe,
     arguments: Mapping[str, Any],
     motifs: tuple[Motif, ...] = (),
+    parent: ModelFolder | None = None,
     options: RunOptions | None = None,
     progress: Callable[[int], None] = lambda n: None,
 ) -> ModelFolder:
     """Train ``architecture`` on ``data`` and write a model directory; with ``resume``, carry on where a checkpoint is.
 
+    ``motifs`` become the first filters; the weights of ``parent`` that fit replace those the network would begin with.
     The weights are those of the lowest validation loss. A run that ``max_seconds`` ended is a model all the same, its
     card marked interim. Raises UsageError for wrong arguments or a checkpoint of another run, DataError for unfit data,
     OutputExists when the folder holds a model that was not trained there.
@@ -68,6 +70,7 @@ def train_model(
     net = build(architecture, **{**arguments, "n_tasks": len(data.tasks), "window": data.window})
     if motifs:
         init_motifs(net, [motif.frequencies for motif in motifs], seed=options.seed)
+    inherited = inherit(net, parent.load(), outputs=names(parent.tasks()) == names(data.tasks)) if parent else []
     with join_ranks(options.device) as ranks:
         trainer = Trainer(
             net,
@@ -85,13 +88,13 @@ def train_model(
             log.info("carrying on", extra={"fields": {"epoch": done.epoch, "step": done.step}})
             progress(done.epoch * trainer.steps + done.step)
         else:
-            trainer.start()
+            trainer.start(inherited)
         began = time.monotonic()
         state = trainer.run(progress, options.max_seconds)
         if ranks.first:
             fields = {"why": state.finished or "time", "seconds": round(time.monotonic() - began)}
             log.info("training ended", extra={"fields": fields})
-            facts = _facts(data, recipe, options, state, len(motifs))
+            facts = _facts(data, recipe, options, state, len(motifs), parent, inherited)
             _write(trainer, architecture, facts, options)
         ranks.wait()
     return open_model(folder)
@@ -112,7 +115,15 @@ def _write(trainer: Trainer, architecture: str, facts: Mapping[str, Any], option
     log.info("model written", extra={"fields": {"folder": str(folder)}})
 
 
-def _facts(data: ExampleSet, recipe: Recipe, options: RunOptions, state: Progress, motifs: int) -> dict[str, Any]:
+def _facts(
+    data: ExampleSet,
+    recipe: Recipe,
+    options: RunOptions,
+    state: Progress,
+    motifs: int,
+    parent: ModelFolder | None,
+    inherited: Sequence[str],
+) -> dict[str, Any]:
     """What the card says of how the model was made."""
     training = {
         "varscore": __version__,
@@ -128,6 +139,8 @@ def _facts(data: ExampleSet, recipe: Recipe, options: RunOptions, state: Progres
         "motifs": motifs,
         "recipe": _toml(asdict(recipe)),
     }
+    if parent:
+        training["parent"] = {"id": parent.id, "sha256": parent.sha256, "inherited": list(inherited)}
     if state.best:
         training["validation_loss"] = state.best_loss
     info = data.info
@@ -143,6 +156,10 @@ def _facts(data: ExampleSet, recipe: Recipe, options: RunOptions, state: Progres
             "source_sha256": data.source_sha256,
         },
     }
+
+
+def names(tasks: Sequence[Task]) -> list[str]:
+    return [task.name for task in tasks]
 
 
 def _toml(values: Mapping[str, Any]) -> dict[str, Any]:
