@@ -25,8 +25,9 @@ import numpy as np
 import torch
 from windows import random_fasta
 
-from varscore import annotate, score
+from varscore import score
 from varscore.annotate import AnnotateJob, annotate_file
+from varscore.annotate.outputs import Outputs
 from varscore.bench import PeakMemory
 from varscore.data.examples import Task
 from varscore.engine import ENGINES
@@ -77,7 +78,7 @@ def measure(vcf: str, fasta: Path, model: str) -> Measured:
         patch.object(score, "cut_windows", timed("windows", score.cut_windows)),
         patch.object(engine, "score", timed("network", engine.score)),
         patch.object(score, "effects", timed("effects", score.effects)),
-        patch.object(annotate._Run, "write", timed("write", annotate._Run.write)),
+        patch.object(Outputs, "write", timed("write", Outputs.write)),
     ):
         job = AnnotateJob(vcf, f"{folder}/out.vcf.gz", fasta, find_model(model), device="cpu", threads=1)
         summary = annotate_file(job)

@@ -77,9 +77,10 @@ def main() -> None:
     print(f"| model | {options.task.replace('|', ' ')} predictions | n | signs agree | 95 % |\n|-|-|-|-|-|")
     with Genome(options.reference) as genome:
         for name in options.model or available():
-            predicted = predicted_change(find_model(name), table, genome, options.task)
+            model = find_model(name)
+            predicted = predicted_change(model, table, genome, options.task)
             for group, n, share, low, high in agreement(predicted, measured):
-                print(f"| {name} | {group} | {n} | {share:.1%} | {low:.1%}-{high:.1%} |")
+                print(f"| {model.id} | {group} | {n} | {share:.1%} | {low:.1%}-{high:.1%} |")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ SIZES = {
     "window": 180,
     "filters": 6,
     "second_filters": 5,
+    "third_filters": 6,
     "projection": 3,
     "hidden": 4,
     "dense": 7,

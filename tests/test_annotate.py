@@ -23,8 +23,7 @@ import torch
 import zarr
 from files.made_vcfs import without_our_tags
 
-from varscore import annotate
-from varscore.annotate import AnnotateJob, Summary, annotate_file, choose_tasks, missing_contigs
+from varscore.annotate import AnnotateJob, Summary, annotate_file, choose_tasks, flow, missing_contigs
 from varscore.data.examples import Task
 from varscore.errors import OutputExists, UsageError, VariantFileError
 from varscore.files.regions import RegionSet, parse_regions
@@ -666,9 +665,9 @@ def test_only_a_few_chunks_are_held_at_a_time(
     class Chunk(RecordChunk):
         __hash__ = object.__hash__
 
-    def watched(reader: VariantReader, size: int) -> Iterator[RecordChunk]:
+    def watched(reader: VariantReader, size: int, wanted: None) -> Iterator[RecordChunk]:
         nonlocal most, number
-        for chunk in read(reader, size):
+        for chunk in read(reader, size, wanted):
             copy = Chunk(*(getattr(chunk, name) for name in RecordChunk.__dataclass_fields__))
             alive.add(copy)
             number += 1
@@ -705,7 +704,7 @@ def test_names_of_outputs_are_checked_before_anything_is_read(
     reference = tmp_path / "g.fa"
     reference.write_text(">chr1\nACGT\n")
     (tmp_path / "link.vcf").symlink_to("in.vcf")
-    monkeypatch.setattr(annotate, "VariantReader", None)
+    monkeypatch.setattr(flow, "VariantReader", None)
     paths = {name: tmp_path / value for name, value in names.items()}
     output = {"output": str(paths.pop("output"))} if "output" in paths else {}
     with pytest.raises(UsageError, match=message):
@@ -723,7 +722,7 @@ def test_an_existing_output_is_refused_and_replaced_only_on_request(
     if name != "out.tsv":
         Path(job.output).unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(annotate, "VariantReader", None)
+        patch.setattr(flow, "VariantReader", None)
         with pytest.raises(OutputExists, match=f"the output exists already, .*{name}"):
             annotate_file(job)
     annotate_file(replace(job, force=True))

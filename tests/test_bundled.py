@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from varscore.engine.plain import PlainEngine, probabilities
+from varscore.engine.plain import PlainEngine
+from varscore.nets.objectives import probabilities
 from varscore.zoo import available, bundled_folder, find_model, open_model
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "bundled.json").read_text())

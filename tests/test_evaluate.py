@@ -217,7 +217,7 @@ def test_a_model_that_does_not_fit_is_refused(data: ExampleSet, tmp_path: Path) 
             make_model(tmp_path / "b", tasks=(TASKS[0], Task(1, "x"))),
             "task 1 is 'x' in the model, 'chance' in the data",
         ),
-        (make_model(tmp_path / "c", window=120), "the model reads 120 bp, the data hold 100"),
+        (make_model(tmp_path / "c", window=120), "the network reads 120 bp.* windows of 100 bp"),
     ):
         with pytest.raises(DataError, match=message):
             evaluate_model(model, Examined(data), CPU)

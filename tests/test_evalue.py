@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,23 @@ def test_what_comes_in_pieces_or_another_order_is_the_same_background() -> None:
     for other in (background(values, tail=50, batch=3001), background(random.permutation(values), tail=50, batch=9000)):
         for part in ("tail", "bins", "counts"):
             np.testing.assert_array_equal(getattr(one, part), getattr(other, part))
+
+
+def test_memory_does_not_grow_with_the_number_of_variants() -> None:
+    """What 50 more pieces of 8,192 rows add is less than one of them takes."""
+    builder = BackgroundBuilder(4, tail=100)
+    draw = np.random.default_rng(0)
+    held = []
+    tracemalloc.start()
+    try:
+        for piece in range(60):
+            builder.add(draw.lognormal(size=(8192, 4)).astype(np.float32))
+            if piece in (9, 59):
+                held.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert builder.n == 60 * 8192
+    assert held[1] - held[0] < 8192 * 4 * 4
 
 
 def test_conservation_scores_are_ranked_with_their_sign() -> None:

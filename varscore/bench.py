@@ -23,11 +23,12 @@ from varscore.cpus import available_cpus
 from varscore.effects import effects
 from varscore.engine import SharedEngine
 from varscore.engine.device import arithmetic, evaluating
-from varscore.engine.plain import PlainEngine, probabilities
+from varscore.engine.plain import PlainEngine
 from varscore.genome.coords import anchor
 from varscore.genome.windows import Windows
 from varscore.nets import architectures, build
 from varscore.nets.layers import SequenceNet, one_hot, reverse_complement
+from varscore.nets.objectives import probabilities
 from varscore.zoo import available, find_model
 
 BATCHES = {"cpu": (32, 64, 128, 256, 512), "cuda": (64, 256, 512, 1024, 2048, 4096)}

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from varscore.engine.plain import probabilities
+from varscore.nets.objectives import Labels, Objective
 
 LN2 = math.log(2.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """float32 (m, tasks) each, means over the two strands.
+    """float32 (m, tasks) each.
 
-    ref, alt: probabilities; diff: alt - ref; logodds: difference of log2 odds.
+    ref, alt: predictions; diff: alt - ref; logodds: difference of log2 odds, NaN where a prediction is no probability.
     """
 
     ref: np.ndarray
@@ -28,18 +28,23 @@ class Effects:
         return len(self.ref)
 
 
-def effects(ref_logits: np.ndarray, alt_logits: np.ndarray) -> Effects:
-    """Strand-mean probabilities and effects from logits, float32 (2, m, tasks) each.
+def effects(
+    ref_logits: np.ndarray, alt_logits: np.ndarray, goal: Objective | None = None, strands: str = "both-mean"
+) -> Effects:
+    """Predictions and effects from a network's outputs, float32 (S, m, outputs) each.
 
-    Differences are taken on each strand, then averaged, as DeepSEA's scripts do. Log-odds come from the logits
-    themselves, so saturated predictions stay exact.
+    goal: what the outputs mean, by default a logit a task; strands: the network's rule.
+    Differences are taken on each strand, then averaged, as DeepSEA's scripts do; where the stronger strand counts, they
+    are of the stronger ones. Log-odds come from the logits themselves, so saturated predictions stay exact.
     """
-    p_ref, p_alt = probabilities(ref_logits), probabilities(alt_logits)
+    goal = goal or Labels(ref_logits.shape[2])
+    figures = (goal.predict(ref_logits), goal.predict(alt_logits), goal.odds(ref_logits), goal.odds(alt_logits))
+    p_ref, p_alt, odds_ref, odds_alt = (x.max(0, keepdims=True) if strands == "both-max" else x for x in figures)
     return Effects(
         ref=p_ref.mean(0),
         alt=p_alt.mean(0),
         diff=(p_alt - p_ref).mean(0),
-        logodds=((alt_logits - ref_logits) / np.float32(LN2)).mean(0, dtype=np.float32),
+        logodds=((odds_alt - odds_ref) / np.float32(LN2)).mean(0, dtype=np.float32),
     )
 
 

@@ -25,6 +25,8 @@ TAIL = 2048
 """Largest values a column that are kept as they are."""
 LEAST = 1e-6
 """DeepSEA's smallest E-value."""
+BACKGROUND = "background.safetensors"
+"""The background in a model's folder, which ``annotate`` finds there"""
 FORMAT = 1
 _SHIFT = 18  # a bin is the sign, the exponent and the first 5 bits of the mantissa of a float32
 _BINS = 1 << (32 - _SHIFT)

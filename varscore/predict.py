@@ -1,4 +1,4 @@
-"""Probabilities of given sequences: windows of a FASTA or of a genome's intervals, through a model, into a table."""
+"""Predictions for given sequences: windows of a FASTA or of a genome's intervals, through a model, into a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from varscore import __version__
 from varscore.annotate import choose_tasks
 from varscore.engine.device import evaluating, pick_device
-from varscore.engine.plain import PlainEngine, probabilities
+from varscore.engine.plain import PlainEngine, demand_sequence_only
 from varscore.errors import DataError
 from varscore.files.fasta import FastaRecord, read_fasta
 from varscore.files.predictions import open_predictions
@@ -161,9 +161,9 @@ def find_contigs(intervals: Iterable[Interval], genome: Genome) -> dict[str, str
 
 
 def predict_batches(engine: PlainEngine, batches: Iterable[Batch]) -> Iterator[tuple[Batch, np.ndarray]]:
-    """Each batch with its strand-mean probabilities, float32 (n, tasks). A row does not depend on its batch."""
+    """Each batch with its predictions, float32 (n, tasks). A row does not depend on its batch."""
     for batch in batches:
-        yield batch, probabilities(engine.logits(batch.windows)).mean(0)
+        yield batch, engine.predict(batch.windows)
 
 
 def _predict(job: PredictJob, batches: Iterable[Batch], genome: Genome | None, advance: Callable[[int], None]) -> int:
@@ -171,6 +171,7 @@ def _predict(job: PredictJob, batches: Iterable[Batch], genome: Genome | None, a
     chosen = choose_tasks(tasks, job.tasks)
     labels = [f"{task}:{safe(tasks[task].name)}" for task in chosen.tolist()]
     device, net = pick_device(job.device), job.model.load()
+    demand_sequence_only(net)
     done = 0
     with (
         evaluating(net, device),

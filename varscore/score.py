@@ -81,7 +81,7 @@ def score_chunks(
 
 def effects_of(engine: PlainEngine, windows: Windows) -> Effects:
     """What a pool's engine does with the windows of a chunk."""
-    return effects(*engine.score(windows))
+    return effects(*engine.score(windows), engine.net.goal, engine.net.strands)
 
 
 def spread(values: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:

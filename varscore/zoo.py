@@ -89,16 +89,24 @@ class ModelFolder:
         """
         content = self.read(WEIGHTS)
         try:
-            weights = {name: tensor.float() for name, tensor in load(content).items()}
+            weights = {name: t.float() if t.is_floating_point() else t for name, t in load(content).items()}
             with torch.device("meta"):
-                net = build(self.architecture, **self.card["arguments"])
+                net = self.outline()
             net.load_state_dict(weights, assign=True)
-        except (SafetensorError, UsageError, RuntimeError, KeyError) as error:
+        except (SafetensorError, UsageError, RuntimeError, KeyError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise ModelError(
                 "the weights do not fit the architecture on the card", where=self.path, cause=reason
             ) from None
         return net.eval()
+
+    def outline(self) -> SequenceNet:
+        """The network with weights of its own, adapted to what the card says it is for. Raises UsageError."""
+        net = build(self.architecture, **self.card["arguments"])
+        net.adapt(
+            self.card.get("objective", net.objective), self.card.get("strands", net.strands), self.card.get("visible")
+        )
+        return net
 
     def read(self, name: str) -> bytes:
         """The content of one of the card's files, its checksum verified. Raises ModelError."""
@@ -201,7 +209,10 @@ def save_model(
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CARD).unlink(missing_ok=True)
-    weights = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in net.state_dict().items()}
+    weights = {
+        name: tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
+        for name, tensor in net.state_dict().items()
+    }
     contents: dict[str, bytes] = {WEIGHTS: save(weights), TASKS: format_tasks(tasks).encode()}
     for name, content in contents.items():
         put_file(folder / name, content)
@@ -210,6 +221,9 @@ def save_model(
         "id": folder.name,
         "architecture": architecture,
         "arguments": dataclasses.asdict(net.config),
+        "objective": net.objective,
+        "strands": net.strands,
+        **({"visible": list(net.visible)} if net.visible else {}),
         "files": {name: sha256(content) for name, content in contents.items()},
         **facts,
     }

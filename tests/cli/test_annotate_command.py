@@ -18,6 +18,7 @@ from files.made_vcfs import without_our_tags
 from varscore.annotate import AnnotateJob, Summary
 from varscore.cli.annotate import default_output
 from varscore.cli.boundary import run
+from varscore.files.shards import Shard
 from varscore.zoo import ModelFolder
 
 
@@ -73,7 +74,7 @@ def test_the_default_output_is_indexed_and_summed_up(capsys: pytest.CaptureFixtu
     assert out == ""
     assert err == "varscore: 4 records, 4 alleles, 3 scored, 1 SYMBOLIC\n"
     assert sorted(path.name for path in Path().iterdir()) == [
-        "g.fa", "g.fa.fai", "in.varscore.vcf.gz", "in.varscore.vcf.gz.tbi", "in.vcf"
+        "g.fa", "g.fa.fai", "in.varscore.vcf.gz", "in.varscore.vcf.gz.run.json", "in.varscore.vcf.gz.tbi", "in.vcf"
     ]  # fmt: skip
     with pysam.VariantFile("in.varscore.vcf.gz") as file:
         (found,) = file.fetch("chr1", 299, 300)
@@ -138,12 +139,13 @@ def test_from_stdin_to_stdout(capsysbinary: pytest.CaptureFixture[bytes], monkey
 
 def test_every_option_reaches_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs: list[AnnotateJob] = []
-    monkeypatch.setattr("varscore.annotate.annotate_file", lambda job, advance: jobs.append(job) or Summary())
+    monkeypatch.setattr("varscore.annotate.annotate_file", lambda job, *rest: jobs.append(job) or Summary())
     Path("r.bed").write_text("chr1\t0\t10\n")
     words = (
         "annotate in.vcf -r g.fa -o o -O t -m tiny --scores s.h5 --skipped k.tsv --tasks a --tasks b --check-ref skip"
     )
     words += " --engine plain --device cpu --precision bf16 --batch-size 32 --force --threads 3 --region chr1:7-9"
+    words += " --shard 2/3 --no-resume"
     assert run([*words.split(), "--regions", "r.bed"]) == 0
     (job,) = jobs
     assert job.model.id == "tiny"
@@ -152,6 +154,7 @@ def test_every_option_reaches_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
         source="in.vcf", output="o", reference=Path("g.fa"), model=job.model, output_format="t", tasks=("a", "b"),
         regions=job.regions, check_ref="skip", scores=Path("s.h5"), skipped=Path("k.tsv"), device="cpu",
         precision="bf16", engine="plain", batch_size=32, threads=3, force=True,
+        resume=False, shard=Shard(1, 3),
     )  # fmt: skip
     assert run(["annotate", "in.vcf", "-r", "g.fa"]) == 0
     assert jobs[1] == AnnotateJob("in.vcf", "in.varscore.vcf.gz", Path("g.fa"), jobs[1].model)

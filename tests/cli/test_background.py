@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,10 @@ def test_a_model_s_own_background_is_found(tmp_path: Path, snvs: list[Snv], tiny
     make(tmp_path, name=str(tiny_model.path / "background.safetensors"))
     with_it = annotate(tmp_path, name="b.tsv").read_text()
     assert "\tsig" not in without and "\tsig" in with_it
+    card = tomllib.loads((tiny_model.path / "card.toml").read_text())
+    made = load_background(tiny_model.path / "background.safetensors", tiny_model.sha256, 3)
+    assert (card["background"]["alleles"], card["background"]["sha256"]) == (90, made.sha256)
+    assert card["files"] == tiny_model.card["files"]
     assert run(["models", "verify", "tiny"]) == 0
 
 
@@ -100,6 +105,23 @@ def test_what_is_left_out_is_counted(
     assert read.facts["left_out"] == {"excluded": 2, "rare": 2, "SYMBOLIC": 1}
     assert read.n == 90 - 1 + 1
     assert "90 alleles" in capsys.readouterr().out
+
+
+def test_an_allele_counts_once_however_often_a_file_has_it(
+    tmp_path: Path, snvs: list[Snv], tiny_model: ModelFolder
+) -> None:
+    """As dbSNP has them, under several names; another allele of the same place is another allele."""
+    once = load_background(make(tmp_path, name="once"), tiny_model.sha256, 3)
+    twice = []
+    for contig, pos, ref, alt in snvs[:90]:
+        twice += [(contig, pos, ref, alt), (contig, pos, ref.lower(), alt), (contig, pos, ref, f"{alt},{alt}")]
+    write_vcf(tmp_path / "common.vcf", twice)
+    read = load_background(make(tmp_path, name="twice"), tiny_model.sha256, 3)
+    assert (read.n, read.facts["left_out"]) == (90, {"repeated": 3 * 90})
+    np.testing.assert_array_equal(read.tail, once.tail)
+    others = [(c, pos, ref, next(base for base in "ACGT" if base not in ref + alt)) for c, pos, ref, alt in snvs[:90]]
+    write_vcf(tmp_path / "common.vcf", [snv for pair in zip(snvs, others, strict=False) for snv in pair])
+    assert load_background(make(tmp_path, name="both"), tiny_model.sha256, 3).n == 180
 
 
 def test_several_files_are_one_background(tmp_path: Path, snvs: list[Snv], tiny_model: ModelFolder) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from published_counts import ROWS
 from safetensors.torch import load_file
 
 from varscore.cli.boundary import run
@@ -22,20 +23,14 @@ def output(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0)
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("name", "keras", "both"),
-    [  # the table of Hawkins-Hooker, Kenlay & Reid, and DanQ's own count
-        ("crnn-320-projection", "2,477,479", "2,479,879"),
-        ("crnn-320", "2,727,335", "2,729,735"),
-        ("crnn-700-projection", "2,547,779", "2,550,179"),
-        ("crnn-700", "3,174,595", "3,176,995"),
-        ("danq", "46,926,479", "46,929,039"),
-    ],
-)
-def test_show_counts_parameters_both_ways(capsys: pytest.CaptureFixture[str], name: str, keras: str, both: str) -> None:
-    shown = output(capsys, "show", name, "--tasks", "919")
-    assert re.search(rf"^{keras} parameters", shown, re.MULTILINE)
-    assert re.search(rf"^{both} parameters", shown, re.MULTILINE)
+@pytest.mark.parametrize(("name", "arguments", "keras", "both"), ROWS)
+def test_show_counts_parameters_both_ways(
+    capsys: pytest.CaptureFixture[str], name: str, arguments: dict[str, int], keras: int, both: int
+) -> None:
+    given = [f"--arg={argument}={value}" for argument, value in arguments.items()]
+    shown = output(capsys, "show", name, "--tasks", "919", *given)
+    assert re.search(rf"^{keras:,} parameters with one LSTM", shown, re.MULTILINE)
+    assert re.search(rf"^{both:,} parameters with torch", shown, re.MULTILINE)
 
 
 def test_show_lists_layers_whose_parameters_add_up(capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,6 +51,7 @@ def test_every_architecture_is_listed(capsys: pytest.CaptureFixture[str]) -> Non
     listed = {line.split()[0]: line.split()[1:4] for line in lines}
     assert set(listed) == set(architectures())
     assert listed["crnn-320-projection"] == ["1,000", "919", "2,477,479"]
+    assert listed["danq-500"] == ["500", "919", "7,882,319"]
 
 
 @pytest.mark.usefixtures("tiny_model")

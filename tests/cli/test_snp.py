@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 import tomllib
@@ -20,7 +21,7 @@ from varscore.genome.sequence import Genome
 from varscore.zoo import ModelFolder
 
 FAST = ["--trees", "8", "--folds", "4", "--locus", "2000", "--threads", "1", "--device", "cpu"]
-PICTURES = ("roc", "pr", "reliability", "importance")
+GROUPS = ("positive", "360", "710", "6300", "random")
 
 
 @pytest.fixture
@@ -147,9 +148,95 @@ def test_variants_that_cannot_be_scored_are_counted(data: Path, capsys: pytest.C
         file.write("chr1\t500\t.\tA\t<DEL>\t.\t.\t.\nchr1\t900000\t.\tA\tC\t.\t.\t.\nchrX\t5\t.\tA\tC\t.\t.\t.\n")
     folder = train(data, "--negatives", str(data / "n.vcf"))
     err = capsys.readouterr().err
-    assert "1 of 123 alleles of" in err and "2 of 242 variants cannot be scored: 1 SYMBOLIC, 1 OFF_CONTIG" in err
+    assert "1 of 123 alleles of" in err and "2 of 122 positives cannot be scored: 1 SYMBOLIC, 1 OFF_CONTIG" in err
     card = tomllib.loads((folder / "card.toml").read_text())
-    assert card["data"]["left_out"] == {"SYMBOLIC": 1, "OFF_CONTIG": 1}
+    assert card["data"]["cannot_be_scored"] == {"positives": {"SYMBOLIC": 1, "OFF_CONTIG": 1}}
+    assert card["data"]["positives"] == 120
+
+
+def test_the_card_says_what_it_is_told_and_where_the_variants_come_from(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about = data / "about.toml"
+    about.write_text('limits = "few"\n[contact]\nname = "me"\n')
+    (data / "x.bed").write_text("chr1\t0\t300000\n")
+    folder = train(data, "--negatives", str(data / "n.vcf"), "--about", str(about), "--restrict", str(data / "x.bed"))
+    card = tomllib.loads((folder / "card.toml").read_text())
+    assert (card["limits"], card["contact"]) == ("few", {"name": "me"})
+    sources = card["data"]["sources"]
+    digest = hashlib.sha256((data / "p.vcf").read_bytes()).hexdigest()
+    assert sources["positives"] == [{"name": "p.vcf", "sha256": digest}]
+    assert sources["restricted_to"]["name"] == "x.bed" and str(data) not in (folder / "card.toml").read_text()
+    for text, message in (
+        ("[metrics]\n", "--about cannot say metrics"),
+        ("a =", "is no TOML file"),
+        (None, "cannot read --about"),
+    ):
+        if text is None:
+            about.unlink()
+        else:
+            about.write_text(text)
+        train(data, "--negatives", str(data / "n.vcf"), "--about", str(about), name="other", status=2)
+        assert message in capsys.readouterr().err
+
+
+def test_one_that_finds_nothing_is_off_and_its_card_says_why(
+    data: Path, tiny_model: ModelFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Labels drawn by lot. ``annotate`` leaves it out by itself, and takes it when it is named."""
+    rows = [line for line in (data / "all.vcf").read_text().splitlines() if not line.startswith("#")]
+    head = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    lot = np.random.default_rng(0).random(len(rows)) < 0.5
+    for name, chosen in (("p.vcf", lot), ("n.vcf", ~lot)):
+        picked = (row for row, yes in zip(rows, chosen, strict=True) if yes)
+        (data / name).write_text(head + "\n".join(picked) + "\n")
+    folder = train(data, "--negatives", str(data / "n.vcf"), name="models/tiny/classifiers/lot")
+    card = tomllib.loads((folder / "card.toml").read_text())
+    figures = card["metrics"]["cross-validation"]["all"]
+    assert not card["on_by_default"] and figures["auroc_low"] <= 0.5
+    assert f"not all above 0.5: {figures['auroc']:.3f} (" in card["off_because"]
+    assert "not on by default" in capsys.readouterr().out
+    annotate = ["annotate", str(data / "all.vcf"), "--threads", "1", "-o"]
+    assert run([*annotate, str(data / "a.tsv")]) == run([*annotate, str(data / "b.tsv"), "-c", "lot"]) == 0
+    assert "p_lot" not in (data / "a.tsv").read_text() and "p_lot" in (data / "b.tsv").read_text()
+
+
+def test_distance_groups_and_frequencies_at_full_strength(data: Path) -> None:
+    """Common positives among 10,000 mostly rare variants: DeepSEA's four groups are full, each at its distance, each as
+    common as the positives, so that frequency, which would tell the classes apart, no longer does."""
+    random = np.random.default_rng(0)
+    with Genome(data / "g.fa") as genome:
+        places = [("chr1", place) for place in np.sort(random.choice(np.arange(200, 299_800), 7000, False)).tolist()]
+        places += [("chr2", place) for place in np.sort(random.choice(np.arange(200, 119_800), 3000, False)).tolist()]
+        bases = [int(genome.codes(contig, place, place + 1)[0]) for contig, place in places]
+    positive = np.zeros(len(places), bool)
+    positive[150::250] = True  # 40, some 10 kb apart
+    frequency = np.where(positive, random.uniform(0.05, 0.5, len(places)), random.beta(0.4, 2, len(places)))
+    lines = [
+        f"{contig}\t{place + 1}\t.\t{'ACGT'[base]}\t{'CGTA'[base]}\t.\t.\tAF={af:.5f}\n"
+        for (contig, place), base, af in zip(places, bases, frequency, strict=True)
+    ]
+    head = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    (data / "p.vcf").write_text(head + "".join(line for line, yes in zip(lines, positive, strict=True) if yes))
+    (data / "pool.vcf").write_text(head + "".join(lines))
+    groups = ["--distance", "360,710,6300,random", "--match-af", "--ratio", "1", "--locus", "500"]
+    rows = predictions(train(data, "--negatives-from", str(data / "pool.vcf"), *groups))
+    stated = {(c, str(place + 1)): af for (c, place), af in zip(places, frequency.tolist(), strict=True)}
+    common = {name: [stated[row["chrom"], row["pos"]] for row in rows if row["group"] == name] for name in GROUPS}
+    assert {name: len(values) for name, values in common.items()} == dict.fromkeys(GROUPS, 40)
+    own = common.pop("positive")
+    for name, others in common.items():
+        assert 0.4 < roc_auc_score([1] * 40 + [0] * 40, own + others) < 0.6, name
+        if name != "random":
+            here = [row for row in rows if row["group"] == name]
+            away = [
+                min(abs(int(row["pos"]) - int(p["pos"])) for p in rows
+                    if p["label"] == "1" and p["chrom"] == row["chrom"])
+                for row in here
+            ]  # fmt: skip
+            assert min(away) >= int(name) / 2 and max(away) <= 1.5 * int(name)
+    unmatched = [af for af, yes in zip(frequency, positive, strict=True) if not yes]
+    assert roc_auc_score([1] * 40 + [0] * len(unmatched), own + unmatched) > 0.7
 
 
 def test_conservation_becomes_features(data: Path) -> None:
@@ -182,6 +269,8 @@ def test_an_existing_classifier_is_kept_without_force(data: Path, capsys: pytest
         (["--negatives", "{n}", "--distance", "0"], "'0' is not a list of bp"),
         (["--negatives", "{n}", "--distance", "360,360"], "each once"),
         (["--negatives", "{n}", "--ratio", "0"], "--ratio must be above 0"),
+        (["--negatives", "{n}", "--distance", "360"], "give --negatives-from"),
+        (["--negatives", "{n}", "--ratio", "2"], "give --negatives-from or --match-*"),
         (["--negatives", "{n}", "--hold-out", "chr9"], "--hold-out chr9: no such contig"),
         (["--negatives", "{n}", "--hold-out", "chr1,chr2"], "only one class is left to train on"),
         (["--negatives", "{n}", "--conservation", "x"], "'x' is not NAME=BIGWIG"),

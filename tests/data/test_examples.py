@@ -68,6 +68,23 @@ def test_rows_of_a_split(data: ExampleSet) -> None:
         data.rows("tset")
 
 
+def test_cropped_windows_keep_what_stands_at_the_anchor(data: ExampleSet) -> None:
+    """Of 8 bp the anchor is index 3, of 4 bp index 1, of 5 bp index 2, of 1 bp index 0."""
+    every = data.rows("all")
+    wide = data.windows(every)
+    for window, kept in ((4, slice(2, 6)), (5, slice(1, 6)), (1, slice(3, 4)), (7, slice(0, 7))):
+        short = data.cropped(window)
+        assert short.window == window and len(short) == len(data)
+        assert np.array_equal(short.windows(every), wide[:, kept])
+        assert np.array_equal(short.start, data.start + kept.start)
+        assert np.array_equal(short.labels(every), LABELS)
+        assert short.sha256 == data.sha256
+    assert data.window == 8 and np.array_equal(data.windows(every), wide)
+    assert data.cropped(8) is data
+    with pytest.raises(DataError, match="reads 9 bp.* windows of 8 bp"):
+        data.cropped(9)
+
+
 def test_reading_changes_nothing_on_disk(data: ExampleSet) -> None:
     data.codes[:] = 0
     assert (ExampleSet(data.folder).codes == CODES).all()

@@ -92,9 +92,8 @@ def test_contigs_take_the_names_of_the_fasta(tmp_path: Path, genome: Genome) -> 
 
 
 def test_intervals_of_another_genome_are_warned_of(
-    tmp_path: Path, genome: Genome, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, genome: Genome, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("varscore"), "propagate", True)  # a test of the command line may end it
     path = tmp_path / "a.bed"
     path.write_text("chrX\t0\t2\n")
     with caplog.at_level(logging.WARNING, "varscore"):

@@ -87,12 +87,14 @@ def mixture(count: int, seed: int = 0, sizes: Sequence[tuple[int, int]] = SIZES)
 
 
 def naive(net: SequenceNet, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
-    """Logits of reference and alternative, float32 (2, n, tasks): the whole network on one-hot DNA, four times."""
+    """Logits of reference and alternative, float32 (2, n, tasks), or (1, n, tasks) from a network of one strand: the
+    whole network on one-hot DNA, each time anew."""
 
     def logits(codes: np.ndarray) -> np.ndarray:
         flipped = np.where(codes == N, N, 3 - np.minimum(codes, 3))[:, ::-1].astype(np.uint8)
         with torch.inference_mode():
-            strands = [net(one_hot(torch.from_numpy(strand))) for strand in (codes, flipped.copy())]
+            both = [net(one_hot(torch.from_numpy(strand))) for strand in (codes, flipped.copy())]
+            strands = both[:1] if net.strands == "one" else both
         return torch.stack(strands).numpy()
 
     return logits(windows.ref), logits(windows.alt)

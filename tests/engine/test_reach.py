@@ -11,7 +11,7 @@ from small_nets import random_codes, small
 from torch import Tensor, nn
 
 from varscore.engine.reach import Reach, Span, reach, receptive, recurrent, touched
-from varscore.nets import architectures, build
+from varscore.nets import architectures, build, find
 from varscore.nets.layers import Activation, BiLSTM, ConvPool, FlattenTime, SequenceConv, SequenceNet
 
 SHARING = sorted(name for name in architectures() if name != "kmer")
@@ -121,18 +121,35 @@ def test_reach_of_small_networks(name: str, span: tuple[int, int]) -> None:
     check_reach(small(name).eval(), Span(*span))
 
 
+# changed cells of the first layer and of later convolutions, by hand: cell c reads [c * pool, c * pool + pool + k - 1)
+SNV = {
+    "danq": (Span(36, 39), ()),
+    "danq-jaspar": (Span(31, 34), ()),
+    "deepsea": (Span(123, 125), (Span(29, 32), Span(22, 32))),
+    "cnn-500": (Span(38, 42), (Span(14, 21), Span(4, 11))),
+    "danq-500": (Span(17, 20), ()),
+    "crnn": (Span(67, 72), (Span(28, 36),)),
+}
+SNV |= {f"{name}-500-projection": SNV[f"{name}-500"] for name in ("cnn", "danq")}
+SNV |= {f"crnn-{size}": SNV["crnn"] for size in ("320", "320-projection", "700", "700-projection")}
+
+
 @pytest.mark.parametrize("name", SHARING)
 def test_reach_of_full_size_networks(name: str) -> None:
     """SNVs on either strand, substitutions of up to 16 bases and indels."""
     torch.manual_seed(0)
-    net = build(name, n_tasks=1, dense=1, hidden=1).eval()
-    snv, flipped = check_reach(net, Span(499, 500), rows=8), check_reach(net, Span(500, 501), rows=8)
-    if name == "danq":
-        assert snv == Reach(Span(499, 500), Span(36, 39), ())
-    elif name.startswith("crnn"):
-        assert (snv.first, snv.maps) == (Span(67, 72), (Span(28, 36),))
-    assert len(flipped.first) <= 6
-    for span in (Span(499, 515), Span(485, 501), Span(499, 1000), Span(0, 501)):
+    config = find(name).configure()
+    sizes = {"dense": 1, "hidden": 1, "filters": 64, "third_filters": 64}
+    arguments = {size: value for size, value in sizes.items() if hasattr(config, size)}
+    net = build(name, n_tasks=1, **arguments).eval()
+    length = net.window
+    at = (length - 1) // 2
+    snv = check_reach(net, Span(at, at + 1), rows=8)
+    flipped = check_reach(net, Span(at + 1, at + 2), rows=8)
+    if name in SNV:
+        assert (snv.first, snv.maps) == SNV[name]
+        assert len(flipped.first) <= 6
+    for span in (Span(at, at + 16), Span(at - 14, at + 2), Span(at, length), Span(0, at + 2)):
         check_reach(net, span, rows=4)
 
 

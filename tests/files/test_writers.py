@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import itertools
 import logging
 import os
 import resource
 import shutil
 import subprocess
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -143,10 +145,27 @@ def test_a_failure_leaves_everything_as_it_was(tmp_path: Path, suffix: str) -> N
 
 @every_suffix
 def test_chunks_do_not_show(tmp_path: Path, suffix: str) -> None:
-    source = save(tmp_path / "in", many(500))
-    for size in (1, 7, 4096):
+    source = save(tmp_path / "in", many(2500))  # more than two blocks of records
+    for size in (100, 999, 4096):
         annotate(source, tmp_path / f"{size}{suffix}", size=size)
-    assert len({hashlib.sha256((tmp_path / f"{size}{suffix}").read_bytes()).digest() for size in (1, 7, 4096)}) == 1
+    assert len({hashlib.sha256((tmp_path / f"{size}{suffix}").read_bytes()).digest() for size in (100, 999, 4096)}) == 1
+
+
+@pytest.mark.parametrize("suffix", [".vcf.gz", ".tsv.gz"])
+def test_no_bgzf_block_has_records_of_two_blocks(tmp_path: Path, suffix: str) -> None:
+    annotate(save(tmp_path / "in", many(2500)), tmp_path / f"out{suffix}", size=700)
+    data = (tmp_path / f"out{suffix}").read_bytes()
+    texts = []
+    while data:
+        member = zlib.decompressobj(wbits=31)
+        texts.append(member.decompress(data))
+        data = member.unused_data
+    ends = set(itertools.accumulate(map(len, texts)))
+    rows = b"".join(texts).splitlines(keepends=True)
+    starts = list(itertools.accumulate(map(len, rows), initial=0))
+    first, each = next(i for i, row in enumerate(rows) if row.startswith(b"chr1")), 2 if suffix == ".tsv.gz" else 1
+    assert {starts[first + each * record] for record in (0, 1024, 2048, 2500)} <= ends
+    assert len(ends) > 4
 
 
 @every_suffix

@@ -12,9 +12,9 @@ from functional.made import make_model, variants_at
 
 from varscore.effects import Effects
 from varscore.errors import ModelError, UsageError
-from varscore.evalue import BackgroundBuilder, save_background
+from varscore.evalue import BACKGROUND, BackgroundBuilder, save_background
 from varscore.files.bigwig import BigWig
-from varscore.functional.annotations import BACKGROUND, Annotations
+from varscore.functional.annotations import Annotations
 from varscore.functional.classifier import FOLDER, Settings, fit, save_classifier
 from varscore.zoo import ModelFolder
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from varscore.functional.sampling import (
     Match,
     at_distances,
+    context_classes,
     draw,
     frequency_classes,
     match_classes,
@@ -21,6 +22,8 @@ from varscore.functional.sampling import (
     tss_classes,
 )
 from varscore.functional.variants import Variants
+from varscore.genome.alleles import AlleleBatch, ByteColumn
+from varscore.genome.sequence import Genome
 
 RANDOM = np.random.default_rng
 
@@ -113,6 +116,39 @@ def test_classes_of_distance_to_a_tss_double_in_width() -> None:
     tss = {"chr1": np.array([1000, 5000]), "chr2": np.array([0])}
     variants = variants_at([0, 0, 0, 0, 0, 0, 1, 2], [1000, 1049, 1050, 951, 849, 4650, 0, 1000])
     assert tss_classes(variants, tss).tolist() == [0, 0, 1, 0, 2, 3, 0, 63]
+
+
+def test_contexts_are_what_either_strand_and_either_order_of_the_alleles_shows(
+    genome: Genome, sequences: dict[str, str]
+) -> None:
+    random = RANDOM(6)
+    contig, start = random.integers(0, 3, 2000), random.integers(1, 49_000, 2000)
+    letters = [sequences[CONTIGS[c]][s - 1 : s + 2] for c, s in zip(contig, start, strict=True)]
+    alts = [random.choice([base for base in "ACGT" if base != three[1]]) for three in letters]
+    opposite = str.maketrans("ACGT", "TGCA")
+
+    def spellings(three: str, alt: str) -> frozenset[str]:
+        """All that stands for the same: AC[G]>T, AT[G]>C and what the other strand has for both."""
+        forms = [(three[0], three[1], three[2], alt), (three[0], alt, three[2], three[1])]
+        back = [(c.translate(opposite), r.translate(opposite), a.translate(opposite), d.translate(opposite))
+                for a, r, c, d in forms]  # fmt: skip
+        return frozenset("".join(form) for form in forms + back)
+
+    def batch(refs: list[str], alts: list[str]) -> Variants:
+        columns = (ByteColumn.of([text.encode() for text in texts]) for texts in (refs, alts))
+        n = len(refs)
+        alleles = AlleleBatch(np.arange(n), contig[:n].astype(np.int32), CONTIGS, start[:n], *columns)
+        return Variants(alleles, np.full(n, np.nan))
+
+    found = context_classes(batch([three[1] for three in letters], alts), genome)
+    expected = [spellings(three, alt) for three, alt in zip(letters, alts, strict=True)]
+    numbers: dict[frozenset[str], set[int]] = {}
+    for spelt, number in zip(expected, found.tolist(), strict=True):
+        numbers.setdefault(spelt, set()).add(number)
+    assert len(numbers) == 52 == len(set(found.tolist())) and all(len(same) == 1 for same in numbers.values())
+    indels = context_classes(batch(["A", "AC", "A", "ACG", "AC", "A"], ["AC", "A", "ACG", "A", "GT", "N"]), genome)
+    assert indels[0] == indels[1] != indels[2] == indels[3] and indels[4] == indels[5] == -1
+    assert not {*indels.tolist()} & {*found.tolist()}
 
 
 @given(

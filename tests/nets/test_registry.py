@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from published_counts import ROWS
 from small_nets import SIZES, random_codes, small
 from torch import nn
 
 from varscore.errors import UsageError
 from varscore.nets import architectures, build, find
-from varscore.nets.layers import SequenceNet, one_hot
+from varscore.nets.layers import Activation, Projection, SequenceConv, SequenceNet, one_hot
 from varscore.nets.registry import Recipe, register
 
 NAMES = list(architectures())
@@ -71,23 +72,81 @@ def test_the_same_seed_gives_the_same_weights() -> None:
             assert not all(torch.equal(one[key], other[key]) for key in one), name
 
 
-# MODELS.md: with one LSTM bias vector a gate, and with torch's two
-COUNTS = {
-    "danq": (46_926_479, 46_929_039),
-    "crnn-320-projection": (2_477_479, 2_479_879),
-    "crnn-320": (2_727_335, 2_729_735),
-    "crnn-700-projection": (2_547_779, 2_550_179),
-    "crnn-700": (3_174_595, 3_176_995),
-    "kmer": (1_254_435, 1_254_435),
+@pytest.mark.parametrize(("name", "arguments", "keras", "both"), ROWS)
+def test_parameter_counts_are_the_papers(name: str, arguments: dict[str, int], keras: int, both: int) -> None:
+    with torch.device("meta"):  # no memory, no initialisation
+        net = build(name, n_tasks=919, **arguments)
+    assert net.counts() == (keras, both)
+    assert sum(p.numel() for p in net.parameters()) == both
+
+
+CHROMATIN = [name for name in NAMES if find(name).configure().n_tasks == 919]
+
+
+def test_every_chromatin_network_has_a_published_count() -> None:
+    assert {name for name, *_ in ROWS} == set(CHROMATIN)
+
+
+# MODELS.md: what each layer leaves of the window
+MAPS = {
+    "deepsea": [(320, 248), (480, 60), (960, 53), (50_880,), (925,), (919,)],
+    "danq-jaspar": [(1024, 64), (1024, 64), (65_536,), (925,), (919,)],
+    "cnn-500": [(320, 80), (128, 35), (256, 14), (3584,), (2048,), (919,)],
+    "cnn-500-projection": [(320, 80), (64, 80), (128, 35), (256, 14), (3584,), (2048,), (919,)],
+    "danq-500": [(320, 36), (200, 36), (7200,), (925,), (919,)],
+    "danq-500-projection": [(320, 36), (64, 36), (200, 36), (7200,), (925,), (919,)],
 }
 
 
-@pytest.mark.parametrize("name", COUNTS)
-def test_parameter_counts_are_the_papers(name: str) -> None:
-    with torch.device("meta"):  # no memory, no initialisation
-        net = build(name, n_tasks=919)
-    assert net.counts() == COUNTS[name]
-    assert sum(p.numel() for p in net.parameters()) == COUNTS[name][1]
+@pytest.mark.parametrize("name", MAPS)
+def test_feature_maps_are_the_papers(name: str) -> None:
+    with torch.device("meta"):
+        net, x = build(name, n_tasks=919), torch.zeros(1, 4, find(name).window(1000))
+        shapes = []
+        for layer in net.eval().layers:
+            x = layer(x)
+            if not isinstance(layer, (nn.Dropout, Activation)):
+                shapes.append(tuple(x.shape[1:]))
+    assert shapes == MAPS[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "rates"),
+    [
+        ("deepsea", [0.2, 0.2, 0.5]),
+        ("danq-jaspar", [0.2, 0.5]),
+        ("cnn-500", [0.2, 0.5]),
+        ("cnn-500-projection", [0.2, 0.5]),
+        ("danq-500", [0.2, 0.5]),
+    ],
+)
+def test_dropouts_are_the_papers(name: str, rates: list[float]) -> None:
+    with torch.device("meta"):
+        layers = list(build(name).layers)
+    assert [layer.p for layer in layers if isinstance(layer, nn.Dropout)] == rates
+    first = next(i for i, layer in enumerate(layers) if isinstance(layer, nn.Dropout))
+    before = Projection if name.endswith("projection") else SequenceConv
+    assert isinstance(layers[first - 1], before)
+
+
+def test_slopes_are_the_papers() -> None:
+    for name in CHROMATIN:
+        slope = 0.3 if "crnn" in name or "500" in name else 0.0
+        found = {module.slope for module in small(name).modules() if isinstance(module, Activation)}
+        assert found <= {slope}, name
+
+
+def test_deepsea_trains_as_its_paper_says_at_a_rate_for_the_mean_loss() -> None:
+    recipe = find("deepsea").recipe
+    assert (recipe.optimizer, recipe.momentum, recipe.weight_decay) == ("sgd", 0.9, 1e-6)
+    assert (recipe.max_norm, recipe.output_l1) == (0.9, 1e-8)
+    assert recipe.lr == pytest.approx(1e-6 * 919 * recipe.batch_size, rel=0.05)
+
+
+def test_a_network_of_500_bp_reads_the_middle_of_more_and_others_all_of_it() -> None:
+    assert find("cnn-500").window(1000) == find("danq-500-projection").window(501) == 500
+    assert find("cnn-500").window(300) == 300
+    assert find("danq").window(1000) == 1000 and find("danq").window(2000) == 2000
 
 
 def test_lists_are_sorted_and_recipes_are_known() -> None:

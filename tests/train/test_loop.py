@@ -24,7 +24,8 @@ from varscore.errors import DataError, UsageError
 from varscore.genome.sequence import reverse_complement
 from varscore.nets.layers import SequenceNet
 from varscore.nets.registry import Recipe
-from varscore.train.loop import CHECKPOINT, HISTORY, Examples, Trainer, learning_rate, make_optimizer
+from varscore.train.loop import CHECKPOINT, HISTORY, Examples, Trainer
+from varscore.train.optim import learning_rate, make_optimizer
 from varscore.train.ranks import Ranks
 
 CPU = torch.device("cpu")
@@ -163,6 +164,21 @@ def test_more_epochs_carry_a_finished_run_on(data: ExampleSet, tmp_path: Path, u
     made = trainer(data, tmp_path)
     assert made.run().finished == "all 3 epochs done"
     assert without_time(made.progress.history) == without_time(uninterrupted.progress.history)
+
+
+def test_a_checkpoint_from_before_a_recipe_had_some_field_carries_on(
+    data: ExampleSet, tmp_path: Path, uninterrupted: Trainer
+) -> None:
+    trainer(data, tmp_path).run(stop_after=-1)
+    older = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    recipe = dataclasses.asdict(RECIPE)
+    older["signature"]["recipe"] = {k: v for k, v in recipe.items() if k not in ("max_norm", "epochs", "patience")}
+    torch.save(older, tmp_path / CHECKPOINT)
+    with pytest.raises(UsageError, match="another recipe"):
+        trainer(data, tmp_path, dataclasses.replace(RECIPE, max_norm=1.0))
+    made = trainer(data, tmp_path)
+    made.run()
+    assert same(state(made), state(uninterrupted))
 
 
 def test_a_cosine_fixes_its_epochs(data: ExampleSet, tmp_path: Path) -> None:
@@ -361,7 +377,8 @@ def test_steps_follow_the_plan(data: ExampleSet, tmp_path: Path, monkeypatch: py
 
 def test_a_batch_is_windows_and_labels_with_some_strands_turned(data: ExampleSet) -> None:
     rows, flip = np.array([3, 0, 99]), np.array([False, True, True])
-    codes, labels = Examples(data, CPU).batch(rows, flip)
+    batch = Examples(data, network(), CPU).batch(rows, flip)
+    codes, labels = batch.codes, batch.targets
     windows = data.windows(rows)
     assert (codes.numpy() == np.where(flip[:, None], reverse_complement(windows), windows)).all()
     assert (labels.numpy() == data.labels(rows)).all() and labels.dtype == torch.float32

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from varscore.cli.options import COMPUTING, AutoBatchSize, Device, Force, Model, Precision, Reference, Threads
 from varscore.cli.tracks import Conservation, parse_tracks
+
+if TYPE_CHECKING:
+    from varscore.annotate import AnnotateJob
+    from varscore.files.shards import Shard
 
 CHOOSING = "What to score"
 SUFFIXES = (".vcf.gz", ".vcf.bgz", ".vcf", ".bcf")
@@ -109,6 +113,23 @@ Strict = Annotated[
     bool,
     typer.Option("--strict", help="End with status 3 when some allele could not be scored.", rich_help_panel=CHOOSING),
 ]
+ShardOf = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Only every Nth block of records, from the Ith on (I from 1 to N); varscore merge joins the outputs.",
+        rich_help_panel=CHOOSING,
+    ),
+]
+ResumeRun = Annotated[
+    bool,
+    typer.Option(
+        "--resume/--no-resume",
+        help="Keep a journal beside OUT, and carry on where a run of this command was stopped or killed. "
+        "--no-resume starts anew and keeps none.",
+    ),
+]
 Engine = Annotated[
     Literal["exact", "plain"],
     typer.Option(
@@ -141,18 +162,18 @@ def annotate(
     precision: Precision = "fp32",
     threads: Threads = None,
     batch_size: AutoBatchSize = None,
+    shard: ShardOf = None,
+    resume: ResumeRun = True,
     force: Force = False,
 ) -> None:
     """Score every variant of a VCF with a chromatin network and write the VCF back with the scores.
 
     With --saturate, score every substitution at every base of some intervals instead.
     """
-    import logging
-
-    from varscore.annotate import AnnotateJob, annotate_file, count_records, demand_all, warn_of_assembly
-    from varscore.cli import log
+    from varscore.annotate import AnnotateJob
     from varscore.cli.config import find_reference
     from varscore.files.regions import RegionSet, parse_regions, read_bed
+    from varscore.files.shards import Shard
     from varscore.functional.annotations import Annotations
     from varscore.zoo import find_model
 
@@ -161,12 +182,13 @@ def annotate(
     if source == regions == "-":
         raise typer.BadParameter("IN and --regions cannot both be stdin")
     source = source or str(saturate)
+    part = Shard.parse(shard) if shard is not None else None
     intervals = [*parse_regions(region or []), *(read_bed(regions) if regions else [])]
     chosen = find_model(model)
     names = None if classifier is None else [name for name in classifier if name != "none"]
     job = AnnotateJob(
         source=source,
-        output=output or default_output(source, output_format),
+        output=output or default_output(source, output_format, part),
         reference=find_reference(reference, "-" if saturate else source),
         model=chosen,
         output_format=output_format,
@@ -183,23 +205,45 @@ def annotate(
         batch_size=batch_size,
         threads=threads,
         force=force,
+        resume=resume,
+        shard=part,
     )
+    run(job, strict)
+
+
+def run(job: AnnotateJob, strict: bool) -> None:
+    """Run the job, with progress and a summary on stderr. Raises StrictError when an allele has no score."""
+    import logging
+    import shlex
+    import sys
+    import time
+
+    from varscore.annotate import RunInfo, annotate_file, count_records, demand_all, peak_memory, warn_of_assembly
+    from varscore.cli import log
+    from varscore.cli.stopping import SignalStop
+
     job.check()  # before the records are counted
-    total = count_records(source) if log.shows_progress() and not saturate else None
-    with log.progress(total, "records") as meter:
-        summary = annotate_file(job, meter.advance)
-    logging.getLogger(__name__).info("%s", summary, extra={"json_fields": summary.fields()})
+    total = count_records(job.source) if log.shows_progress() and not (job.saturate or job.shard) else None
+    info = RunInfo(log.RUN_ID, shlex.join(["varscore", *sys.argv[1:]]))
+    with log.progress(total, "records") as meter, SignalStop() as stop:
+        summary = annotate_file(job, meter.advance, stop, info)
+    seconds = time.time() - info.started
+    fields = {"seconds": round(seconds, 3), "peak_memory_mb": peak_memory()}
+    logging.getLogger(__name__).info("%s", summary, extra={"json_fields": summary.fields() | fields})
     warn_of_assembly(summary, job.reference)
     if strict:
         demand_all(summary)
 
 
-def default_output(source: str, output_format: str | None = None) -> str:
-    """``STEM.varscore.vcf.gz``, or with the suffix that ``-O`` asks for, in the working directory; stdout for stdin."""
+def default_output(source: str, output_format: str | None = None, shard: Shard | None = None) -> str:
+    """``STEM.varscore.vcf.gz``, or with the suffix that ``-O`` asks for, in the working directory; stdout for stdin.
+
+    A shard's has its number in it: ``STEM.varscore.shard-0003-of-0010.vcf.gz``.
+    """
     from varscore.files.atomic import is_stream
 
     if source == "/dev/stdin" or is_stream(source):
         return "-"
     name = Path(source).name
     stem = next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), Path(name).stem)
-    return f"{stem}.varscore{DEFAULT_SUFFIXES[output_format or 'z']}"
+    return f"{stem}.varscore{f'.{shard.tag}' if shard else ''}{DEFAULT_SUFFIXES[output_format or 'z']}"

@@ -10,7 +10,21 @@ from typing import Annotated, Literal
 
 import typer
 
-from varscore.cli import annotate, background, bench, dataset, demo, evaluate, log, models, predict, snp, train
+from varscore.cli import (
+    annotate,
+    background,
+    bench,
+    dataset,
+    demo,
+    evaluate,
+    log,
+    merge,
+    models,
+    predict,
+    snp,
+    train,
+    tss,
+)
 
 app = typer.Typer(
     name="varscore",
@@ -64,14 +78,17 @@ def root(
 SCORING, TRAINING = "Scoring", "Training"
 
 app.command("annotate", rich_help_panel=SCORING)(annotate.annotate)
+app.command("merge", rich_help_panel=SCORING)(merge.merge)
 app.command("predict", rich_help_panel=SCORING)(predict.predict)
 app.command("demo", rich_help_panel=SCORING)(demo.demo)
 app.command("bench", rich_help_panel=SCORING)(bench.bench)
 
 datasets = typer.Typer(help="Raw material into training data.", no_args_is_help=True)
 datasets.command("peaks")(dataset.peaks)
+datasets.command("tss")(tss.dataset_tss)
 app.add_typer(datasets, name="dataset", rich_help_panel=TRAINING)
 app.command("train-chromatin", rich_help_panel=TRAINING)(train.train_chromatin)
+app.command("train-tss", rich_help_panel=TRAINING)(tss.train_tss)
 app.command("train-snp", rich_help_panel=TRAINING)(snp.train_snp)
 app.command("background", rich_help_panel=TRAINING)(background.background)
 app.command("evaluate", rich_help_panel=TRAINING)(evaluate.evaluate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -10,8 +11,10 @@ import typer
 from varscore.cli.options import Data, Device, Force, OutputDir, Precision, Threads
 
 if TYPE_CHECKING:
+    import numpy as np
     from rich.table import Table
 
+    from varscore.data.examples import Task
     from varscore.evaluate import Report
 
 
@@ -32,7 +35,11 @@ def evaluate(
     threads: Threads = None,
     force: Force = False,
 ) -> None:
-    """Measure how well a model predicts: AUROC, AUPRC, recall and loss of every task, as CSV, JSON and a table."""
+    """Measure how well a model predicts, as CSV, JSON and a table: AUROC, AUPRC, recall and loss of every task.
+
+    Classes are measured each against the rest, beside a confusion matrix; values by Pearson's and Spearman's r and mean
+    squared error.
+    """
     from varscore.cli import log
     from varscore.data.examples import ExampleSet
     from varscore.engine.device import pick_device, use_threads
@@ -59,7 +66,9 @@ def _print(report: Report) -> None:
 
     console = Console()
     console.print(_table(report))
-    name = report.names[0]
+    name, confusion = report.names[0], report.confusions[0]
+    if confusion is not None:
+        print_confusion(name, report.examined.data.tasks, confusion)
     for other, wins in report.comparisons().items():
         if wins.tasks:
             counted = f"Of {wins.tasks} tasks with {MIN_POSITIVES} positives or more, {name} beats {other} on"
@@ -67,8 +76,20 @@ def _print(report: Report) -> None:
             console.print(counted, shares, highlight=False)
 
 
+def print_confusion(name: str, tasks: Sequence[Task], confusion: np.ndarray) -> None:
+    """A line a class: how many of its examples a model called each class. confusion: int64 (classes, classes)"""
+    from varscore.cli.tables import print_table
+    from varscore.evaluate.kinds import confusion_rows
+
+    columns = ["class", "examples", *(f"called {task.name}" for task in tasks)]
+    typer.echo(f"{name}:")
+    print_table(columns, confusion_rows(tasks, confusion), columns[1:])
+
+
 def _table(report: Report) -> Table:
     from rich.table import Table
+
+    from varscore.evaluate.kinds import ValueScores
 
     examined = report.examined
     title = f"{examined.data.folder.name}, {examined.split}: {len(examined.rows):,} examples"
@@ -78,13 +99,17 @@ def _table(report: Report) -> Table:
     )
     table.add_column("group")
     table.add_column("model", overflow="fold")
-    for column in ("tasks", "AUROC", "median", "AUPRC", "median", "loss"):
+    measures = {"auroc": "AUROC", "auroc_median": "median", "auprc": "AUPRC", "auprc_median": "median", "loss": "loss"}
+    if isinstance(report.scores[0], ValueScores):
+        r = {"pearson": "Pearson r", "pearson_median": "median", "spearman": "Spearman r", "spearman_median": "median"}
+        measures = {**r, "mse": "squared error"}
+    for column in ("tasks", *measures.values()):
         table.add_column(column, justify="right")
     rows = [*report.summaries.items(), *((f"{name}*", row) for name, row in report.published.items())]
     for group in report.groups:
         for number, (name, summary) in enumerate(rows):
             figures = summary[group]
-            values = (figures.auroc, figures.auroc_median, figures.auprc, figures.auprc_median, figures.loss)
+            values = (getattr(figures, measure) for measure in measures)
             shown = ["" if math.isnan(value) else f"{value:.4f}" for value in values]
             table.add_row("" if number else group, name, str(figures.tasks - figures.na), *shown)
         table.add_section()

@@ -12,6 +12,9 @@ from varscore.cli.options import Force, OutputDir
 from varscore.cli.tables import print_table
 
 if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
     from varscore.nets import Architecture
     from varscore.nets.layers import SequenceNet
     from varscore.zoo import ModelFolder
@@ -228,7 +231,8 @@ def _built(architecture: str, arguments: Mapping[str, Any]) -> tuple[SequenceNet
 
 def _print_network(net: SequenceNet, layers: list[list[str]]) -> None:
     keras, torch_count = net.counts()
-    typer.echo(f"{net.window:,} bp in, {net.n_tasks:,} tasks out")
+    extra = "".join(f" and {getattr(net.config, name):,} {name}" for name in net.inputs)
+    typer.echo(f"{net.window:,} bp{extra} in, {net.n_tasks:,} tasks out")
     typer.echo(f"{keras:,} parameters with one LSTM bias a gate, as Keras and the papers count")
     typer.echo(f"{torch_count:,} parameters with torch's two\n")
     print_table(["layer", "settings", "output", "parameters"], layers, ["parameters"])
@@ -243,14 +247,33 @@ def _layers(net: SequenceNet) -> Iterator[list[str]]:
     """Kind, settings, shape of the output and parameters of each layer, seen by one window that passes through."""
     import torch
 
-    signal = torch.zeros(1, 4, net.window)
+    layers, shapes = list(_parts(net)), {}
+
+    def see(layer: Module, _: Any, output: Tensor | tuple[Tensor, ...]) -> None:
+        shapes[layer] = (output[0] if isinstance(output, tuple) else output).shape[1:]
+
+    for layer in layers:
+        layer.register_forward_hook(see)
+    sizes = {"tracks": (net.window,), "scalars": ()}
+    extra = {name: torch.zeros(1, getattr(net.config, name), *sizes[name]) for name in net.inputs}
     with torch.inference_mode():
-        for layer in net.eval().layers:
-            signal = layer(signal)
-            shape = " x ".join(map(str, signal.shape[1:]))
+        net.eval()(torch.zeros(1, 4, net.window), **extra)
+    for layer in layers:
+        if layer in shapes:
             count = sum(weight.numel() for weight in layer.parameters())
             settings = layer.extra_repr() + (f", pool={layer.pool}" if hasattr(layer, "pool") else "")
-            yield [type(layer).__name__, settings, shape, f"{count:,}" if count else ""]
+            yield [type(layer).__name__, settings, " x ".join(map(str, shapes[layer])), f"{count:,}" if count else ""]
+
+
+def _parts(module: Module) -> Iterator[Module]:
+    """The layers of a network in the order in which it has them: its children, and those of its lists."""
+    from torch import nn
+
+    for child in module.children():
+        if isinstance(child, nn.Sequential | nn.ModuleList | nn.ModuleDict):
+            yield from _parts(child)
+        else:
+            yield child
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -266,8 +289,7 @@ def _examine(model: ModelFolder) -> str:
     import torch
 
     from varscore.errors import ModelError
-    from varscore.evalue import load_background
-    from varscore.functional.annotations import BACKGROUND
+    from varscore.evalue import BACKGROUND, load_background
     from varscore.functional.classifier import belonging, open_classifier
 
     files = list(model.card["files"])

@@ -30,8 +30,10 @@ def predict(
     batch_size: AutoBatchSize = None,
     force: Force = False,
 ) -> None:
-    """Predict every task's probability for given sequences, the mean of both strands, as .tsv, .tsv.gz or .parquet.
+    """Predict every task of given sequences, as .tsv, .tsv.gz or .parquet: its probability, or its value.
 
+    Most models predict both strands and give the mean, DeepBind's the larger; start sites and expression are predicted
+    as a sequence stands, in the direction of transcription (for a BED interval: on the forward strand).
     A sequence as long as the model's window is taken as it is; a shorter one is centred and padded with N, a longer one
     cut to its middle. For a BED interval it is the window around its middle: base (start + end) // 2 at window // 2.
     """

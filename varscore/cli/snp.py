@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -62,6 +63,15 @@ def train_snp(
             metavar="FILE",
         ),
     ] = None,
+    match_context: Annotated[
+        bool,
+        _option(
+            NEGATIVES,
+            "The same for the two alleles and the bases on both sides of them, or the length of an indel: some mutate "
+            "more often, which is no function.",
+            "--match-context",
+        ),
+    ] = False,
     min_af: Annotated[
         float, _option(NEGATIVES, "No negatives whose INFO/AF says they are rarer.", min=0, max=1, metavar="AF")
     ] = 0.0,
@@ -90,6 +100,10 @@ def train_snp(
         str | None,
         _option(TESTING, "Another model, whose features are tested in the same folds.", metavar="ID|DIR"),
     ] = None,
+    about: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="What else the card is to say: what the classes are, limits, licence."),
+    ] = None,
     seed: Seed = 0,
     device: Device = "auto",
     precision: Precision = "fp32",
@@ -104,7 +118,6 @@ def train_snp(
     from varscore.cli.config import find_reference
     from varscore.cli.train import command_line
     from varscore.cpus import available_cpus
-    from varscore.files.regions import RegionSet, read_bed
     from varscore.functional.classifier import Settings
     from varscore.functional.features import Tracks
     from varscore.functional.flow import SnpJob, train_classifier
@@ -117,15 +130,23 @@ def train_snp(
         raise typer.BadParameter("there are no negatives: give --negatives or --negatives-from")
     if ratio <= 0:
         raise typer.BadParameter("--ratio must be above 0")
+    distances, matched = parse_distances(distance), match_af or match_context or match_tss is not None
+    if not negatives_from and distances != (None,):
+        raise typer.BadParameter("--distance is for negatives that are drawn: give --negatives-from")
+    if not negatives_from and not matched and ratio != 1:
+        raise typer.BadParameter(
+            "--ratio is for negatives that are drawn or matched: give --negatives-from or --match-*"
+        )
     sources = Sources(
         positives=tuple(positives),
         negatives=tuple(negatives or ()),
         pool=tuple(negatives_from or ()),
-        distances=parse_distances(distance),
+        distances=distances,
         ratio=ratio,
         match_frequency=match_af,
+        match_context=match_context,
         tss=match_tss,
-        restrict=RegionSet(read_bed(restrict)) if restrict else None,
+        restrict=restrict,
         least_frequency=min_af,
     )
     job = SnpJob(
@@ -141,6 +162,7 @@ def train_snp(
         folds=folds,
         hold_out=tuple(name for name in hold_out.split(",") if name),
         baseline=find_model(baseline_model) if baseline_model else None,
+        about=read_about(about) if about else {},
         command=command_line(sys.argv[1:]),
         force=force,
     )
@@ -158,6 +180,20 @@ def parse_distances(text: str) -> tuple[int | None, ...]:
     return tuple(None if word == "random" else int(word) for word in words)
 
 
+def read_about(path: Path) -> dict[str, Any]:
+    """The entries of a TOML file. Raises DataError."""
+    import tomllib
+
+    from varscore.errors import DataError
+
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise DataError("cannot read --about", where=path, cause=error.strerror) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError("--about is no TOML file", where=path, cause=str(error)) from None
+
+
 def _print(outcome: Outcome) -> None:
     rows = [
         [name, group, model, f"{found.positives:,}", f"{found.negatives:,}", str(found.auroc), str(found.auprc)]
@@ -169,5 +205,5 @@ def _print(outcome: Outcome) -> None:
         typer.echo(f"AUROC above the baseline, {name}, {group}: {difference}")
     calibration, card = outcome.tested.calibration, outcome.classifier.card
     typer.echo(f"calibration, classes weighing the same: Brier {calibration.brier:.4f}, error {calibration.ece:.4f}")
-    state = "on" if card["on_by_default"] else "not on by default: its interval reaches 0.5"
+    state = "on" if card["on_by_default"] else f"not on by default: {card['off_because']}"
     typer.echo(f"{outcome.classifier.path}: VS_{outcome.classifier.column.upper()}, {state}")

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import inspect
+import math
 import os
+import re
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
@@ -23,6 +30,12 @@ from varscore.cli.options import (
     Threads,
 )
 
+if TYPE_CHECKING:
+    from varscore.data.examples import ExampleSet
+    from varscore.files.motifs import Motif
+    from varscore.train.run import RunOptions
+    from varscore.zoo import ModelFolder
+
 RECIPE = "Recipe (default: the architecture's own)"
 
 
@@ -36,8 +49,19 @@ Patience = Annotated[
     int | None, recipe_option("Stop after N epochs without a better validation loss.", min=1, metavar="N")
 ]
 WarmupSteps = Annotated[int | None, recipe_option("Steps over which the rate rises from 0.", min=0, metavar="N")]
+Momentum = Annotated[float | None, recipe_option("Momentum of sgd or rmsprop.", min=0, max=1, metavar="SHARE")]
+Rho = Annotated[
+    float | None, recipe_option("Decay of rmsprop's mean of squared gradients.", min=0, max=1, metavar="DECAY")
+]
 WeightDecay = Annotated[float | None, recipe_option("L2 decay of weight matrices.", min=0, metavar="RATE")]
 ClipNorm = Annotated[float | None, recipe_option("Clip the gradient to this norm; 0: do not.", min=0, metavar="NORM")]
+MaxNorm = Annotated[
+    float | None,
+    recipe_option("Bound the norm of all weights into a unit, after every step; 0: do not.", min=0, metavar="NORM"),
+]
+OutputL1 = Annotated[
+    float | None, recipe_option("L1 penalty on the output, the mean of all predictions.", min=0, metavar="RATE")
+]
 PriorBias = Annotated[
     bool | None, recipe_option("Start the output bias at each task's log-odds, or at 0.", "--prior-bias/--zero-bias")
 ]
@@ -47,110 +71,234 @@ MovingAverage = Annotated[
 ]
 
 
-def train_chromatin(
-    architecture: Annotated[str, typer.Argument(metavar="ARCH", help="See `varscore models list --architectures`.")],
-    data: Data,
-    output: OutputDir,
+@dataclass(frozen=True)
+class Training:
+    """The options of every ``train-...`` command; :func:`with_training` adds them to one."""
+
     argument: Annotated[
         list[str] | None,
         typer.Option(
             "--arg", metavar="NAME=VALUE", help="Argument of the architecture, such as dense=400; repeatable."
         ),
-    ] = None,
+    ] = None
     init_motifs: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Start the first filters from the motifs of a JASPAR or MEME file."),
-    ] = None,
+    ] = None
     init_from: Annotated[
         str | None,
         typer.Option(
             metavar="MODEL", help="Start from a model's weights: every layer whose name and shape agree (fine-tuning)."
         ),
-    ] = None,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    lr: LearningRate = None,
-    optimizer: Optimizer = None,
-    schedule: Schedule = None,
-    patience: Patience = None,
-    warmup_steps: WarmupSteps = None,
-    weight_decay: WeightDecay = None,
-    clip_norm: ClipNorm = None,
-    prior_bias: PriorBias = None,
-    ema: MovingAverage = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    precision: Precision = "fp32",
-    threads: Threads = None,
-    storage: Annotated[Literal["fp32", "fp16"], typer.Option(help="Precision of the saved weights.")] = "fp32",
-    resume: Resume = True,
+    ] = None
+    epochs: Epochs = None
+    batch_size: BatchSize = None
+    lr: LearningRate = None
+    optimizer: Optimizer = None
+    momentum: Momentum = None
+    rho: Rho = None
+    schedule: Schedule = None
+    patience: Patience = None
+    warmup_steps: WarmupSteps = None
+    weight_decay: WeightDecay = None
+    clip_norm: ClipNorm = None
+    max_norm: MaxNorm = None
+    output_l1: OutputL1 = None
+    prior_bias: PriorBias = None
+    ema: MovingAverage = None
+    seed: Seed = 0
+    device: Device = "auto"
+    precision: Precision = "fp32"
+    threads: Threads = None
+    storage: Annotated[Literal["fp32", "fp16"], typer.Option(help="Precision of the saved weights.")] = "fp32"
+    resume: Resume = True
     max_minutes: Annotated[
         float | None,
         typer.Option(
-            min=0, metavar="N", help="Stop after N minutes; the model is marked interim.", rich_help_panel=COMPUTING
+            min=0,
+            metavar="N",
+            help="Stop after N minutes, each run of a study; the model is marked interim.",
+            rich_help_panel=COMPUTING,
         ),
-    ] = None,
+    ] = None
     checkpoint_minutes: Annotated[
         float, typer.Option(min=0, metavar="N", help="Checkpoint every N minutes.", rich_help_panel=COMPUTING)
-    ] = 5.0,
-) -> None:
-    """Train a chromatin network on a data set and write a model directory."""
-    import dataclasses
-    import math
+    ] = 5.0
 
+    def overrides(self) -> dict[str, Any]:
+        """The recipe's fields that the user has set. Raises UsageError when two of them do not go together."""
+        from varscore.errors import UsageError
+        from varscore.nets.registry import Recipe
+
+        fields = [field.name for field in dataclasses.fields(Recipe)]
+        given = {name: getattr(self, name) for name in fields if getattr(self, name, None) is not None}
+        if given.get("optimizer") == "adam" and given.get("momentum"):
+            raise UsageError("adam takes no --momentum", remedy="--optimizer sgd or rmsprop")
+        return given
+
+    def run_options(self) -> RunOptions:
+        """Where and how long to train. Raises DeviceError."""
+        from varscore.engine.device import pick_device
+        from varscore.train.run import RunOptions
+
+        return RunOptions(
+            seed=self.seed,
+            device=pick_device(self.device),
+            precision=self.precision,
+            storage=self.storage,
+            resume=self.resume,
+            max_seconds=math.inf if self.max_minutes is None else 60 * self.max_minutes,
+            checkpoint_seconds=60 * self.checkpoint_minutes,
+            command=command_line(sys.argv[1:]),
+        )
+
+    def baseline(self) -> Training:
+        """The same computing and the same limits for a baseline, which has its own arguments and recipe."""
+        kept = ("epochs", "seed", "device", "precision", "threads", "storage", "resume", "max_minutes")
+        return Training(checkpoint_minutes=self.checkpoint_minutes, **{name: getattr(self, name) for name in kept})
+
+    def motifs(self) -> tuple[Motif, ...]:
+        """Raises DataError when there are none in the file."""
+        from varscore.files.motifs import read_motifs
+
+        return read_motifs(self.init_motifs) if self.init_motifs else ()
+
+
+def with_training(command: Callable[..., None]) -> Callable[..., None]:
+    """Decorator: in the place of its parameter ``training`` a command gets every option of :class:`Training`."""
+    own, shared = (get_type_hints(hinted, include_extras=True) for hinted in (command, Training))
+    named = inspect.Parameter.KEYWORD_ONLY
+    parameters = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        if name == "training":
+            parameters += [
+                inspect.Parameter(field.name, named, default=field.default, annotation=shared[field.name])
+                for field in dataclasses.fields(Training)
+            ]
+        else:
+            parameters.append(parameter.replace(kind=named, annotation=own[name]))
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        training = Training(**{field.name: given.pop(field.name) for field in dataclasses.fields(Training)})
+        command(**given, training=training)
+
+    vars(run)["__signature__"] = inspect.Signature(parameters)
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def run_training(
+    architecture: str,
+    data: ExampleSet,
+    output: Path,
+    training: Training,
+    *,
+    visible: tuple[int, int] | None = None,
+) -> ModelFolder:
+    """Train one network on one data set as the options say, say on stdout what came of it, and return the model.
+
+    visible: positions ``[first, last)`` of the window, outside of which the network sees nothing
+    """
     from varscore.cli import log
-    from varscore.data.examples import ExampleSet
-    from varscore.engine.device import pick_device, use_threads
-    from varscore.files.motifs import read_motifs
+    from varscore.engine.device import use_threads
     from varscore.nets import find
-    from varscore.train.run import RunOptions, train_model
+    from varscore.train.run import train_model
     from varscore.zoo import find_model
 
-    given: dict[str, Any] = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "lr": lr,
-        "optimizer": optimizer,
-        "schedule": schedule,
-        "patience": patience,
-        "warmup_steps": warmup_steps,
-        "weight_decay": weight_decay,
-        "clip_norm": clip_norm,
-        "prior_bias": prior_bias,
-        "ema": ema,
-    }
+    use_threads(training.threads)
     spec = find(architecture)
-    recipe = dataclasses.replace(spec.recipe, **{name: value for name, value in given.items() if value is not None})
-    options = RunOptions(
-        seed=seed,
-        device=pick_device(device),
-        precision=precision,
-        storage=storage,
-        resume=resume,
-        max_seconds=math.inf if max_minutes is None else 60 * max_minutes,
-        checkpoint_seconds=60 * checkpoint_minutes,
-        command=command_line(sys.argv[1:]),
-    )
-    use_threads(threads)
-    examples = ExampleSet(data)
-    steps = recipe.epochs * -(-len(examples.rows("train")) // recipe.batch_size)
+    recipe = dataclasses.replace(spec.recipe, **training.overrides())
+    steps = recipe.epochs * -(-len(data.rows("train")) // recipe.batch_size)
     with log.progress(steps, "steps") as meter:
         model = train_model(
             architecture,
-            examples,
+            data,
             output,
             recipe=recipe,
-            arguments=parse_arguments(spec.config, argument or []),
-            motifs=read_motifs(init_motifs) if init_motifs else (),
-            parent=find_model(init_from) if init_from else None,
-            options=options,
+            arguments=parse_arguments(spec.config, training.argument or []),
+            motifs=training.motifs(),
+            parent=find_model(training.init_from) if training.init_from else None,
+            options=training.run_options(),
+            visible=visible,
             progress=meter.advance,
         )
-    if os.environ.get("RANK", "0") != "0":
-        return  # of torchrun's processes, the first speaks
-    training = model.card["training"]
-    state = "interim, carry on with the same command" if model.card["interim"] else training["ended"]
-    typer.echo(f"{model.path}: validation loss {training.get('validation_loss', 'not known yet')} ({state})")
+    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes, the first speaks
+        facts = model.card["training"]
+        state = "interim, carry on with the same command" if model.card["interim"] else facts["ended"]
+        typer.echo(f"{model.path}: validation loss {facts.get('validation_loss', 'not known yet')} ({state})")
+    return model
+
+
+@with_training
+def train_chromatin(
+    data: Data,
+    output: OutputDir,
+    training: Training,
+    architecture: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="ARCH",
+            help="See `varscore models list --architectures`. With --grid: only cnn-500 or only danq-500, or left out.",
+            show_default=False,
+        ),
+    ] = None,
+    grid: Annotated[
+        Literal["projection"] | None,
+        typer.Option(
+            help="Train a whole study instead: cnn-500 and danq-500 with and without projection and dropout, in four "
+            "sizes. Every run is a model in DIR, beside grid.csv and grid.png; called again, it goes on.",
+            show_default=False,
+        ),
+    ] = None,
+    grid_filters: Annotated[
+        str | None,
+        typer.Option(metavar="N,...", help="First-layer sizes of the study; by default 320,500,700,1000."),
+    ] = None,
+) -> None:
+    """Train a chromatin network on a data set and write a model directory."""
+    from varscore.data.examples import ExampleSet
+    from varscore.errors import UsageError
+
+    if grid:
+        if training.init_from:
+            raise UsageError("--init-from is for one network", remedy="leave it out with --grid")
+        _train_grid(ExampleSet(data), output, architecture, grid_filters, training)
+    elif architecture is None or grid_filters:
+        raise UsageError("name an architecture" if architecture is None else "--grid-filters is for --grid projection")
+    else:
+        run_training(architecture, ExampleSet(data), output, training)
+
+
+def _train_grid(
+    data: ExampleSet,
+    output: Path,
+    family: str | None,
+    filters: str | None,
+    training: Training,
+) -> None:
+    from varscore.cli import log
+    from varscore.engine.device import use_threads
+    from varscore.nets import find
+    from varscore.train.grid import FAMILIES, FILTERS, markdown, projection_grid, train_grid
+
+    chosen = projection_grid([family] if family else FAMILIES, parse_sizes(filters) if filters else FILTERS)
+    arguments: dict[str, Any] = {}
+    for name in {arrangement.family for arrangement in chosen}:  # each of them has to have it
+        arguments |= parse_arguments(find(name).config, training.argument or [])
+    use_threads(training.threads)
+    with log.progress(None, "steps") as meter:
+        results = train_grid(
+            chosen,
+            data,
+            output,
+            overrides=training.overrides(),
+            arguments=arguments,
+            motifs=training.motifs(),
+            options=training.run_options(),
+            progress=meter.advance,
+        )
+    typer.echo(markdown(results))
 
 
 def parse_arguments(config: type[Any], given: list[str]) -> dict[str, Any]:
@@ -158,8 +306,6 @@ def parse_arguments(config: type[Any], given: list[str]) -> dict[str, Any]:
 
     Raises UsageError for an unknown name or a value of the wrong type.
     """
-    import dataclasses
-
     from varscore.errors import UsageError
 
     kinds: dict[str, Any] = {field.name: type(field.default) for field in dataclasses.fields(config)}
@@ -174,6 +320,15 @@ def parse_arguments(config: type[Any], given: list[str]) -> dict[str, Any]:
         except (KeyError, ValueError):
             raise UsageError(f"--arg {text}", cause=f"the value is no {kinds[name].__name__}") from None
     return values
+
+
+def parse_sizes(text: str) -> list[int]:
+    """``320,500`` as numbers, in order, each once. Raises UsageError."""
+    from varscore.errors import UsageError
+
+    if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text):
+        raise UsageError(f"--grid-filters {text}", cause="not whole numbers with commas between them")
+    return sorted({int(size) for size in text.split(",")})
 
 
 def command_line(arguments: list[str]) -> str:

@@ -26,7 +26,7 @@ def read_spans(path: Path) -> Spans:
     """
     found: dict[str, list[tuple[int, int]]] = {}
     try:
-        for number, line in enumerate(_lines(path), 1):
+        for number, line in enumerate(read_lines(path), 1):
             if not line.strip() or line.startswith((b"#", b"track", b"browser")):
                 continue
             columns = line.split(None, 3)
@@ -43,7 +43,8 @@ def read_spans(path: Path) -> Spans:
     return {contig: np.array(spans, np.int64) for contig, spans in found.items()}
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def read_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, gzip or not. Raises OSError, EOFError or zlib.error when it is damaged."""
     with path.open("rb") as raw:
         zipped = raw.read(2) == b"\x1f\x8b"
     with gzip.open(path, "rb") if zipped else path.open("rb") as lines:

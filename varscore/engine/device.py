@@ -31,6 +31,11 @@ def pick_device(name: str) -> torch.device:
     return torch.device("cuda", index)
 
 
+def peak_gpu_memory() -> int | None:
+    """Bytes of GPU memory that this process's tensors took at most; None without a GPU."""
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+
+
 def use_threads(count: int | None) -> None:
     """Let torch use ``count`` CPU threads; None: this process's share of the CPUs it may use."""
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
 from varscore.engine.device import arithmetic
+from varscore.errors import UsageError
 from varscore.genome.windows import Windows
 from varscore.nets.layers import SequenceNet, reverse_complement
 
@@ -23,15 +26,33 @@ class PlainEngine:
 
     def __init__(self, net: SequenceNet, device: torch.device, precision: str = "fp32") -> None:
         self.net, self.device, self.precision = net, device, precision
+        self.strands = 1 if net.strands == "one" else 2
 
-    def logits(self, windows: np.ndarray) -> np.ndarray:
-        """uint8 (n, window) base codes to float32 (2, n, tasks): forward strand, then reverse complement."""
+    def logits(
+        self, windows: np.ndarray, tracks: np.ndarray | None = None, scalars: np.ndarray | None = None
+    ) -> np.ndarray:
+        """uint8 (n, window) base codes to float32 (S, n, outputs): forward strand, then reverse complement.
+
+        S is 1 for a network of one strand. A network that says so in its ``inputs`` also wants tracks, float32
+        (n, K, window), or scalars, float32 (n, S).
+        """
+        given = {"tracks": tracks, "scalars": scalars}
+        extra = {name: torch.from_numpy(array) for name, array in given.items() if array is not None}
         codes = torch.from_numpy(windows)
-        both = torch.cat([codes, reverse_complement(codes)])
-        return self._run(both).reshape(2, len(windows), self.net.n_tasks)
+        if self.strands == 2:
+            codes = torch.cat([codes, reverse_complement(codes)])
+            turned = {"tracks": lambda x: x.flip(2), "scalars": lambda x: x}
+            extra = {name: torch.cat([x, turned[name](x)]) for name, x in extra.items()}
+        return self._run(codes, extra).reshape(self.strands, len(windows), self.net.n_outputs)
+
+    def predict(
+        self, windows: np.ndarray, tracks: np.ndarray | None = None, scalars: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The network's predictions, strands put together by its rule: float32 (n, tasks). Inputs as for logits."""
+        return over_strands(self.net.goal.predict(self.logits(windows, tracks, scalars)), self.net.strands)
 
     def score(self, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
-        """Logits of reference and alternative windows: two float32 (2, n, tasks), forward strand first.
+        """Logits of reference and alternative windows: two float32 (S, n, outputs), forward strand first.
 
         Equal reference windows (the alleles of one site) are computed once.
         """
@@ -40,18 +61,34 @@ class PlainEngine:
         both = self.logits(np.concatenate([windows.ref[first], windows.alt]))
         return both[:, : len(first)][:, site], both[:, len(first) :]
 
-    def _run(self, codes: torch.Tensor) -> np.ndarray:
-        out = np.empty((len(codes), self.net.n_tasks), np.float32)
+    def _run(self, codes: torch.Tensor, extra: Mapping[str, torch.Tensor]) -> np.ndarray:
+        out = np.empty((len(codes), self.net.n_outputs), np.float32)
         with torch.inference_mode(), arithmetic(self.device, self.precision):
             for first in range(0, len(codes), TILE):
-                tile = codes[first : first + TILE]
-                rows = len(tile)
-                if rows < TILE:
-                    tile = torch.cat([tile, tile.new_full((TILE - rows, tile.shape[1]), 4)])
-                out[first : first + rows] = self.net(tile.to(self.device)).float().cpu().numpy()[:rows]
+                rows = len(codes[first : first + TILE])
+                tile = self._tile(codes, first, 4)
+                more = {name: self._tile(array, first, 0) for name, array in extra.items()}
+                out[first : first + rows] = self.net(tile, **more).float().cpu().numpy()[:rows]
         return out
 
+    def _tile(self, inputs: torch.Tensor, first: int, padding: int) -> torch.Tensor:
+        """``TILE`` rows from ``first`` on, padded, on the device."""
+        tile = inputs[first : first + TILE]
+        if len(tile) < TILE:
+            tile = torch.cat([tile, tile.new_full((TILE - len(tile), *tile.shape[1:]), padding)])
+        return tile.to(self.device)
 
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """The one place where probabilities are made: float32 logits to float32 in [0, 1], without overflow."""
-    return (0.5 * (1 + np.tanh(0.5 * logits))).astype(np.float32)
+
+def demand_sequence_only(net: SequenceNet) -> None:
+    """Raises UsageError when bases alone are not what a network predicts from."""
+    if net.inputs:
+        raise UsageError(
+            f"the model reads {' and '.join(net.inputs)} besides sequence", cause="here is nothing but sequence",
+            remedy="`varscore evaluate` predicts the examples of its data set",
+        )  # fmt: skip
+
+
+def over_strands(predicted: np.ndarray, strands: str) -> np.ndarray:
+    """Predictions of each strand, float32 (S, n, tasks), put together by a network's rule: (n, tasks)."""
+    together: np.ndarray = predicted.max(0) if strands == "both-max" else predicted.mean(0)
+    return together

@@ -7,6 +7,9 @@ computes on one thread.
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -19,7 +22,7 @@ import torch
 
 from varscore.cpus import available_cpus
 from varscore.engine.device import pick_device
-from varscore.engine.plain import PlainEngine
+from varscore.engine.plain import PlainEngine, demand_sequence_only
 from varscore.errors import DeviceError
 from varscore.nets.layers import SequenceNet
 
@@ -41,12 +44,18 @@ def devices(name: str, threads: int | None = None) -> list[torch.device]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What every engine of a pool is: the network, its device, the engine's class and precision."""
+    """What every engine of a pool is: the network, its device, the engine's class and precision.
+
+    Raises UsageError for a network that reads more than the bases of windows.
+    """
 
     net: SequenceNet
     where: Sequence[torch.device]
     build: Callable[[SequenceNet, torch.device, str], PlainEngine]
     precision: str = "fp32"
+
+    def __post_init__(self) -> None:
+        demand_sequence_only(self.net)
 
 
 class EnginePool:
@@ -75,8 +84,11 @@ class EnginePool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            for process in multiprocessing.active_children():
+            workers = multiprocessing.active_children()
+            for process in workers:
                 process.terminate()
+            for process in workers:  # else the executor notices their end late, by seconds
+                process.join()
         self._executor.shutdown(cancel_futures=True)
 
     def map(
@@ -113,9 +125,18 @@ _engine: PlainEngine | None = None
 def _start(plan: Plan, turns: Any = None) -> None:
     """Called once in each worker; ``turns`` hands every process its own device."""
     global _engine
+    if (parent := multiprocessing.parent_process()) is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all: the parent decides what becomes of us
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(1)
     device = plan.where[0 if turns is None else turns.get()]
     _engine = plan.build(plan.net.to(device).eval(), device, plan.precision)
+
+
+def _end_with(parent: Any) -> None:
+    """End this process as soon as its parent has: a parent that is killed cannot tell."""
+    parent.join()
+    os._exit(1)
 
 
 def _work(work: Callable[[PlainEngine, Item], Result], item: Item) -> Result:

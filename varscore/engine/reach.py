@@ -81,9 +81,11 @@ class Reach:
 def reach(net: SequenceNet, span: Span) -> Reach | None:
     """How a change of the window's positions ``span`` spreads through ``net``.
 
-    None when nothing can be shared: the network has a layer before its first dense one that this module does not know,
-    or the change touches nothing.
+    None when nothing can be shared: the network is no plain list of layers, or has one before its first dense one that
+    this module does not know, or sees a part of its window only, or the change touches nothing.
     """
+    if type(net).forward is not SequenceNet.forward or net.visible is not None:
+        return None
     layers = iter(net.layers)
     head = next(layers)
     if not isinstance(head, SequenceConv):

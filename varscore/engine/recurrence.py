@@ -45,6 +45,7 @@ class Half(ABC):
         parameters = dict(lstm.named_parameters())
         self.weights = [parameters[n + suffix].detach() for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
         self.width = lstm.hidden_size
+        self.channels = slice(self.width, None) if backward else slice(self.width)
         self.backward = backward
 
     def reference(self, steps: Tensor, changed: Span, output: Tensor) -> Passage:

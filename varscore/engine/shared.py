@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from typing import cast
 
 import numpy as np
 import torch
@@ -53,23 +54,41 @@ TILES = {1: TILE, SHORT: 16, 0: 16}
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Changed values of a feature map: float (rows, channels, positions), at ``channels`` and ``span``."""
+    """Values of a feature map: float (rows, channels, positions), at ``channels`` and ``span`` of the map."""
 
     channels: slice
     span: Span
     values: Tensor
 
-    def of(self, feature_map: Tensor) -> Tensor:
-        """The same place of another map."""
-        return feature_map[:, self.channels, self.span.place]
+    def of(self, whole: Piece) -> Tensor:
+        """The same positions of a piece that has all positions of these channels."""
+        return whole.values[:, :, self.span.place]
+
+    @property
+    def steps(self) -> Tensor:
+        """The same values, float (positions, rows, channels)."""
+        return self.values.permute(2, 0, 1)
+
+    def through(self, layer: nn.Module) -> Piece:
+        """After a layer that treats every position on its own."""
+        return Piece(self.channels, self.span, layer(self.values))
+
+
+Pieces = tuple[Piece, ...]
+"""A feature map, or what changed of it: one piece, or one for each direction of a recurrent layer"""
 
 
 @dataclass
 class Trace:
-    """What a tile of reference rows left behind: the input of each layer, and the way of each recurrent half."""
+    """What a tile of reference rows left behind.
 
-    seen: list[Tensor] = field(default_factory=list)
+    seen: what each layer after the first was given, as far as there are positions; passages: the way of each recurrent
+    half; whole: float (rows, channels), what was left when the positions were done away with.
+    """
+
+    seen: list[Pieces] = field(default_factory=list)
     passages: list[Passage] = field(default_factory=list)
+    whole: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
 class SharedEngine(PlainEngine):
@@ -77,19 +96,20 @@ class SharedEngine(PlainEngine):
 
     def __init__(self, net: SequenceNet, device: torch.device, precision: str = "fp32") -> None:
         super().__init__(net, device, precision)
-        kind = SteppedHalf if device.type == "cpu" and precision in ("fp32", "tf32") else FusedHalf
+        self.stepwise = device.type == "cpu" and precision in ("fp32", "tf32")
+        kind = SteppedHalf if self.stepwise else FusedHalf
         lstm = recurrent(net)
         self.halves: list[Half] = [] if lstm is None else [kind(lstm, False), kind(lstm, True)]
         self._by_position = cache(_by_position)
 
     def score(self, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
-        out = np.empty((2, 2, len(windows), self.net.n_tasks), np.float32)
+        out = np.empty((2, self.strands, len(windows), self.net.n_outputs), np.float32)
         same = np.where(windows.ref_length == windows.alt_length, windows.ref_length, 0)
         size = np.select([same == 1, (same > 1) & (same <= SHORT)], [1, SHORT], 0)
         with torch.inference_mode(), arithmetic(self.device, self.precision):
             for bases in np.unique(size).tolist():
                 rows = np.flatnonzero(size == bases)
-                for strand in (0, 1):
+                for strand in range(self.strands):
                     changed = self._changed(bases, strand)
                     self._score_strand(windows.take(rows), strand, changed, TILES[bases], out[:, strand], rows)
         return out[0], out[1]
@@ -128,74 +148,101 @@ class SharedEngine(PlainEngine):
         if spread is None:
             logits: Tensor = self.net(codes)
             return logits
-        x = codes
-        for layer in self.net.layers:
-            trace.seen.append(x)
+        layers = iter(self.net.layers)
+        pieces = _whole(next(layers)(codes))
+        for layer in layers:
+            trace.seen.append(pieces)
             if isinstance(layer, BiLSTM):
-                x = self._recur_reference(x, spread, trace)
+                pieces = self._recur_reference(pieces[0], spread, trace)
+            elif isinstance(layer, ConvPool):
+                pieces = _whole(layer(pieces[0].values))
+            elif isinstance(layer, MeanOverTime):
+                trace.whole = torch.cat([layer(piece.values) for piece in pieces], 1)
+                break
+            elif isinstance(layer, (FlattenTime, FlattenChannels)):
+                trace.whole = self._dense_reference(layer, next(layers), pieces)
+                break
             else:
-                x = layer(x)
-        trace.seen.append(x)
-        return x
+                pieces = tuple(piece.through(layer) for piece in pieces)
+        return cast(Tensor, nn.Sequential(*layers)(trace.whole))
 
     def _alternative(self, codes: Tensor, rows: Tensor, spread: Reach, trace: Trace) -> Tensor:
         """Logits of a tile of alternative rows; ``rows``, int64 (tile,), says which reference row each one has."""
-        patch: tuple[Piece, ...] = ()
-        maps = iter(spread.maps)
-        layers = iter(zip(self.net.layers, trace.seen[:-1], trace.seen[1:], strict=True))
-        for layer, x, y in layers:
-            if isinstance(layer, SequenceConv):
-                field_ = receptive(spread.first, layer.kernel_size[0], layer.pool)
-                patch = (Piece(slice(None), spread.first, layer(codes[:, field_.place])),)
-            elif isinstance(layer, ConvPool):
-                patch = (_convolve(layer, x, rows, patch[0], next(maps)),)
+        layers, maps = iter(self.net.layers), iter(spread.maps)
+        first = cast(SequenceConv, next(layers))
+        field_ = receptive(spread.first, first.kernel_size[0], first.pool)
+        patch: Pieces = (Piece(slice(None), spread.first, first(codes[:, field_.place])),)
+        whole = trace.whole.index_select(0, rows)
+        for layer, seen in zip(layers, trace.seen, strict=True):
+            if isinstance(layer, ConvPool):
+                patch = (_convolve(layer, seen[0].values, rows, patch[0], next(maps)),)
             elif isinstance(layer, BiLSTM):
                 patch = self._recur(patch[0], rows, trace)
             elif isinstance(layer, MeanOverTime):
-                whole = _mean(x, y, rows, patch)
+                _mean(seen, rows, patch, whole)
                 break
             elif isinstance(layer, (FlattenTime, FlattenChannels)):
-                dense, _, z = next(layers)
-                whole = self._dense(layer, dense, x, z, rows, patch)
+                whole = self._dense(layer, next(layers), seen, rows, patch, whole)
                 break
-            elif not isinstance(layer, nn.Dropout):
-                patch = tuple(Piece(p.channels, p.span, layer(p.values)) for p in patch)
-        for layer, _, _ in layers:
-            whole = layer(whole)
-        return whole
+            else:
+                patch = tuple(piece.through(layer) for piece in patch)
+        return cast(Tensor, nn.Sequential(*layers)(whole))
 
-    def _recur_reference(self, x: Tensor, spread: Reach, trace: Trace) -> Tensor:
-        """The recurrent layer over the reference: float (rows, channels, T) to (rows, 2 H, T)."""
-        steps = x.permute(2, 0, 1).contiguous()
-        outputs = [steps.new_empty(*steps.shape[:2], half.width) for half in self.halves]
-        for half, own in zip(self.halves, outputs, strict=True):
-            trace.passages.append(half.reference(steps, spread.steps, own))
-        return torch.cat(outputs, 2).permute(1, 2, 0)
+    def _recur_reference(self, piece: Piece, spread: Reach, trace: Trace) -> Pieces:
+        """The recurrent layer over the reference: the hidden states of each direction."""
+        steps = piece.values.permute(2, 0, 1).contiguous()
+        pieces = []
+        for half in self.halves:
+            output = steps.new_empty(*steps.shape[:2], half.width)
+            trace.passages.append(half.reference(steps, spread.steps, output))
+            pieces.append(Piece(half.channels, piece.span, output.permute(1, 2, 0)))
+        return tuple(pieces)
 
-    def _recur(self, piece: Piece, rows: Tensor, trace: Trace) -> tuple[Piece, ...]:
+    def _recur(self, piece: Piece, rows: Tensor, trace: Trace) -> Pieces:
         """The recurrent layer over the alternative: a changed stretch of each direction's hidden states."""
         steps = piece.values.permute(2, 0, 1).contiguous()
         pieces = []
         for half, passage in zip(self.halves, trace.passages, strict=True):
             span, output = half.alternative(passage, rows, steps, piece.span)
-            first = half.width * half.backward
-            pieces.append(Piece(slice(first, first + half.width), span, output.permute(1, 2, 0)))
+            pieces.append(Piece(half.channels, span, output.permute(1, 2, 0)))
         return tuple(pieces)
 
-    def _dense(
-        self, flatten: nn.Module, dense: nn.Module, x: Tensor, y: Tensor, rows: Tensor, patch: tuple[Piece, ...]
-    ) -> Tensor:
-        """A dense layer on a flattened map: only the changed positions are multiplied again."""
-        assert isinstance(dense, nn.Linear)
-        total = y.index_select(0, rows)
-        for piece in patch:
-            change = piece.values.permute(2, 0, 1) - piece.of(x).permute(2, 0, 1)[:, rows]
-            weight = self._by_position(
-                dense, isinstance(flatten, FlattenTime), x.shape[1:], piece.channels.indices(x.shape[1])
-            )
-            for moved, share in zip(change, weight[piece.span.place], strict=True):
-                total = torch.addmm(total, moved, share)
+    def _dense_reference(self, flatten: nn.Module, dense: nn.Module, pieces: Pieces) -> Tensor:
+        """A dense layer on a flattened map."""
+        if not self.stepwise:
+            return cast(Tensor, dense(flatten(torch.cat([piece.values for piece in pieces], 1))))
+        total = cast(nn.Linear, dense).bias.repeat(len(pieces[0].values), 1)
+        for piece in pieces:
+            # much faster than one product with the weights as they lie in the layer
+            for own, share in zip(piece.steps, self._shares(flatten, dense, pieces, piece), strict=True):
+                total.addmm_(own, share)
         return total
+
+    def _dense(
+        self, flatten: nn.Module, dense: nn.Module, seen: Pieces, rows: Tensor, patch: Pieces, total: Tensor
+    ) -> Tensor:
+        """The same for the alternative, from the reference's ``total``: only changed positions are multiplied again."""
+        for piece, reference in zip(patch, seen, strict=True):
+            new, old = piece.steps, reference.steps[piece.span.place]
+            weight = self._shares(flatten, dense, seen, piece)[piece.span.place]
+            if self.stepwise:
+                for now, before, share in zip(new, old, weight, strict=True):
+                    total.addmm_(now - before[rows], share)
+            else:
+                change = (new - old[:, rows]).transpose(0, 1)
+                total = torch.addmm(total, change.flatten(1), weight.flatten(0, 1))
+        return total
+
+    def _shares(self, flatten: nn.Module, dense: nn.Module, seen: Pieces, piece: Piece) -> Tensor:
+        """A dense layer's weights for the channels of a piece, float (positions, channels, out)."""
+        kinds, length = sum(one.values.shape[1] for one in seen), seen[0].values.shape[2]
+        time_major = isinstance(flatten, FlattenTime)
+        return self._by_position(dense, time_major, (kinds, length), piece.channels.indices(kinds))
+
+
+def _whole(feature_map: Tensor) -> Pieces:
+    """All of a map, float (rows, channels, positions), in one piece."""
+    return (Piece(slice(None), Span(0, feature_map.shape[2]), feature_map),)
 
 
 def _tiles(windows: Windows, tile: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -225,12 +272,10 @@ def _convolve(layer: ConvPool, x: Tensor, rows: Tensor, piece: Piece, cells: Spa
     return Piece(slice(None), cells, layer(local))
 
 
-def _mean(x: Tensor, y: Tensor, rows: Tensor, patch: tuple[Piece, ...]) -> Tensor:
-    """The mean over positions: the reference's, plus the change."""
-    total = y.index_select(0, rows)
-    for piece in patch:
-        total[:, piece.channels] += (piece.values.sum(2) - piece.of(x).sum(2)[rows]) / x.shape[2]
-    return total
+def _mean(seen: Pieces, rows: Tensor, patch: Pieces, total: Tensor) -> None:
+    """Turn the reference's means over positions, ``total``, into the alternative's."""
+    for piece, reference in zip(patch, seen, strict=True):
+        total[:, piece.channels] += (piece.values.sum(2) - piece.of(reference).sum(2)[rows]) / len(reference.span)
 
 
 def _by_position(dense: nn.Linear, time_major: bool, shape: tuple[int, int], channels: tuple[int, int, int]) -> Tensor:

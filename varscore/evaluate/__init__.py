@@ -1,6 +1,8 @@
-"""How well a network predicts: AUROC, AUPRC, recall and loss of every task, alone or beside other networks."""
+"""How well a network predicts: AUROC, AUPRC, recall and loss of every task, or how near its values are; alone or beside
+other networks."""
 
 from varscore.evaluate.flow import Examined, evaluate_model, predict_rows, record
+from varscore.evaluate.kinds import Scores, ValueScores
 from varscore.evaluate.metrics import TaskScores, score_task, score_tasks
 from varscore.evaluate.report import (
     MIN_POSITIVES,
@@ -19,7 +21,9 @@ __all__ = [
     "Examined",
     "Figures",
     "Report",
+    "Scores",
     "TaskScores",
+    "ValueScores",
     "compare",
     "evaluate_model",
     "evaluate_models",

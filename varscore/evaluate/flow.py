@@ -11,11 +11,13 @@ import torch
 
 from varscore.data.examples import ExampleSet
 from varscore.engine.device import evaluating
-from varscore.engine.plain import PlainEngine, probabilities
+from varscore.engine.plain import PlainEngine
 from varscore.errors import DataError, ModelError
-from varscore.evaluate.metrics import TaskScores, score_tasks
+from varscore.evaluate.kinds import Scores, score
+from varscore.evaluate.metrics import TaskScores
 from varscore.evaluate.tables import summarise, table_text
 from varscore.files.whole import put_file
+from varscore.nets.objectives import make_objective
 from varscore.zoo import ModelFolder, sha256, write_card
 
 BATCH = 4096
@@ -53,20 +55,20 @@ def evaluate_model(
     device: torch.device,
     precision: str = "fp32",
     advance: Callable[[int], None] = lambda n: None,
-) -> TaskScores:
-    """Measures of strand-mean probabilities. ``advance`` is told of examples done.
+) -> Scores:
+    """Measures of a model's predictions, of the kind that the data set is. ``advance`` is told of examples done.
 
-    Raises DataError when the model has other tasks or another window than the data set, ModelError when it is damaged
-    or predicts what is no number.
+    A model of a shorter window than the data set's sees their middle. Raises DataError when the model has other tasks,
+    or of another kind, or a longer window, ModelError when it is damaged or predicts what is no number.
     """
     data, rows = examined.data, examined.rows
     check_fits(model, data)
     net = model.load()
     with evaluating(net, device):
-        predicted = predict_rows(PlainEngine(net, device, precision), data, rows, advance)
+        predicted = predict_rows(PlainEngine(net, device, precision), data.cropped(net.window), rows, advance)
     if not np.isfinite(predicted).all():
         raise ModelError("the model predicts what is no number", where=model.path, cause="its training diverged")
-    return score_tasks(data.labels(rows), predicted)
+    return score(data, rows, predicted)
 
 
 def check_fits(model: ModelFolder, data: ExampleSet) -> None:
@@ -78,29 +80,35 @@ def check_fits(model: ModelFolder, data: ExampleSet) -> None:
     if different:
         i = different[0]
         raise DataError(f"task {i} is {ours[i]!r} in the model, {theirs[i]!r} in the data", where=data.folder)
-    window = model.config().window
-    if window != data.window:
-        raise DataError(f"the model reads {window} bp, the data hold {data.window}", where=data.folder)
+    kind = make_objective(model.card.get("objective", "labels"), len(ours)).kind
+    if kind != data.kind:
+        raise DataError(f"the model predicts {kind}, the data set holds {data.kind}", where=data.folder)
+    data.cropped(model.config().window)
 
 
 def predict_rows(
     engine: PlainEngine, data: ExampleSet, rows: np.ndarray, advance: Callable[[int], None] = lambda n: None
 ) -> np.ndarray:
-    """Strand-mean probabilities of a data set's examples: float32 (len(rows), tasks)."""
-    out = np.empty((len(rows), engine.net.n_tasks), np.float32)
+    """Predictions for a data set's examples: float32 (len(rows), tasks). Its windows are as long as the network's."""
+    net = engine.net
+    out = np.empty((len(rows), net.n_tasks), np.float32)
     for first in range(0, len(rows), BATCH):
-        here = slice(first, first + BATCH)
-        out[here] = probabilities(engine.logits(data.windows(rows[here]))).mean(0)
-        advance(len(rows[here]))
+        some = rows[first : first + BATCH]
+        tracks = data.tracks(some)[:, : net.config.tracks] if "tracks" in net.inputs else None
+        scalars = data.scalars(some)[:, : net.config.scalars] if "scalars" in net.inputs else None
+        out[first : first + BATCH] = engine.predict(data.windows(some), tracks, scalars)
+        advance(len(some))
     return out
 
 
-def record(model: ModelFolder, examined: Examined, scores: TaskScores) -> None:
+def record(model: ModelFolder, examined: Examined, scores: Scores) -> None:
     """Write the figures into the model's card (``[metrics.SPLIT]``, or ``[metrics.SPLIT.labelled]``) and the table of
     tasks into its folder, as a file the card vouches for. Raises OutputError."""
     tasks, split = examined.data.tasks, examined.split
     figures: dict[str, Any] = examined.facts()
     figures |= {group: _rounded(row.row()) for group, row in summarise(tasks, scores).items()}
+    if isinstance(scores, TaskScores) and scores.confusion is not None:
+        figures["confusion"] = scores.confusion.tolist()
     card = dict(model.card)
     metrics = {name: dict(section) for name, section in card.get("metrics", {}).items()}
     before = metrics.get(split, {})

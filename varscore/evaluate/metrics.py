@@ -18,7 +18,7 @@ class TaskScores:
 
     ``positives`` is int64. ``auprc`` is average precision (not trapezoids); ``recall_at_fdr`` maps a false-discovery
     rate to the largest recall whose precision is at least ``1 - rate``; ``loss`` is mean binary cross-entropy, and is
-    there for every task.
+    there for every task with a known label.
     """
 
     positives: np.ndarray
@@ -26,6 +26,8 @@ class TaskScores:
     auprc: np.ndarray
     loss: np.ndarray
     recall_at_fdr: dict[float, np.ndarray]
+    confusion: np.ndarray | None = None
+    """int64 (classes, classes), true by predicted, where tasks are classes"""
 
 
 def score_task(labels: np.ndarray, scores: np.ndarray, rates: Sequence[float] = RATES) -> tuple[float, ...]:
@@ -51,17 +53,24 @@ def score_task(labels: np.ndarray, scores: np.ndarray, rates: Sequence[float] = 
     return (float(auroc), float(precision.mean()), *at)
 
 
-def score_tasks(labels: np.ndarray, predicted: np.ndarray, rates: Sequence[float] = RATES) -> TaskScores:
-    """Every task's measures. labels: 0 or 1 (n, tasks); predicted: float32 (n, tasks) probabilities, no NaN."""
+def score_tasks(
+    labels: np.ndarray, predicted: np.ndarray, rates: Sequence[float] = RATES, known: np.ndarray | None = None
+) -> TaskScores:
+    """Every task's measures. labels: 0 or 1 (n, tasks); predicted: float32 (n, tasks) probabilities, no NaN.
+
+    known: bool (n, tasks), the labels that count; None: all of them
+    """
     tasks = labels.shape[1]
     positives, loss, measures = np.zeros(tasks, np.int64), np.empty(tasks), np.empty((tasks, 2 + len(rates)))
     for first in range(0, tasks, _TOGETHER):
         some = slice(first, first + _TOGETHER)
         truths, scores = labels[:, some].T.astype(bool, order="C"), np.ascontiguousarray(predicted[:, some].T)
         for task, (truth, score) in enumerate(zip(truths, scores, strict=True), first):
+            if known is not None:
+                truth, score = truth[known[:, task]], score[known[:, task]]
             positives[task] = np.count_nonzero(truth)
             measures[task] = score_task(truth, score, rates)
             certain = np.clip(score.astype(np.float64), 1e-7, 1 - 1e-7)
-            loss[task] = -np.log(np.where(truth, certain, 1 - certain)).mean()
+            loss[task] = -np.log(np.where(truth, certain, 1 - certain)).mean() if len(truth) else np.nan
     recalls = {rate: measures[:, 2 + i] for i, rate in enumerate(rates)}
     return TaskScores(positives, measures[:, 0], measures[:, 1], loss, recalls)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +16,9 @@ import torch
 from varscore import __version__
 from varscore.errors import OutputExists, UsageError
 from varscore.evaluate.flow import Examined, evaluate_model
+from varscore.evaluate.kinds import Scores
 from varscore.evaluate.metrics import TaskScores
-from varscore.evaluate.tables import Figures, groups, published, summarise, table_text
+from varscore.evaluate.tables import Figures, ValueFigures, groups, published, summarise, table_text
 from varscore.files.whole import put_file
 from varscore.zoo import ModelFolder
 
@@ -50,7 +51,7 @@ class Report:
 
     models: tuple[ModelFolder, ...]
     examined: Examined
-    scores: tuple[TaskScores, ...]
+    scores: tuple[Scores, ...]
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -61,7 +62,7 @@ class Report:
         )
 
     @cached_property
-    def summaries(self) -> dict[str, dict[str, Figures]]:
+    def summaries(self) -> Mapping[str, Mapping[str, Figures | ValueFigures]]:
         """Model -> group -> figures."""
         tasks = self.examined.data.tasks
         return {name: summarise(tasks, scores) for name, scores in zip(self.names, self.scores, strict=True)}
@@ -72,13 +73,22 @@ class Report:
         return published(self.examined.data.tasks)
 
     @property
+    def confusions(self) -> list[np.ndarray | None]:
+        """Of each model the matrix int64 (classes, classes), None where tasks are no classes."""
+        return [scores.confusion if isinstance(scores, TaskScores) else None for scores in self.scores]
+
+    @property
     def groups(self) -> tuple[str, ...]:
         return tuple(groups(self.examined.data.tasks))
 
     def comparisons(self) -> dict[str, Comparison]:
-        """Where the first model beats each of the others."""
-        others = zip(self.names[1:], self.scores[1:], strict=True)
-        return {name: compare(self.scores[0], scores) for name, scores in others}
+        """Where the first model beats each of the others; none where values are predicted."""
+        first, others = self.scores[0], zip(self.names[1:], self.scores[1:], strict=True)
+        return {
+            name: compare(first, scores)
+            for name, scores in others
+            if isinstance(first, TaskScores) and isinstance(scores, TaskScores)
+        }
 
     def table(self) -> str:
         """The CSV of all tasks."""
@@ -92,8 +102,9 @@ class Report:
                 "architecture": model.architecture,
                 "sha256": model.sha256,
                 "groups": {group: figures.row() for group, figures in self.summaries[name].items()},
+                **({} if found is None else {"confusion": found.tolist()}),
             }
-            for name, model in zip(self.names, self.models, strict=True)
+            for name, model, found in zip(self.names, self.models, self.confusions, strict=True)
         }
         beaten = {
             name: {"tasks": c.tasks, "min_positives": MIN_POSITIVES, "auroc": c.auroc, "auprc": c.auprc, "both": c.both}

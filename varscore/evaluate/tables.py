@@ -6,11 +6,13 @@ import csv
 import io
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import overload
 
 import numpy as np
 
 from varscore.data.examples import Task
+from varscore.evaluate.kinds import Scores, ValueScores
 from varscore.evaluate.metrics import TaskScores
 
 PUBLISHED = "published_"
@@ -46,6 +48,23 @@ class Figures:
         return {name: value for name, value in named.items() if math.isfinite(value)}
 
 
+@dataclass(frozen=True)
+class ValueFigures:
+    """Means and medians over the tasks of a group whose values are predicted; NaN where none has spread."""
+
+    tasks: int
+    na: int
+    pearson: float
+    pearson_median: float
+    spearman: float
+    spearman_median: float
+    mse: float
+
+    def row(self) -> dict[str, float]:
+        """Plain names and numbers; what does not exist is left out."""
+        return {name: value for name, value in asdict(self).items() if math.isfinite(value)}
+
+
 def groups(tasks: Iterable[Task]) -> dict[str, np.ndarray]:
     """Task indices of each group: ``all`` first, then the groups in order of appearance. int64 (k,) each"""
     names = np.array([task.group for task in tasks])
@@ -56,8 +75,14 @@ def groups(tasks: Iterable[Task]) -> dict[str, np.ndarray]:
     return found
 
 
-def summarise(tasks: Sequence[Task], scores: TaskScores) -> dict[str, Figures]:
+@overload
+def summarise(tasks: Sequence[Task], scores: TaskScores) -> dict[str, Figures]: ...
+@overload
+def summarise(tasks: Sequence[Task], scores: ValueScores) -> dict[str, ValueFigures]: ...
+def summarise(tasks: Sequence[Task], scores: Scores) -> dict[str, Figures] | dict[str, ValueFigures]:
     """The figures of each group of tasks."""
+    if isinstance(scores, ValueScores):
+        return {name: _value_figures(scores, members) for name, members in groups(tasks).items()}
     return {name: _figures(scores, members) for name, members in groups(tasks).items()}
 
 
@@ -90,6 +115,19 @@ def _figures(scores: TaskScores, members: np.ndarray) -> Figures:
     )
 
 
+def _value_figures(scores: ValueScores, members: np.ndarray) -> ValueFigures:
+    pearson, spearman = scores.pearson[members], scores.spearman[members]
+    return ValueFigures(
+        tasks=len(members),
+        na=int(np.isnan(pearson).sum()),
+        pearson=_over_known(np.mean, pearson),
+        pearson_median=_over_known(np.median, pearson),
+        spearman=_over_known(np.mean, spearman),
+        spearman_median=_over_known(np.median, spearman),
+        mse=_over_known(np.mean, scores.mse[members]),
+    )
+
+
 def _over_known(average: Callable[[np.ndarray], np.floating], values: np.ndarray) -> float:
     known = values[np.isfinite(values)]
     return float(average(known)) if len(known) else math.nan
@@ -102,12 +140,13 @@ def _number(text: str | None) -> float:
         return math.nan
 
 
-def table_text(tasks: Sequence[Task], scores: TaskScores, others: Mapping[str, TaskScores] | None = None) -> str:
+def table_text(tasks: Sequence[Task], scores: Scores, others: Mapping[str, Scores] | None = None) -> str:
     """CSV, one line a task, NA where a measure does not exist.
 
     The columns of each of ``others`` (model name -> its scores) carry its name; published figures come last.
     """
-    columns = {"positives": scores.positives, **_columns(scores)}
+    counted = "examples" if isinstance(scores, ValueScores) else "positives"
+    columns = {counted: getattr(scores, counted), **_columns(scores)}
     for name, other in (others or {}).items():
         columns |= {f"{measure}:{name}": values for measure, values in _columns(other).items()}
     stated = published_facts(tasks)
@@ -120,7 +159,9 @@ def table_text(tasks: Sequence[Task], scores: TaskScores, others: Mapping[str, T
     return text.getvalue()
 
 
-def _columns(scores: TaskScores) -> dict[str, np.ndarray]:
+def _columns(scores: Scores) -> dict[str, np.ndarray]:
+    if isinstance(scores, ValueScores):
+        return {"pearson": scores.pearson, "spearman": scores.spearman, "mse": scores.mse}
     recalls = {f"recall_at_fdr_{rate:g}": values for rate, values in scores.recall_at_fdr.items()}
     return {"auroc": scores.auroc, "auprc": scores.auprc, "loss": scores.loss, **recalls}
 

@@ -19,12 +19,12 @@ from __future__ import annotations
 
 import json
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from types import ModuleType, TracebackType
-from typing import Any, Self
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,10 +33,11 @@ import pyarrow.parquet as pq
 from varscore.errors import OutputError, UsageError
 from varscore.files.atomic import AtomicFile, is_stream, output_errors, refuse_existing
 from varscore.files.folders import AtomicFolder, refuse_existing_folder
+from varscore.files.resumable import Output, Placement
 from varscore.genome.alleles import ByteColumn, Status
 
 EFFECTS = ("ref", "alt", "diff", "logodds")
-_COLUMN = {"ref": "ref_prob", "alt": "alt_prob"}  # `ref` and `alt` are the alleles
+COLUMN = {"ref": "ref_prob", "alt": "alt_prob"}  # `ref` and `alt` are the alleles
 _TEXT = ("chrom", "ref", "alt", "status")
 _TASKS = "varscoreTasks"
 
@@ -104,10 +105,10 @@ class Slab:
             column.clear()
 
 
-class MatrixWriter(ABC):
+class MatrixWriter(Output):
     """Takes rows in pieces of any size and stores them in slabs, so the file does not depend on the pieces.
 
-    Memory stays at one slab, about 64 MB. As a context manager it commits on success and aborts on an exception.
+    Memory stays at one slab, about 64 MB.
     """
 
     def __init__(
@@ -156,20 +157,25 @@ class MatrixWriter(ABC):
             if len(self._slab) == self._rows:
                 self._flush()
 
+    def settle(self) -> list[Placement]:
+        if len(self._slab):
+            self._flush()
+        with output_errors(self.path), _library_errors(self.path):
+            self._end()
+        self._target.settle()
+        return [Placement(self._target.temporary, self._target.target)]
+
+    def place(self) -> None:
+        self._target.place()
+        self._open = False
+
     def close(self) -> None:
-        """Store what is left and commit. When that fails nothing is left behind."""
-        if not self._open:
-            return
-        try:
-            if len(self._slab):
-                self._flush()
-            with output_errors(self.path), _library_errors(self.path):
-                self._end()
-            self._target.commit()
-            self._open = False
-        except BaseException:
-            self.abort()
-            raise
+        if self._open:
+            super().close()
+
+    def suspend(self) -> None:
+        self._open = False
+        self._target.suspend()
 
     def abort(self) -> None:
         """Leave everything as it was before; does nothing after close or abort."""
@@ -178,17 +184,6 @@ class MatrixWriter(ABC):
             with suppress(OSError, RuntimeError, pa.ArrowException):  # what failed may fail again
                 self._end()
             self._target.abort()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            self.abort()
 
     def _check(self, text: Mapping[str, list[str]], pos: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
         if set(values) != set(self._blocks):
@@ -225,7 +220,7 @@ class ParquetMatrix(MatrixWriter):
     def _begin(self) -> None:
         lists = pa.list_(pa.float32(), len(self._tasks))
         kinds = {"chrom": pa.string(), "pos": pa.int64()} | dict.fromkeys(("ref", "alt", "status"), pa.string())
-        scores = {_COLUMN.get(name, name): lists for name in self._blocks}
+        scores = {COLUMN.get(name, name): lists for name in self._blocks}
         metadata = {**self._facts, _TASKS: json.dumps(self._tasks)}
         self._schema = pa.schema(kinds | scores, metadata=metadata)
         self._sink = pa.OSFile(self._target.temporary, "wb")
@@ -243,9 +238,7 @@ class ParquetMatrix(MatrixWriter):
         columns = {name: pa.array(column) for name, column in slab.text.items()} | {"pos": pa.array(slab.pos[:n])}
         for name, block in slab.values.items():
             floats = pa.array(block[:n].reshape(-1))
-            columns[_COLUMN.get(name, name)] = pa.FixedSizeListArray.from_arrays(
-                floats, len(self._tasks), mask=unscored
-            )
+            columns[COLUMN.get(name, name)] = pa.FixedSizeListArray.from_arrays(floats, len(self._tasks), mask=unscored)
         self._writer.write_table(pa.table(columns, self._schema), row_group_size=n)
 
     def _end(self) -> None:
@@ -260,11 +253,11 @@ class ZarrMatrix(MatrixWriter):
 
     @classmethod
     def check(cls, path: str, force: bool) -> None:
-        _optional("zarr")
+        optional("zarr")
         refuse_existing_folder(path, cls.MARKER, force=force)
 
     def _claim(self, force: bool) -> AtomicFolder:
-        self._zarr = _optional("zarr")
+        self._zarr = optional("zarr")
         return AtomicFolder(self.path, marker=self.MARKER, force=force)
 
     def _begin(self) -> None:
@@ -296,11 +289,11 @@ class Hdf5Matrix(MatrixWriter):
 
     @classmethod
     def check(cls, path: str, force: bool) -> None:
-        _optional("h5py")
+        optional("h5py")
         super().check(path, force)
 
     def _claim(self, force: bool) -> AtomicFile:
-        self._h5py = _optional("h5py")
+        self._h5py = optional("h5py")
         return AtomicFile(self.path, force=force)
 
     def _begin(self) -> None:
@@ -397,7 +390,7 @@ _WRITERS: dict[str, type[MatrixWriter]] = {".parquet": ParquetMatrix, ".zarr": Z
 
 
 def _column(block: str) -> str:
-    return _COLUMN.get(block, block)
+    return COLUMN.get(block, block)
 
 
 def _columns(slab: Slab, text: Any) -> Iterator[tuple[str, np.ndarray]]:
@@ -412,7 +405,7 @@ def _decode(alleles: Sequence[bytes] | ByteColumn) -> list[str]:
     return [alleles[row].decode("utf-8", "replace") for row in range(len(alleles))]
 
 
-def _optional(package: str) -> ModuleType:
+def optional(package: str) -> ModuleType:
     """A package that only the extra ``zarr`` brings. Raises UsageError when it is missing."""
     from importlib import import_module
 

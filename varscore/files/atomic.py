@@ -6,16 +6,21 @@ import fcntl
 import os
 import stat
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import BinaryIO
+from zlib import crc32
 
 from varscore.errors import OutputError, OutputExists, UsageError
 
 TEMPORARY_SUFFIX = ".varscore-part"
+SPOOL_SUFFIX = ".varscore-spool"
 # Names that mean "a stream this process already has", even where the shell has pointed it at a regular file.
 _STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")
 _LONGEST_NAME = 255
+_READ = 1 << 20
 
 
 @contextmanager
@@ -50,35 +55,39 @@ def refuse_existing(path: str, *, force: bool) -> None:
         raise OutputExists("the output exists already", where=path, remedy="choose another name or pass --force")
 
 
-class AtomicFile:
-    """A binary file, written beside its target as ``.<name>.varscore-part`` and renamed over it by :meth:`commit`.
+class DamagedPartial(Exception):
+    """A partial file is not what it was when it was marked."""
 
-    The temporary file is locked while it is written, so that a second process with the same output is refused, and a
-    leftover of a killed process is reused instead of piling up. A symbolic link is followed: the link stays, the file
-    that it names is replaced and keeps its permissions. Streams (see :func:`is_stream`) are written directly.
 
-    Raises OutputExists, UsageError (a folder) and OutputError. BrokenPipeError passes through unchanged.
+@dataclass(frozen=True)
+class Mark:
+    """How far a partial file had been written when it was last flushed to disk: bytes, and the CRC-32 of them all."""
+
+    length: int = 0
+    crc: int = 0
+
+
+class PartialFile:
+    """A binary file under a hidden name, locked while it is written, so that a second process is refused.
+
+    What a killed process left behind is taken over: emptied, or with ``keep`` left as it is until :meth:`carry_on`.
+    path: of the output that it is for, as messages show it. Raises OutputError; BrokenPipeError passes unchanged.
     """
 
-    def __init__(self, path: str, *, force: bool = False) -> None:
-        refuse_existing(path, force=force)
-        self.path, self._force = path, force
-        self.direct = is_stream(path)
-        self._target = self.temporary = path
-        self._file: BinaryIO | None
+    def __init__(self, path: str, temporary: str, *, keep: bool = False) -> None:
+        self.path, self.temporary, self.direct = path, temporary, False
         with output_errors(path):
-            if path == "-":
-                self._file = sys.stdout.buffer
-            elif self.direct:
-                self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CLOEXEC), "wb")
-            else:
-                self._target = os.path.realpath(path)
-                self.temporary = _temporary_name(self._target)
-                self._file = os.fdopen(_open_locked(self.temporary, path), "wb", buffering=1 << 20)
+            self._begin(os.fdopen(_open_locked(temporary, path, keep), "wb", buffering=1 << 20))
 
-    def write(self, data: bytes) -> None:
+    def _begin(self, file: BinaryIO) -> None:
+        self._file: BinaryIO | None = file
+        self._length = self._crc = 0
+        self._listed = False
+
+    def write(self, data: bytes | memoryview) -> None:
         with output_errors(self.path):
             self._open_file().write(data)
+        self._length, self._crc = self._length + len(data), crc32(data, self._crc)
 
     def sync(self) -> None:
         """Flush to disk; a full disk that hides behind a cache shows itself here."""
@@ -88,41 +97,63 @@ class AtomicFile:
             if not self.direct:
                 os.fsync(file.fileno())
 
-    def commit(self) -> None:
-        """Flush to disk and rename over the target. On failure the target is as it was and nothing is left behind."""
-        try:
-            with output_errors(self.path):
-                self._commit()
-        except BaseException:
-            self.abort()
-            raise
-
-    def _commit(self) -> None:
+    def mark(self) -> Mark:
+        """Flush to disk, the name included; what was written so far can be carried on from."""
         self.sync()
+        if not self._listed:
+            with output_errors(self.path):
+                sync_folder(os.path.dirname(self.temporary))
+            self._listed = True
+        return Mark(self._length, self._crc)
+
+    def carry_on(self, mark: Mark) -> None:
+        """Go back to ``mark`` and write on from there. Raises DamagedPartial when those bytes are not there."""
+        with output_errors(self.path):
+            file = self._open_file()
+            length = crc = 0
+            for piece in self.read_back(mark.length):
+                length, crc = length + len(piece), crc32(piece, crc)
+            if (length, crc) != (mark.length, mark.crc):
+                raise DamagedPartial(self.temporary)
+            file.truncate(length)
+            file.seek(length)
+        self._length, self._crc = length, crc
+
+    def has_content(self) -> bool:
+        """Whether there is anything in the file."""
+        return os.fstat(self._open_file().fileno()).st_size > 0
+
+    def empty(self) -> None:
+        """Start anew, where what was there had been kept."""
+        if not self.direct:
+            self.carry_on(Mark())
+
+    def read_back(self, length: int | None = None) -> Iterator[bytes]:
+        """What has been written (or the first ``length`` bytes of the file), in pieces."""
+        start, end = 0, self._length if length is None else length
+        while piece := self.read_at(start, min(_READ, end - start)):
+            yield piece
+            start += len(piece)
+
+    def read_at(self, start: int, size: int) -> bytes:
+        """Up to ``size`` bytes from ``start`` on of what has been written."""
         file = self._open_file()
-        if self.direct:
-            if self.path != "-":
+        file.flush()
+        return os.pread(file.fileno(), size, start)
+
+    def suspend(self) -> None:
+        """Close, and leave what is there to a later run. Does nothing once closed."""
+        file, self._file = self._file, None
+        if file is not None and self.path != "-":
+            with suppress(OSError):  # what could not be written lies behind the last mark
                 file.close()
-            self._file = None
-            return
-        with suppress(FileNotFoundError):
-            os.fchmod(file.fileno(), stat.S_IMODE(os.stat(self._target).st_mode))
-        refuse_existing(self.path, force=self._force)
-        os.rename(self.temporary, self._target)
-        self._file = None
-        file.close()
-        _sync_folder(os.path.dirname(self._target))
 
     def abort(self) -> None:
-        """Give up: remove the temporary file and leave the target alone. Does nothing after commit or abort."""
-        file, self._file = self._file, None
-        if file is None or self.path == "-":
-            return
-        if not self.direct:
+        """Give up: remove the temporary file and leave the target alone. Does nothing once closed."""
+        if self._file is not None and not self.direct:
             with suppress(OSError):
                 os.unlink(self.temporary)
-        with suppress(OSError):  # close flushes what is left, which may fail for the reason that brought us here
-            file.close()
+        self.suspend()
 
     def _open_file(self) -> BinaryIO:
         if self._file is None:
@@ -130,20 +161,102 @@ class AtomicFile:
         return self._file
 
 
-def _temporary_name(target: str) -> str:
+class Spool(PartialFile):
+    """What waits for the end of a run before it can be written as it should be: ``.<name>.varscore-spool`` beside the
+    output, or an unnamed file for a stream."""
+
+    def __init__(self, path: str, *, keep: bool = False) -> None:
+        if not is_stream(path) or os.path.isdir(path):
+            super().__init__(path, hidden_name(os.path.realpath(path), SPOOL_SUFFIX), keep=keep)
+            return
+        self.path, self.temporary, self.direct = path, "", True
+        with output_errors(path):
+            self._begin(tempfile.TemporaryFile())  # noqa: SIM115
+
+
+class AtomicFile(PartialFile):
+    """A binary file, written beside its target as ``.<name>.varscore-part`` and renamed over it by :meth:`commit`.
+
+    A symbolic link is followed: the link stays, the file that it names is replaced and keeps its permissions. Streams
+    (see :func:`is_stream`) are written directly.
+
+    Raises OutputExists, UsageError (a folder) and OutputError. BrokenPipeError passes through unchanged.
+    """
+
+    def __init__(self, path: str, *, force: bool = False, keep: bool = False) -> None:
+        refuse_existing(path, force=force)
+        self._force = force
+        if not is_stream(path):
+            self.target = os.path.realpath(path)
+            super().__init__(path, self.hidden(path), keep=keep)
+            return
+        self.path, self.direct, self.target, self.temporary = path, True, path, path
+        with output_errors(path):
+            self._begin(
+                sys.stdout.buffer if path == "-" else os.fdopen(os.open(path, os.O_WRONLY | os.O_CLOEXEC), "wb")
+            )
+
+    @staticmethod
+    def hidden(path: str) -> str:
+        """The hidden name under which ``path`` is written."""
+        return hidden_name(os.path.realpath(path), TEMPORARY_SUFFIX)
+
+    def commit(self) -> None:
+        """Flush to disk and rename over the target. On failure the target is as it was and nothing is left behind."""
+        try:
+            self.settle()
+            self.place()
+        except BaseException:
+            self.abort()
+            raise
+
+    def settle(self) -> None:
+        """Flush to disk, with the permissions that it will have: all of :meth:`commit` but the renaming."""
+        self.sync()
+        if not self.direct:
+            with output_errors(self.path), suppress(FileNotFoundError):
+                os.fchmod(self._open_file().fileno(), stat.S_IMODE(os.stat(self.target).st_mode))
+
+    def place(self) -> None:
+        """Rename over the target."""
+        with output_errors(self.path):
+            file = self._open_file()
+            if not self.direct:
+                refuse_existing(self.path, force=self._force)
+                os.rename(self.temporary, self.target)
+            self._file = None
+            if self.path != "-":
+                file.close()
+            if not self.direct:
+                sync_folder(os.path.dirname(self.target))
+
+
+def refuse_locked(temporary: str, path: str) -> None:
+    """Raise OutputError when another process has ``temporary``, the hidden file of ``path``, under way."""
+    with suppress(FileNotFoundError):
+        descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            _lock(descriptor, path)
+        finally:
+            os.close(descriptor)
+
+
+def hidden_name(target: str, suffix: str) -> str:
+    """``.<name><suffix>`` in the folder of ``target``, cut to what a file system takes."""
     folder, name = os.path.split(target)
-    room = _LONGEST_NAME - 1 - len(TEMPORARY_SUFFIX)
-    return os.path.join(folder, "." + os.fsdecode(os.fsencode(name)[:room]) + TEMPORARY_SUFFIX)
+    room = _LONGEST_NAME - 1 - len(suffix)
+    return os.path.join(folder, "." + os.fsdecode(os.fsencode(name)[:room]) + suffix)
 
 
-def _open_locked(temporary: str, path: str) -> int:
-    """Create or take over ``temporary``, empty and locked; returns its descriptor."""
+def _open_locked(temporary: str, path: str, keep: bool) -> int:
+    """Create or take over ``temporary``, locked, and empty unless ``keep``; returns its descriptor."""
     while True:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         try:
             _lock(descriptor, path)
             if _names(temporary, descriptor):
-                os.ftruncate(descriptor, 0)
+                if not keep:
+                    os.ftruncate(descriptor, 0)
                 return descriptor
         except BaseException:
             os.close(descriptor)
@@ -170,7 +283,8 @@ def _names(path: str, descriptor: int) -> bool:
         return False
 
 
-def _sync_folder(folder: str) -> None:
+def sync_folder(folder: str) -> None:
+    """Flush to disk what was created, renamed or removed in ``folder``."""
     descriptor = os.open(folder or ".", os.O_RDONLY)
     try:
         os.fsync(descriptor)

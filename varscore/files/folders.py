@@ -37,9 +37,9 @@ class AtomicFolder:
 
     def __init__(self, path: str, *, marker: str, force: bool = False) -> None:
         self.path, self._marker, self._force = path, marker, force
-        self._target = os.path.realpath(path)
+        self.target = os.path.realpath(path)
         refuse_existing_folder(self.path, self._marker, force=self._force)
-        parent, name = os.path.split(self._target)
+        parent, name = os.path.split(self.target)
         self.temporary = os.path.join(parent, f".{name}{TEMPORARY_SUFFIX}")
         with output_errors(path):
             self._lock: int | None = _make_locked(self.temporary, path)
@@ -48,29 +48,25 @@ class AtomicFolder:
     def commit(self) -> None:
         """Flush everything to disk and rename. On failure the target is as it was and nothing is left behind."""
         try:
-            with output_errors(self.path):
-                self._commit()
+            self.settle()
+            self.place()
         except BaseException:
             self.abort()
             raise
 
-    def _commit(self) -> None:
-        for folder, _, files in os.walk(self.temporary):
-            for name in [*files, "."]:
-                _sync(os.path.join(folder, name))
-        refuse_existing_folder(self.path, self._marker, force=self._force)
-        old = f"{self.temporary}-old"
-        with suppress(FileNotFoundError):
-            os.rename(self._target, old)
-        try:
-            os.rename(self.temporary, self._target)
-        except OSError:
-            with suppress(FileNotFoundError):
-                os.rename(old, self._target)
-            raise
-        _sync(os.path.dirname(self._target))
-        self._unlock()
-        shutil.rmtree(old, ignore_errors=True)
+    def settle(self) -> None:
+        """Flush everything to disk: all of :meth:`commit` but the renaming."""
+        with output_errors(self.path):
+            for folder, _, files in os.walk(self.temporary):
+                for name in [*files, "."]:
+                    _sync(os.path.join(folder, name))
+
+    def place(self) -> None:
+        """Rename to the target, in the place of what is there."""
+        with output_errors(self.path):
+            refuse_existing_folder(self.path, self._marker, force=self._force)
+            replace_folder(self.temporary, self.target)
+            self._unlock()
 
     def abort(self) -> None:
         """Give up: remove the temporary folder and leave the target alone. Does nothing after commit or abort."""
@@ -78,10 +74,29 @@ class AtomicFolder:
             shutil.rmtree(self.temporary, ignore_errors=True)
             self._unlock()
 
+    def suspend(self) -> None:
+        """Leave what is there to a later process."""
+        self._unlock()
+
     def _unlock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def replace_folder(folder: str, target: str) -> None:
+    """Rename ``folder`` to ``target`` and remove what was there before. Raises OSError."""
+    old = f"{folder}-old"
+    with suppress(FileNotFoundError):
+        os.rename(target, old)
+    try:
+        os.rename(folder, target)
+    except OSError:
+        with suppress(FileNotFoundError):
+            os.rename(old, target)
+        raise
+    _sync(os.path.dirname(target))
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _make_locked(folder: str, path: str) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pysam
 
 from varscore.files.atomic import AtomicFile, output_errors
+from varscore.files.resumable import Output, Placement
 from varscore.genome.alleles import AlleleBatch
 
 TBI_REACH = 1 << 29  # a .tbi ends here; a .csi does not
@@ -19,29 +21,40 @@ log = logging.getLogger(__name__)
 
 
 class SortOrder:
-    """Whether records come contig by contig with POS never going down, and how far they reach."""
+    """Whether records come contig by contig with POS never going down, and how far they reach.
 
-    def __init__(self) -> None:
-        self.is_sorted = True
-        self.reach = 0
-        self._done: set[int] = set()
-        self._contig, self._start = -1, -1
+    carry: the :meth:`mark` of another that has seen the records before
+    """
+
+    def __init__(self, carry: Mapping[str, Any] | None = None) -> None:
+        carry = carry or {}
+        self.is_sorted: bool = carry.get("is_sorted", True)
+        self.reach: int = carry.get("reach", 0)
+        self._contigs: list[str] = carry.get("contigs", [])  # in their order, the one under way last
+        self._start: int = carry.get("start", -1)
+
+    def mark(self) -> dict[str, Any]:
+        """What there is to know about the records seen so far, as JSON."""
+        return {"is_sorted": self.is_sorted, "reach": self.reach, "contigs": self._contigs, "start": self._start}
 
     def see(self, alleles: AlleleBatch) -> None:
         """Take the next records into account."""
         if not len(alleles):
             return
         self.reach = max(self.reach, int((alleles.start + alleles.ref.lengths).max()))
-        contig = np.concatenate([[self._contig], alleles.contig])
-        start = np.concatenate([[self._start], alleles.start])
-        changes = np.diff(contig) != 0
-        if (np.diff(start)[~changes] < 0).any():
+        if not self.is_sorted:
+            return
+        changes = np.diff(alleles.contig) != 0
+        if (np.diff(alleles.start)[~changes] < 0).any():
             self.is_sorted = False
-        for before, after in zip(contig[:-1][changes].tolist(), contig[1:][changes].tolist(), strict=True):
-            self._done.add(before)
-            if after in self._done:
-                self.is_sorted = False
-        self._contig, self._start = int(contig[-1]), int(start[-1])
+        for index in alleles.contig[np.append(True, changes)].tolist():
+            name = alleles.contigs[index]
+            if self._contigs and name == self._contigs[-1]:  # the first of these records carry on the last's contig
+                self.is_sorted &= int(alleles.start[0]) >= self._start
+            else:
+                self.is_sorted &= name not in self._contigs
+                self._contigs.append(name)
+        self._start = int(alleles.start[-1])
 
 
 def build_index(
@@ -91,8 +104,45 @@ def _index(data: str, index: AtomicFile, preset: str) -> bool:
     return True
 
 
-def remove_stale_indexes(path: str) -> None:
-    """Remove the indexes of the file that is about to be replaced: they would point into the wrong one."""
-    for suffix in SUFFIXES:
-        with output_errors(path), suppress(FileNotFoundError):
-            os.unlink(path + suffix)
+class IndexedFile(Output):
+    """An output and the index that is put beside it; a stream, and a file without ``preset``, has none.
+
+    An index of an older file is removed before: it would point into the wrong one.
+    order, lengths, preset: see :func:`build_index`
+    """
+
+    def __init__(self, output: AtomicFile, order: SortOrder, lengths: Iterable[int | None], preset: str | None) -> None:
+        self.output, self._order, self._lengths = output, order, list(lengths)
+        self._preset = None if output.direct else preset
+        self._index: AtomicFile | None = None
+
+    def settle(self) -> list[Placement]:
+        self.output.settle()
+        data = Placement(self.output.temporary, self.output.target)
+        if self._preset is None:
+            return [data]
+        self._index = build_index(self.output, self._order, self._lengths, preset=self._preset)
+        stale = [Placement(None, self.output.path + suffix) for suffix in SUFFIXES]
+        if self._index is None:
+            return [*stale, data]
+        self._index.settle()
+        return [*stale, data, Placement(self._index.temporary, self._index.target, is_ours=True)]
+
+    def place(self) -> None:
+        if self._preset is not None:
+            for suffix in SUFFIXES:
+                with output_errors(self.output.path), suppress(FileNotFoundError):
+                    os.unlink(self.output.path + suffix)
+        self.output.place()
+        if self._index:
+            self._index.place()
+
+    def abort(self) -> None:
+        self.output.abort()
+        if self._index:
+            self._index.abort()
+
+    def suspend(self) -> None:
+        self.output.suspend()
+        if self._index:
+            self._index.suspend()

@@ -76,6 +76,12 @@ class RegionSet:
                 spans[_bare(interval.contig)].append((interval.start, interval.end))
         self._merged = {contig: _merge(pairs) for contig, pairs in spans.items()}
 
+    @property
+    def intervals(self) -> list[tuple[str, int, int]]:
+        """The union as disjoint intervals, by contig (without ``chr``) and start."""
+        merged = sorted(self._merged.items())
+        return [(c, *span) for c, (a, b) in merged for span in zip(a.tolist(), b.tolist(), strict=True)]
+
     def overlaps(self, alleles: AlleleBatch) -> np.ndarray:
         """bool (records,): whether the record's REF shares a base with one of the intervals.
 

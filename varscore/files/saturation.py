@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -28,6 +28,8 @@ class SaturationReader:
     def __init__(self, intervals: Sequence[Interval], genome: Genome, where: str) -> None:
         self.where = where
         self.skipped = 0
+        self.records = 0
+        """Records made so far, those left out included"""
         self._genome = genome
         self._intervals = _merged(intervals, genome, where)
         lengths: dict[str, int | None] = dict(genome.contigs)
@@ -39,18 +41,27 @@ class SaturationReader:
         """Bases of all intervals."""
         return sum(len(interval) for interval in self._intervals)
 
-    def chunks(self, size: int = 4096) -> Iterator[RecordChunk]:
-        """All records, ``size`` at a time."""
-        contigs = tuple(dict.fromkeys(interval.contig for interval in self._intervals))
-        first = 0
+    def first_contigs(self, records: int) -> tuple[str, ...]:
+        """As of a VariantReader; the header declares every contig."""
+        return self.contigs
+
+    @property
+    def contigs(self) -> tuple[str, ...]:
+        """Names of the contigs that records are on."""
+        return tuple(dict.fromkeys(interval.contig for interval in self._intervals))
+
+    def chunks(self, size: int = 4096, wanted: Callable[[int], bool] | None = None) -> Iterator[RecordChunk]:
+        """All records, or those whose number is ``wanted``, ``size`` at a time at most."""
         for interval in self._intervals:
             for start in range(interval.start, interval.end, size):
-                chunk = self._chunk(Interval(interval.contig, start, min(start + size, interval.end)), contigs, first)
-                first += len(chunk)
+                chunk = self._chunk(Interval(interval.contig, start, min(start + size, interval.end)))
+                self.records += len(chunk)
+                if wanted is not None:
+                    chunk = chunk.select(np.array([wanted(number) for number in chunk.numbers.tolist()], bool))
                 if len(chunk):
                     yield chunk
 
-    def _chunk(self, interval: Interval, contigs: tuple[str, ...], first: int) -> RecordChunk:
+    def _chunk(self, interval: Interval) -> RecordChunk:
         codes = self._genome.codes(interval.contig, interval.start, interval.end)
         known = np.flatnonzero(codes != UNKNOWN)
         self.skipped += len(codes) - len(known)
@@ -63,7 +74,7 @@ class SaturationReader:
         record = np.repeat(np.arange(len(lines)), 3)
         three = np.arange(3 * len(lines) + 1)
         return RecordChunk(
-            first=first,
+            numbers=self.records + np.arange(len(lines)),
             lines=lines,
             ids=[b"."] * len(lines),
             infos=[b"."] * len(lines),
@@ -71,8 +82,8 @@ class SaturationReader:
             rows=3 * np.arange(len(lines) + 1),
             alleles=AlleleBatch(
                 record=record,
-                contig=np.full(len(record), contigs.index(interval.contig), np.int32),
-                contigs=contigs,
+                contig=np.full(len(record), self.contigs.index(interval.contig), np.int32),
+                contigs=self.contigs,
                 start=starts[record],
                 ref=ByteColumn(np.frombuffer(letters(bases[record]), np.uint8), three),
                 alt=ByteColumn(np.frombuffer(b"".join(_OTHERS[b].replace(b",", b"") for b in bases), np.uint8), three),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
+from varscore.files.resumable import Resumable
 from varscore.files.vcf import RecordChunk
 from varscore.genome.alleles import Status
 
@@ -75,34 +74,12 @@ class Provenance:
         return [f"##{key}={value}".encode() for key, value in self.items()]
 
 
-class Writer(ABC):
-    """An output that takes chunks in order and appears only when :meth:`close` has succeeded.
-
-    As a context manager it closes on success and aborts on an exception. Raises OutputError.
-    """
+class Writer(Resumable):
+    """An annotated file, which takes chunks in order."""
 
     @abstractmethod
     def write(self, chunk: RecordChunk, scores: AlleleScores) -> None:
         """Append the records of ``chunk``; ``scores`` has one row per row of ``chunk.alleles``."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Finish and commit. When that fails nothing is left behind."""
-
-    @abstractmethod
-    def abort(self) -> None:
-        """Leave everything as it was before; does nothing after close or abort."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            self.abort()
 
 
 def safe(text: str) -> str:

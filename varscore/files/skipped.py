@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from types import TracebackType
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from varscore.files.atomic import AtomicFile
-from varscore.files.bgzf import BgzfWriter
+from varscore.files.bgzf import LEVEL
+from varscore.files.blocktext import BlockText
+from varscore.files.resumable import Placement, Resumable
 from varscore.files.scores import STATUS_NAMES
+from varscore.files.shards import block_of
 from varscore.files.vcf import RecordChunk
 from varscore.genome.alleles import Status
 
 COLUMNS = b"chrom\tpos\tid\tref\talt\tstatus\n"
 
 
-class SkippedTable:
-    """A context manager that commits on success and aborts on an exception. Raises OutputExists and OutputError."""
+class SkippedTable(Resumable):
+    """in_pieces, carry: see BlockText. Raises OutputExists and OutputError."""
 
-    def __init__(self, path: str, *, force: bool) -> None:
-        self._output = AtomicFile(path, force=force)
-        self._bgzf = BgzfWriter(self._output.write) if path.endswith(".gz") else None
-        self._put = self._bgzf.write if self._bgzf else self._output.write
-        self._put(COLUMNS)
+    def __init__(
+        self, path: str, *, force: bool, in_pieces: bool = False, carry: Mapping[str, Any] | None = None
+    ) -> None:
+        self._output = AtomicFile(path, force=force, keep=carry is not None)
+        level = LEVEL if path.endswith(".gz") else None
+        try:
+            self._text = BlockText(self._output, COLUMNS, level=level, in_pieces=in_pieces, carry=carry)
+        except BaseException:
+            self._output.suspend()
+            raise
 
     def write(self, chunk: RecordChunk, status: np.ndarray) -> None:
         """Append the alleles of ``chunk`` that are not PASS. status: uint8 (n,), one for each of its alleles."""
@@ -31,21 +40,24 @@ class SkippedTable:
             record = int(alleles.record[row])
             chrom, pos, _ = chunk.lines[record].split(b"\t", 2)
             fields = chrom, pos, chunk.ids[record], alleles.ref[row], alleles.alt[row], STATUS_NAMES[status[row]]
-            self._put(b"\t".join(fields) + b"\n")
+            self._text.write(block_of(int(chunk.numbers[record])), b"\t".join(fields) + b"\n")
 
-    def __enter__(self) -> SkippedTable:
-        return self
+    def mark(self) -> dict[str, Any]:
+        return self._text.mark()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:
-            self._output.abort()
-            return
-        try:
-            if self._bgzf:
-                self._bgzf.close()
-            self._output.commit()
-        except BaseException:
-            self._output.abort()
-            raise
+    def facts(self) -> dict[str, Any]:
+        return {"pieces": self._text.pieces}
+
+    def settle(self) -> list[Placement]:
+        self._text.finish()
+        self._output.settle()
+        return [Placement(self._output.temporary, self._output.target)]
+
+    def place(self) -> None:
+        self._output.place()
+
+    def suspend(self) -> None:
+        self._output.suspend()
+
+    def abort(self) -> None:
+        self._output.abort()

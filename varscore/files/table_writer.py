@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from varscore.files.atomic import AtomicFile
-from varscore.files.bgzf import BgzfWriter
+from varscore.files.bgzf import LEVEL
+from varscore.files.blocktext import BlockText, joined
+from varscore.files.resumable import Placement
 from varscore.files.scores import STATUS_NAMES, AlleleScores, Provenance, Writer, task_labels, text_columns
+from varscore.files.shards import split_blocks
+from varscore.files.tablespool import TableSpool
 from varscore.files.vcf import RecordChunk
 from varscore.files.vcf_header import encode
 from varscore.genome.alleles import ByteColumn
@@ -33,13 +38,15 @@ class TsvWriter(Writer):
         extra_columns: Sequence[str],
         *,
         compress: bool,
+        in_pieces: bool = False,
+        carry: Mapping[str, Any] | None = None,
     ) -> None:
+        """in_pieces, carry: see BlockText"""
         self._output = output
         self._labels, self._extra_columns = task_labels(tasks), tuple(extra_columns)
-        self._bgzf = BgzfWriter(output.write) if compress else None
-        self._put = self._bgzf.write if self._bgzf else output.write
         names = "\t".join((*COLUMNS, *extra_columns)).encode()
-        self._put(b"\n".join([*provenance.lines(), names, b""]))
+        header = joined([*provenance.lines(), names])
+        self._text = BlockText(output, header, level=LEVEL if compress else None, in_pieces=in_pieces, carry=carry)
 
     def write(self, chunk: RecordChunk, scores: AlleleScores) -> None:
         alleles = chunk.alleles
@@ -53,26 +60,45 @@ class TsvWriter(Writer):
             *text_columns(scores, self._labels, self._extra_columns),
             strict=True,
         )
-        self._put(b"".join([b"\t".join(row) + b"\n" for row in rows]))
+        lines = [b"\t".join(row) for row in rows]
+        for block, first, end in split_blocks(chunk):
+            self._text.write(block, joined(lines[chunk.rows[first] : chunk.rows[end]]))
 
-    def close(self) -> None:
-        try:
-            if self._bgzf:
-                self._bgzf.close()
-            self._output.commit()
-        except BaseException:
-            self.abort()
-            raise
+    def mark(self) -> dict[str, Any]:
+        return self._text.mark()
+
+    def facts(self) -> dict[str, Any]:
+        return {"pieces": self._text.pieces}
+
+    def settle(self) -> list[Placement]:
+        self._text.finish()
+        self._output.settle()
+        return [Placement(self._output.temporary, self._output.target)]
+
+    def place(self) -> None:
+        self._output.place()
+
+    def suspend(self) -> None:
+        self._output.suspend()
 
     def abort(self) -> None:
         self._output.abort()
 
 
 class ParquetWriter(Writer):
-    """Strings as the VCF spells them (``.`` included), pos int64, numbers float32; null where there is no score."""
+    """Strings as the VCF spells them (``.`` included), pos int64, numbers float32; null where there is no score.
+
+    Rows wait in a spool until all are known.
+    """
 
     def __init__(
-        self, output: AtomicFile, provenance: Provenance, tasks: Sequence[str], extra_columns: Sequence[str]
+        self,
+        output: AtomicFile,
+        provenance: Provenance,
+        tasks: Sequence[str],
+        extra_columns: Sequence[str],
+        *,
+        carry: Mapping[str, Any] | None = None,
     ) -> None:
         self._output, self._extra_columns = output, tuple(extra_columns)
         self._labels = pa.array([label.decode() for label in task_labels(tasks)[:-1]], pa.string())
@@ -80,16 +106,10 @@ class ParquetWriter(Writer):
         kinds = {"pos": pa.int64(), **dict.fromkeys(floats, pa.float32())}
         fields = [(name, kinds.get(name, pa.string())) for name in (*COLUMNS, *extra_columns)]
         self._schema = pa.schema(fields, metadata=dict(provenance.items()))
-        self._waiting = self._schema.empty_table()
-        self._sink = _Sink(output)
-        self._parquet = pq.ParquetWriter(self._sink, self._schema)
+        self._spool = TableSpool(output.path, self._schema, carry)
 
     def write(self, chunk: RecordChunk, scores: AlleleScores) -> None:
-        rows = pa.table(self._columns(chunk, scores), self._schema)
-        self._waiting = pa.concat_tables([self._waiting, rows])
-        while len(self._waiting) >= ROW_GROUP:
-            self._parquet.write_table(self._waiting.slice(0, ROW_GROUP), ROW_GROUP)
-            self._waiting = self._waiting.slice(ROW_GROUP)
+        self._spool.put(pa.table(self._columns(chunk, scores), self._schema))
 
     def _columns(self, chunk: RecordChunk, scores: AlleleScores) -> list[pa.Array]:
         alleles = chunk.alleles
@@ -106,21 +126,46 @@ class ParquetWriter(Writer):
             *(_floats(scores.extra[name]) for name in self._extra_columns),
         ]
 
-    def close(self) -> None:
-        try:
-            if len(self._waiting):
-                self._parquet.write_table(self._waiting, ROW_GROUP)
-            self._parquet.close()
-            self._output.commit()
-        except BaseException:
-            self.abort()
-            raise
+    def mark(self) -> dict[str, Any]:
+        return self._spool.mark()
+
+    def settle(self) -> list[Placement]:
+        write_parquet(self._output, self._schema, self._spool.tables())
+        self._output.settle()
+        return [Placement(self._output.temporary, self._output.target), *self._spool.removal()]
+
+    def place(self) -> None:
+        self._output.place()
+        self._spool.remove()
+
+    def suspend(self) -> None:
+        self._output.suspend()
+        self._spool.suspend()
 
     def abort(self) -> None:
-        self._sink.discard()
-        with suppress(pa.ArrowException, OSError):  # ends a writer that may have failed; its footer goes nowhere
-            self._parquet.close()
         self._output.abort()
+        self._spool.remove()
+
+
+def write_parquet(output: AtomicFile, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+    """A whole Parquet file with row groups of the same size, however the rows are divided into ``tables``."""
+    sink = _Sink(output)
+    parquet = pq.ParquetWriter(sink, schema)
+    waiting = schema.empty_table()
+    try:
+        for rows in tables:
+            waiting = pa.concat_tables([waiting, rows])
+            while len(waiting) >= ROW_GROUP:
+                parquet.write_table(waiting.slice(0, ROW_GROUP), ROW_GROUP)
+                waiting = waiting.slice(ROW_GROUP)
+        if len(waiting):
+            parquet.write_table(waiting, ROW_GROUP)
+        parquet.close()
+    except BaseException:
+        sink.discard()
+        with suppress(pa.ArrowException, OSError):  # ends a writer that may have failed; its footer goes nowhere
+            parquet.close()
+        raise
 
 
 class _Sink:

@@ -6,7 +6,7 @@ VCF text is split at its tabs and nothing more, so that what goes out again is w
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from types import TracebackType
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 class RecordChunk:
     """Consecutive records of a file.
 
-    first: number of the first record, from 0
+    numbers: int64 (n,) each record's number in the file, from 0
     lines: the records without line ends, as they stand in the file
     ids, infos: their ID and INFO columns
     info_ends: int64 (n,) where the INFO column ends in each line
@@ -37,7 +37,7 @@ class RecordChunk:
     alleles: one row per ALT allele
     """
 
-    first: int
+    numbers: np.ndarray
     lines: list[bytes]
     ids: Sequence[bytes]
     infos: Sequence[bytes]
@@ -48,8 +48,13 @@ class RecordChunk:
     def __len__(self) -> int:
         return len(self.lines)
 
+    @property
+    def first(self) -> int:
+        """Number of the first record."""
+        return int(self.numbers[0])
+
     def select(self, keep: np.ndarray) -> RecordChunk:
-        """The records for which ``keep`` (bool, n records) holds; ``first`` stays the number of the first one read."""
+        """The records for which ``keep`` (bool, n records) holds."""
         if keep.all():
             return self
         records = np.flatnonzero(keep).tolist()
@@ -57,7 +62,7 @@ class RecordChunk:
         counts = np.diff(self.rows)[records]
         alleles = self.alleles
         return RecordChunk(
-            first=self.first,
+            numbers=self.numbers[records],
             lines=[self.lines[i] for i in records],
             ids=[self.ids[i] for i in records],
             infos=[self.infos[i] for i in records],
@@ -95,7 +100,8 @@ class VariantReader:
         self._first_records: list[bytes] = []
         self.header = self._read_header()
         self._required = self.header.n_columns if self.header.n_samples else 8
-        self._records = 0
+        self.records = 0
+        """Records read so far, those left out included"""
         self._blanks: list[tuple[int, int]] = []  # (number of the record that follows, how many empty lines)
         self._contigs: dict[bytes, int] = {}
         self._contig_names: tuple[str, ...] = ()
@@ -114,18 +120,42 @@ class VariantReader:
         if not self._is_bcf:  # there another thread reads the blocks, until it notices that nobody listens
             self._blocks.close()
 
-    def chunks(self, size: int = 4096) -> Iterator[RecordChunk]:
-        """All records, ``size`` at a time (fewer where their lines are very long)."""
+    def first_contigs(self, records: int) -> tuple[str, ...]:
+        """Contigs of the first ``records`` records, in their order. To be called before :meth:`chunks`."""
+        while sum(map(bool, self._first_records)) < records:
+            group = next(self._groups, None)
+            if group is None:
+                break
+            self._first_records += group
+        lines = [line for line in self._first_records if line][:records]
+        return tuple(dict.fromkeys(decode(line.partition(b"\t")[0]) for line in lines))
+
+    def chunks(self, size: int = 4096, wanted: Callable[[int], bool] | None = None) -> Iterator[RecordChunk]:
+        """All records, ``size`` at a time (fewer where their lines are very long).
+
+        wanted: says of a record's number whether it is to be read; the others are passed over without a look at more
+        than their contig.
+        """
         lines: list[bytes] = []
+        numbers: list[int] = []
         room = CHUNK_BYTES
-        for line in self._record_lines():
+        for number, line in enumerate(self._record_lines()):
+            if wanted is not None and not wanted(number):
+                self._note_contig(line)
+                continue
             lines.append(line)
+            numbers.append(number)
             room -= len(line)
             if len(lines) == size or room <= 0:
-                yield self._chunk(lines)
-                lines, room = [], CHUNK_BYTES
+                yield self._chunk(numbers, lines)
+                lines, numbers, room = [], [], CHUNK_BYTES
         if lines:
-            yield self._chunk(lines)
+            yield self._chunk(numbers, lines)
+
+    @property
+    def contigs(self) -> tuple[str, ...]:
+        """Names of the contigs of all records read so far, those left out included."""
+        return self._contig_names
 
     def _read_header(self) -> VcfHeader:
         found: list[bytes] = []
@@ -161,6 +191,7 @@ class VariantReader:
                         self._skip_blank(number, blank)
                         blank = 0
                     number += 1
+                    self.records = number
                     yield line
                 else:
                     blank += 1
@@ -171,25 +202,24 @@ class VariantReader:
             log.warning("empty lines between records are skipped", extra={"fields": fields})
         self._blanks.append((number, blank))
 
-    def _chunk(self, lines: list[bytes]) -> RecordChunk:
-        first, self._records = self._records, self._records + len(lines)
+    def _chunk(self, numbers: list[int], lines: list[bytes]) -> RecordChunk:
         fields = [line.split(b"\t", 8) for line in lines]
         if min(map(len, fields)) < min(self._required, 9):
-            raise self._bad_record(first, lines)
+            raise self._bad_record(numbers, lines)
         names, positions, ids, refs, alts, _, _, infos, *rest = zip(*fields, strict=False)
         samples = self.header.n_samples
         if samples and min(text.count(b"\t") for text in rest[0]) < samples:
-            raise self._bad_record(first, lines)
+            raise self._bad_record(numbers, lines)
         if not b"".join(positions).isdigit() or max(map(len, positions)) > _POS_DIGITS or not min(map(len, positions)):
-            raise self._bad_record(first, lines)
+            raise self._bad_record(numbers, lines)
         counts = np.array([alt.count(b",") + 1 for alt in alts])
         record = np.repeat(np.arange(len(lines)), counts)
         ref = ByteColumn.of(refs if len(record) == len(lines) else [refs[i] for i in record.tolist()])
         alt = ByteColumn.of(b",".join(alts).split(b","))
         if not all(names) or ref.lengths.min() == 0 or alt.lengths.min() == 0:
-            raise self._bad_record(first, lines)
+            raise self._bad_record(numbers, lines)
         return RecordChunk(
-            first=first,
+            numbers=np.array(numbers, np.int64),
             lines=lines,
             ids=ids,
             infos=infos,
@@ -205,6 +235,11 @@ class VariantReader:
             ),
         )
 
+    def _note_contig(self, line: bytes) -> None:
+        name = line[: line.find(b"\t")]
+        if name not in self._contigs:
+            self._contig_indices([name])
+
     def _contig_indices(self, names: Sequence[bytes]) -> np.ndarray:
         new = [name for name in dict.fromkeys(names) if name not in self._contigs]
         if new:
@@ -212,9 +247,9 @@ class VariantReader:
             self._contig_names += tuple(map(decode, new))
         return np.array([self._contigs[name] for name in names], np.int32)
 
-    def _bad_record(self, first: int, lines: list[bytes]) -> VariantFileError:
+    def _bad_record(self, numbers: list[int], lines: list[bytes]) -> VariantFileError:
         """The error for the first bad one of ``lines``; looked for only once it is known that there is one."""
-        for number, line in enumerate(lines, first):
+        for number, line in zip(numbers, lines, strict=True):
             if problem := _problem(line, self._required):
                 skipped = sum(blank for before, blank in self._blanks if before <= number)
                 where = self._line(self._header_lines + number + 1 + skipped)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from varscore.errors import UsageError
 from varscore.files.annotation import Annotator, annotated_header
@@ -13,7 +15,16 @@ from varscore.files.table_writer import ParquetWriter, TsvWriter
 from varscore.files.vcf_header import VcfHeader
 from varscore.files.vcf_writer import BcfWriter, VcfWriter
 
-__all__ = ["AlleleScores", "OutputFormat", "Provenance", "Writer", "check_output", "open_writer"]
+__all__ = [
+    "AlleleScores",
+    "Content",
+    "OutputFormat",
+    "Provenance",
+    "Writer",
+    "check_output",
+    "make_writer",
+    "open_writer",
+]
 
 
 class OutputFormat(Enum):
@@ -92,22 +103,61 @@ def open_writer(
     Raises UsageError, OutputExists and OutputError; nothing is left behind then.
     """
     kind = check_output(path, output_format, force=force)
+    content = Content(header, provenance, tuple(tasks), tuple(extra_columns), contig_lengths or {})
     output = AtomicFile(path, force=force)
-    lengths = contig_lengths or {}
     try:
-        if kind in (OutputFormat.TSV, OutputFormat.TSV_GZ):
-            return TsvWriter(output, provenance, tasks, extra_columns, compress=kind is OutputFormat.TSV_GZ)
-        if kind is OutputFormat.PARQUET:
-            return ParquetWriter(output, provenance, tasks, extra_columns)
-        lines = annotated_header(header, provenance, extra_columns, lengths)
-        annotator = Annotator(tasks, extra_columns)
-        declared = [*header.contigs.values(), *lengths.values()]
-        if kind in (OutputFormat.VCF, OutputFormat.VCF_GZ):
-            compress = kind is OutputFormat.VCF_GZ
-            return VcfWriter(
-                output, lines, annotator, newline=header.newline, compress=compress, contig_lengths=declared
-            )
-        return BcfWriter(output, lines, annotator, kind=kind.value, contig_lengths=declared)
+        return make_writer(kind, output, content)
     except BaseException:
         output.abort()
         raise
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a writer has to know beforehand: see :func:`open_writer`."""
+
+    header: VcfHeader
+    provenance: Provenance
+    tasks: Sequence[str]
+    extra_columns: Sequence[str] = ()
+    contig_lengths: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The header of a VCF."""
+        return annotated_header(self.header, self.provenance, self.extra_columns, self.contig_lengths)
+
+    @property
+    def declared(self) -> list[int | None]:
+        """Lengths of the contigs that the header declares."""
+        return [*self.header.contigs.values(), *self.contig_lengths.values()]
+
+
+def make_writer(
+    kind: OutputFormat,
+    output: AtomicFile,
+    content: Content,
+    *,
+    in_pieces: bool = False,
+    carry: Mapping[str, Any] | None = None,
+) -> Writer:
+    """A writer into ``output``, which may hold what another has left: it is carried on with when there is its ``carry``
+    (see Resumable), and emptied otherwise. in_pieces: note where blocks of records stand in text.
+
+    Raises OutputError, and DamagedPartial when what is there is not what ``carry`` says.
+    """
+    provenance, tasks, extra = content.provenance, content.tasks, content.extra_columns
+    if carry is None or kind in (OutputFormat.PARQUET, OutputFormat.BCF, OutputFormat.BCF_RAW):
+        output.empty()
+    if kind in (OutputFormat.TSV, OutputFormat.TSV_GZ):
+        compress = kind is OutputFormat.TSV_GZ
+        return TsvWriter(output, provenance, tasks, extra, compress=compress, in_pieces=in_pieces, carry=carry)
+    if kind is OutputFormat.PARQUET:
+        return ParquetWriter(output, provenance, tasks, extra, carry=carry)
+    annotator, lengths = Annotator(tasks, extra), content.declared
+    if kind in (OutputFormat.VCF, OutputFormat.VCF_GZ):
+        return VcfWriter(
+            output, content.lines, annotator, newline=content.header.newline, compress=kind is OutputFormat.VCF_GZ,
+            contig_lengths=lengths, in_pieces=in_pieces, carry=carry,
+        )  # fmt: skip
+    return BcfWriter(output, content.lines, annotator, kind=kind.value, contig_lengths=lengths, carry=carry)

@@ -11,7 +11,7 @@ import numpy as np
 
 from varscore.effects import Effects
 from varscore.errors import UsageError
-from varscore.evalue import Background, load_background, magnitudes, significance
+from varscore.evalue import BACKGROUND, Background, load_background, magnitudes, significance
 from varscore.files.scores import safe
 from varscore.functional.classifier import Classifier, Ensemble, find_classifiers
 from varscore.functional.features import Tracks, raw_features
@@ -19,9 +19,6 @@ from varscore.genome.alleles import AlleleBatch
 from varscore.zoo import ModelFolder
 
 log = logging.getLogger(__name__)
-
-BACKGROUND = "background.safetensors"
-"""The background in a model's folder"""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from varscore import __version__
 from varscore.errors import DataError
-from varscore.evalue import TAIL, Background, BackgroundBuilder, magnitudes, save_background
+from varscore.evalue import BACKGROUND, TAIL, Background, BackgroundBuilder, magnitudes, save_background
 from varscore.files.atomic import refuse_existing
 from varscore.files.outputs import check_names
 from varscore.files.regions import RegionSet
@@ -21,10 +21,10 @@ from varscore.files.sites import frequencies
 from varscore.files.vcf import RecordChunk, VariantReader
 from varscore.functional.features import Tracks
 from varscore.functional.scoring import CHUNK, Computing
-from varscore.genome.alleles import Status
+from varscore.genome.alleles import AlleleBatch, Status
 from varscore.genome.sequence import Genome
 from varscore.score import ContigNames, score_chunks
-from varscore.zoo import ModelFolder
+from varscore.zoo import ModelFolder, write_card
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,9 @@ def make_background(
 ) -> tuple[Background, int]:
     """Score the variants and write the file; returns the background and the file's size in bytes.
 
-    Memory does not grow with the number of variants. ``advance`` is told of records read. Raises DataError when no
-    allele can be scored, and the errors of the readers.
+    An allele that comes several times at one place of a file counts once. Memory does not grow with the number of
+    variants. A model's own background is also noted on its card. ``advance`` is told of records read. Raises DataError
+    when no allele can be scored, and the errors of the readers.
     """
     job.check()
     config = job.model.config()
@@ -69,19 +70,52 @@ def make_background(
             with VariantReader(source) as reader:
                 names = ContigNames(genome, reader.header.contigs)
                 chunks = _chosen(job, reader, left_out, advance)
+                repeats = _Repeats()
                 for chunk, found in score_chunks(chunks, genome, names, pool, config.window):
                     tracks = job.tracks.values(chunk.alleles, found.rows)
-                    common = ~(frequencies(chunk)[found.rows] < job.least_frequency)  # unknown counts as common
+                    rare = frequencies(chunk)[found.rows] < job.least_frequency  # unknown counts as common
+                    again = repeats.among(chunk.alleles, found.rows[~rare])
                     values = magnitudes(found.effects.diff, found.effects.logodds)
-                    builder.add(np.concatenate([values, tracks], axis=1)[common])
-                    left_out["rare"] += int(np.count_nonzero(~common))
+                    builder.add(np.concatenate([values, tracks], axis=1)[~rare][~again])
+                    left_out["rare"] += int(np.count_nonzero(rare))
+                    left_out["repeated"] += int(np.count_nonzero(again))
                     left_out.update(Status(value).name for value in found.status[found.status != Status.PASS].tolist())
         if not builder.n:
             cause = ", ".join(f"{n:,} {reason}" for reason, n in left_out.most_common() if n)
             raise DataError("no variant for the background", where=", ".join(job.sources), cause=cause or "empty files")
         facts = _facts(job, genome, left_out)
     background = builder.finish(job.model.sha256, job.tracks.names, facts)
-    return background, save_background(job.output, background, force=job.force)
+    size = save_background(job.output, background, force=job.force)
+    if Path(job.output).resolve() == (job.model.path / BACKGROUND).resolve():
+        _note_on_card(job.model, background)
+    return background, size
+
+
+def _note_on_card(model: ModelFolder, background: Background) -> None:
+    """``[background]``: how many alleles there are, where they come from, and the file's identity."""
+    said = {name: background.facts[name] for name in ("sources", "reference", "least_frequency", "left_out")}
+    note = {"alleles": background.n, "sha256": background.sha256, "conservation": list(background.conservation), **said}
+    write_card(model.path, {**model.card, "background": note})
+
+
+class _Repeats:
+    """Finds alleles that have been met at the same position before, in a file whose equal positions come together."""
+
+    def __init__(self) -> None:
+        self._place: tuple[int, int] | None = None
+        self._met: set[tuple[bytes, bytes]] = set()
+
+    def among(self, alleles: AlleleBatch, rows: np.ndarray) -> np.ndarray:
+        """bool (len(rows),) for the rows (int64, ascending) of the next piece of the file"""
+        found = np.zeros(len(rows), bool)
+        places = zip(alleles.contig[rows].tolist(), alleles.start[rows].tolist(), strict=True)
+        for number, (row, place) in enumerate(zip(rows.tolist(), places, strict=True)):
+            if place != self._place:
+                self._place, self._met = place, set()
+            allele = alleles.ref[row].upper(), alleles.alt[row].upper()
+            found[number] = allele in self._met
+            self._met.add(allele)
+        return found
 
 
 def _chosen(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,22 @@ import numpy as np
 
 from varscore import __version__
 from varscore.errors import DataError, OutputExists, UsageError
+from varscore.files.atomic import is_stream
 from varscore.functional.assess import Calibration, Interval, Measures, assess, calibrate
 from varscore.functional.classifier import Classifier, Ensemble, Settings, fit, save_classifier
 from varscore.functional.crossval import LOCUS, assign_folds, balanced_weights, loci
 from varscore.functional.features import Tracks
 from varscore.functional.scoring import Computing, features_of
 from varscore.functional.selection import Selection, Sources, select
-from varscore.genome.alleles import Status
 from varscore.genome.sequence import Genome, match_contigs
 from varscore.zoo import CARD, ModelFolder
 
 log = logging.getLogger(__name__)
 
 ALL = "all"
+HEAD = ("format", "kind", "id", "files", "on_by_default", "off_because")
+OWN = {*HEAD, "model", "features", "data", "training", "metrics"}
+"""Entries of the card that are not ``about``'s"""
 HELD_OUT = -1
 """The fold of variants on chromosomes that are held out"""
 
@@ -35,7 +39,7 @@ class SnpJob:
     """Everything ``train-snp`` is asked to do.
 
     group_by: ``locus``, ``chrom`` or ``none``; locus: bp; hold_out: chromosomes that are only tested on
-    baseline: a second model, whose features are cross-validated beside
+    baseline: a second model, whose features are cross-validated beside; about: what else the card is to say
     """
 
     output: Path
@@ -50,13 +54,18 @@ class SnpJob:
     folds: int = 10
     hold_out: tuple[str, ...] = ()
     baseline: ModelFolder | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
     force: bool = False
 
     def check(self) -> None:
-        """Raises OutputExists when the folder has a classifier that must not be replaced."""
+        """Raises OutputExists when the folder has a classifier that must not be replaced, UsageError for ``about``."""
         if (self.output / CARD).exists() and not self.force:
             raise OutputExists("the output exists", where=self.output, remedy="--force replaces it")
+        if own := sorted(OWN & self.about.keys()):
+            raise UsageError(f"--about cannot say {', '.join(own)}", cause="train-snp does")
+        if self.baseline is not None and self.baseline.config().window != self.model.config().window:
+            raise UsageError("the baseline model reads windows of another length", where=self.baseline.path)
 
 
 @dataclass(frozen=True)
@@ -83,8 +92,6 @@ class Outcome:
     tested: Tested
     gains: np.ndarray
     """Share of the total gain of each feature, float64 (width,)"""
-    statuses: dict[str, int]
-    """Variants that could not be scored, for each reason"""
 
 
 def train_classifier(job: SnpJob, advance: Callable[[int], None] = lambda n: None) -> Outcome:
@@ -94,21 +101,16 @@ def train_classifier(job: SnpJob, advance: Callable[[int], None] = lambda n: Non
     """
     job.check()
     with Genome(job.reference) as genome:
-        selection = select(job.sources, genome, job.settings.seed)
+        selection = select(job.sources, genome, job.model.config().window, job.settings.seed)
         held = _held_out(job.hold_out, selection, genome)
-        status, features = features_of(selection.variants, job.model, genome, job.tracks, job.how, advance)
-        passed = status == Status.PASS
-        statuses = _left_out(status)
-        selection, held = selection.take(passed), held[passed]
+        features = features_of(selection.variants, job.model, genome, job.tracks, job.how, advance)
         other = None
         if job.baseline is not None:
-            if job.baseline.config().window != job.model.config().window:
-                raise UsageError("the baseline model reads windows of another length", where=job.baseline.path)
-            _, other = features_of(selection.variants, job.baseline, genome, Tracks(), job.how, advance)
+            other = features_of(selection.variants, job.baseline, genome, Tracks(), job.how, advance)
         reference = {"name": genome.path.name, "sha256": genome.sha256}
     tested, ensemble = _test_and_train(job, selection, held, features, other)
-    facts = _facts(job, tested, reference, statuses)
-    return Outcome(save_classifier(job.output, ensemble, facts), tested, ensemble.gains(), statuses)
+    facts = {**job.about, **_facts(job, tested, reference)}
+    return Outcome(save_classifier(job.output, ensemble, facts), tested, ensemble.gains())
 
 
 def cross_validate(
@@ -191,24 +193,17 @@ def _held_out(names: Sequence[str], selection: Selection, genome: Genome) -> np.
     return np.isin(selection.variants.contig, wanted)
 
 
-def _left_out(status: np.ndarray) -> dict[str, int]:
-    counts = Counter(Status(value).name for value in status.tolist() if value != Status.PASS)
-    if counts:
-        reasons = ", ".join(f"{n:,} {name}" for name, n in counts.most_common())
-        log.warning("%s of %s variants cannot be scored: %s", f"{counts.total():,}", f"{len(status):,}", reasons)
-    return dict(counts)
-
-
-def _facts(job: SnpJob, tested: Tested, reference: dict[str, str], statuses: dict[str, int]) -> dict[str, Any]:
+def _facts(job: SnpJob, tested: Tested, reference: dict[str, str]) -> dict[str, Any]:
     """The card: what the classifier belongs to, how it was made, how good it is."""
     from xgboost import __version__ as xgboost_version  # loaded by now
 
     label, kept = tested.selection.label, tested.fold >= 0
     overall = tested.measures["cross-validation", ALL, job.model.id]
     negatives = Counter(tested.selection.group[~label & kept].tolist())
-    sources = asdict(replace(job.sources, restrict=None))
+    on = bool(overall.auroc.low > 0.5)
     return {
-        "on_by_default": bool(overall.auroc.low > 0.5),
+        "on_by_default": on,
+        **({} if on else {"off_because": f"the 95 % interval of its AUROC is not all above 0.5: {overall.auroc}"}),
         "model": {"id": job.model.id, "sha256": job.model.sha256},
         "features": {"tasks": job.model.config().n_tasks, "conservation": list(job.tracks.names)},
         "data": {
@@ -217,9 +212,9 @@ def _facts(job: SnpJob, tested: Tested, reference: dict[str, str], statuses: dic
             "groups": dict(negatives),
             "loci": len(np.unique(tested.locus[kept])),
             "held_out": int((~kept).sum()),
-            "left_out": statuses,
+            "cannot_be_scored": tested.selection.left_out,
             "reference": reference,
-            "sources": {name: _plain(value) for name, value in sources.items() if value not in (None, ())},
+            "sources": _sources(job.sources),
         },
         "training": {
             "varscore": __version__,
@@ -263,10 +258,24 @@ def rounded(value: float) -> float:
     return float(f"{value:.5g}")
 
 
-def _plain(value: Any) -> Any:
-    """Paths shortened to their names, None spelled out: fit for a card."""
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, str):
-        return Path(value).name
-    return "random" if value is None else value
+def _sources(sources: Sources) -> dict[str, Any]:
+    """Where the variants came from, fit for a card: files by name and checksum."""
+    drawn = {"distances": ["random" if d is None else d for d in sources.distances]} if sources.pool else {}
+    files = {"positives": sources.positives, "negatives": sources.negatives, "drawn_from": sources.pool}
+    one = {"tss": sources.tss, "restricted_to": sources.restrict}
+    return {
+        **{name: [_file(path) for path in paths] for name, paths in files.items() if paths},
+        **{name: _file(path) for name, path in one.items() if path is not None},
+        **drawn,
+        "ratio": sources.ratio,
+        "match_frequency": sources.match_frequency,
+        "match_context": sources.match_context,
+        "least_frequency": sources.least_frequency,
+    }
+
+
+def _file(path: str) -> dict[str, str]:
+    if is_stream(path):
+        return {"name": path}
+    with open(path, "rb") as file:
+        return {"name": Path(path).name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}

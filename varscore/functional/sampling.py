@@ -8,35 +8,70 @@ from dataclasses import dataclass
 import numpy as np
 
 from varscore.functional.variants import Variants
+from varscore.genome.sequence import UNKNOWN, Genome, encode, reverse_complement
 
 RANDOM = "random"
 _FREQUENCY_EDGES = np.array([0.001, 0.005, 0.01, 0.02, *np.arange(0.05, 0.5, 0.05)])
 _TSS_UNIT = 50  # bp; bins of distance to a TSS end at 50, 150, 350, 750, ...: each is twice as wide as the one before
 _NO_TSS = 63
+_LONGEST_INDEL = 20  # bp; longer ones are one class
+_CONTEXTS = 256 + _LONGEST_INDEL + 1
 _FAR = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
 class Match:
     """What negatives have in common with positives: the class of allele frequency; the chromosome and the class of
-    distance to the nearest TSS (``tss``: FASTA contig -> sorted int64 positions)."""
+    distance to the nearest TSS (``tss``: FASTA contig -> sorted int64 positions); the substitution and the bases beside
+    it (``context``: the genome these are read from)."""
 
     frequency: bool = False
     tss: Mapping[str, np.ndarray] | None = None
+    context: Genome | None = None
 
     def __bool__(self) -> bool:
-        return self.frequency or self.tss is not None
+        return self.frequency or self.tss is not None or self.context is not None
 
 
 def strata(variants: Variants, match: Match) -> np.ndarray:
-    """int64 (n,): equal numbers, equal stratum; -1 for a variant whose frequency would be needed and is not known."""
-    found = np.zeros(len(variants), np.int64)
+    """int64 (n,): equal numbers, equal stratum; -1 for a variant of which something that is needed is not known."""
+    found, unknown = np.zeros(len(variants), np.int64), np.zeros(len(variants), bool)
+    columns: list[tuple[np.ndarray, int]] = []
     if match.tss is not None:
-        found = variants.contig.astype(np.int64) * (_NO_TSS + 1) + tss_classes(variants, match.tss)
+        columns += [(variants.contig, len(variants.alleles.contigs)), (tss_classes(variants, match.tss), _NO_TSS + 1)]
     if match.frequency:
-        classes = frequency_classes(variants.frequency)
-        found = np.where(classes < 0, -1, found * (len(_FREQUENCY_EDGES) + 1) + classes)
+        columns.append((frequency_classes(variants.frequency), len(_FREQUENCY_EDGES) + 1))
+    if match.context is not None:
+        columns.append((context_classes(variants, match.context), _CONTEXTS))
+    for classes, count in columns:
+        found, unknown = found * count + classes, unknown | (classes < 0)
+    return np.where(unknown, -1, found)
+
+
+def context_classes(variants: Variants, genome: Genome) -> np.ndarray:
+    """int64 (n,): which two bases stand between which neighbours, whichever of them is REF and on either strand (52
+    classes): features are absolute values of strand means, so more a classifier does not see. Insertions and deletions
+    by their length; -1 for what is neither, and beside a base that is not known."""
+    alleles = variants.alleles
+    longer = np.minimum(np.abs(alleles.alt.lengths - alleles.ref.lengths), _LONGEST_INDEL)
+    found = np.where(longer == 0, -1, 256 + longer)
+    single = np.flatnonzero((alleles.ref.lengths == 1) & (alleles.alt.lengths == 1))
+    alt = encode(alleles.alt.data[alleles.alt.offsets[single]])
+    for index in np.unique(variants.contig[single]).tolist():
+        here = variants.contig[single] == index
+        rows = single[here]
+        three = genome.windows(alleles.contigs[index], variants.start[rows] - 1, 3)
+        bases = np.concatenate([three, alt[here, None]], axis=1)  # the one before, REF, the one after, ALT
+        other = reverse_complement(bases)[:, [1, 2, 3, 0]]
+        either = np.minimum(_context_number(bases), _context_number(other))
+        found[rows] = np.where((bases < UNKNOWN).all(1), either, -1)
     return found
+
+
+def _context_number(bases: np.ndarray) -> np.ndarray:
+    """int64 (n,) below 256 of base codes (n, 4): before, REF, after, ALT. Without the order of REF and ALT."""
+    before, ref, after, alt = bases.astype(np.int64).T
+    return np.asarray(64 * before + 16 * after + 4 * np.minimum(ref, alt) + np.maximum(ref, alt))
 
 
 def frequency_classes(frequency: np.ndarray) -> np.ndarray:

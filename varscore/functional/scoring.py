@@ -37,14 +37,13 @@ def features_of(
     tracks: Tracks,
     how: Computing,
     advance: Callable[[int], None] = lambda n: None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Status of each variant, uint8 (n,), and the raw features of those that are PASS, float32 (m, width)."""
+) -> np.ndarray:
+    """The raw features of the m variants that can be scored (``variants.statuses``), float32 (m, width)."""
     pieces = (variants.take(rows) for rows in np.split(np.arange(len(variants)), range(CHUNK, len(variants), CHUNK)))
     config = model.config()
-    status, features = [], []
+    features = []
     with how.pool(model) as pool:
         for piece, found in score_chunks(pieces, genome, ContigNames(genome, {}), pool, config.window):
-            status.append(found.status)
             features.append(raw_features(found.effects, tracks.values(piece.alleles, found.rows)))
             advance(len(piece))
-    return np.concatenate(status), np.concatenate(features)
+    return np.concatenate(features)

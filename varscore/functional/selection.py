@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from varscore.errors import DataError
-from varscore.files.regions import RegionSet
+from varscore.files.regions import RegionSet, read_bed
 from varscore.files.sites import read_positions
 from varscore.functional.sampling import Match, at_distances, match_classes, strata
-from varscore.functional.variants import Variants, among, gather, inside, join, look_up_frequencies
+from varscore.functional.variants import Variants, among, gather, inside, join, look_up_frequencies, statuses
+from varscore.genome.alleles import Status
 from varscore.genome.sequence import Genome, match_contigs
 
 log = logging.getLogger(__name__)
 
 POSITIVE, GIVEN = "positive", "given"
+POSITIVES, NEGATIVES = "positives", "negatives"
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,8 @@ class Sources:
 
     negatives: all of them are used, or, with something to match, as many as match
     pool: negatives are drawn from it at ``distances`` (None: at random), ``ratio`` for each positive
-    restrict: only variants inside; least_frequency: of negatives that state one
-    tss: path of positions; with it or ``match_frequency`` negatives are matched
+    restrict: path of a BED file, only variants inside; least_frequency: of negatives that state one
+    tss: path of positions; with it, ``match_frequency`` or ``match_context`` negatives are matched
     """
 
     positives: tuple[str, ...]
@@ -36,39 +39,47 @@ class Sources:
     distances: tuple[int | None, ...] = (None,)
     ratio: float = 1.0
     match_frequency: bool = False
+    match_context: bool = False
     tss: str | None = None
-    restrict: RegionSet | None = None
+    restrict: str | None = None
     least_frequency: float = 0.0
 
 
 @dataclass(frozen=True)
 class Selection:
-    """n variants in genome order. label: bool (n,); group: object (n,), ``positive`` or the name of the negatives'"""
+    """n variants in genome order, all of which can be scored.
+
+    label: bool (n,); group: object (n,), ``positive`` or the name of the negatives'
+    left_out: ``positives`` and ``negatives`` -> how many of the files' cannot be scored, for each reason
+    """
 
     variants: Variants
     label: np.ndarray
     group: np.ndarray
+    left_out: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.variants)
 
-    def take(self, rows: np.ndarray) -> Selection:
-        return Selection(self.variants.take(rows), self.label[rows], self.group[rows])
-
     @property
     def groups(self) -> list[str]:
-        """Names of the groups of negatives."""
-        return [str(name) for name in np.unique(self.group[~self.label])]
+        """Names of the groups of negatives, distances from the nearest to the farthest."""
+        names = {str(name) for name in self.group[~self.label].tolist()}
+        return sorted(names, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
 
 
-def select(sources: Sources, genome: Genome, seed: int) -> Selection:
-    """Read, restrict, match and draw. A variant among the positives is never a negative.
+def select(sources: Sources, genome: Genome, window: int, seed: int) -> Selection:
+    """Read, restrict, match and draw. A variant among the positives is never a negative, and one that a network of
+    ``window`` bp cannot score is neither: it would leave its match alone.
 
     Raises the readers' errors and DataError when a class is empty.
     """
-    match = Match(sources.match_frequency, None if sources.tss is None else _tss(sources.tss, genome))
-    positives = _restricted(gather(sources.positives, genome), sources, "positives")
-    read = [gather(paths, genome) if paths else None for paths in (sources.negatives, sources.pool)]
+    tss = None if sources.tss is None else _tss(sources.tss, genome)
+    match = Match(sources.match_frequency, tss, genome if sources.match_context else None)
+    restrict = None if sources.restrict is None else RegionSet(read_bed(sources.restrict))
+    reader = _Reader(restrict, genome, window)
+    positives = reader.read(sources.positives, POSITIVES)
+    read = [reader.read(paths, NEGATIVES) if paths else None for paths in (sources.negatives, sources.pool)]
     if match.frequency:
         positives = _with_frequencies(positives, [source for source in read if source is not None])
     given, pool = (None if source is None else _negatives(source, positives, sources) for source in read)
@@ -82,25 +93,41 @@ def select(sources: Sources, genome: Genome, seed: int) -> Selection:
             pool = pool.take(~among(pool, given))
         drawn = at_distances(positives, pool, sources.distances, sources.ratio, match, seed)
         parts |= {name: pool.take(rows) for name, rows in drawn.items()}
-    return _ordered(positives, parts)
+    return _ordered(positives, parts, {what: dict(counts) for what, counts in reader.left_out.items() if counts})
 
 
-def _negatives(read: Variants, positives: Variants, sources: Sources) -> Variants:
-    found = _restricted(read, sources, "negatives")
+class _Reader:
+    """Reads files of variants, keeps those in some regions that can be scored, and counts the others of them."""
+
+    def __init__(self, restrict: RegionSet | None, genome: Genome, window: int) -> None:
+        self._restrict, self._genome, self._window = restrict, genome, window
+        self.left_out: dict[str, Counter[str]] = {POSITIVES: Counter(), NEGATIVES: Counter()}
+
+    def read(self, paths: Sequence[str], what: str) -> Variants:
+        """Raises DataError when none is left."""
+        found = gather(paths, self._genome)
+        if self._restrict is not None:
+            found = found.take(inside(found, self._restrict))
+            if not len(found):
+                raise DataError(f"none of the {what} lies in the regions of --restrict")
+        status = statuses(found, self._genome, self._window)
+        lost = Counter(Status(value).name for value in status.tolist() if value != Status.PASS)
+        self.left_out[what] += lost
+        if lost:
+            reasons = ", ".join(f"{n:,} {name}" for name, n in lost.most_common())
+            share = f"{lost.total():,} of {len(status):,} {what}"
+            if lost.total() == len(status):
+                raise DataError(f"none of the {what} can be scored", where=", ".join(paths), cause=reasons)
+            log.warning("%s cannot be scored: %s", share, reasons)
+        return found.take(status == Status.PASS)
+
+
+def _negatives(found: Variants, positives: Variants, sources: Sources) -> Variants:
     shared = among(found, positives)
     if shared.any():
         log.info("%s negatives are positives, and left out", f"{np.count_nonzero(shared):,}")
     rare = found.frequency < sources.least_frequency  # not where it is unknown
     return found.take(~shared & ~rare)
-
-
-def _restricted(variants: Variants, sources: Sources, what: str) -> Variants:
-    if sources.restrict is None:
-        return variants
-    kept = inside(variants, sources.restrict)
-    if not kept.any():
-        raise DataError(f"none of the {what} lies in the regions of --restrict")
-    return variants.take(kept)
 
 
 def _tss(path: str, genome: Genome) -> Mapping[str, np.ndarray]:
@@ -138,7 +165,7 @@ def _matched(positives: Variants, given: Variants, ratio: float, match: Match, s
     return kept
 
 
-def _ordered(positives: Variants, parts: Mapping[str, Variants]) -> Selection:
+def _ordered(positives: Variants, parts: Mapping[str, Variants], left_out: dict[str, dict[str, int]]) -> Selection:
     for name, part in parts.items():
         if not len(part):
             log.warning("no negative of the group %s was found", name)
@@ -149,4 +176,4 @@ def _ordered(positives: Variants, parts: Mapping[str, Variants]) -> Selection:
         raise DataError(f"{len(positives):,} positives and {sum(sizes[1:]):,} negatives: nothing to learn from")
     group = np.repeat(np.array([POSITIVE, *parts], object), sizes)
     order = np.lexsort((variants.start, variants.contig))
-    return Selection(variants.take(order), label[order], group[order])
+    return Selection(variants.take(order), label[order], group[order], left_out)

@@ -13,9 +13,11 @@ from varscore.files.regions import RegionSet
 from varscore.files.sites import VariantTable, join_bytes, read_variants
 from varscore.genome.alleles import AlleleBatch, ByteColumn
 from varscore.genome.sequence import Genome, match_contigs
+from varscore.genome.windows import cut_windows
 
 log = logging.getLogger(__name__)
 Key = tuple[int, int, bytes, bytes]
+_PIECE = 4096  # variants whose windows are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,13 @@ def look_up_frequencies(variants: Variants, source: Variants) -> Variants:
     stated = dict(zip(source.identities(), source.frequency.tolist(), strict=True))
     found = np.array([stated.get(key, np.nan) for key in variants.identities()], np.float64)
     return Variants(variants.alleles, np.where(np.isnan(variants.frequency), found, variants.frequency))
+
+
+def statuses(variants: Variants, genome: Genome, window: int) -> np.ndarray:
+    """Whether each can be scored by a network of that window, uint8 (n,) of :class:`varscore.genome.alleles.Status`."""
+    contigs = variants.alleles.contigs
+    rows = np.split(np.arange(len(variants)), range(_PIECE, len(variants), _PIECE))
+    return np.concatenate([cut_windows(variants.take(piece).alleles, genome, contigs, window)[0] for piece in rows])
 
 
 def inside(variants: Variants, regions: RegionSet) -> np.ndarray:

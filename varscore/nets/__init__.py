@@ -3,7 +3,7 @@
 Importing this package registers every architecture.
 """
 
-from varscore.nets import baselines, crnn, danq
+from varscore.nets import baselines, crnn, danq, deepsea, reduced, tss
 from varscore.nets.registry import Architecture, architectures, build, find
 
-__all__ = ["Architecture", "architectures", "baselines", "build", "crnn", "danq", "find"]
+__all__ = ["Architecture", "architectures", "baselines", "build", "crnn", "danq", "deepsea", "find", "reduced", "tss"]

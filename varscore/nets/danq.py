@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from torch import nn
@@ -25,9 +26,17 @@ class DanQConfig:
 
 
 RECIPE = Recipe(optimizer="rmsprop", lr=1e-3, rho=0.9, batch_size=100, epochs=60, patience=5, schedule="constant")
+JASPAR = {"filters": 1024, "width": 30, "pool": 15, "hidden": 512}
 
 
 @register("danq", DanQConfig, RECIPE, "conv 320 k26, pool 13, BiLSTM 320, dense 925 (Quang & Xie 2016)")
+@register(
+    "danq-jaspar",
+    DanQConfig,
+    dataclasses.replace(RECIPE, epochs=30),
+    "conv 1024 k30, pool 15, BiLSTM 512, dense 925; the paper's begins with --init-motifs",
+    **JASPAR,
+)
 class DanQ(SequenceNet):
     def __init__(self, config: DanQConfig) -> None:
         steps = pooled_length(config.window, config.width, config.pool)

@@ -43,7 +43,8 @@ def init_motifs(net: SequenceNet, motifs: Sequence[np.ndarray], seed: int = 0) -
 def inherit(net: SequenceNet, parent: SequenceNet, outputs: bool) -> list[str]:
     """Copy the parent's weights and buffers whose name and shape agree; returns their names.
 
-    ``outputs``: whether the last dense layer is among them, which only makes sense when both have the same tasks.
+    ``outputs``: whether the last dense layer, and what the objective has learnt, are among them, which only makes sense
+    when both have the same tasks.
 
     Raises UsageError when nothing fits.
     """
@@ -52,7 +53,9 @@ def inherit(net: SequenceNet, parent: SequenceNet, outputs: bool) -> list[str]:
     names = [
         name
         for name, value in own.items()
-        if name in theirs and theirs[name].shape == value.shape and (outputs or value.data_ptr() not in last)
+        if name in theirs
+        and theirs[name].shape == value.shape
+        and (outputs or not (value.data_ptr() in last or name.startswith("goal.")))
     ]
     if not names:
         raise UsageError("no weight of the parent model fits this network", remedy="a parent of the same architecture")

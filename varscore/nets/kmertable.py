@@ -16,10 +16,12 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from varscore.nets.compiled import PIECES, compiled, each_piece
 
 ROWS = 125  # 5 ** 3
+BANK = 352  # filters are computed in banks of at most so many, whose tables about fit into a core's own cache
 LARGEST_POOL = 256  # the place of a maximum in its cell is kept as a byte
 
 
@@ -36,6 +38,15 @@ def tables(weight: Tensor) -> Tensor:
     first, second, third = digit[:, 0], digit[:, 1], digit[:, 2]
     rows = first[:, :, None, None] + second[:, None, :, None] + third[:, None, None, :]
     return rows.reshape(steps, ROWS, filters).contiguous()
+
+
+def banks(weight: Tensor) -> Tensor:
+    """:func:`tables` of equally large banks of filters, float (banks, ceil(k / 3), 125, width); the last is padded."""
+    filters = len(weight)
+    count = -(-filters // BANK)
+    width = -(-filters // count)
+    padded = functional.pad(weight, (0, 0, 0, 0, 0, count * width - filters))
+    return torch.stack([tables(bank) for bank in padded.view(count, width, *padded.shape[1:])])
 
 
 def table_gradient(gradient: Tensor, width: int) -> Tensor:
@@ -75,89 +86,81 @@ def _forward(codes: np.ndarray, table: np.ndarray, pool: int, best: np.ndarray, 
     Tables are read through one flat view with unsigned indices, and rows are added five at a time: that is what the
     compiler turns into vector instructions.
     """
-    steps, _, filters = table.shape
-    flat = table.ravel()
-    width, stride = np.uint64(filters), np.uint64(ROWS * filters)
+    steps, filters = table.shape[1], best.shape[2]
     rows = np.empty(codes.shape[1] + 3 * steps, np.uint64)
-    total = np.empty(filters, np.float32)
-    for n in range(codes.shape[0]):
-        _threemers(codes[n], rows)
-        for cell in range(best.shape[1]):
-            peak = best[n, cell]
-            for offset in range(pool):
-                position = cell * pool + offset
-                total[:] = np.float32(0)
-                step = 0
-                while step + 5 <= steps:
-                    a = np.uint64(step) * stride + rows[position + 3 * step] * width
-                    b = np.uint64(step + 1) * stride + rows[position + 3 * step + 3] * width
-                    c = np.uint64(step + 2) * stride + rows[position + 3 * step + 6] * width
-                    d = np.uint64(step + 3) * stride + rows[position + 3 * step + 9] * width
-                    e = np.uint64(step + 4) * stride + rows[position + 3 * step + 12] * width
-                    for f in range(width):
-                        total[f] += ((flat[a + f] + flat[b + f]) + (flat[c + f] + flat[d + f])) + flat[e + f]
-                    step += 5
-                while step < steps:
-                    a = np.uint64(step) * stride + rows[position + 3 * step] * width
-                    for f in range(width):
-                        total[f] += flat[a + f]
-                    step += 1
-                if offset == 0:
-                    peak[:] = total
-                    if len(where):
-                        where[n, cell, :] = np.uint8(0)
-                elif len(where) == 0:
-                    for f in range(width):
-                        peak[f] = max(peak[f], total[f])
-                else:
-                    at, mark = where[n, cell], np.uint8(offset)
-                    for f in range(width):
-                        higher = total[f] > peak[f]
-                        peak[f] = total[f] if higher else peak[f]
-                        at[f] = mark if higher else at[f]
+    total = np.empty(table.shape[3], np.float32)
+    width, stride = np.uint64(table.shape[3]), np.uint64(ROWS * table.shape[3])
+    for bank in range(table.shape[0]):
+        flat, here = table[bank].ravel(), slice(bank * len(total), min((bank + 1) * len(total), filters))
+        for n in range(codes.shape[0]):
+            _threemers(codes[n], rows)
+            for cell in range(best.shape[1]):
+                peak = best[n, cell, here]
+                for offset in range(pool):
+                    position = cell * pool + offset
+                    total[:] = np.float32(0)
+                    step = 0
+                    while step + 5 <= steps:
+                        a = np.uint64(step) * stride + rows[position + 3 * step] * width
+                        b = np.uint64(step + 1) * stride + rows[position + 3 * step + 3] * width
+                        c = np.uint64(step + 2) * stride + rows[position + 3 * step + 6] * width
+                        d = np.uint64(step + 3) * stride + rows[position + 3 * step + 9] * width
+                        e = np.uint64(step + 4) * stride + rows[position + 3 * step + 12] * width
+                        for f in range(width):
+                            total[f] += ((flat[a + f] + flat[b + f]) + (flat[c + f] + flat[d + f])) + flat[e + f]
+                        step += 5
+                    while step < steps:
+                        a = np.uint64(step) * stride + rows[position + 3 * step] * width
+                        for f in range(width):
+                            total[f] += flat[a + f]
+                        step += 1
+                    if offset == 0:
+                        peak[:] = total[: len(peak)]
+                        if len(where):
+                            where[n, cell, here] = np.uint8(0)
+                    elif len(where) == 0:
+                        for f in range(len(peak)):
+                            peak[f] = max(peak[f], total[f])
+                    else:
+                        at, mark = where[n, cell, here], np.uint8(offset)
+                        for f in range(len(peak)):
+                            higher = total[f] > peak[f]
+                            peak[f] = total[f] if higher else peak[f]
+                            at[f] = mark if higher else at[f]
 
 
 @compiled
 def _backward(codes: np.ndarray, gradient: np.ndarray, where: np.ndarray, pool: int, table: np.ndarray) -> None:
-    """table[step, 3-mer, f] += gradient, at the position each maximum came from."""
-    steps, _, filters = table.shape
-    flat = table.ravel()
-    width, stride = np.uint64(filters), np.uint64(ROWS * filters)
+    """table[bank, step, 3-mer, f] += gradient, at the position each maximum came from."""
+    steps, filters = table.shape[1], gradient.shape[2]
     rows = np.empty(codes.shape[1] + 3 * steps, np.uint64)
-    here = np.empty(filters, np.float32)
-    for n in range(codes.shape[0]):
-        _threemers(codes[n], rows)
-        for cell in range(gradient.shape[1]):
-            slope, at = gradient[n, cell], where[n, cell]
-            for offset in range(pool):
-                mark, position = np.uint8(offset), cell * pool + offset
-                for f in range(width):
-                    here[f] = slope[f] if at[f] == mark else np.float32(0)
-                for step in range(steps):
-                    a = np.uint64(step) * stride + rows[position + 3 * step] * width
-                    for f in range(width):
-                        flat[a + f] += here[f]
-
-
-def pooled(codes: np.ndarray, table: np.ndarray, width: int, pool: int, where: np.ndarray | None = None) -> np.ndarray:
-    """Max-pooled convolution by ``table``, which is ``tables(weight)`` of filters ``width`` wide.
-
-    codes: uint8 (N, L). Returns float32 (N, cells, filters). where: uint8 of that shape, receives the maxima's places.
-    """
-    best = np.empty((len(codes), (codes.shape[1] - width + 1) // pool, table.shape[2]), np.float32)
-    place = np.empty((0, 0, 0), np.uint8) if where is None else where
-    each_piece(lambda _, a, b: _forward(codes[a:b], table, pool, best[a:b], place[a:b]), len(codes))
-    return best
+    total = np.empty(table.shape[3], np.float32)
+    width, stride = np.uint64(table.shape[3]), np.uint64(ROWS * table.shape[3])
+    for bank in range(table.shape[0]):
+        flat, here = table[bank].ravel(), slice(bank * len(total), min((bank + 1) * len(total), filters))
+        for n in range(codes.shape[0]):
+            _threemers(codes[n], rows)
+            for cell in range(gradient.shape[1]):
+                slope, at = gradient[n, cell, here], where[n, cell, here]
+                for offset in range(pool):
+                    mark, position = np.uint8(offset), cell * pool + offset
+                    for f in range(len(slope)):
+                        total[f] = slope[f] if at[f] == mark else np.float32(0)
+                    for step in range(steps):
+                        a = np.uint64(step) * stride + rows[position + 3 * step] * width
+                        for f in range(np.uint64(len(slope))):
+                            flat[a + f] += total[f]
 
 
 class _ConvolvePool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, codes: Tensor, weight: Tensor, pool: int) -> Tensor:
-        table, bases, width = tables(weight.detach().float()).numpy(), codes.contiguous().numpy(), weight.shape[2]
-        cells = (codes.shape[1] - width + 1) // pool
-        where = np.empty((len(bases), cells, len(weight)), np.uint8) if ctx.needs_input_grad[1] else None
+        table, bases, (filters, _, width) = banks(weight.detach()).numpy(), codes.contiguous().numpy(), weight.shape
+        best = np.empty((len(bases), (bases.shape[1] - width + 1) // pool, filters), np.float32)
+        where = np.empty(best.shape if ctx.needs_input_grad[1] else (0, 0, 0), np.uint8)
+        each_piece(lambda _, a, b: _forward(bases[a:b], table, pool, best[a:b], where[a:b]), len(bases))
         ctx.saved = (bases, where, pool, table.shape, width)
-        return torch.from_numpy(pooled(bases, table, width, pool, where))
+        return torch.from_numpy(best)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:
@@ -165,7 +168,8 @@ class _ConvolvePool(torch.autograd.Function):
         slope = gradients[0].float().contiguous().numpy()
         parts = np.zeros((PIECES, *shape), np.float32)
         each_piece(lambda i, a, b: _backward(bases[a:b], slope[a:b], where[a:b], pool, parts[i]), len(bases))
-        return None, table_gradient(torch.from_numpy(parts.sum(0)), width), None
+        by_bank = [table_gradient(bank, width) for bank in torch.from_numpy(parts.sum(0))]
+        return None, torch.cat(by_bank)[: slope.shape[2]], None
 
 
 def convolve_pool(codes: Tensor, weight: Tensor, pool: int) -> Tensor:
@@ -198,10 +202,10 @@ _kept: tuple[Tensor, np.ndarray] | None = None
 
 
 def _kept_tables(weight: Tensor) -> np.ndarray:
-    """:func:`tables`, made anew only when the weights are not those of the last call: a comparison costs far less."""
+    """:func:`banks`, made anew only when the weights are not those of the last call: a comparison costs far less."""
     global _kept
     kept = _kept
     if kept is None or not torch.equal(kept[0], weight):
-        kept = weight.detach().clone(), tables(weight.detach()).numpy()
+        kept = weight.detach().clone(), banks(weight.detach()).numpy()
         _kept = kept
     return kept[1]

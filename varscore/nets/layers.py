@@ -1,4 +1,4 @@
-"""The layers chromatin networks are made of, and the network that is a list of them.
+"""The layers networks are made of, and the network that is a list of them.
 
 A network only says what its layers are. Training walks the list forwards; the engine walks the same list and knows, for
 each kind of layer, how far a changed base reaches. Feature maps are (N, channels, positions), float.
@@ -6,7 +6,7 @@ each kind of layer, how far a changed base reaches. Feature maps are (N, channel
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, cast
 
 import torch
@@ -15,6 +15,8 @@ from torch.nn import functional as F
 
 from varscore.errors import UsageError
 from varscore.nets.kmertable import LARGEST_POOL, convolve_pool, convolve_pool_activate
+from varscore.nets.lstmtrain import direction
+from varscore.nets.objectives import Objective, make_objective
 
 UNKNOWN = 4
 
@@ -28,6 +30,11 @@ def one_hot(codes: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 def reverse_complement(codes: Tensor) -> Tensor:
     """uint8 (..., L) base codes of the other strand; unknown stays unknown."""
     return torch.where(codes == UNKNOWN, codes, 3 - codes).flip(-1)
+
+
+def _plain_cpu(x: Tensor) -> bool:
+    """Whether ``x`` is computed with on the CPU in float32, for which this package has faster kernels than torch."""
+    return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
 
 
 class Activation(nn.Module):
@@ -71,8 +78,7 @@ class SequenceConv(nn.Conv1d):
         return convolve_pool_activate(codes, self.weight, bias, self.pool, self.activation.slope).transpose(1, 2)
 
     def _by_tables(self, codes: Tensor) -> bool:
-        plain = codes.device.type == "cpu" and self.weight.dtype == torch.float32 and self.pool <= LARGEST_POOL
-        return plain and not torch.is_autocast_enabled("cpu")
+        return codes.device.type == "cpu" and _plain_cpu(self.weight) and self.pool <= LARGEST_POOL
 
 
 class ConvPool(nn.Conv1d):
@@ -83,8 +89,10 @@ class ConvPool(nn.Conv1d):
         self.pool, self.activation = pool, Activation(slope)
 
     def forward(self, x: Tensor) -> Tensor:
-        mapped = super().forward(x)
-        return cast(Tensor, self.activation(F.max_pool1d(mapped, self.pool) if self.pool > 1 else mapped))
+        # as an image of height 1: of that torch knows that a position's channels may lie together, as SequenceConv's do
+        mapped = F.conv2d(x.unsqueeze(2), self.weight.unsqueeze(2), self.bias)
+        pooled = F.max_pool2d(mapped, (1, self.pool)) if self.pool > 1 else mapped
+        return cast(Tensor, self.activation(pooled)).squeeze(2)
 
 
 class Projection(nn.Linear):
@@ -99,6 +107,9 @@ class Projection(nn.Linear):
 
 class BiLSTM(nn.LSTM):
     """Bidirectional LSTM over the positions; (N, channels, T) to (N, 2 hidden, T).
+
+    Where gradients are wanted on the CPU in float32, :mod:`varscore.nets.lstmtrain` computes it; the numbers are the
+    same up to rounding.
 
     ``recurrent_dropout`` is by default one mask a batch on the hidden-to-hidden weights, which keeps the fused kernel.
     With ``per_step`` it is Keras's: one mask a sequence and gate on the hidden state at every step, in a slow Python
@@ -117,8 +128,11 @@ class BiLSTM(nn.LSTM):
             F.dropout(weight, self.recurrent_dropout, self.training) if "weight_hh" in name else weight
             for name, weight in self.named_parameters()
         ]
-        start = steps.new_zeros(2, steps.shape[1], self.hidden_size)
-        output: Tensor = torch.lstm(steps, (start, start), weights, True, 1, 0.0, self.training, True, False)[0]
+        if torch.is_grad_enabled() and _plain_cpu(steps) and _plain_cpu(weights[0]):
+            output = torch.cat([direction(steps, weights[:4], False), direction(steps, weights[4:], True)], 2)
+        else:
+            start = steps.new_zeros(2, steps.shape[1], self.hidden_size)
+            output = torch.lstm(steps, (start, start), weights, True, 1, 0.0, self.training, True, False)[0]
         return output.permute(1, 2, 0)
 
     def _loop(self, steps: Tensor) -> Tensor:
@@ -147,7 +161,7 @@ class MeanOverTime(nn.Module):
     """(N, channels, T) to (N, channels)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.mean(2)
+        return x.sum(2) / x.shape[2]  # the gradient of mean() would be divided at every position
 
 
 class FlattenTime(nn.Module):
@@ -164,21 +178,35 @@ class FlattenChannels(nn.Module):
         return x.flatten(1)
 
 
-class SequenceNet(nn.Module):
-    """A chromatin network: ``layers`` in order, from DNA to one logit a task.
+STRANDS = ("both-mean", "both-max", "one")
 
-    ``forward`` takes uint8 codes (N, window) or one-hot float (N, 4, window) and returns logits (N, n_tasks).
-    Probabilities and strand averaging are made elsewhere (:mod:`varscore.engine`).
+
+class SequenceNet(nn.Module):
+    """A network of DNA: ``layers`` in order, from bases to the outputs that its objective wants (one logit a task).
+
+    ``forward`` takes uint8 codes (N, window) or one-hot float (N, 4, window) and returns float (N, n_outputs). If its
+    ``inputs`` are not empty it takes what they name besides, by name: ``tracks`` float (N, K, window), ``scalars``
+    float (N, S). Predictions and strand averaging are made elsewhere (:mod:`varscore.engine`).
+
+    A subclass that is no plain list of layers has its own ``forward`` and ``output``.
     """
 
     layers: nn.Sequential
     config: Any
     output_layer: ClassVar[int] = -1
+    objective: str = "labels"
+    """What outputs mean (:mod:`varscore.nets.objectives`): a class's own choice, which :meth:`adapt` may change"""
+    strands: str = "both-mean"
+    """How predictions of the strands are put together: ``both-mean``, ``both-max``, or ``one``: as given, no other"""
+    visible: tuple[int, int] | None = None
+    """Positions ``[first, last)`` of the window that the network gets to see, if not all"""
+    goal: Objective
 
     def __init__(self, config: Any, *layers: nn.Module) -> None:
         super().__init__()
         self.config = config
         self.layers = nn.Sequential(*layers)
+        self.goal = make_objective(self.objective, self.n_tasks)
 
     @property
     def window(self) -> int:
@@ -189,6 +217,15 @@ class SequenceNet(nn.Module):
         return int(self.config.n_tasks)
 
     @property
+    def n_outputs(self) -> int:
+        return self.n_tasks * self.goal.per_task
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What it reads besides bases: ``tracks`` and ``scalars``, where its configuration says how many."""
+        return tuple(name for name in ("tracks", "scalars") if getattr(self.config, name, 0))
+
+    @property
     def output(self) -> nn.Linear:
         """The last dense layer."""
         return cast(nn.Linear, self.layers[self.output_layer])
@@ -196,8 +233,38 @@ class SequenceNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return cast(Tensor, self.layers(x))
 
+    def adapt(self, objective: str, strands: str, visible: Sequence[int] | None = None) -> None:
+        """Say what this network is for, other than its class does. Its weights must not have been trained yet, or for
+        the same. Raises UsageError when that cannot be.
+        """
+        if strands not in STRANDS:
+            raise UsageError(f"no rule {strands!r} for strands", remedy=f"one of {', '.join(STRANDS)}")
+        if objective != self.objective:
+            goal = make_objective(objective, self.n_tasks)
+            if goal.per_task != self.goal.per_task:
+                raise UsageError(f"the outputs of this network are {self.objective}, not {objective}")
+            self.objective, self.goal = objective, goal
+        self.strands = strands
+        if visible is not None:
+            first, last = visible
+            if not 0 <= first < last <= self.window or strands != "one" or self.inputs:
+                cause = f"the window has {self.window} bp, strands: {strands}"
+                raise UsageError(f"positions {first} to {last} cannot be all that is visible", cause=cause)
+            if self.visible is None:
+                self.register_forward_pre_hook(_only_visible)
+            self.visible = (first, last)
+
+    def shown(self, x: Tensor) -> Tensor:
+        """Codes or one-hot bases with everything unknown but what is visible."""
+        if self.visible is None:
+            return x
+        first, last = self.visible
+        covered = torch.full_like(x, UNKNOWN if x.dtype == torch.uint8 else 0)
+        covered[..., first:last] = x[..., first:last]
+        return covered
+
     def prepare(self, windows: Iterable[Tensor]) -> None:
-        """Called once before training with the training windows, uint8 (n, window) each, both strands."""
+        """Called once before training with the training windows, uint8 (n, window) each, on the strands it will see."""
 
     def counts(self) -> tuple[int, int]:
         """Trainable parameters: with one LSTM bias vector a gate (Keras), and with torch's two."""
@@ -206,6 +273,12 @@ class SequenceNet(nn.Module):
             4 * m.hidden_size * (2 if m.bidirectional else 1) for m in self.modules() if isinstance(m, nn.LSTM)
         )
         return total - second, total
+
+
+def _only_visible(net: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Hook before ``forward``; a function of the module's own, as networks are sent to other processes."""
+    first, *others = arguments
+    return cast(SequenceNet, net).shown(first), *others
 
 
 def pooled_length(length: int, width: int, pool: int) -> int:

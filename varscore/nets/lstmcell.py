@@ -73,3 +73,70 @@ def step(
             c[j] = kept[j] * c[j] + inward[j]
         for j in range(width):
             h[j] = sigmoid_tanh(outward[j], c[j])
+
+
+@numba.njit(inline="always")
+def tanh(x):  # type: ignore[no-untyped-def]
+    p, q = _fraction(x)
+    return p / q
+
+
+@compiled
+def training_step(gates: np.ndarray, before: np.ndarray, after: np.ndarray, seen: np.ndarray, first: int) -> None:
+    """One step of a batch of rows that keeps what :func:`gradient_step` needs. All float32.
+
+    gates: (rows, 4 H), the sums that go into input, forget, candidate and output gate; become the gates
+    before, after: (rows, H), cell states; ``after`` is written
+    seen: (rows, first + H); the hidden states are written behind the first ``first`` columns
+    """
+    width = before.shape[1]
+    for row in range(before.shape[0]):
+        g, p, a, h = gates[row], before[row], after[row], seen[row, first:]
+        inward, kept, candidate, outward = g[:width], g[width : 2 * width], g[2 * width : 3 * width], g[3 * width :]
+        for j in range(2 * width):
+            g[j] = sigmoid(g[j])
+        for j in range(width):
+            candidate[j] = tanh(candidate[j])
+        for j in range(width):
+            outward[j] = sigmoid(outward[j])
+        for j in range(width):
+            a[j] = kept[j] * p[j] + inward[j] * candidate[j]
+        for j in range(width):
+            h[j] = outward[j] * tanh(a[j])
+
+
+@compiled
+def gradient_step(
+    hidden: np.ndarray,
+    cell: np.ndarray,
+    gates: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    sums: np.ndarray,
+    bias: np.ndarray,
+) -> None:
+    """The way back through :func:`training_step`. All float32.
+
+    hidden: (rows, H), the gradient of the hidden states
+    cell: (rows, H), the gradient of the cell states that comes from later steps; becomes that for the step before
+    gates, before, after: what :func:`training_step` left
+    sums: (rows, 4 H), written: the gradient of the sums that go into the gates; it is added to ``bias`` (4 H,)
+    """
+    width = before.shape[1]
+    for row in range(before.shape[0]):
+        h, c, p, a, g, s = hidden[row], cell[row], before[row], after[row], gates[row], sums[row]
+        inward, kept, candidate, outward = g[:width], g[width : 2 * width], g[2 * width : 3 * width], g[3 * width :]
+        for j in range(width):
+            t = tanh(a[j])
+            s[3 * width + j] = h[j] * t * outward[j] * (_ONE - outward[j])
+            c[j] += h[j] * outward[j] * (_ONE - t * t)
+        for j in range(width):
+            s[j] = c[j] * candidate[j] * inward[j] * (_ONE - inward[j])
+        for j in range(width):
+            s[width + j] = c[j] * p[j] * kept[j] * (_ONE - kept[j])
+        for j in range(width):
+            s[2 * width + j] = c[j] * inward[j] * (_ONE - candidate[j] * candidate[j])
+        for j in range(width):
+            c[j] *= kept[j]
+        for j in range(4 * width):
+            bias[j] += s[j]

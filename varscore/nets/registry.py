@@ -19,7 +19,9 @@ class Recipe:
     optimizer: str = "adam"
     lr: float = 3e-4
     momentum: float = 0.0
+    """Of sgd and rmsprop; adam has its own"""
     rho: float = 0.9
+    """Decay of rmsprop's running mean of squared gradients"""
     weight_decay: float = 0.0
     """Added to the gradient of every weight matrix (not of biases): ``weight_decay * w``"""
     batch_size: int = 256
@@ -32,6 +34,10 @@ class Recipe:
     plateau_factor: float = 5.0
     warmup_steps: int = 0
     clip_norm: float | None = None
+    max_norm: float | None = None
+    """Bound on the L2 norm of each row of a weight matrix (all inputs of one unit), restored after every step"""
+    output_l1: float = 0.0
+    """Added to the loss: ``output_l1 * mean(p)``, p the predicted probabilities, averaged as the loss is"""
     prior_bias: bool = False
     """Start the output bias at the log-odds of each task's training frequency instead of 0"""
     ema: float = 0.0
@@ -63,6 +69,13 @@ class Architecture:
             if "dropout" in name and value > 1:
                 raise UsageError(f"{self.name}: {name} = {value!r} is no share")
         return self.config(**{**self.preset, **arguments})
+
+    def window(self, available: int) -> int:
+        """The window to train with on examples of ``available`` bp: all of it, or less where the architecture says so.
+
+        What an architecture presets is part of it: one of 500 bp takes the centre of longer examples.
+        """
+        return min(int(self.preset.get("window", available)), available)
 
 
 _architectures: dict[str, Architecture] = {}

@@ -22,7 +22,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from varscore.data.examples import ExampleSet
@@ -30,7 +29,9 @@ from varscore.engine.device import arithmetic, flushing_denormals
 from varscore.errors import DataError, UsageError
 from varscore.files.whole import put_file, whole_file
 from varscore.nets.layers import SequenceNet, reverse_complement
+from varscore.nets.objectives import Targets
 from varscore.nets.registry import Recipe
+from varscore.train.optim import learning_rate, limit_rows, make_optimizer, penalty
 from varscore.train.ranks import Ranks
 
 log = logging.getLogger(__name__)
@@ -56,52 +57,58 @@ class Progress:
     """Why training ended; empty while it has not"""
 
 
-class Examples:
-    """A data set's windows and labels on the training device, gathered there batch by batch."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """n examples on the training device. codes: uint8 (n, window); targets: float32 (n, tasks); known: bool (n, tasks),
+    or None for all; extra: what the network reads besides, by name."""
 
-    def __init__(self, data: ExampleSet, device: torch.device) -> None:
+    codes: Tensor
+    targets: Tensor
+    known: Tensor | None
+    extra: dict[str, Tensor]
+
+
+class Examples:
+    """What a network reads and learns of a data set, gathered on the training device batch by batch."""
+
+    def __init__(self, data: ExampleSet, net: SequenceNet, device: torch.device) -> None:
         self.data, self.device = data, device
         self.windows = torch.from_numpy(data.codes).to(device).unfold(0, data.window, 1)
+        self.tracks = self.scalars = 0
+        if "tracks" in net.inputs:
+            self.tracks = net.config.tracks
+            self.signal = torch.from_numpy(data.signal[: self.tracks]).to(device).unfold(1, data.window, 1)
+        if "scalars" in net.inputs:
+            self.scalars = net.config.scalars
+        there = (len(data.track_names), len(data.scalar_names))
+        if self.tracks > there[0] or self.scalars > there[1]:
+            raise DataError(
+                f"the network reads {self.tracks} tracks and {self.scalars} scalars", where=data.folder,
+                cause=f"the data set has {there[0]} and {there[1]}",
+            )  # fmt: skip
 
-    def batch(self, rows: np.ndarray, flip: np.ndarray) -> tuple[Tensor, Tensor]:
-        """uint8 (n, window) codes, reverse-complemented where ``flip`` (bool (n,)), and float32 (n, tasks) labels."""
-        codes = self.windows[torch.from_numpy(self.data.offset[rows]).to(self.device)]
+    def batch(self, rows: np.ndarray, flip: np.ndarray) -> Batch:
+        """The examples ``rows``, those where ``flip`` (bool (n,)) is set seen from the other strand."""
+        offset = torch.from_numpy(self.data.offset[rows]).to(self.device)
         where = torch.from_numpy(flip).to(self.device)
+        codes = self.windows[offset]
         codes = torch.where(where[:, None], reverse_complement(codes), codes)
-        return codes, torch.from_numpy(self.data.labels(rows)).to(self.device).float()
+        extra = {}
+        if self.tracks:
+            tracks = self.signal[:, offset].transpose(0, 1)
+            extra["tracks"] = torch.where(where[:, None, None], tracks.flip(2), tracks)
+        if self.scalars:
+            extra["scalars"] = self._moved(self.data.scalars(rows)[:, : self.scalars])
+        known = self.data.known(rows)
+        return Batch(codes, self._moved(self.data.targets(rows)), None if known is None else self._moved(known), extra)
 
+    def _moved(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
-def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    weights = [p for p in net.parameters() if p.requires_grad and p.ndim > 1]
-    others = [p for p in net.parameters() if p.requires_grad and p.ndim <= 1]
-    groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    if recipe.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=recipe.lr)
-    if recipe.optimizer == "rmsprop":
-        return torch.optim.RMSprop(groups, lr=recipe.lr, alpha=recipe.rho, momentum=recipe.momentum)
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum)
-    raise UsageError(f"no optimizer {recipe.optimizer!r}", remedy="adam, rmsprop or sgd")
-
-
-def learning_rate(recipe: Recipe, history: list[dict[str, float]], step: int, total: int) -> float:
-    """The rate of optimizer step ``step`` of ``total``; ``plateau`` looks at the validation losses so far."""
-    rate = recipe.lr * min(1.0, (step + 1) / max(recipe.warmup_steps, 1))
-    if recipe.schedule == "constant":
-        return rate
-    if recipe.schedule == "cosine":
-        return rate * 0.5 * (1 + math.cos(math.pi * min(step / max(total, 1), 1.0)))
-    if recipe.schedule == "plateau":
-        best, waited = math.inf, 0
-        for row in history:
-            if row["validation_loss"] < best:
-                best, waited = row["validation_loss"], 0
-            else:
-                waited += 1
-                if waited == recipe.plateau_patience:
-                    rate, waited = rate / recipe.plateau_factor, 0
-        return rate
-    raise UsageError(f"no schedule {recipe.schedule!r}", remedy="plateau, cosine or constant")
+    def targets(self, rows: np.ndarray) -> Iterator[Targets]:
+        """The targets of many examples, piece by piece."""
+        for piece in np.array_split(rows, 64):
+            yield self.data.targets(piece), self.data.known(piece)
 
 
 class Trainer:
@@ -117,17 +124,21 @@ class Trainer:
         device: torch.device,
         precision: str = "fp32",
         seed: int = 0,
+        origin: str = "",
         checkpoint_seconds: float = 300.0,
         ranks: Ranks | None = None,
     ) -> None:
         self.net, self.data, self.recipe, self.folder = net.to(device), data, recipe, folder
-        self.device, self.precision, self.seed = device, precision, seed
+        self.device, self.precision, self.seed, self.origin = device, precision, seed, origin
         self.checkpoint_seconds, self.ranks = checkpoint_seconds, ranks or Ranks()
         self.rows, self.held_out = data.rows("train"), data.rows("validation")
         if len(self.rows) == 0 or len(self.held_out) == 0:
             raise DataError("no training or no validation examples", where=data.folder)
         self.steps = -(-len(self.rows) // recipe.batch_size)
-        self.examples = Examples(data, device)
+        if len(self.rows) % recipe.batch_size == 1 < self.steps and _normalises(net):
+            self.steps -= 1  # a batch of one has no variance: in each epoch another example is left out
+        self.both_strands = data.strands == "both" and net.strands != "one"
+        self.examples = Examples(data, net, device)
         self.optimizer = make_optimizer(net, recipe)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16" and device.type == "cuda")
         self.average: AveragedModel | None = None
@@ -140,22 +151,26 @@ class Trainer:
 
         ``inherited`` are names of weights and buffers that come from another model and are left as they are.
         """
-        if not any(name in inherited for name, _ in self.net.named_buffers()):
+        buffers = {name for name, _ in self.net.named_buffers() if name in inherited}
+        learnt = {name for name in buffers if name.startswith("goal.")}
+        if not buffers - learnt:
             self.net.prepare(self._training_windows())
+        if not learnt:
+            self.net.goal.fit(self.examples.targets(self.rows))
         kept = any(self.net.get_parameter(n) is self.net.output.bias for n in inherited if n.endswith("bias"))
         if self.recipe.prior_bias and not kept:
-            total = sum(self.data.labels(rows).sum(0, dtype=np.int64) for rows in np.array_split(self.rows, 64))
-            share = (total + 1.0) / (len(self.rows) + 2.0)
-            with torch.no_grad():
-                self.net.output.bias.copy_(torch.from_numpy(np.log(share / (1 - share))))
+            prior = self.net.goal.prior(self.examples.targets(self.rows))
+            if prior is not None:
+                with torch.no_grad():
+                    self.net.output.bias.copy_(torch.from_numpy(prior))
         if self.average is not None:
             self.average.update_parameters(self.net)
 
     def _training_windows(self) -> Iterator[Tensor]:
         for first in range(0, len(self.rows), 4096):
             rows = self.rows[first : first + 4096]
-            for flip in (False, True):
-                yield self.examples.batch(rows, np.full(len(rows), flip))[0]
+            for flip in (False, True) if self.both_strands else (False,):
+                yield self.net.shown(self.examples.batch(rows, np.full(len(rows), flip)).codes)
 
     @flushing_denormals()  # as which vanishing gradients end
     def run(self, advance: Callable[[int], None] = lambda n: None, stop_after: float = math.inf) -> Progress:
@@ -188,25 +203,27 @@ class Trainer:
     def _plan(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """The epoch's order of examples, and the strand of each."""
         random = np.random.default_rng((self.seed, epoch))
-        return random.permutation(self.rows), random.random(len(self.rows)) < 0.5
+        return random.permutation(self.rows), (random.random(len(self.rows)) < 0.5) & self.both_strands
 
     def _step(self, replica: nn.Module, order: np.ndarray, flips: np.ndarray) -> float:
         """One step of the optimizer; returns this process's loss, of which the mean over processes is the batch's."""
         progress, size, ranks = self.progress, self.recipe.batch_size, self.ranks
         batch = np.arange(progress.step * size, min((progress.step + 1) * size, len(order)))
         mine = batch[ranks.rank :: ranks.world]
-        # gradients are averaged over processes, whose parts of the last batch may differ in size or be empty
-        weight = len(mine) * ranks.world / len(batch)
+        # gradients are averaged over processes, whose parts of a batch may differ in what is known, or be empty
+        weight = self._weight(order[mine]) * ranks.world / max(self._weight(order[batch]), 1)
         mine = mine if len(mine) else batch[:1]
-        codes, labels = self.examples.batch(order[mine], flips[mine])
+        examples = self.examples.batch(order[mine], flips[mine])
         done = progress.epoch * self.steps + progress.step
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, progress.history, done, self.recipe.epochs * self.steps)
         torch.manual_seed(int(np.random.SeedSequence((self.seed, done, ranks.rank)).generate_state(1)[0]))
         replica.train()
         with arithmetic(self.device, self.precision):
-            logits = replica(codes)
-        loss = weight * F.binary_cross_entropy_with_logits(logits.float(), labels)
+            outputs = replica(examples.codes, **examples.extra)
+        outputs = outputs.float()
+        mean, _ = self.net.goal.loss(outputs, examples.targets, examples.known)
+        loss = weight * (mean + (penalty(self.recipe, outputs) if self.net.objective == "labels" else 0.0))
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self.recipe.clip_norm:
@@ -214,9 +231,16 @@ class Trainer:
             nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        if self.recipe.max_norm:
+            limit_rows(self.net, self.recipe.max_norm)
         if self.average is not None:
             self.average.update_parameters(self.net)
         return loss.item()
+
+    def _weight(self, rows: np.ndarray) -> int:
+        """Of some examples' mean loss beside that of others: examples, or known targets where some are not known."""
+        known = self.data.known(rows) if self.ranks.world > 1 else None
+        return len(rows) if known is None else int(np.count_nonzero(known))
 
     @property
     def candidate(self) -> SequenceNet:
@@ -224,14 +248,20 @@ class Trainer:
         return self.net if self.average is None else cast(SequenceNet, self.average.module)
 
     def validate(self) -> float:
-        """Mean binary cross-entropy of the forward strand over the validation split."""
-        net, total, mine = self.candidate.eval(), 0.0, self.held_out[self.ranks.rank :: self.ranks.world]
+        """Mean loss of the forward strand over the validation split."""
+        net, mine = self.candidate.eval(), self.held_out[self.ranks.rank :: self.ranks.world]
+        total = weights = 0.0
         with torch.inference_mode(), arithmetic(self.device, self.precision):
             for first in range(0, len(mine), 512):
                 rows = mine[first : first + 512]
-                codes, labels = self.examples.batch(rows, np.zeros(len(rows), bool))
-                total += F.binary_cross_entropy_with_logits(net(codes).float(), labels).item() * len(rows)
-        return self.ranks.total([total])[0] / len(self.held_out)
+                examples = self.examples.batch(rows, np.zeros(len(rows), bool))
+                outputs = net(examples.codes, **examples.extra).float()
+                loss, weight = net.goal.loss(outputs, examples.targets, examples.known)
+                total, weights = total + loss.item() * weight, weights + weight
+        total, weights = self.ranks.total([total, weights])
+        if not weights:
+            raise DataError("no label of the validation split is known", where=self.data.folder)
+        return total / weights
 
     def _end_epoch(self) -> None:
         progress, recipe = self.progress, self.recipe
@@ -274,15 +304,16 @@ class Trainer:
         write_history(self.folder / HISTORY, self.progress.history)
 
     def _signature(self) -> dict[str, Any]:
-        """What must be the same for a checkpoint to be carried on; ``epochs`` and ``patience`` may be raised."""
+        """What must be the same for a checkpoint to be carried on."""
         recipe = dataclasses.asdict(self.recipe)
-        if self.recipe.schedule != "cosine":
-            del recipe["epochs"]
-        del recipe["patience"]
         return {
             "config": dataclasses.asdict(self.net.config),
-            "recipe": recipe,
+            "recipe": _binding(recipe),
+            "objective": self.net.objective,
+            "strands": self.net.strands,
+            "visible": list(self.net.visible or ()),
             "seed": self.seed,
+            "initialisation": self.origin,
             "rows": len(self.rows),
             "reference": self.data.info.get("reference", {}).get("sha256"),
             "data": self.data.sha256,
@@ -291,7 +322,8 @@ class Trainer:
     def resume(self) -> bool:
         """Continue from the folder's checkpoint; False when there is none.
 
-        Raises UsageError when it belongs to another network, recipe, seed or data set, DataError when it is damaged.
+        Raises UsageError when it belongs to another network, recipe, seed, origin or data set, DataError when it is
+        damaged.
         """
         path = self.folder / CHECKPOINT
         if not path.exists():
@@ -299,6 +331,7 @@ class Trainer:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             theirs = state["signature"]
+            theirs["recipe"] = _binding(theirs["recipe"])
             changed = [key for key, value in self._signature().items() if theirs.get(key, value) != value]
         except (OSError, RuntimeError, EOFError, KeyError, AttributeError, TypeError, pickle.UnpicklingError) as error:
             cause = str(error).partition("\n")[0]
@@ -330,6 +363,20 @@ class Trainer:
         """The network with the weights of the best validation loss, or the last ones before the first epoch's end."""
         self.net.load_state_dict(self.progress.best or self.candidate.state_dict())
         return self.net
+
+
+def _normalises(net: nn.Module) -> bool:
+    return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in net.modules())
+
+
+def _binding(recipe: dict[str, Any]) -> dict[str, Any]:
+    """What of a recipe a checkpoint insists on. ``patience`` may change, ``epochs`` too unless the rate follows them.
+
+    Without what is at its default, so that a checkpoint made before a recipe had some field can be carried on.
+    """
+    free = {"patience"} if recipe.get("schedule") == "cosine" else {"patience", "epochs"}
+    defaults = dataclasses.asdict(Recipe())
+    return {name: value for name, value in recipe.items() if name not in free and value != defaults.get(name)}
 
 
 def write_history(path: Path, history: list[dict[str, float]]) -> None:

@@ -1,11 +1,14 @@
-"""The learning curve of a run, as a picture and for TensorBoard. Both want the ``train`` extra, or are left out."""
+"""The learning curve of a run, for TensorBoard too, and the curves of a study.
+
+All want the ``train`` extra, or are left out.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from varscore.files.whole import whole_file
@@ -20,8 +23,8 @@ def _missing(module: str, what: str) -> bool:
     return True
 
 
-def learning_curve(path: Path, history: Sequence[dict[str, float]], title: str) -> None:
-    """PNG of training and validation loss against the epoch, with the learning rate below."""
+def learning_curve(path: Path, history: Sequence[dict[str, float]], title: str, loss: str) -> None:
+    """PNG of training and validation loss against the epoch, with the learning rate below. loss: what it is called"""
     if _missing("matplotlib", "learning curve"):
         return
     from matplotlib.figure import Figure
@@ -31,10 +34,30 @@ def learning_curve(path: Path, history: Sequence[dict[str, float]], title: str) 
     epochs = [row["epoch"] + 1 for row in history]
     losses.plot(epochs, [row["train_loss"] for row in history], marker=".", label="training")
     losses.plot(epochs, [row["validation_loss"] for row in history], marker=".", label="validation")
-    losses.set(ylabel="binary cross-entropy", title=title)
+    losses.set(ylabel=loss, title=title)
     losses.legend(frameon=False)
     rates.plot(epochs, [row["lr"] for row in history], color="grey", drawstyle="steps-mid")
     rates.set(xlabel="epoch", ylabel="learning rate", yscale="log")
+    with whole_file(path) as file:
+        figure.savefig(file, dpi=120, format="png")
+
+
+def study_curves(path: Path, panels: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]) -> None:
+    """PNG of test AUPRC against first-layer size: a panel a network, a line an arrangement, points (filters, AUPRC)."""
+    if not panels or _missing("matplotlib", "picture of the study"):
+        return
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.5 * len(panels) + 1, 4), layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    names = sorted({name for lines in panels.values() for name in lines})
+    for axis, (title, lines) in zip(axes, panels.items(), strict=True):
+        for name, points in lines.items():
+            axis.plot(*zip(*points, strict=True), marker="o", color=f"C{names.index(name)}", label=name)
+        sizes = sorted({filters for points in lines.values() for filters, _ in points})
+        axis.set(title=title, xlabel="filters of the first layer", xticks=sizes)
+    axes[0].set_ylabel("mean test AUPRC")
+    axes[-1].legend(frameon=False, fontsize="small")
     with whole_file(path) as file:
         figure.savefig(file, dpi=120, format="png")
 

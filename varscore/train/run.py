@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from varscore import __version__
 from varscore.data.examples import ExampleSet, Task
-from varscore.errors import OutputExists, VarscoreError
+from varscore.errors import ModelError, OutputExists, VarscoreError
 from varscore.files.motifs import Motif
-from varscore.nets import build
+from varscore.nets import build, find
 from varscore.nets.init import inherit, init_motifs
+from varscore.nets.layers import SequenceNet
 from varscore.nets.registry import Recipe
 from varscore.train.loop import CHECKPOINT, Progress, Trainer
 from varscore.train.pictures import learning_curve, log_to_tensorboard
@@ -53,10 +56,15 @@ def train_model(
     motifs: tuple[Motif, ...] = (),
     parent: ModelFolder | None = None,
     options: RunOptions | None = None,
+    visible: tuple[int, int] | None = None,
     progress: Callable[[int], None] = lambda n: None,
 ) -> ModelFolder:
     """Train ``architecture`` on ``data`` and write a model directory; with ``resume``, carry on where a checkpoint is.
 
+    The kind of data decides on the objective, and data of one strand on the network's strands; both are on the card. A
+    network that reads tracks or scalars reads all there are, unless ``arguments`` has fewer (0: none of them).
+    A network whose window is shorter than the data set's, by its architecture or by an argument, sees their middle;
+    ``visible`` are positions ``[first, last)`` of the window, outside of which it is to see nothing.
     ``motifs`` become the first filters; the weights of ``parent`` that fit replace those the network would begin with.
     The weights are those of the lowest validation loss. A run that ``max_seconds`` ended is a model all the same, its
     card marked interim. Raises UsageError for wrong arguments or a checkpoint of another run, DataError for unfit data,
@@ -67,7 +75,8 @@ def train_model(
         raise OutputExists("a model without a checkpoint is there", where=folder, remedy="choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
-    net = build(architecture, **{**arguments, "n_tasks": len(data.tasks), "window": data.window})
+    data = data.cropped(arguments.get("window", find(architecture).window(data.window)))
+    net = network_for(architecture, data, arguments, visible)
     if motifs:
         init_motifs(net, [motif.frequencies for motif in motifs], seed=options.seed)
     inherited = inherit(net, parent.load(), outputs=names(parent.tasks()) == names(data.tasks)) if parent else []
@@ -80,6 +89,7 @@ def train_model(
             device=options.device,
             precision=options.precision,
             seed=options.seed,
+            origin=_origin(motifs, parent),
             checkpoint_seconds=options.checkpoint_seconds,
             ranks=ranks,
         )
@@ -87,6 +97,8 @@ def train_model(
             done = trainer.progress
             log.info("carrying on", extra={"fields": {"epoch": done.epoch, "step": done.step}})
             progress(done.epoch * trainer.steps + done.step)
+            if _complete(folder, done, options):
+                return open_model(folder)
         else:
             trainer.start(inherited)
         began = time.monotonic()
@@ -94,10 +106,45 @@ def train_model(
         if ranks.first:
             fields = {"why": state.finished or "time", "seconds": round(time.monotonic() - began)}
             log.info("training ended", extra={"fields": fields})
-            facts = _facts(data, recipe, options, state, len(motifs), parent, inherited)
+            facts = _facts(trainer, options, len(motifs), parent, inherited)
             _write(trainer, architecture, facts, options)
         ranks.wait()
     return open_model(folder)
+
+
+def network_for(
+    architecture: str, data: ExampleSet, arguments: Mapping[str, Any], visible: tuple[int, int] | None = None
+) -> SequenceNet:
+    """A fresh network for a data set: its tasks, window, inputs, objective and strands. Raises UsageError."""
+    spec = find(architecture)
+    there = {"tracks": len(data.track_names), "scalars": len(data.scalar_names)}
+    extra = {field.name: there[field.name] for field in fields(spec.config) if field.name in there}
+    net = build(architecture, **{**extra, **arguments, "n_tasks": len(data.tasks), "window": data.window})
+    objective = net.objective if net.goal.kind == data.kind else data.kind
+    net.adapt(objective, "one" if data.strands == "one" else net.strands, visible)
+    return net
+
+
+def _origin(motifs: Sequence[Motif], parent: ModelFolder | None) -> str:
+    """What the first weights were taken from; empty if from nothing."""
+    found = []
+    if motifs:
+        columns = np.concatenate([motif.frequencies for motif in motifs]).astype("<f8")
+        found.append(f"motifs {hashlib.sha256(columns.tobytes()).hexdigest()}")
+    if parent:
+        found.append(f"model {parent.sha256}")
+    return ", ".join(found)
+
+
+def _complete(folder: Path, state: Progress, options: RunOptions) -> bool:
+    """Whether the folder already holds the model this run ended with; it is left alone, with all recorded of it."""
+    try:
+        card = open_model(folder).card
+        training = card["training"]
+        same = (training["epochs"], training["storage"]) == (state.epoch, options.storage)
+    except (ModelError, KeyError):
+        return False
+    return bool(state.finished) and same and not card["interim"]
 
 
 def _write(trainer: Trainer, architecture: str, facts: Mapping[str, Any], options: RunOptions) -> None:
@@ -109,22 +156,17 @@ def _write(trainer: Trainer, architecture: str, facts: Mapping[str, Any], option
             remedy="a lower --lr, or --clip-norm 1",
         )
     if state.history:
-        learning_curve(folder / "learning_curve.png", state.history, architecture)
+        learning_curve(folder / "learning_curve.png", state.history, architecture, trainer.net.goal.loss_name)
         log_to_tensorboard(folder / "tensorboard", state.history)
     save_model(folder, trainer.best(), architecture, trainer.data.tasks, facts, STORAGE[options.storage])
     log.info("model written", extra={"fields": {"folder": str(folder)}})
 
 
 def _facts(
-    data: ExampleSet,
-    recipe: Recipe,
-    options: RunOptions,
-    state: Progress,
-    motifs: int,
-    parent: ModelFolder | None,
-    inherited: Sequence[str],
+    trainer: Trainer, options: RunOptions, motifs: int, parent: ModelFolder | None, inherited: Sequence[str]
 ) -> dict[str, Any]:
     """What the card says of how the model was made."""
+    data, state = trainer.data, trainer.progress
     training = {
         "varscore": __version__,
         "torch": torch.__version__,
@@ -137,19 +179,22 @@ def _facts(
         "best_epoch": state.best_epoch,
         "ended": state.finished or "stopped by --max-minutes",
         "motifs": motifs,
-        "recipe": _toml(asdict(recipe)),
+        "recipe": _toml(asdict(trainer.recipe)),
     }
     if parent:
         training["parent"] = {"id": parent.id, "sha256": parent.sha256, "inherited": list(inherited)}
     if state.best:
         training["validation_loss"] = state.best_loss
-    info = data.info
+    info, inputs = data.info, trainer.examples
+    extra = {"tracks": list(data.track_names[: inputs.tracks]), "scalars": list(data.scalar_names[: inputs.scalars])}
     return {
         "interim": not state.finished,
         "training": training,
         "data": {
             "window": data.window,
             "tasks": len(data.tasks),
+            "kind": data.kind,
+            **{name: given for name, given in extra.items() if given},
             "counts": info.get("counts", {}),
             "options": _toml(info.get("options", {})),
             "reference": info.get("reference", {}),

@@ -1,0 +1,213 @@
+"""Kills `varscore annotate` again and again, and compares what it ends with to a run that nobody killed.
+
+    python tests/stress/kill_trials.py [--trials 100] [--seed 1]
+
+A trial kills the same command one to four times with SIGKILL, at a random moment or at a random one of its writes,
+flushes and renames, then lets it finish. Every output must have the bytes of an undisturbed run, and nothing else may
+be left. Exit status 0 when all trials did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+OPERATIONS = "operations.txt"
+RECORDS = 1400
+OUTPUTS = ("out.vcf", "out.vcf.gz", "out.bcf", "out.tsv", "out.tsv.gz", "out.parquet")
+FURTHER: tuple[tuple[str, ...], ...] = (
+    (),
+    ("--scores", "m.parquet"),
+    ("--scores", "m.zarr", "--skipped", "s.tsv"),
+    ("--scores", "m.h5", "--skipped", "s.tsv.gz"),
+    ("--skipped", "s.tsv", "--shard", "1/2"),
+)
+
+
+@dataclass
+class Tally:
+    """What came of the trials. stages: how often a process was killed with a journal, after settling, before both."""
+
+    trials: int = 0
+    kills: int = 0
+    resumed: int = 0
+    stages: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+
+
+def make_workspace(folder: Path) -> None:
+    """A genome, a network of a few weights, and variants of several kinds."""
+    import torch
+
+    from varscore.data.examples import Task
+    from varscore.nets import build
+    from varscore.zoo import save_model
+
+    dice = random.Random(5)
+    genome = "".join(dice.choices("ACGT", k=9000))
+    (folder / "g.fa").write_text(f">chr1\n{genome}\n")
+    lines = []
+    for pos in sorted(dice.choices(range(1, 8990), k=RECORDS)):
+        ref = genome[pos - 1 : pos - 1 + dice.choice([1, 1, 1, 3])]
+        alts = dice.sample(["A", "C", "GATTACA", "<DEL>", "*", "T"], dice.choice([1, 1, 2, 3]))
+        lines.append(
+            f"chr1\t{pos}\tv{len(lines)}\t{ref}\t{','.join(alts)}\t50\tPASS\tAC=1;{'X' * dice.randrange(90)}\n"
+        )
+    header = "##fileformat=VCFv4.2\n##contig=<ID=chr1,length=9000>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    (folder / "in.vcf").write_text(header + "".join(lines))
+    torch.manual_seed(1)
+    net = build("crnn-320-projection", n_tasks=3, window=120, filters=4, projection=2, second_filters=2, hidden=2)
+    tasks = [Task(index, f"task {index}") for index in range(3)]
+    save_model(folder / "model", net.eval(), "crnn-320-projection", tasks, {})
+
+
+def annotate(arguments: list[str], last: int | None = None) -> int:
+    """Run the command in a child of this process, which dies at its operation ``last``; returns its identifier."""
+    if child := os.fork():
+        return child
+    try:
+        os.dup2(os.open("err.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+        os.fsync = lambda descriptor: None  # what a killed process has written stays; and a disk may be slow
+        count_operations(last)
+        from varscore.annotate import outputs
+        from varscore.cli.boundary import run
+
+        outputs.COMMIT_SECONDS, outputs.COMMIT_SHARE = 0.0, 1.0  # type: ignore[misc]
+        os._exit(run(["annotate", *arguments]))
+    finally:
+        os._exit(99)
+
+
+def count_operations(last: int | None) -> None:
+    """Count this process's writes, flushes, renames and removals in ``operations``, and die at the one that is last."""
+    from varscore.files.atomic import PartialFile
+
+    done = 0
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal done
+            done += 1
+            Path(OPERATIONS).write_text(str(done))
+            if done == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments, **options)
+
+        return call
+
+    for name in ("fsync", "rename", "unlink"):
+        setattr(os, name, counted(getattr(os, name)))
+    PartialFile.write = counted(PartialFile.write)  # type: ignore[method-assign]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file that annotate has written, run.json but for what differs from run to run."""
+    found = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in ("err.txt", OPERATIONS)
+    }
+    return {name: b"" if name.endswith(".run.json") else data for name, data in found.items()}
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """An undisturbed run: what it wrote, its seconds, and its operations on the disk."""
+
+    files: dict[str, bytes]
+    seconds: float
+    operations: int
+
+    @classmethod
+    def run(cls, folder: Path, arguments: list[str]) -> Quiet:
+        folder.mkdir()
+        os.chdir(folder)
+        begin = time.monotonic()
+        _, status = os.waitpid(annotate(arguments), 0)
+        assert status == 0, (folder / "err.txt").read_text()
+        return cls(contents(folder), time.monotonic() - begin, int((folder / OPERATIONS).read_text()))
+
+
+def trial(folder: Path, arguments: list[str], quiet: Quiet, dice: random.Random, tally: Tally) -> None:
+    """Kill, look, and kill again; then finish."""
+    folder.mkdir()
+    os.chdir(folder)
+    for _ in range(dice.randint(1, 4)):
+        anywhere, at_the_end = dice.randint(1, quiet.operations), quiet.operations - dice.randrange(20)
+        last = dice.choice([None, anywhere, anywhere, at_the_end])
+        child = annotate(arguments, last)
+        if last is None:
+            time.sleep(dice.random() * quiet.seconds)
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        if os.WIFEXITED(status):
+            break  # it was faster
+        tally.kills += 1
+        journals = list(folder.glob(".*varscore-journal"))
+        settled = bool(journals) and b'"placements": null' not in journals[0].read_bytes()
+        tally.stages["renaming" if settled else "scoring" if journals else "start"] += 1
+    if os.WIFSIGNALED(status):
+        _, status = os.waitpid(annotate(arguments), 0)
+    if os.waitstatus_to_exitcode(status) != 0:
+        raise AssertionError(f"status {os.waitstatus_to_exitcode(status)}: {(folder / 'err.txt').read_text()}")
+    tally.resumed += "carrying on" in (folder / "err.txt").read_text()
+
+
+def run_trials(trials: int, seed: int, root: Path) -> Tally:
+    """``root``: an empty folder to work in"""
+    dice, tally = random.Random(seed), Tally()
+    os.environ.update(VARSCORE_CACHE=str(root / "cache"), VARSCORE_CONFIG=str(root / "none.toml"))
+    make_workspace(root)
+    expected: dict[tuple[str, ...], Quiet] = {}
+    common = [str(root / "in.vcf"), "-r", str(root / "g.fa"), "-m", str(root / "model"), "--threads", "1"]
+    common += ["--device", "cpu", "--batch-size", "256"]
+    for number in range(trials):
+        options = ("-o", dice.choice(OUTPUTS), *dice.choice(FURTHER))
+        if "--shard" in options and "out.bcf" in options:
+            options = options[:2]
+        arguments, folder = [*common, *options], root / f"trial{number}"
+        if options not in expected:
+            expected[options] = Quiet.run(root / f"quiet{number}", arguments)
+        known = expected[options].files
+        tally.trials += 1
+        try:
+            trial(folder, arguments, expected[options], dice, tally)
+            found = contents(folder)
+            differ = sorted(name for name in found.keys() | known.keys() if found.get(name) != known.get(name))
+            if differ:
+                raise AssertionError(f"not the same: {', '.join(differ)}")
+        except AssertionError as failure:
+            tally.failures.append(f"trial {number} of seed {seed}, {' '.join(options)}: {failure}")
+    return tally
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    import varscore.annotate  # once, not in every child
+    import varscore.cli.app  # noqa: F401
+
+    home = Path.cwd()
+    with tempfile.TemporaryDirectory() as name:
+        tally = run_trials(options.trials, options.seed, Path(name).resolve())
+        os.chdir(home)
+    stages = ", ".join(f"{n} while {stage}" for stage, n in sorted(tally.stages.items()))
+    print(f"{tally.trials} trials, {tally.kills} kills ({stages}), {tally.resumed} carried on, seed {options.seed}")
+    print("\n".join(tally.failures) or "every output has the bytes of an undisturbed run")
+    return 1 if tally.failures or tally.trials != options.trials else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

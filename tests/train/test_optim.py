@@ -1,0 +1,104 @@
+"""What a recipe does to the loss and to the weights; schedules are tested with the loop."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_data import planted_set
+from small_nets import small
+from torch import nn
+
+from varscore.data.examples import ExampleSet
+from varscore.nets.registry import Recipe
+from varscore.train.loop import Trainer
+from varscore.train.optim import limit_rows, make_optimizer, penalty
+
+CPU = torch.device("cpu")
+SGD = Recipe(optimizer="sgd", lr=0.5, batch_size=16, schedule="constant")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> ExampleSet:
+    return planted_set(tmp_path_factory.mktemp("data") / "d", train=64, validation=16, window=180)
+
+
+def stepped(data: ExampleSet, folder: Path, recipe: Recipe, steps: int = 1) -> Trainer:
+    made = Trainer(small("deepsea", n_tasks=2, conv_dropout=0, pool_dropout=0), data, recipe, folder, device=CPU)
+    order, flips = made._plan(0)
+    for made.progress.step in range(steps):
+        made._step(made.net, order, flips)
+    return made
+
+
+def row_norms(weight: torch.Tensor) -> np.ndarray:
+    return np.array([sum(float(w) ** 2 for w in row.reshape(-1)) ** 0.5 for row in weight.detach()])
+
+
+def test_rows_beyond_the_bound_are_scaled_to_it_and_others_stay() -> None:
+    net = nn.Sequential(nn.Conv1d(2, 3, 4), nn.Linear(5, 2))
+    with torch.no_grad():
+        net[0].weight[0] = 3.0  # norm 3 * sqrt(8)
+        net[0].weight[1] = 0.1
+        net[1].bias.fill_(7.0)
+    before = [p.detach().clone() for p in net.parameters()]
+    limit_rows(net, 0.9)
+    for old, new in zip(before, net.parameters(), strict=True):
+        if old.ndim == 1:
+            assert torch.equal(old, new)  # biases are free
+            continue
+        norms = row_norms(old)
+        expected = old * torch.tensor(np.minimum(1, 0.9 / norms), dtype=torch.float32).view(-1, *[1] * (old.ndim - 1))
+        assert torch.allclose(new, expected, atol=1e-6)
+    assert row_norms(net[0].weight)[0] == pytest.approx(0.9, abs=1e-5)
+
+
+def test_the_bound_holds_after_every_step(data: ExampleSet, tmp_path: Path) -> None:
+    bound = 0.4
+    made = stepped(data, tmp_path / "a", dataclasses.replace(SGD, max_norm=bound), steps=3)
+    norms = np.concatenate([row_norms(p) for p in made.net.parameters() if p.ndim > 1])
+    assert norms.max() <= bound + 1e-6 and (norms > bound - 1e-5).any()
+    free = stepped(data, tmp_path / "b", SGD, steps=3)
+    assert max(row_norms(p).max() for p in free.net.parameters() if p.ndim > 1) > bound
+
+
+def test_the_output_penalty_is_the_mean_of_all_probabilities() -> None:
+    logits = torch.tensor([[0.0, 2.0], [-1.0, 30.0]])
+    expected = (0.5 + 1 / (1 + np.exp(-2)) + 1 / (1 + np.exp(1)) + 1) / 4
+    assert float(penalty(Recipe(output_l1=0.1), logits)) == pytest.approx(0.1 * expected)
+    assert penalty(Recipe(), logits) == 0
+
+
+def test_a_penalty_on_the_output_lowers_it(data: ExampleSet, tmp_path: Path) -> None:
+    """One step of plain gradient descent: the bias moves by the rate times d(mean p)/d(bias), by hand."""
+    plain = stepped(data, tmp_path / "a", SGD)
+    made = stepped(data, tmp_path / "b", dataclasses.replace(SGD, output_l1=0.2))
+    begun = small("deepsea", n_tasks=2, conv_dropout=0, pool_dropout=0)
+    order, flips = plain._plan(0)
+    with torch.no_grad():
+        p = begun(plain.examples.batch(order[:16], flips[:16]).codes).sigmoid().double()
+    expected = -0.5 * 0.2 * (p * (1 - p)).sum(0) / p.numel()
+    found = (made.net.output.bias - plain.net.output.bias).detach().double()
+    assert torch.allclose(found, expected, rtol=1e-3)
+
+
+def test_momentum_goes_to_the_optimizers_that_have_one() -> None:
+    net = small("danq")
+    for name in ("sgd", "rmsprop"):
+        optimizer = make_optimizer(net, Recipe(optimizer=name, momentum=0.9))
+        assert {group["momentum"] for group in optimizer.param_groups} == {0.9}
+    assert make_optimizer(net, Recipe(optimizer="rmsprop", rho=0.8)).param_groups[0]["alpha"] == 0.8
+
+
+def test_momentum_steps_by_hand() -> None:
+    """Two steps with gradients 1 and 2: v = 1, then 0.9 + 2."""
+    layer = nn.Linear(1, 1, bias=False)
+    begun = float(layer.weight.detach())
+    optimizer = make_optimizer(layer, Recipe(optimizer="sgd", lr=0.1, momentum=0.9))
+    for gradient in (1.0, 2.0):
+        layer.weight.grad = torch.full((1, 1), gradient)
+        optimizer.step()
+    assert float(layer.weight.detach()) == pytest.approx(begun - 0.1 * (1 + 2.9))

@@ -1,0 +1,38 @@
+"""``varscore annotate``: a variant file in, the same file with scores out.
+
+- ``job``       what is asked for, and what is counted
+- ``identity``  what makes a run the same run
+- ``outputs``   every output together: written, committed to the journal, left, carried on with, put in place
+- ``rows``      from scores to the rows of the outputs
+- ``record``    run.json
+- ``flow``      the run itself
+"""
+
+from varscore.annotate.flow import annotate_file
+from varscore.annotate.job import (
+    AnnotateJob,
+    Stop,
+    Summary,
+    choose_tasks,
+    count_records,
+    demand_all,
+    missing_contigs,
+    warn_of_assembly,
+)
+from varscore.annotate.record import RunInfo, peak_memory
+from varscore.annotate.rows import allele_scores
+
+__all__ = [
+    "AnnotateJob",
+    "RunInfo",
+    "Stop",
+    "Summary",
+    "allele_scores",
+    "annotate_file",
+    "choose_tasks",
+    "count_records",
+    "demand_all",
+    "missing_contigs",
+    "peak_memory",
+    "warn_of_assembly",
+]

@@ -1,0 +1,147 @@
+"""The run: read, score, write, one portion after the other."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+
+import numpy as np
+
+from varscore import __version__
+from varscore.annotate.identity import identify, journal_key
+from varscore.annotate.job import AnnotateJob, Stop, Summary, choose_tasks, missing_contigs
+from varscore.annotate.outputs import Outputs, Plan, Portion
+from varscore.annotate.record import RunInfo
+from varscore.data.examples import Task
+from varscore.engine import ENGINES
+from varscore.engine.pool import EnginePool, devices
+from varscore.engine.pool import Plan as EnginePlan
+from varscore.errors import VariantFileError
+from varscore.files.saturation import SaturationReader
+from varscore.files.scores import Provenance
+from varscore.files.shards import Range, Shard
+from varscore.files.vcf import RecordChunk, VariantReader
+from varscore.files.writers import Content
+from varscore.genome.alleles import Status
+from varscore.genome.coords import Variant
+from varscore.genome.sequence import Genome, decode
+from varscore.score import ContigNames, ScoreBatch, score_chunks
+
+Reader = VariantReader | SaturationReader
+SPELLING = 64
+"""Records whose contigs tell how the file spells them"""
+
+
+def annotate_file(
+    job: AnnotateJob,
+    advance: Callable[[int], None] = lambda records: None,
+    stop: Stop | None = None,
+    info: RunInfo | None = None,
+) -> Summary:
+    """Run a job; the output appears under its name only when all of it is written.
+
+    advance: told of every chunk's records; stop: asked after each whether to end here; info: who runs, for a run.json
+    beside the output. What an earlier process has left of the same job is carried on with (see Outputs).
+    Raises the errors of :mod:`varscore.errors`.
+    """
+    job.check()
+    tasks = job.model.tasks()
+    chosen = choose_tasks(tasks, job.tasks)
+    where = devices(job.device, job.threads)
+    with ExitStack() as stack:
+        outputs = stack.enter_context(Outputs(job, info))
+        net = job.model.load()
+        genome = stack.enter_context(Genome(job.reference))
+        reader = stack.enter_context(_open_reader(job, genome))
+        names = ContigNames(genome, reader.header.contigs)
+        if not outputs.begin(_plan(job, reader, genome, tasks, chosen, where[0].type)):
+            return outputs.summary
+        advance(outputs.records)
+
+        portions = _read(job, reader, outputs.records, advance)
+        head = list(itertools.islice(portions, 2))
+        if reader.header.contigs or len(head) == 1:  # else more contigs may come
+            _check_contigs(reader, names)
+        several = len(head) > 1  # starting processes takes longer than scoring one chunk
+        engines = EnginePlan(net, where if several else where[:1], ENGINES[job.engine], job.precision)
+        pool = stack.enter_context(EnginePool(engines))
+        read = itertools.chain(head, portions)
+        for portion, found in score_chunks(read, genome, names, pool, net.window, job.check_ref != "skip"):
+            if job.check_ref == "error":
+                _demand_matches(portion.chunk, found, genome, names)
+            outputs.write(portion, found)
+            advance(len(portion.chunk))
+            if stop is not None and stop.asked:
+                outputs.commit()
+                stop.leave()
+        _check_contigs(reader, names)
+        outputs.finish(reader.records)
+    return outputs.summary
+
+
+def _open_reader(job: AnnotateJob, genome: Genome) -> AbstractContextManager[Reader]:
+    if job.saturate:
+        return nullcontext(SaturationReader(job.saturate, genome, job.source))
+    return VariantReader(job.source)
+
+
+def _plan(
+    job: AnnotateJob, reader: Reader, genome: Genome, tasks: Sequence[Task], chosen: np.ndarray, device: str
+) -> Plan:
+    provenance = Provenance(
+        version=__version__, command=job.command(), model=job.model.id, model_sha256=job.model.sha256,
+        reference=genome.path.name, reference_sha256=genome.sha256, notes=job.annotations.notes,
+    )  # fmt: skip
+    header = reader.header
+    lengths = missing_contigs(genome, header.contigs, reader.first_contigs(SPELLING))
+    names, columns = [task.name for task in tasks], job.annotations.columns
+    identity = identify(job, genome, device)
+    return Plan(
+        content=Content(header, provenance, names, columns, lengths),
+        tasks=chosen,
+        labels=[f"{tasks[column].index}:{tasks[column].name}" for column in chosen.tolist()],
+        identity=identity,
+        key=journal_key(job, identity),
+    )
+
+
+def _read(job: AnnotateJob, reader: Reader, start: int, advance: Callable[[int], None]) -> Iterator[Portion]:
+    """The records from ``start`` on that are the shard's, and of them those in the regions; the others are counted."""
+    rest = Range(job.shard or Shard(), start)
+    outside = 0
+    for chunk in reader.chunks(job.chunk(), rest.has if start or job.shard else None):
+        inside = chunk if job.regions is None else chunk.select(job.regions.overlaps(chunk.alleles))
+        outside += len(chunk) - len(inside)
+        advance(len(chunk) - len(inside))
+        if len(inside):
+            yield Portion(inside, outside, int(chunk.numbers[-1]) + 1)
+            outside = 0
+    if outside:
+        yield Portion(inside, outside, int(chunk.numbers[-1]) + 1)
+
+
+def _check_contigs(reader: Reader, names: ContigNames) -> None:
+    """Raises VariantFileError when there are records and no contig met so far is in the FASTA."""
+    if reader.contigs and names.none_of([*reader.contigs, *reader.header.contigs]):
+        raise VariantFileError(
+            "none of the contigs is in the FASTA", where=reader.where,
+            cause=f"the variants are on {', '.join(reader.contigs[:3])}",
+            remedy="pass the FASTA of their assembly with -r",
+        )  # fmt: skip
+
+
+def _demand_matches(chunk: RecordChunk, found: ScoreBatch, genome: Genome, names: ContigNames) -> None:
+    """``--check-ref error``: raises VariantFileError for the first allele whose REF is not what the FASTA has."""
+    mismatches = np.flatnonzero(found.status == Status.REF_MISMATCH).tolist()
+    if not mismatches:
+        return
+    alleles, row = chunk.alleles, mismatches[0]
+    contig = alleles.contigs[alleles.contig[row]]
+    start, ref = int(alleles.start[row]), alleles.ref[row].decode("ascii")
+    variant = Variant(contig, start, ref, alleles.alt[row].decode("ascii"))
+    there = decode(genome.codes(names.of([contig])[0] or contig, start, start + len(ref))).decode()
+    raise VariantFileError(
+        f"REF of {variant} is not what the FASTA has ({there})", where=genome.path,
+        cause="another assembly, or a shifted POS", remedy="pass the right FASTA, or --check-ref warn",
+    )  # fmt: skip

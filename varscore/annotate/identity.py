@@ -1,0 +1,63 @@
+"""What makes a run the same run: the facts that its output is a function of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from importlib import metadata
+from pathlib import Path
+
+from varscore import __version__
+from varscore.annotate.job import AnnotateJob
+from varscore.errors import VariantFileError
+from varscore.files.writers import format_of
+from varscore.genome.sequence import Genome
+
+_ENDS = 1 << 20
+
+
+def identify(job: AnnotateJob, genome: Genome, device: str) -> dict[str, str]:
+    """Facts by name. All shards of a run have the same; whoever carries on with a run must have the same.
+
+    device: ``cpu`` or ``cuda``, which differ in the last digits. Raises VariantFileError when the input cannot be read.
+    """
+    return {
+        "input": "a stream" if job.from_stream else _digest_of_file(job.source),
+        "reference": f"{genome.path.name} {genome.sha256}",
+        "model": f"{job.model.id} {_digest(job.model.card)}",
+        "classifiers and background": _digest(job.annotations.notes),
+        "conservation": _digest([(name, _ends(track.path)) for name, track in job.annotations.tracks.files]),
+        "options": f"{job.command()} --device {device}{' --saturate' if job.saturate else ''}",
+        "regions": "all" if job.regions is None else _digest(job.regions.intervals),
+        "output format": format_of(job.output, job.output_format).value,
+        "version": f"varscore {__version__}, torch {metadata.version('torch')}",
+    }
+
+
+def journal_key(job: AnnotateJob, identity: dict[str, str]) -> dict[str, str]:
+    """What a journal must agree with: the run, its shard, and where its outputs go."""
+    further = {"--scores": job.scores, "--skipped": job.skipped}
+    paths = {name: os.path.realpath(path) if path else "none" for name, path in further.items()}
+    return {**identity, "shard": str(job.shard or "none"), **paths}
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _digest_of_file(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise VariantFileError("cannot read", where=path, cause=error.strerror or str(error)) from None
+
+
+def _ends(path: Path) -> list[str]:
+    """Size, beginning and end of a bigWig: its header, which has a summary of all values, and its index."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(_ENDS)
+        file.seek(max(0, size - _ENDS))
+        return [str(size), hashlib.sha256(head + file.read()).hexdigest()]

@@ -1,0 +1,264 @@
+"""What ``annotate`` is asked to do, what can be known before it is done, and what is counted on the way."""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from varscore.data.examples import Task
+from varscore.errors import StrictError, UsageError
+from varscore.files.arrays import check_matrix
+from varscore.files.atomic import is_stream, refuse_existing
+from varscore.files.journal import DamagedJournal, Journal
+from varscore.files.lines import read_blocks
+from varscore.files.outputs import check_names
+from varscore.files.regions import RegionSet
+from varscore.files.scores import safe
+from varscore.files.shards import Shard
+from varscore.files.writers import OutputFormat, check_output, format_of
+from varscore.functional.annotations import Annotations
+from varscore.genome.alleles import Status
+from varscore.genome.coords import Interval
+from varscore.genome.sequence import MITOCHONDRIAL, Genome, match_contigs
+from varscore.zoo import ModelFolder
+
+log = logging.getLogger(__name__)
+
+CHUNK = 1024
+"""Records that are read, scored and written at a time."""
+FEWEST = 256
+"""The least of them: engines compute in tiles, which smaller chunks would fill with padding."""
+COUNTED_BYTES = 200 << 20
+"""Files up to this size are read once in advance to know how many records there are."""
+WRONG_ASSEMBLY = 0.5
+"""Share of REF alleles that disagree with the FASTA from which on another assembly is suspected."""
+
+
+class Stop(Protocol):
+    """Whether a run is to stop, asked between two chunks."""
+
+    @property
+    def asked(self) -> bool: ...
+
+    def leave(self) -> None:
+        """Called when what is done has been committed: raises what ends the run."""
+
+
+@dataclass(frozen=True)
+class AnnotateJob:
+    """Everything ``annotate`` is asked to do.
+
+    source: VCF or BCF, ``-`` is stdin; with ``saturate``, the BED file that its intervals come from
+    output: annotated file, ``-`` is stdout; output_format: letter of ``-O``
+    tasks: globs, none means all; batch_size: records in flight at once, about
+    """
+
+    source: str
+    output: str
+    reference: Path
+    model: ModelFolder
+    output_format: str | None = None
+    tasks: tuple[str, ...] = ()
+    regions: RegionSet | None = None
+    saturate: tuple[Interval, ...] = ()
+    """Score every substitution at every base of these instead of a file's variants"""
+    annotations: Annotations = field(default_factory=Annotations)
+    """Classifiers and background of the model"""
+    check_ref: str = "warn"
+    scores: Path | None = None
+    skipped: Path | None = None
+    device: str = "auto"
+    precision: str = "fp32"
+    engine: str = "exact"
+    batch_size: int | None = None
+    threads: int | None = None
+    force: bool = False
+    resume: bool = True
+    """Keep a journal, and carry on from the one that an earlier process has left"""
+    shard: Shard | None = None
+
+    def check(self) -> None:
+        """Everything that can be known to be wrong with the outputs before any work is done.
+
+        Raises UsageError and OutputExists.
+        """
+        if self.shard and (self.from_stream or is_stream(self.output)):
+            raise UsageError("a shard cannot be read from or written to a stream", remedy="give file names")
+        if self.shard and format_of(self.output, self.output_format) in (OutputFormat.BCF, OutputFormat.BCF_RAW):
+            raise UsageError(
+                "a shard cannot be written as BCF, whose header depends on all records", where=self.output,
+                remedy="write .vcf.gz; varscore merge makes a .bcf of the shards",
+            )  # fmt: skip
+        force = self.force or self._is_settled()
+        further = [str(path) for path in (self.scores, self.skipped) if path is not None]
+        check_names([self.output, *further], [self.source, str(self.reference)])
+        check_output(self.output, self.output_format, force=force)
+        if self.scores is not None:
+            check_matrix(str(self.scores), force=force)
+        if self.skipped is not None:
+            refuse_existing(str(self.skipped), force=force)
+
+    @property
+    def from_stream(self) -> bool:
+        return is_stream(self.source)
+
+    @property
+    def journal(self) -> Journal | None:
+        """The journal that this run keeps; none with ``resume`` off or a stream at either end."""
+        streams = [self.source, self.output, *([str(self.skipped)] if self.skipped else [])]
+        return Journal(self.output) if self.resume and not any(map(is_stream, streams)) else None
+
+    def _is_settled(self) -> bool:
+        """Whether an earlier process has done everything but renaming, in which some outputs may have their names."""
+        with suppress(DamagedJournal):
+            entry = self.journal.read() if self.journal else None
+            return entry is not None and entry.placements is not None
+        return False
+
+    def chunk(self) -> int:
+        """Records that are read, scored and written at a time: ``batch_size``, rounded up."""
+        return CHUNK if self.batch_size is None else -(-self.batch_size // FEWEST) * FEWEST
+
+    def command(self) -> str:
+        """The options that change scores, normalised: the same scores, the same text."""
+        parts = [
+            "annotate",
+            f"--engine {self.engine}",
+            f"--precision {self.precision}",
+            f"--check-ref {'skip' if self.check_ref == 'skip' else 'warn'}",
+        ]
+        parts += [f"--tasks {glob}" for glob in sorted(set(self.tasks))]
+        return " ".join([*parts, *self.annotations.command])
+
+
+@dataclass
+class Summary:
+    """What happened to the records of a run."""
+
+    records: int = 0
+    alleles: int = 0
+    outside: int = 0
+    """Records left out by ``--region``"""
+    statuses: Counter[str] = field(default_factory=Counter)
+    """Alleles (and records without ALT) per status"""
+
+    @property
+    def scored(self) -> int:
+        return self.statuses[Status.PASS.name]
+
+    def __str__(self) -> str:
+        parts = [f"{self.records:,} records", f"{self.alleles:,} alleles", f"{self.scored:,} scored"]
+        parts += [f"{n:,} {reason}" for reason, n in self.reasons().items()]
+        parts += [f"{self.outside:,} records outside the regions left out"] if self.outside else []
+        return ", ".join(parts)
+
+    def reasons(self) -> dict[str, int]:
+        """Alleles (and records without ALT) for each reason why there is no score, the most frequent first."""
+        return {name: n for name, n in self.statuses.most_common() if name != Status.PASS.name}
+
+    def count(self, records: int, status: np.ndarray) -> None:
+        """Add a chunk. status: uint8 (n,) of its alleles"""
+        self.records += records
+        self.alleles += int(np.count_nonzero(status != Status.NO_ALT))
+        for value, n in zip(*np.unique(status, return_counts=True), strict=True):
+            self.statuses[Status(value).name] += int(n)
+
+    def mark(self) -> dict[str, Any]:
+        """Everything, as JSON; :meth:`read` makes it again."""
+        return {**vars(self), "statuses": dict(self.statuses)}
+
+    @classmethod
+    def read(cls, fields: Mapping[str, Any]) -> Summary:
+        return cls(**{**fields, "statuses": Counter(fields["statuses"])})
+
+    def fields(self) -> dict[str, int]:
+        counts = {"records": self.records, "alleles": self.alleles, "scored": self.scored, "outside": self.outside}
+        return counts | self.reasons()
+
+
+def choose_tasks(tasks: Sequence[Task], globs: Sequence[str]) -> np.ndarray:
+    """Columns whose name, ``index:name`` or VS_TASK fits one of the globs, all without globs. int64 (k,)
+
+    Raises UsageError when a glob fits nothing.
+    """
+    if not globs:
+        return np.arange(len(tasks))
+    chosen: set[int] = set()
+    for glob in globs:
+        fits = [
+            column
+            for column, task in enumerate(tasks)
+            if any(
+                fnmatch.fnmatchcase(name, glob)
+                for name in (task.name, f"{column}:{task.name}", f"{column}:{safe(task.name)}")
+            )
+        ]
+        if not fits:
+            example = ", ".join(task.name for task in tasks[:3])
+            raise UsageError(
+                f"--tasks {glob!r} matches none of the {len(tasks)} tasks", remedy=f"they are named like {example}"
+            )
+        chosen.update(fits)
+    return np.array(sorted(chosen))
+
+
+def missing_contigs(genome: Genome, declared: Mapping[str, int | None], used: Sequence[str]) -> dict[str, int]:
+    """The FASTA's contigs that a VCF header does not declare, in the VCF's own spelling, with their lengths.
+
+    The spelling is learnt from the first name that the VCF and the FASTA write differently. A contig that cannot be
+    spelled the VCF's way without a doubt (chrM) is left out.
+    """
+    names = match_contigs([*declared, *used], genome, {k: v for k, v in declared.items() if v is not None})
+    there = {names[name] for name in declared}
+    differ = ((ours, theirs) for ours, theirs in names.items() if theirs not in (None, ours, *MITOCHONDRIAL))
+    respelled = next(differ, None)
+    lengths = {}
+    for contig, length in genome.contigs.items():
+        spelled = contig
+        if respelled is not None:
+            spelled = contig.removeprefix("chr") if respelled[1].startswith("chr") else f"chr{contig}"
+            if spelled == contig or contig in MITOCHONDRIAL:
+                continue
+        if contig not in there and spelled not in declared:
+            lengths[spelled] = length
+    return lengths
+
+
+def warn_of_assembly(summary: Summary, reference: Path) -> None:
+    """Say so when most REF alleles disagree with the FASTA."""
+    mismatches = summary.statuses[Status.REF_MISMATCH.name]
+    if mismatches > WRONG_ASSEMBLY * (mismatches + summary.scored):
+        log.warning(
+            "%s of %s REF alleles disagree with %s: the variants are probably on another assembly (GRCh37/hg19 or "
+            "GRCh38/hg38?); pass its FASTA with -r",
+            f"{mismatches:,}", f"{mismatches + summary.scored:,}", reference.name,
+        )  # fmt: skip
+
+
+def demand_all(summary: Summary) -> None:
+    """Raises StrictError when some allele has no score."""
+    if missing := summary.alleles - summary.scored:
+        raise StrictError(
+            f"--strict: {missing:,} of {summary.alleles:,} alleles could not be scored",
+            remedy="the output is complete; VS_STATUS and --skipped say why",
+        )
+
+
+def count_records(path: str) -> int | None:
+    """Records of a file, for a progress bar: None for BCF and streams, and where counting would take seconds."""
+    if path == "-" or not Path(path).is_file() or Path(path).stat().st_size > COUNTED_BYTES:
+        return None
+    lines = 0
+    for number, block in enumerate(read_blocks(path)):
+        if number == 0 and not block.startswith(b"##fileformat"):
+            return None
+        lines += block.count(b"\n") - block.count(b"\n#")
+    return lines - 1  # the first header line follows no other

@@ -1,0 +1,313 @@
+"""Every output of a run together: written chunk by chunk, committed to the journal, left half-way, put in place."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from varscore.annotate.job import AnnotateJob, Summary
+from varscore.annotate.record import RunInfo, describe_run
+from varscore.annotate.rows import EVALUE, allele_scores, write_matrix
+from varscore.errors import InputError, OutputError, VarscoreError
+from varscore.files.arrays import EFFECTS, MatrixWriter, open_matrix
+from varscore.files.atomic import AtomicFile, DamagedPartial, is_stream, refuse_locked
+from varscore.files.journal import DamagedJournal, Entry, Journal, demand_same
+from varscore.files.matrix import SpooledMatrix
+from varscore.files.resumable import Output, Placement, Resumable, place_all
+from varscore.files.runjson import RunJson
+from varscore.files.scores import Writer
+from varscore.files.shards import Shard, split_blocks
+from varscore.files.skipped import SkippedTable
+from varscore.files.vcf import RecordChunk
+from varscore.files.writers import Content, check_output, make_writer
+from varscore.genome.alleles import AlleleBatch
+from varscore.score import ScoreBatch
+
+COMMIT_SECONDS = 3.0
+"""Between two commits to the journal, at least"""
+COMMIT_SHARE = 0.02
+"""Of the time, what commits may take at most"""
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What goes into the outputs. tasks: int64 (k,) columns of ``--tasks``; labels: their names
+
+    identity: what the output is a function of; key: that, and what else a journal must agree with
+    """
+
+    content: Content
+    tasks: np.ndarray
+    labels: Sequence[str]
+    identity: Mapping[str, str]
+    key: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Records of the input, on their way to the outputs.
+
+    chunk: those to score; outside: how many were left out before the last of them; end: number of the record after
+    """
+
+    chunk: RecordChunk
+    outside: int
+    end: int
+
+    @property
+    def alleles(self) -> AlleleBatch:
+        return self.chunk.alleles
+
+
+class Outputs:
+    """The outputs of a job. Making one claims the annotated file: a second process is refused (OutputError).
+
+    A context manager. When an error goes through it, what has been committed stays for the next process, which carries
+    on from there; when nothing has been, nothing is left behind.
+    """
+
+    writer: Writer
+    matrix: MatrixWriter | SpooledMatrix | None = None
+    skipped: SkippedTable | None = None
+
+    def __init__(self, job: AnnotateJob, info: RunInfo | None = None) -> None:
+        self.job, self.info, self.journal = job, info, job.journal
+        self.summary, self.records = Summary(), 0
+        self._earlier = 0
+        self._blocks: list[list[int]] = []
+        self._main: AtomicFile | None = None
+        self._opened: list[Output] = []
+        self._is_whole = False
+        """Whether the outputs all have the same records"""
+        self._is_done = False
+        self._next_commit = time.monotonic() + COMMIT_SECONDS
+        self._entry = self._claim()
+
+    def _claim(self) -> Entry | None:
+        """Lock the annotated file; what the journal says."""
+        job, entry = self.job, None
+        with suppress(DamagedJournal):
+            entry = self.journal.read() if self.journal else None
+        if entry is not None and entry.placements is not None:
+            refuse_locked(AtomicFile.hidden(job.output), job.output)
+            return entry
+        self._main = AtomicFile(job.output, force=job.force, keep=self.journal is not None)
+        try:
+            entry = self.journal.read() if self.journal else None  # again, now that nobody else writes it
+        except DamagedJournal as damage:
+            _warn_of_damage(str(damage))
+            return None
+        if entry is not None and entry.placements is not None:  # its process has died in this moment
+            self._main.suspend() if self._main.has_content() else self._main.abort()
+            self._main = None
+        return entry
+
+    # -- opening -----------------------------------------------------------------------------------------------------
+
+    def begin(self, plan: Plan) -> bool:
+        """Open every output, carrying on where the journal says; False when all that was left to do was renaming.
+
+        Raises UsageError when the journal is of another run, OutputError.
+        """
+        self._plan, entry = plan, self._entry
+        if self.journal is None and not is_stream(self.job.output):
+            Journal(self.job.output).discard()
+        if self.journal is not None and entry is not None:
+            demand_same(self.journal, entry, plan.key)
+        try:
+            if self.journal is not None and entry is not None and entry.placements is not None:
+                place_all(entry.placements, force=self.job.force)
+                self.journal.remove()
+                self._take_over(entry)
+                self._is_done = True
+                return False
+            self._open(entry)
+        except DamagedPartial as damage:
+            _warn_of_damage(f"{os.path.basename(str(damage))} is not what it should be")
+            self._suspend()
+            self._entry = entry = None
+            self._main = AtomicFile(self.job.output, force=self.job.force, keep=True)
+            self._open(None)
+        if entry is not None:
+            self._take_over(entry)
+            log.info("carrying on after the first %s records", f"{self.records:,}")
+        self._is_whole = True
+        return True
+
+    def _take_over(self, entry: Entry) -> None:
+        self.summary, self.records, self._earlier = Summary.read(entry.counts), entry.records, entry.records
+        self._blocks = [list(block) for block in entry.blocks]
+
+    def _open(self, entry: Entry | None) -> None:
+        job, marks, in_pieces = self.job, entry.marks if entry else {}, self.job.shard is not None
+        assert self._main is not None
+        kind = check_output(job.output, job.output_format, force=True)
+        self.writer = make_writer(kind, self._main, self._plan.content, in_pieces=in_pieces, carry=marks.get("writer"))
+        self._opened.append(self.writer)
+        if job.scores is not None:
+            self.matrix = self._open_matrix(str(job.scores), marks.get("matrix"))
+            self._opened.append(self.matrix)
+        if job.skipped is not None:
+            self.skipped = SkippedTable(
+                str(job.skipped), force=job.force, in_pieces=in_pieces, carry=marks.get("skipped")
+            )
+            self._opened.append(self.skipped)
+
+    def _open_matrix(self, path: str, carry: Mapping[str, Any] | None) -> MatrixWriter | SpooledMatrix:
+        labels, facts = self._plan.labels, dict(self._plan.content.provenance.items())
+        blocks = self._matrix_blocks
+
+        def begin() -> MatrixWriter:
+            return open_matrix(path, labels, facts, blocks=blocks, force=self.job.force)
+
+        return begin() if self.journal is None else SpooledMatrix(path, begin, blocks, len(labels), carry)
+
+    @property
+    def _matrix_blocks(self) -> tuple[str, ...]:
+        return EFFECTS if self.job.annotations.background is None else (*EFFECTS, EVALUE)
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def write(self, portion: Portion, found: ScoreBatch) -> None:
+        """Count the records, hand them to every output, and commit when it is time. Raises OutputError."""
+        chunk, tasks = portion.chunk, self._plan.tasks
+        extra = self.job.annotations.compute(found.effects, chunk.alleles, found.rows)
+        scores = allele_scores(found, tasks, extra.columns)
+        self._is_whole = False
+        self._count(portion, found.status)
+        self.writer.write(chunk, scores)
+        if self.matrix is not None:
+            write_matrix(self.matrix, chunk, found, extra, tasks)
+        if self.skipped is not None:
+            self.skipped.write(chunk, found.status)
+        self.records = portion.end
+        self._is_whole = True
+        if time.monotonic() >= self._next_commit:
+            self.commit()
+
+    def _count(self, portion: Portion, status: np.ndarray) -> None:
+        chunk = portion.chunk
+        self.summary.count(len(chunk), status)
+        self.summary.outside += portion.outside
+        for block, first, end in split_blocks(chunk) if self.job.shard else ():
+            if not self._blocks or self._blocks[-1][0] != block:
+                self._blocks.append([block, 0, 0])
+            self._blocks[-1][1] += end - first
+            self._blocks[-1][2] += int(chunk.rows[end] - chunk.rows[first])
+
+    def commit(self) -> None:
+        """Flush everything to disk and say so in the journal, where there is one. Raises OutputError."""
+        if self.journal is None:
+            return
+        start = time.monotonic()
+        named = {"writer": self.writer, "matrix": self.matrix, "skipped": self.skipped}
+        marks = {name: output.mark() for name, output in named.items() if isinstance(output, Resumable)}
+        self._enter(marks)
+        end = time.monotonic()
+        self._next_commit = end + max(COMMIT_SECONDS, (end - start) / COMMIT_SHARE)
+
+    def _enter(self, marks: Mapping[str, Any], placements: Sequence[Placement] | None = None) -> None:
+        assert self.journal is not None
+        paths = (self.job.output, self.job.scores, self.job.skipped)
+        entry = Entry(
+            key=self._plan.key, records=self.records, counts=self.summary.mark(), blocks=self._blocks, marks=marks,
+            targets=[os.path.realpath(path) for path in paths if path], placements=placements,
+        )  # fmt: skip
+        self.journal.write(entry)
+        self._entry = entry
+
+    # -- ending ------------------------------------------------------------------------------------------------------
+
+    def finish(self, records_read: int) -> None:
+        """Finish every output and put them in place, the annotated file last. Raises OutputError.
+
+        records_read: records of the whole input
+        """
+        if self._entry is not None:
+            self.commit()
+        self._is_whole = False  # no mark can be made any more
+        further: list[Output] = [output for output in (self.skipped, self.matrix) if output is not None]
+        placements = [one for output in [*further, self.writer] for one in output.settle()]
+        record = self._record(records_read)
+        if record is not None:
+            self._opened.append(record)
+            further.append(record)
+            placements = [*record.settle(), *placements]
+        if self.journal is not None:
+            self._enter({}, placements)
+        for output in [*further, self.writer]:
+            output.place()
+        self._is_done = True
+        if self.journal is not None:
+            self.journal.remove()
+
+    def _record(self, records_read: int) -> RunJson | None:
+        job = self.job
+        if is_stream(job.output) or not (self.info or job.shard):
+            return None
+        fields = describe_run(job, self.info or RunInfo(), self._plan.identity, self.summary, self._earlier)
+        fields["records_read"] = records_read
+        folder = os.path.dirname(os.path.abspath(job.output))
+        named = {"annotated": job.output, "scores": job.scores, "skipped": job.skipped}
+        fields["outputs"] = {name: os.path.relpath(path, folder) for name, path in named.items() if path}
+        if job.shard is not None:
+            fields["shard"] = self._describe_shard(job.shard)
+        return RunJson(job.output, fields)
+
+    def _describe_shard(self, shard: Shard) -> dict[str, Any]:
+        """What merging shards needs to know."""
+        return {
+            "index": shard.index + 1,
+            "of": shard.of,
+            "blocks": self._blocks,
+            "provenance": dict(self._plan.content.provenance.items()),
+            "annotated": self.writer.facts(),
+            "scores": {"tasks": self._plan.labels, "blocks": self._matrix_blocks} if self.matrix else None,
+            "skipped": self.skipped.facts() if self.skipped else None,
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._is_done or error is None:
+            return
+        done = self._entry.records if self._entry else 0
+        if self._is_whole and self.records > done and not isinstance(error, InputError | OutputError):
+            with suppress(VarscoreError, OSError):
+                self.commit()
+        if self._entry is None:
+            self._abort()
+            return
+        self._suspend()
+        if not isinstance(error, InputError):
+            records = self._entry.records
+            log.warning("%s records are done; the same command carries on from there", f"{records:,}")
+
+    def _suspend(self) -> None:
+        for output in self._opened:
+            output.suspend()
+        if self._main is not None:
+            self._main.suspend()
+        self._opened = []
+
+    def _abort(self) -> None:
+        for output in self._opened:
+            output.abort()
+        if self._main is not None:
+            self._main.abort()
+
+
+def _warn_of_damage(cause: str) -> None:
+    log.warning("the journal of an earlier run is damaged (%s): this one starts anew", cause)

@@ -1,0 +1,72 @@
+"""The run.json of a run: versions, hashes, counts, timings, memory."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from varscore import __version__
+from varscore.annotate.job import AnnotateJob, Summary
+from varscore.engine.device import peak_gpu_memory
+
+MEGABYTE = 1e6
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """Who runs. id: the same in every line that is logged; command: in full, as it was typed"""
+
+    id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    command: str = ""
+    started: float = field(default_factory=time.time)
+
+
+def peak_memory() -> dict[str, float]:
+    """The most memory in use so far, in MB: of this process, of the largest of its workers, of the GPU."""
+    unit = (1 if sys.platform == "darwin" else 1024) / MEGABYTE
+    peaks = {
+        "process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+        "worker": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit,
+    }
+    if (gpu := peak_gpu_memory()) is not None:
+        peaks["gpu"] = gpu / MEGABYTE
+    return {name: round(value, 1) for name, value in peaks.items()}
+
+
+def describe_run(
+    job: AnnotateJob, info: RunInfo, identity: Mapping[str, str], summary: Summary, records_before: int
+) -> dict[str, Any]:
+    """Everything in run.json but the outputs. records_before: those that earlier processes had done already"""
+    seconds = time.time() - info.started
+    return {
+        "run": info.id,
+        "command": info.command,
+        "started": _stamp(info.started),
+        "finished": _stamp(time.time()),
+        "seconds": round(seconds, 3),
+        "records_per_second": round((summary.records - records_before) / max(seconds, 1e-9), 1),
+        "peak_memory_mb": peak_memory(),
+        "versions": {
+            "varscore": __version__,
+            "python": platform.python_version(),
+            "torch": metadata.version("torch"),
+            "numpy": np.__version__,
+        },
+        "computing": {"device": job.device, "threads": job.threads, "host": platform.node()},
+        "identity": dict(identity),
+        "counts": summary.fields(),
+    }
+
+
+def _stamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

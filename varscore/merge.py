@@ -1,0 +1,286 @@
+"""The outputs of all shards of a run into the output of that run, byte for byte."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import pyarrow as pa
+
+from varscore.errors import DataError, OutputError, UsageError
+from varscore.files.arrays import MatrixWriter, check_matrix, open_matrix
+from varscore.files.atomic import AtomicFile, is_stream, refuse_existing
+from varscore.files.bcf import write_bcf
+from varscore.files.bgzf import EOF_BLOCK, inflate, is_bgzf
+from varscore.files.blocktext import HEAD
+from varscore.files.index import IndexedFile, SortOrder
+from varscore.files.matrix import MatrixCursor, TableCursor
+from varscore.files.outputs import check_names
+from varscore.files.runjson import RunJson, read_run
+from varscore.files.table_writer import write_parquet
+from varscore.files.vcf_header import VcfHeader
+from varscore.files.writers import SUFFIXES, OutputFormat, check_output
+
+BCF = (OutputFormat.BCF, OutputFormat.BCF_RAW)
+TEXT = (OutputFormat.VCF, OutputFormat.VCF_GZ)
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MergeJob:
+    """shards: annotated files, each with its run.json beside it, in any order
+
+    scores, skipped: where to merge theirs to, if anywhere; run: identifier and full command, for the run.json
+    """
+
+    shards: Sequence[str]
+    output: str
+    output_format: str | None = None
+    scores: Path | None = None
+    skipped: Path | None = None
+    force: bool = False
+    run: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class ShardOutput:
+    """A shard's annotated file and what its run.json says."""
+
+    path: str
+    run: Mapping[str, Any]
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What it says of the shard."""
+        return dict(self.run["shard"])
+
+    def file(self, name: str) -> str:
+        """``annotated``, ``scores`` or ``skipped``"""
+        return self.path if name == "annotated" else os.path.join(os.path.dirname(self.path), self.run["outputs"][name])
+
+    def pieces(self, name: str) -> Iterator[Piece]:
+        """Where the header and the blocks of a text stand."""
+        start = 0
+        for block, size, crc in self.facts[name]["pieces"]:
+            yield Piece(block, self.file(name), start, size, crc)
+            start += size
+
+
+@dataclass(frozen=True, order=True)
+class Piece:
+    """Bytes of a shard's file that go into the merged file as they are."""
+
+    block: int
+    path: str
+    start: int
+    size: int
+    crc: int
+
+    def read(self) -> bytes:
+        """Raises DataError when they are not what the shard wrote."""
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(self.start)
+                data = file.read(self.size)
+        except OSError as error:
+            raise DataError("cannot read", where=self.path, cause=error.strerror or str(error)) from None
+        if len(data) != self.size or crc32(data) != self.crc:
+            raise DataError(
+                "the shard is not what was written", where=self.path, cause="it was changed, cut or damaged since",
+                remedy="run the shard again",
+            )  # fmt: skip
+        return data
+
+
+def merge_shards(job: MergeJob) -> dict[str, int]:
+    """Write the whole run's output, and its score matrix and list of skipped alleles where they are asked for.
+
+    Returns the counts of the run's summary. Raises UsageError and DataError when a shard is missing, doubled, damaged
+    or of another run, OutputExists and OutputError.
+    """
+    shards = collect([ShardOutput(path, read_run(path)) for path in job.shards])
+    kind = _check(job, shards)
+    counts: Counter[str] = Counter()
+    for shard in shards:
+        counts.update(shard.run["counts"])
+    with ExitStack() as stack:  # which puts them in place in reverse: the annotated file last
+        _merge_annotated(stack, job, shards, kind)
+        if not is_stream(job.output):
+            stack.enter_context(RunJson(job.output, _describe(job, shards, kind, counts)))
+        if job.scores is not None:
+            _merge_matrix(stack.enter_context(_open_matrix(str(job.scores), shards, job.force)), shards)
+        if job.skipped is not None:
+            file = AtomicFile(str(job.skipped), force=job.force)
+            stack.enter_context(IndexedFile(file, SortOrder(), (), None))
+            _join_text(file, shards, "skipped", str(job.skipped).endswith(".gz"))
+    return dict(counts)
+
+
+def collect(shards: Sequence[ShardOutput]) -> list[ShardOutput]:
+    """The shards in their order. Raises UsageError when they are not all of one run, each once."""
+    for shard in shards:
+        if not isinstance(shard.run.get("shard"), dict):
+            raise UsageError("not a shard", where=shard.path, cause="its run.json is of a whole run")
+    first, of = shards[0], shards[0].facts["of"]
+    places: dict[int, str] = {}
+    for shard in shards:
+        _demand_same_run(first, shard)
+        index = shard.facts["index"]
+        if index in places:
+            raise UsageError(f"shard {index}/{of} is given twice", where=f"{places[index]} and {shard.path}")
+        places[index] = shard.path
+    if missing := [str(index) for index in range(1, of + 1) if index not in places]:
+        several = f"shards {', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''} of {of} are"
+        what = several if len(missing) > 1 else f"shard {missing[0]} of {of} is"
+        raise UsageError(f"{what} missing", remedy=f"name all {of} outputs")
+    return sorted(shards, key=lambda shard: int(shard.facts["index"]))
+
+
+def _demand_same_run(first: ShardOutput, other: ShardOutput) -> None:
+    facts = [
+        {**shard.run["identity"], "number of shards": shard.facts["of"], "records": shard.run["records_read"]}
+        for shard in (first, other)
+    ]
+    differ = [name for name in {**facts[0], **facts[1]} if facts[0].get(name) != facts[1].get(name)]
+    if differ:
+        raise UsageError(
+            "these shards are not of one run", where=f"{first.path} and {other.path}",
+            cause=f"not the same: {', '.join(differ)}",
+        )  # fmt: skip
+
+
+def _check(job: MergeJob, shards: Sequence[ShardOutput]) -> OutputFormat:
+    """The format to write. Raises UsageError and OutputExists."""
+    kind = check_output(job.output, job.output_format, force=job.force)
+    theirs = OutputFormat(shards[0].run["identity"]["output format"])
+    if kind is not theirs and not (kind in BCF and theirs in TEXT):
+        raise UsageError(
+            "the shards are of another format", where=job.output,
+            remedy=f"merge them to {_suffix(theirs)}{' or .bcf' if theirs in TEXT else ''}",
+        )  # fmt: skip
+    further = {"scores": job.scores, "skipped": job.skipped}
+    names = [str(path) for path in further.values() if path is not None]
+    check_names([job.output, *names], [shard.file(name) for shard in shards for name in shard.run["outputs"]])
+    for name, path in further.items():
+        if path is not None and any(shard.facts[name] is None for shard in shards):
+            raise UsageError(f"a shard has no --{name}", remedy=f"leave --{name} out, or run the shards with it")
+        if path is None and shards[0].facts[name] is not None:
+            log.info("--%s FILE would merge what the shards have of it too", name)
+    if job.scores is not None:
+        check_matrix(str(job.scores), force=job.force)
+    if job.skipped is not None:
+        refuse_existing(str(job.skipped), force=job.force)
+        if any(shard.file("skipped").endswith(".gz") != str(job.skipped).endswith(".gz") for shard in shards):
+            raise UsageError("the shards' lists are of another format", where=job.skipped, remedy=".gz or not, as they")
+    return kind
+
+
+def _suffix(kind: OutputFormat) -> str:
+    return next(suffix for suffix, known in SUFFIXES.items() if known is kind)
+
+
+def _merge_annotated(stack: ExitStack, job: MergeJob, shards: Sequence[ShardOutput], kind: OutputFormat) -> None:
+    output = AtomicFile(job.output, force=job.force)
+    if kind is OutputFormat.PARQUET:
+        stack.enter_context(IndexedFile(output, SortOrder(), (), None))
+        cursors = {shard.path: TableCursor(shard.path) for shard in shards}
+        write_parquet(output, cursors[shards[0].path].schema, _parquet_rows(shards, cursors))
+        return
+    if kind in (OutputFormat.TSV, OutputFormat.TSV_GZ):
+        stack.enter_context(IndexedFile(output, SortOrder(), (), None))
+        _join_text(output, shards, "annotated", kind is OutputFormat.TSV_GZ)
+        return
+    facts = [shard.facts["annotated"] for shard in shards]
+    order = SortOrder({"is_sorted": all(f["is_sorted"] for f in facts), "reach": max(f["reach"] for f in facts)})
+    header = _text(_header_piece(shards, "annotated"))
+    newline = b"\r\n" if header.endswith(b"\r\n") else b"\n"
+    lines = header.removesuffix(newline).split(newline)
+    lengths = list(VcfHeader.parse(lines[:-1], lines[-1]).contigs.values())
+    preset = None if kind is OutputFormat.VCF else "bcf" if kind in BCF else "vcf"
+    stack.enter_context(IndexedFile(output, order, lengths, preset))
+    if kind not in BCF:
+        _join_text(output, shards, "annotated", kind is OutputFormat.VCF_GZ)
+        return
+    records = sum(block[1] for shard in shards for block in shard.facts["blocks"])
+    written = write_bcf(header.replace(newline, b"\n"), lambda: _bodies(shards, newline), kind.value, output.write)
+    if written != records:
+        raise OutputError(f"the BCF has {written} of {records} records", where=job.output)
+
+
+def _join_text(output: AtomicFile, shards: Sequence[ShardOutput], name: str, compressed: bool) -> None:
+    """The header once, then every shard's blocks in the order of the input, as they stand."""
+    output.write(_header_piece(shards, name).read())
+    for piece in _body_pieces(shards, name):
+        output.write(piece.read())
+    if compressed:
+        output.write(EOF_BLOCK)
+
+
+def _header_piece(shards: Sequence[ShardOutput], name: str) -> Piece:
+    pieces = [next(shard.pieces(name)) for shard in shards]
+    if {(piece.block, piece.size, piece.crc) for piece in pieces} != {(HEAD, pieces[0].size, pieces[0].crc)}:
+        raise UsageError("these shards are not of one run", where=shards[0].path, cause="their headers differ")
+    return pieces[0]
+
+
+def _body_pieces(shards: Sequence[ShardOutput], name: str) -> list[Piece]:
+    return sorted(piece for shard in shards for piece in shard.pieces(name) if piece.block != HEAD)
+
+
+def _bodies(shards: Sequence[ShardOutput], newline: bytes) -> Iterator[bytes]:
+    for piece in _body_pieces(shards, "annotated"):
+        yield _text(piece).replace(newline, b"\n")
+
+
+def _text(piece: Piece) -> bytes:
+    data = piece.read()
+    return b"".join(inflate([data], piece.path, bgzf=False, error=DataError)) if is_bgzf(data) else data
+
+
+def _rows(shards: Sequence[ShardOutput]) -> list[tuple[int, int, str]]:
+    """(block, rows, the shard's annotated file) of every block, in the order of the input."""
+    return sorted((block, rows, shard.path) for shard in shards for block, _, rows in shard.facts["blocks"])
+
+
+def _parquet_rows(shards: Sequence[ShardOutput], cursors: Mapping[str, TableCursor]) -> Iterator[pa.Table]:
+    for _, rows, path in _rows(shards):
+        table = cursors[path].take(rows)
+        if len(table) != rows:
+            raise DataError("the shard has fewer rows than its run.json says", where=path, remedy="run the shard again")
+        yield table
+
+
+def _open_matrix(path: str, shards: Sequence[ShardOutput], force: bool) -> MatrixWriter:
+    facts = shards[0].facts
+    scores = facts["scores"]
+    return open_matrix(path, scores["tasks"], facts["provenance"], blocks=scores["blocks"], force=force)
+
+
+def _merge_matrix(writer: MatrixWriter, shards: Sequence[ShardOutput]) -> None:
+    blocks = shards[0].facts["scores"]["blocks"]
+    cursors = {shard.path: MatrixCursor(shard.file("scores"), blocks) for shard in shards}
+    for _, rows, path in _rows(shards):
+        writer.write(**cursors[path].take(rows))
+
+
+def _describe(
+    job: MergeJob, shards: Sequence[ShardOutput], kind: OutputFormat, counts: Mapping[str, int]
+) -> dict[str, Any]:
+    folder = os.path.dirname(os.path.abspath(job.output))
+    named = {"annotated": job.output, "scores": job.scores, "skipped": job.skipped}
+    return {
+        **(job.run or {}),
+        "merged": [shard.run["run"] for shard in shards],
+        "versions": shards[0].run["versions"],
+        "identity": {**shards[0].run["identity"], "output format": kind.value},
+        "counts": dict(counts),
+        "records_read": shards[0].run["records_read"],
+        "outputs": {name: os.path.relpath(path, folder) for name, path in named.items() if path},
+    }

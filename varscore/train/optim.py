@@ -1,0 +1,59 @@
+"""Out of a recipe: the optimizer, each step's rate, what is added to the loss and what is done to the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from varscore.errors import UsageError
+from varscore.nets.registry import Recipe
+
+
+def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Raises UsageError when there is no such optimizer."""
+    weights = [p for p in net.parameters() if p.requires_grad and p.ndim > 1]
+    others = [p for p in net.parameters() if p.requires_grad and p.ndim <= 1]
+    groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=recipe.lr)
+    if recipe.optimizer == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=recipe.lr, alpha=recipe.rho, momentum=recipe.momentum)
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum)
+    raise UsageError(f"no optimizer {recipe.optimizer!r}", remedy="adam, rmsprop or sgd")
+
+
+def learning_rate(recipe: Recipe, history: Sequence[dict[str, float]], step: int, total: int) -> float:
+    """The rate of optimizer step ``step`` of ``total``; ``plateau`` looks at the validation losses so far."""
+    rate = recipe.lr * min(1.0, (step + 1) / max(recipe.warmup_steps, 1))
+    if recipe.schedule == "constant":
+        return rate
+    if recipe.schedule == "cosine":
+        return rate * 0.5 * (1 + math.cos(math.pi * min(step / max(total, 1), 1.0)))
+    if recipe.schedule == "plateau":
+        best, waited = math.inf, 0
+        for row in history:
+            if row["validation_loss"] < best:
+                best, waited = row["validation_loss"], 0
+            else:
+                waited += 1
+                if waited == recipe.plateau_patience:
+                    rate, waited = rate / recipe.plateau_factor, 0
+        return rate
+    raise UsageError(f"no schedule {recipe.schedule!r}", remedy="plateau, cosine or constant")
+
+
+def penalty(recipe: Recipe, logits: Tensor) -> Tensor | float:
+    """What a recipe adds to the loss: the L1 norm of the last layer's output, averaged over the batch and its tasks."""
+    return recipe.output_l1 * logits.sigmoid().mean() if recipe.output_l1 else 0.0
+
+
+def limit_rows(net: nn.Module, bound: float) -> None:
+    """Scale each row of a weight matrix (all inputs of one unit) whose L2 norm exceeds ``bound`` down to it."""
+    with torch.no_grad():
+        for weight in net.parameters():
+            if weight.ndim > 1:
+                weight.renorm_(2, 0, bound)
