@@ -1,0 +1,61 @@
+#!/bin/bash
+# The models that come with varscore, trained from scratch: about ten hours of one CPU thread.
+#
+#   benchmarks/models.sh OUT
+#
+# OUT/ID are the models, fit to take the place of models/ID once their cards say `default`, `licence`, `intended_use` and
+# `limits`; benchmarks/classifiers/make.sh then adds background and classifiers. The same command carries on after a kill.
+# The environment may say
+#   DATA      folder with genome/, motifs/ and peaks/   (shared/data beside the checkout)
+#   THREADS   CPUs                                      (1)
+#
+# Networks start on 400-bp windows, where an epoch takes less than half the time and motifs are found sooner, and go on
+# with 1000 bp. Every stage ends its cosine schedule, so that each is a model of its own.
+set -euo pipefail
+
+out=${1:?OUT}
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+root=$(cd "$(dirname "$0")/.." && pwd)
+data=$(cd "${DATA:-$root/../shared/data}" && pwd)
+threads=${THREADS:-1}
+export PATH=$root/.venv/bin:$PATH OMP_NUM_THREADS=$threads VARSCORE_REFERENCE=$data/genome/hg19.masked.fa.gz
+cd "$out"
+
+# dataset NAME OPTION...: all bins with a label, a third of the others
+dataset() {
+    [ -d "$1" ] || varscore dataset peaks --peaks "$data/peaks/deepsea207" --bins all --unlabelled 0.33 -o "$@"
+}
+
+# train ARCH MODEL OPTION...
+train() {
+    varscore train-chromatin "$1" -o "$2" --optimizer adam --batch-size 64 --schedule cosine --ema 0.999 --clip-norm 1 \
+        --threads "$threads" "${@:3}"
+}
+
+dataset hg19.207
+dataset hg19.w400 --window 400 --exclude "$data/genome/blacklist.bed.gz"
+motifs=$data/motifs/JASPAR2018_CORE_vertebrates.txt
+
+varscore train-chromatin kmer --data hg19.207 -o kmer.hg19-207 --seed 1 --threads "$threads"
+
+crnn=crnn-320-projection
+train $crnn $crnn.400bp --data hg19.w400 --init-motifs "$motifs" --prior-bias --lr 1e-3 --epochs 4 --warmup-steps 300 --seed 1
+train $crnn $crnn.stage2 --data hg19.207 --init-from $crnn.400bp --lr 5e-4 --epochs 1 --warmup-steps 300 --seed 1
+train $crnn $crnn.stage3 --data hg19.207 --init-from $crnn.stage2 --lr 5e-4 --epochs 2 --warmup-steps 200 --seed 2
+train $crnn $crnn.hg19-207 --data hg19.207 --init-from $crnn.stage3 --lr 5e-4 --epochs 3 --warmup-steps 200 --seed 3
+
+danq=(--arg dense=360 --prior-bias --seed 1)
+train danq danq.400bp --data hg19.w400 "${danq[@]}" --init-motifs "$motifs" --lr 1e-3 --epochs 3 --warmup-steps 300
+train danq danq.hg19-207 --data hg19.207 "${danq[@]}" --init-from danq.400bp --lr 5e-4 --epochs 1 --warmup-steps 200 \
+    --storage fp16
+
+# evaluate MODEL OPTION...: on the test chromosomes, all bins and those with a label; --record puts the figures on the card
+evaluate() {
+    varscore evaluate "$1" --data hg19.207 -o "$1.test" --record --force --threads "$threads" "${@:2}"
+    varscore evaluate "$1" --data hg19.207 -o "$1.labelled" --labelled-only --record --force --threads "$threads" "${@:2}"
+}
+
+evaluate kmer.hg19-207
+evaluate $crnn.hg19-207 --compare kmer.hg19-207
+evaluate danq.hg19-207 --compare kmer.hg19-207
