@@ -1,11 +1,12 @@
 # make demo    score the variants of a small built-in example
 # make test    check style and types, run the fast tests
+# make stress  kill runs at random and feed them broken files, for some minutes; make stress SEED=2 for others
 # make bench   measure speed
 # make lint    style and types only
 # make reference  write the README's list of options anew
 # make clean   remove everything make made
 #
-# demo, test, bench and lint set up .venv first when they have to. Another Python: make PYTHON=/path/to/python3.12
+# demo, test, stress, bench and lint set up .venv first when they have to. Another Python: make PYTHON=/path/to/python3.12
 
 PYTHON ?= $(or $(shell for p in python3.11 python3 python3.12 python3.13; do \
 	$$p -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done),python3)
@@ -13,8 +14,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := runs/demo
+SEED := 1
+TRIALS := 100
+INPUTS := 2000
 
-.PHONY: demo test bench lint reference clean
+.PHONY: demo test stress bench lint reference clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -29,6 +33,10 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+stress: $(READY)
+	$(BIN)/python tests/stress/kill_trials.py --trials $(TRIALS) --seed $(SEED)
+	$(BIN)/python tests/stress/fuzz.py --inputs $(INPUTS) --seed $(SEED)
 
 bench: $(READY)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit; done

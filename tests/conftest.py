@@ -21,10 +21,15 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def loggers_as_they_were() -> Iterator[None]:
-    """A command that a test runs in this process sets up logging for good; the next test shall not notice."""
-    logger = logging.getLogger("varscore")
-    before = logger.level, logger.propagate, logger.handlers[:]
+def loggers_as_at_first() -> Iterator[None]:
+    """A command that a test or a fixture runs in this process sets up logging for good; no other test shall notice."""
+    _reset_logging()
     yield
-    logger.setLevel(before[0])
-    logger.propagate, logger.handlers[:] = before[1:]
+    _reset_logging()
+
+
+def _reset_logging() -> None:
+    logger = logging.getLogger("varscore")
+    logger.setLevel(logging.NOTSET)
+    logger.propagate = True
+    logger.handlers.clear()

@@ -32,3 +32,28 @@ ROWS += [
     for name, counts in table.items()
     for size, count in zip(SIZES, counts, strict=True)
 ]
+
+# binding of transcription factors, with as many tasks as the arguments say: of the thesis the first and the fourth, the
+# others by adding up their layers
+BINDING: list[Row] = [
+    ("binding-shallow", {}, 246_559, 246_559),
+    ("binding-shallow", {"tracks": 0}, 196_557, 196_557),
+    ("binding-deep", {}, 588_991, 588_991),
+    ("binding-multitask", {"n_tasks": 32}, 25_668_200, 25_668_200),
+]
+
+# 101 bp, with as many tasks as the arguments say: of the papers the last two, the others by adding up their layers
+TFBS: list[Row] = [
+    ("deepbind", {}, 2_129, 2_129),
+    ("deepbind", {"dense": 0}, 1_569, 1_569),
+    ("deepmotif", {}, 136_193, 136_193),
+    ("deepmotif", {"n_tasks": 2}, 136_322, 136_322),
+    ("attentionnet", {}, 299_396, 299_396),
+]
+
+# promoters of 2000 bp: the papers' one output, eleven lineages, and 243 cell types
+EXPRESSION: list[Row] = [
+    ("promoternet", {"n_tasks": 1}, 141_780, 141_844),
+    ("promoternet", {"n_tasks": 11}, 144_350, 144_414),
+    ("promoternet", {"n_tasks": 243}, 203_974, 204_038),
+]

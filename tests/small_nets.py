@@ -37,6 +37,13 @@ def small(name: str, seed: int = 0, **arguments: Any) -> SequenceNet:
     return build(name, **{**small_arguments(name), **arguments})
 
 
+def also(net: SequenceNet, rows: int, seed: int = 0) -> dict[str, Tensor]:
+    """What a network reads besides bases, by name, at random."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {"tracks": lambda: (net.config.tracks, net.window), "scalars": lambda: (net.config.scalars,)}
+    return {name: torch.rand(rows, *shapes[name](), generator=generator) for name in net.inputs}
+
+
 def random_codes(rows: int, length: int, seed: int = 0, unknown: float = 0.05) -> Tensor:
     """uint8 (rows, length) base codes, a share of them unknown."""
     random = np.random.default_rng(seed)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import math
+import time
 import tomllib
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +16,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn.metrics import average_precision_score, log_loss, precision_recall_curve, roc_auc_score
+from sklearn.metrics import average_precision_score, log_loss, precision_recall_curve, roc_auc_score, roc_curve
 from small_data import TASKS, planted_set
 from small_nets import small
 
 from varscore.cli.boundary import run
 from varscore.data.examples import ExampleSet, Task
-from varscore.errors import DataError, ModelError
+from varscore.errors import DataError, ModelError, UsageError
 from varscore.evaluate import (
     Examined,
     TaskScores,
+    choose_tasks,
     compare,
+    draw_curve,
     evaluate_model,
     groups,
     published,
@@ -306,3 +310,117 @@ def test_recorded_figures_are_part_of_the_model(data: ExampleSet, model: ModelFo
     assert metrics["validation"]["all"]["tasks"] == 2
     assert "nan" not in (model.path / "card.toml").read_text()
     assert again.load() and again.sha256 == model.sha256
+
+
+# curves and pictures
+
+
+@settings(max_examples=40, deadline=None)
+@given(LABELS_AND_SCORES)
+def test_curves_are_scikit_learns(drawn: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, scores = drawn
+    curve = draw_curve(labels, scores)
+    if labels.all() or not labels.any():
+        assert curve is None
+        return
+    assert curve is not None
+    false_positive, recall, thresholds = roc_curve(labels, scores, drop_intermediate=False)
+    assert curve.false_positive_rate == pytest.approx(false_positive, abs=1e-12)
+    assert curve.recall == pytest.approx(recall, abs=1e-12)
+    assert curve.threshold.tolist() == thresholds.tolist()
+    precision = precision_recall_curve(labels, scores)[0][::-1]
+    assert curve.precision == pytest.approx(precision, abs=1e-12)
+    assert len(curve.thinned(5)) <= 15 and curve.thinned(5).recall[-1] == 1
+
+
+def test_a_thinned_curve_is_the_same_picture() -> None:
+    random = np.random.default_rng(0)
+    labels = random.random(30_000) < 0.1
+    curve = draw_curve(labels, (random.random(30_000) + 0.3 * labels).astype(np.float32))
+    assert curve is not None
+    thin = curve.thinned()
+    at = np.linspace(0, 1, 777)
+    drawn = [np.interp(at, c.false_positive_rate, c.recall) for c in (curve, thin)]
+    assert len(curve) > 29_000 and len(thin) < 1500 and abs(drawn[0] - drawn[1]).max() < 0.003
+    drawn = [np.interp(at, c.recall, c.precision) for c in (curve, thin)]  # which falls steeply beyond a recall of .28
+    assert abs(drawn[0] - drawn[1]).max() < 0.04 and abs(drawn[0] - drawn[1]).mean() < 5e-4
+
+
+def test_tasks_are_chosen_by_index_and_glob() -> None:
+    tasks = tuple(Task(i, name) for i, name in enumerate(["K562|CTCF", "K562|MAX", "HeLa|CTCF", "K562|CTCF"]))
+    assert choose_tasks(tasks, ["*CTCF"]) == [0, 2, 3]
+    assert choose_tasks(tasks, ["3", "1"]) == [1, 3]
+    assert choose_tasks(tasks, ["0:K562*"]) == [0] and choose_tasks(tasks, []) == []
+    with pytest.raises(UsageError, match="'9' matches none of the 4 tasks; such as K562"):
+        choose_tasks(tasks, ["9"])
+    with pytest.raises(UsageError, match="curves of 40 tasks; choose 24 at most"):
+        choose_tasks(tuple(Task(i, "x") for i in range(40)), ["x"])
+
+
+def test_pictures_and_curves(
+    data: ExampleSet, model: ModelFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others = [make_model(tmp_path / f"other$_{seed}", seed) for seed in (1, 2)]
+    compared = [argument for other in others for argument in ("--compare", other.path)]
+    out = tmp_path / "out"
+    command = [model.path, "--data", data.folder, "-o", out, *compared, "--curves", "planted", "--curves", "1"]
+    assert evaluate(*command) == 0
+    pictures = [out / name for name in ("roc.png", "roc.svg", "pr.png", "pr.svg")]
+    assert f"pictures: {', '.join(map(str, pictures))}" in capsys.readouterr().out
+    assert pictures[0].read_bytes().startswith(b"\x89PNG")
+    texts = ["".join(ElementTree.parse(path).getroot().itertext()) for path in pictures[1::2]]
+    figures = json.loads((out / "metrics.json").read_text())
+    for measure, text, axis in (("auroc", texts[0], "AUROC, mine"), ("auprc", texts[1], "average precision, mine")):
+        assert axis in text and "1:chance" in text and "other$_2" in text
+        for other in others:
+            assert f"larger on {figures['better_than'][other.id][measure]:.1%} of 2 tasks" in text
+    with (out / "metrics.csv").open() as file:
+        expected = [f"({float(row['auroc']):.3f})" for row in csv.DictReader(file)]
+    assert all(area in texts[0] for area in expected)
+    with (out / "curves.csv").open() as file:
+        points = list(csv.DictReader(file))
+    assert {(point["name"], point["model"]) for point in points} == {
+        (task, name) for task in ("planted", "chance") for name in ("mine", "other$_1", "other$_2")
+    }
+    before = [path.read_bytes() for path in pictures]
+    assert evaluate(*command, "--force") == 0
+    assert [path.read_bytes() for path in pictures] == before
+    assert evaluate(model.path, "--data", data.folder, "-o", out, "--force") == 0
+    assert sorted(path.name for path in out.iterdir()) == ["means.csv", "metrics.csv", "metrics.json"]
+
+
+def test_without_matplotlib_a_report_has_no_pictures(
+    data: ExampleSet, model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    out = tmp_path / "out"
+    assert evaluate(model.path, "--data", data.folder, "-o", out, "--curves", "0") == 0
+    assert "pip install 'varscore[train]'" in capsys.readouterr().err
+    assert sorted(path.name for path in out.iterdir()) == ["curves.csv", "means.csv", "metrics.csv", "metrics.json"]
+
+
+def test_means_are_in_a_table_of_their_own(data: ExampleSet, model: ModelFolder, tmp_path: Path) -> None:
+    other = make_model(tmp_path / "other", seed=1)
+    assert evaluate(model.path, "--data", data.folder, "-o", tmp_path / "out", "--compare", other.path) == 0
+    rows = list(csv.DictReader((tmp_path / "out/means.csv").read_text().splitlines()))
+    assert [(row["group"], row["model"]) for row in rows] == [
+        (group, name) for group in ("all", "TF", "DNase") for name in ("mine", "other")
+    ]
+    scores = evaluate_model(other, Examined(data), CPU)
+    assert float(rows[1]["recall_at_fdr_0.5"]) == pytest.approx(scores.recall_at_fdr[0.5].mean(), rel=1e-5)
+    assert (rows[1]["tasks"], rows[1]["na"]) == ("2", "0")
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3])
+def test_all_of_deepseas_tasks_take_seconds(share: float) -> None:
+    """919 tasks and 50,000 rows are to take less than 6 s of one core; a twentieth of the tasks is timed here."""
+    random = np.random.default_rng(0)
+    predicted = random.random((50_000, 46), np.float32)
+    labels = (random.random((50_000, 46), np.float32) < share).astype(np.uint8)
+    began = time.process_time()
+    scores = score_tasks(labels, predicted)
+    seconds = time.process_time() - began
+    assert scores.auroc[7] == pytest.approx(roc_auc_score(labels[:, 7], predicted[:, 7]), abs=1e-12)
+    assert scores.auprc[7] == pytest.approx(average_precision_score(labels[:, 7], predicted[:, 7]), abs=1e-12)
+    assert seconds * 919 / 46 < 6

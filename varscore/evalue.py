@@ -20,6 +20,7 @@ from safetensors.numpy import load, save
 
 from varscore.errors import ModelError
 from varscore.files.atomic import AtomicFile
+from varscore.files.bounded import TABLE_BYTES, demand_tensors, read_bounded
 
 TAIL = 2048
 """Largest values a column that are kept as they are."""
@@ -191,10 +192,11 @@ def save_background(path: str, background: Background, *, force: bool = False) -
 def load_background(path: Path, model_sha256: str, tasks: int) -> Background:
     """Raises ModelError for a file that is damaged, is no background, or belongs to another model."""
     try:
-        content = path.read_bytes()
+        content = read_bounded(path, TABLE_BYTES * 4)
     except OSError as error:
         raise ModelError("cannot read the background", where=path, cause=error.strerror) from None
     try:
+        demand_tensors(content)
         background = _assemble(load(content), _metadata(content))
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ModelError("not a background, or a damaged one", where=path, cause=f"{error}") from None

@@ -10,7 +10,7 @@ import numpy as np
 
 from varscore.effects import Effects, effects
 from varscore.engine.plain import PlainEngine
-from varscore.engine.pool import EnginePool
+from varscore.engine.pool import Pool
 from varscore.genome.alleles import AlleleBatch
 from varscore.genome.sequence import Genome, match_contigs
 from varscore.genome.windows import Windows, cut_windows
@@ -61,7 +61,7 @@ Chunk = TypeVar("Chunk", bound=HasAlleles)
 
 
 def score_chunks(
-    chunks: Iterable[Chunk], genome: Genome, names: ContigNames, pool: EnginePool, window: int, check_ref: bool = True
+    chunks: Iterable[Chunk], genome: Genome, names: ContigNames, pool: Pool, window: int, check_ref: bool = True
 ) -> Iterator[tuple[Chunk, ScoreBatch]]:
     """Each chunk with what became of its alleles, in order.
 

@@ -27,12 +27,23 @@ from safetensors.torch import load, save
 
 from varscore.data.examples import Task, format_tasks, parse_tasks
 from varscore.errors import DataError, ModelError, UsageError
+from varscore.files.bounded import (
+    CARD_BYTES,
+    TABLE_BYTES,
+    WEIGHTS_BYTES,
+    demand_plain_name,
+    demand_tensors,
+    read_bounded,
+)
 from varscore.files.whole import put_file
 from varscore.nets import build, find
 from varscore.nets.layers import SequenceNet
 
 CARD, WEIGHTS, TASKS = "card.toml", "model.safetensors", "tasks.tsv"
 FORMAT = 1
+LARGEST, MOST_LAYERS = 1 << 26, 1 << 10
+"""What a number among a card's arguments may be; layers are made one by one, before any shape is compared"""
+REPEATED = ("blocks", "longest")
 
 
 @dataclass(frozen=True)
@@ -89,11 +100,12 @@ class ModelFolder:
         """
         content = self.read(WEIGHTS)
         try:
+            demand_tensors(content)
             weights = {name: t.float() if t.is_floating_point() else t for name, t in load(content).items()}
             with torch.device("meta"):
                 net = self.outline()
             net.load_state_dict(weights, assign=True)
-        except (SafetensorError, UsageError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        except (SafetensorError, UsageError, RuntimeError, KeyError, TypeError, ValueError, OverflowError) as error:
             reason = " ".join(str(error).split())
             raise ModelError(
                 "the weights do not fit the architecture on the card", where=self.path, cause=reason
@@ -110,10 +122,9 @@ class ModelFolder:
 
     def read(self, name: str) -> bytes:
         """The content of one of the card's files, its checksum verified. Raises ModelError."""
-        if Path(name).name != name or name == CARD:
-            raise ModelError(f"the card names a file outside its folder: {name!r}", where=self.path / CARD)
+        demand_plain_name(name, self.path / CARD)
         try:
-            content = (self.path / name).read_bytes()
+            content = read_bounded(self.path / name, WEIGHTS_BYTES if name == WEIGHTS else TABLE_BYTES)
         except (OSError, ValueError) as error:
             raise ModelError(
                 f"cannot read {name!r}", where=self.path, cause=str(error), remedy="copy the whole model folder"
@@ -132,18 +143,21 @@ def open_model(folder: Path) -> ModelFolder:
     """Read the card of a model directory. Raises ModelError when there is none or it is not one."""
     path = folder / CARD
     try:
-        card = tomllib.loads(path.read_text())
+        card = tomllib.loads(read_bounded(path, CARD_BYTES).decode())
     except (FileNotFoundError, NotADirectoryError):
         raise ModelError("not a model directory", where=folder, cause=f"it has no {CARD}") from None
     except OSError as error:
         raise ModelError(f"cannot read the card ({error.strerror})", where=path) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ModelError("damaged card", where=path, cause=str(error)) from None
     if card.get("format") != FORMAT or not isinstance(card.get("architecture"), str):
         raise ModelError("not a card this varscore can read", where=path, remedy="a newer varscore may read it")
     tables = (card.get("files"), card.setdefault("arguments", {}))
     if not all(isinstance(table, dict) for table in tables) or not {WEIGHTS, TASKS} <= card["files"].keys():
         raise ModelError("the card does not name the model's files", where=path)
+    for name, value in card["arguments"].items():
+        if type(value) is int and value > (MOST_LAYERS if name in REPEATED else LARGEST):
+            raise ModelError(f"the card asks for an absurd network: {name} = {value}", where=path)
     try:
         find(card["architecture"])
     except UsageError as error:

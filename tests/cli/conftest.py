@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,12 @@ def tiny_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelFolder:
         "metrics": {"test": {"examples": 90, "all": {"tasks": 3, "auroc": 0.91234, "auprc": 0.345}}},
     }
     return save_model(folder / "tiny", net.eval(), "crnn-320-projection", TASKS, facts)
+
+
+@pytest.fixture
+def heeded_signals() -> Iterator[None]:
+    """A test run that was started with nohup or in a script's background ignores these, and so would the program."""
+    before = {signum: signal.signal(signum, signal.default_int_handler) for signum in (signal.SIGINT, signal.SIGHUP)}
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)

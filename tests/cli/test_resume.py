@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import random
 import resource
 import shutil
 import signal
@@ -13,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,76 +20,23 @@ import pysam
 import pysam.bcftools
 import pytest
 from cli.disturbance import Disturbance
+from cli.made_runs import CHUNKS, HEADER, RECORDS, SEQUENCE, VCF, annotate, remove_all, set_up, undisturbed, written
 
 from varscore.annotate import outputs
+from varscore.cli import log
 from varscore.cli.boundary import run
 from varscore.files import journal as journals
 from varscore.files.atomic import AtomicFile, PartialFile
 from varscore.zoo import ModelFolder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-dice = random.Random(3)
-SEQUENCE = "".join(dice.choices("ACGT", k=3000))
-HEADER = "##fileformat=VCFv4.2\n##contig=<ID=chr1,length=3000>\n"
-HEADER += '##INFO=<ID=X,Number=1,Type=Integer,Description="Number">\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n'
-RECORDS = 1300
-CHUNKS = 6
-"""Portions of 256 records that they come in"""
 OUTPUTS = ("out.vcf", "out.vcf.gz", "out.bcf", "out.tsv", "out.tsv.gz", "out.parquet")
 FURTHER = ("", "--scores m.parquet --skipped s.tsv", "--scores m.zarr --skipped s.tsv.gz", "--scores m.h5")
-BEFORE = {"g.fa", "g.fa.fai", "in.vcf"}
-
-
-def made_vcf() -> str:
-    lines = []
-    for pos in sorted(dice.choices(range(1, 2990), k=RECORDS)):
-        alts = ",".join(dice.sample(["AG", "CC", "GAT", "<DEL>", "*"], dice.choice([1, 1, 2])))
-        lines.append(f"chr1\t{pos}\tv{len(lines)}\t{SEQUENCE[pos - 1]}\t{alts}\t.\t.\tX=1\n")
-    return HEADER + "".join(lines)
-
-
-VCF = made_vcf()
 
 
 @pytest.fixture(autouse=True)
-def workspace(tmp_path: Path, tiny_model: ModelFolder, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A working directory with ``g.fa`` and ``in.vcf``; every chunk is committed."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("VARSCORE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("VARSCORE_CONFIG", str(tmp_path / "none.toml"))
-    monkeypatch.delenv("VARSCORE_REFERENCE", raising=False)
-    monkeypatch.setattr(outputs, "COMMIT_SECONDS", 0.0)
-    monkeypatch.setattr(outputs, "COMMIT_SHARE", 1.0)
-    (folder / "g.fa").write_text(f">chr1\n{SEQUENCE}\n")
-    pysam.faidx("g.fa")
-    (folder / "in.vcf").write_text(VCF)
-    yield folder
-
-
-def annotate(words: str, *more: str) -> int:
-    return run(["annotate", *words.split(), "-r", "g.fa", "--threads", "1", "--batch-size", "256", *more])
-
-
-def written() -> dict[str, bytes]:
-    """Every file under a name of its own that a run has written, run.json without its content."""
-    files = [path for path in Path().rglob("*") if path.is_file() and path.name not in BEFORE]
-    return {str(path): b"" if path.name.endswith(".run.json") else path.read_bytes() for path in files}
-
-
-def remove_all() -> None:
-    for name in written():
-        top = Path(Path(name).parts[0])
-        shutil.rmtree(top) if top.is_dir() else top.unlink(missing_ok=True)
-
-
-def undisturbed(words: str) -> dict[str, bytes]:
-    """What the command writes when it is left alone; nothing of it stays."""
-    assert annotate(words, "--no-resume") == 0
-    found = written()
-    remove_all()
-    return found
+def workspace(tmp_path: Path, tiny_model: ModelFolder, monkeypatch: pytest.MonkeyPatch, heeded_signals: None) -> None:
+    set_up(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -504,16 +450,25 @@ def test_a_partial_file_goes_back_to_its_mark(tmp_path: Path) -> None:
 
 
 def test_run_json_says_what_was_run(
-    disturb: Disturbance, capsys: pytest.CaptureFixture[str], tiny_model: ModelFolder
+    disturb: Disturbance,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_model: ModelFolder,
 ) -> None:
     stop_after(disturb, 3, "in.vcf -o out.vcf.gz --scores m.zarr")
     capsys.readouterr()
+    monkeypatch.setattr(log, "LINE_SECONDS", 0.0)
     assert annotate("in.vcf -o out.vcf.gz --scores m.zarr", "--log-format", "json") == 0
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     found = json.loads(Path("out.vcf.gz.run.json").read_text())
     assert {line["run"] for line in lines} == {found["run"]}
     assert found["counts"]["records"] == found["records_read"] == RECORDS
     assert found["counts"].items() <= lines[-1].items()
+    assert lines[-1]["records_per_second"] > 0
+    progress = [line for line in lines if line["event"] == "progress"]
+    assert sorted({line["records"] for line in progress}) == [768, 1024, 1280, 1300]
+    assert all(line["peak_memory_mb"] > 10 for line in progress)
+    assert all((line["records_per_second"] > 0) == (line["records"] > 768) for line in progress)
     assert lines[-1]["peak_memory_mb"]["process"] > 10
     assert found["outputs"] == {"annotated": "out.vcf.gz", "scores": "m.zarr"}
     assert set(found["versions"]) == {"varscore", "python", "torch", "numpy"}

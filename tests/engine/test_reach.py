@@ -14,7 +14,12 @@ from varscore.engine.reach import Reach, Span, reach, receptive, recurrent, touc
 from varscore.nets import architectures, build, find
 from varscore.nets.layers import Activation, BiLSTM, ConvPool, FlattenTime, SequenceConv, SequenceNet
 
-SHARING = sorted(name for name in architectures() if name != "kmer")
+SHARING = [
+    name
+    for name, each in architectures().items()
+    if each.network.forward is SequenceNet.forward and name not in ("kmer", "deepmotif")
+]
+"""Plain lists of layers that work position by position; k-mer counts and DeepMotif's maximum are of the whole window"""
 
 
 def cells_that_read(span: Span, width: int, pool: int, length: int) -> list[int]:

@@ -25,7 +25,8 @@ def run(gates: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One step with all of ``gates``, float32 (rows, 4 H), given by the inputs."""
     rows, width = cell.shape
     hidden, memory = np.zeros((1, rows, width), np.float32), cell.copy()
-    step(np.zeros_like(gates), gates[None], np.arange(rows), 0, memory, hidden, 0)
+    bias = np.zeros(4 * width, np.float32)
+    step(np.zeros_like(gates), gates[None], bias, np.arange(rows), 0, memory, hidden, 0)
     return hidden[0], memory
 
 
@@ -87,11 +88,11 @@ def test_rows_take_their_own_source_step_and_place() -> None:
     random = np.random.default_rng(0)
     added = random.normal(size=(5, 12)).astype(np.float32)
     given_ = random.normal(size=(4, 3, 12)).astype(np.float32)
-    source = np.array([2, 0, 0, 1, 2])
+    bias, source = random.normal(size=12).astype(np.float32), np.array([2, 0, 0, 1, 2])
     cell, hidden = random.normal(size=(5, 3)).astype(np.float32), np.full((6, 5, 3), 7, np.float32)
-    expected, remembered = true_step(added.astype(np.float64) + given_[1, source], cell)
+    expected, remembered = true_step(added.astype(np.float64) + given_[1, source] + bias, cell)
     kept = given_.copy()
-    step(added, given_, source, 1, cell, hidden, 4)
+    step(added, given_, bias, source, 1, cell, hidden, 4)
     assert np.abs(hidden[4] - expected).max() < TOLERANCE
     assert np.abs(cell - remembered).max() < 2 * TOLERANCE
     assert (np.delete(hidden, 4, 0) == 7).all()
@@ -104,7 +105,8 @@ def test_strided_arrays_are_taken_as_they_are() -> None:
     gates, cell = random.normal(size=(4, 8)).astype(np.float32), random.normal(size=(4, 2)).astype(np.float32)
     steps, both = np.zeros((9, 4, 8), np.float32), np.zeros((9, 4, 4), np.float32)
     steps[5] = gates
-    step(np.zeros_like(gates), steps[3:7], np.arange(4), 2, cell.copy(), both[3:7, :, 2:], 2)
+    nothing, bias = np.zeros_like(gates), np.zeros(8, np.float32)
+    step(nothing, steps[3:7], bias, np.arange(4), 2, cell.copy(), both[3:7, :, 2:], 2)
     expected, _ = run(gates, cell)
     assert (both[5, :, 2:] == expected).all()
     assert np.count_nonzero(both) == expected.size

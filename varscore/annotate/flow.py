@@ -15,7 +15,7 @@ from varscore.annotate.outputs import Outputs, Plan, Portion
 from varscore.annotate.record import RunInfo
 from varscore.data.examples import Task
 from varscore.engine import ENGINES
-from varscore.engine.pool import EnginePool, devices
+from varscore.engine.pool import LOCAL, Engines
 from varscore.engine.pool import Plan as EnginePlan
 from varscore.errors import VariantFileError
 from varscore.files.saturation import SaturationReader
@@ -38,17 +38,19 @@ def annotate_file(
     advance: Callable[[int], None] = lambda records: None,
     stop: Stop | None = None,
     info: RunInfo | None = None,
+    engines: Engines = LOCAL,
 ) -> Summary:
     """Run a job; the output appears under its name only when all of it is written.
 
     advance: told of every chunk's records; stop: asked after each whether to end here; info: who runs, for a run.json
-    beside the output. What an earlier process has left of the same job is carried on with (see Outputs).
+    beside the output; engines: of this machine, or of a cluster, which changes nothing but the time it takes.
+    What an earlier process has left of the same job is carried on with (see Outputs).
     Raises the errors of :mod:`varscore.errors`.
     """
     job.check()
     tasks = job.model.tasks()
     chosen = choose_tasks(tasks, job.tasks)
-    where = devices(job.device, job.threads)
+    where = engines.devices(job.device, job.threads)
     with ExitStack() as stack:
         outputs = stack.enter_context(Outputs(job, info))
         net = job.model.load()
@@ -64,8 +66,8 @@ def annotate_file(
         if reader.header.contigs or len(head) == 1:  # else more contigs may come
             _check_contigs(reader, names)
         several = len(head) > 1  # starting processes takes longer than scoring one chunk
-        engines = EnginePlan(net, where if several else where[:1], ENGINES[job.engine], job.precision)
-        pool = stack.enter_context(EnginePool(engines))
+        plan = EnginePlan(net, where if several else where[:1], ENGINES[job.engine], job.precision)
+        pool = stack.enter_context(engines.pool(plan))
         read = itertools.chain(head, portions)
         for portion, found in score_chunks(read, genome, names, pool, net.window, job.check_ref != "skip"):
             if job.check_ref == "error":
@@ -98,7 +100,7 @@ def _plan(
     names, columns = [task.name for task in tasks], job.annotations.columns
     identity = identify(job, genome, device)
     return Plan(
-        content=Content(header, provenance, names, columns, lengths),
+        content=Content(header, provenance, names, columns, lengths, job.model.card.get("objective") == "values"),
         tasks=chosen,
         labels=[f"{tasks[column].index}:{tasks[column].name}" for column in chosen.tolist()],
         identity=identity,

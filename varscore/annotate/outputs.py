@@ -289,6 +289,8 @@ class Outputs:
                 self.commit()
         if self._entry is None:
             self._abort()
+            if self.journal is not None and not isinstance(error, Exception):
+                log.warning("no record is done yet; the same command starts again")
             return
         self._suspend()
         if not isinstance(error, InputError):

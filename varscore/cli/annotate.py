@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,6 +14,13 @@ from varscore.cli.tracks import Conservation, parse_tracks
 if TYPE_CHECKING:
     from varscore.annotate import AnnotateJob
     from varscore.files.shards import Shard
+
+
+def _check_cluster(cluster: str | None) -> str | None:
+    if cluster is not None and cluster != "ray" and not re.fullmatch(r"ray://\S+", cluster):
+        raise typer.BadParameter(f"{cluster!r} is neither ray nor ray://ADDRESS")
+    return cluster
+
 
 CHOOSING = "What to score"
 SUFFIXES = (".vcf.gz", ".vcf.bgz", ".vcf", ".bcf")
@@ -130,6 +138,19 @@ ResumeRun = Annotated[
         "--no-resume starts anew and keeps none.",
     ),
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only check options, names, model and header; read and write nothing else.")
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        callback=_check_cluster,
+        metavar="ray|ray://ADDRESS",
+        help="Let Ray's workers compute: on this machine (ray), on a cluster (ray://HOST:10001), or on the one that "
+        "this machine belongs to (ray://auto). The output is the same, byte for byte.",
+        rich_help_panel=COMPUTING,
+    ),
+]
 Engine = Annotated[
     Literal["exact", "plain"],
     typer.Option(
@@ -162,8 +183,10 @@ def annotate(
     precision: Precision = "fp32",
     threads: Threads = None,
     batch_size: AutoBatchSize = None,
+    cluster: Cluster = None,
     shard: ShardOf = None,
     resume: ResumeRun = True,
+    dry_run: DryRun = False,
     force: Force = False,
 ) -> None:
     """Score every variant of a VCF with a chromatin network and write the VCF back with the scores.
@@ -208,27 +231,45 @@ def annotate(
         resume=resume,
         shard=part,
     )
-    run(job, strict)
+    check(job) if dry_run else run(job, strict, cluster)
 
 
-def run(job: AnnotateJob, strict: bool) -> None:
+def check(job: AnnotateJob) -> None:
+    """What ``--dry-run`` does: everything that can be known to be wrong before any work is done."""
+    import logging
+
+    from varscore.annotate import choose_tasks
+
+    job.check()
+    chosen = choose_tasks(job.model.tasks(), job.tasks)
+    message = "nothing wrong so far: %s, %d tasks of %s, would write %s"
+    logging.getLogger(__name__).info(message, job.source, len(chosen), job.model.id, job.output)
+
+
+def run(job: AnnotateJob, strict: bool, cluster: str | None = None) -> None:
     """Run the job, with progress and a summary on stderr. Raises StrictError when an allele has no score."""
     import logging
     import shlex
     import sys
     import time
+    from contextlib import nullcontext
 
     from varscore.annotate import RunInfo, annotate_file, count_records, demand_all, peak_memory, warn_of_assembly
     from varscore.cli import log
     from varscore.cli.stopping import SignalStop
+    from varscore.cluster import ray_engines
+    from varscore.engine.pool import LOCAL
 
     job.check()  # before the records are counted
+    engines = ray_engines(cluster, job.threads) if cluster else nullcontext(LOCAL)
     total = count_records(job.source) if log.shows_progress() and not (job.saturate or job.shard) else None
     info = RunInfo(log.RUN_ID, shlex.join(["varscore", *sys.argv[1:]]))
-    with log.progress(total, "records") as meter, SignalStop() as stop:
-        summary = annotate_file(job, meter.advance, stop, info)
+    with log.progress(total, "records") as meter, SignalStop() as stop, engines as there:
+        summary = annotate_file(job, meter.advance, stop, info, there)
     seconds = time.time() - info.started
-    fields = {"seconds": round(seconds, 3), "peak_memory_mb": peak_memory()}
+    fields = {
+        "seconds": round(seconds, 3), "records_per_second": round(meter.rate, 1), "peak_memory_mb": peak_memory()
+    }  # fmt: skip
     logging.getLogger(__name__).info("%s", summary, extra={"json_fields": summary.fields() | fields})
     warn_of_assembly(summary, job.reference)
     if strict:

@@ -14,14 +14,20 @@ from varscore.cli import (
     annotate,
     background,
     bench,
+    binding,
     dataset,
+    deepsea,
     demo,
     evaluate,
+    exchange,
+    expression,
     log,
     merge,
     models,
     predict,
+    slurm,
     snp,
+    tfbs,
     train,
     tss,
 )
@@ -79,16 +85,24 @@ SCORING, TRAINING = "Scoring", "Training"
 
 app.command("annotate", rich_help_panel=SCORING)(annotate.annotate)
 app.command("merge", rich_help_panel=SCORING)(merge.merge)
+app.command("slurm", rich_help_panel=SCORING)(slurm.slurm)
 app.command("predict", rich_help_panel=SCORING)(predict.predict)
 app.command("demo", rich_help_panel=SCORING)(demo.demo)
 app.command("bench", rich_help_panel=SCORING)(bench.bench)
 
 datasets = typer.Typer(help="Raw material into training data.", no_args_is_help=True)
 datasets.command("peaks")(dataset.peaks)
+datasets.command("deepsea")(deepsea.dataset_deepsea)
 datasets.command("tss")(tss.dataset_tss)
+datasets.command("tfbs")(tfbs.dataset_tfbs)
+datasets.command("promoters")(expression.dataset_promoters)
+datasets.command("binding")(binding.dataset_binding)
 app.add_typer(datasets, name="dataset", rich_help_panel=TRAINING)
 app.command("train-chromatin", rich_help_panel=TRAINING)(train.train_chromatin)
 app.command("train-tss", rich_help_panel=TRAINING)(tss.train_tss)
+app.command("train-tfbs", rich_help_panel=TRAINING)(tfbs.train_tfbs)
+app.command("train-expression", rich_help_panel=TRAINING)(expression.train_expression)
+app.command("train-binding", rich_help_panel=TRAINING)(binding.train_binding)
 app.command("train-snp", rich_help_panel=TRAINING)(snp.train_snp)
 app.command("background", rich_help_panel=TRAINING)(background.background)
 app.command("evaluate", rich_help_panel=TRAINING)(evaluate.evaluate)
@@ -98,7 +112,10 @@ registry.command("list")(models.list_models)
 registry.command("show")(models.show)
 registry.command("verify")(models.verify)
 registry.command("path")(models.path)
+registry.command("export")(exchange.export)
 imports = typer.Typer(help="Models and classifiers that others have published.", no_args_is_help=True)
+imports.command("danq-keras")(exchange.import_danq_keras)
 imports.command("danq-xgboost")(models.import_danq_xgboost)
+imports.command("torch")(exchange.import_torch)
 registry.add_typer(imports, name="import")
 app.add_typer(registry, name="models", rich_help_panel="Models")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,7 +11,6 @@ from varscore.cli.options import Data, Device, Force, OutputDir, Precision, Thre
 
 if TYPE_CHECKING:
     import numpy as np
-    from rich.table import Table
 
     from varscore.data.examples import Task
     from varscore.evaluate import Report
@@ -29,6 +27,14 @@ def evaluate(
     compare: Annotated[
         list[str] | None, typer.Option(metavar="MODEL", help="Another model to predict the same examples; repeatable.")
     ] = None,
+    curves: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TASKS",
+            help="Also draw ROC and precision-recall curves of these tasks, by index or a glob such as '*CTCF*'; "
+            "repeatable.",
+        ),
+    ] = None,
     record: Annotated[bool, typer.Option("--record", help="Write the figures into the model's folder, too.")] = False,
     device: Device = "auto",
     precision: Precision = "fp32",
@@ -37,13 +43,17 @@ def evaluate(
 ) -> None:
     """Measure how well a model predicts, as CSV, JSON and a table: AUROC, AUPRC, recall and loss of every task.
 
+    AUPRC is average precision, and recall is given at false-discovery rates of 10 % and 50 %. Tasks without positives
+    or without negatives are NA: counted, and left out of means. Beside --compare models every task's AUROC and AUPRC
+    are drawn against theirs, as PNG and SVG.
+
     Classes are measured each against the rest, beside a confusion matrix; values by Pearson's and Spearman's r and mean
     squared error.
     """
     from varscore.cli import log
     from varscore.data.examples import ExampleSet
     from varscore.engine.device import pick_device, use_threads
-    from varscore.evaluate import Examined, evaluate_models, refuse_report, write_report
+    from varscore.evaluate import Examined, choose_tasks, evaluate_models, refuse_report, write_report
     from varscore.evaluate import record as record_figures
     from varscore.zoo import find_model
 
@@ -51,21 +61,21 @@ def evaluate(
     use_threads(threads)
     models = [find_model(name) for name in (model, *(compare or ()))]
     examined = Examined(ExampleSet(data), split, labelled_only)
+    drawn = choose_tasks(examined.data.tasks, curves or ())
     with log.progress(len(models) * len(examined.rows), "examples") as meter:
-        report = evaluate_models(models, examined, pick_device(device), precision, meter.advance)
-    write_report(output, report)
+        report = evaluate_models(models, examined, pick_device(device), precision, meter.advance, drawn)
+    pictures = write_report(output, report)
     if record:
         record_figures(models[0], examined, report.scores[0])
     _print(report)
+    if pictures:
+        typer.echo("pictures: " + ", ".join(map(str, pictures)))
 
 
 def _print(report: Report) -> None:
-    from rich.console import Console
-
     from varscore.evaluate import MIN_POSITIVES
 
-    console = Console()
-    console.print(_table(report))
+    _print_means(report)
     name, confusion = report.names[0], report.confusions[0]
     if confusion is not None:
         print_confusion(name, report.examined.data.tasks, confusion)
@@ -73,7 +83,7 @@ def _print(report: Report) -> None:
         if wins.tasks:
             counted = f"Of {wins.tasks} tasks with {MIN_POSITIVES} positives or more, {name} beats {other} on"
             shares = f"{wins.auroc:.1%} in AUROC, on {wins.auprc:.1%} in AUPRC, on {wins.both:.1%} in both."
-            console.print(counted, shares, highlight=False)
+            typer.echo(f"{counted} {shares}")
 
 
 def print_confusion(name: str, tasks: Sequence[Task], confusion: np.ndarray) -> None:
@@ -86,31 +96,34 @@ def print_confusion(name: str, tasks: Sequence[Task], confusion: np.ndarray) -> 
     print_table(columns, confusion_rows(tasks, confusion), columns[1:])
 
 
-def _table(report: Report) -> Table:
-    from rich.table import Table
+MEASURES = {
+    "auroc": "AUROC", "auroc_median": "median", "auprc": "AUPRC", "auprc_median": "median",
+    "recall_at_fdr_0.1": "recall, FDR 10 %", "recall_at_fdr_0.5": "FDR 50 %", "loss": "loss",
+}  # fmt: skip
+VALUE_MEASURES = {
+    "pearson": "Pearson r", "pearson_median": "median", "spearman": "Spearman r", "spearman_median": "median",
+    "mse": "squared error",
+}  # fmt: skip
 
+
+def _print_means(report: Report) -> None:
+    """A line a group and model, and the figures others have published."""
+    from varscore.cli.tables import print_table
     from varscore.evaluate.kinds import ValueScores
 
-    examined = report.examined
-    title = f"{examined.data.folder.name}, {examined.split}: {len(examined.rows):,} examples"
-    table = Table(
-        title=title + " with a label" * examined.labelled_only,
-        caption="means over tasks; * published, on other bins" if report.published else None,
-    )
-    table.add_column("group")
-    table.add_column("model", overflow="fold")
-    measures = {"auroc": "AUROC", "auroc_median": "median", "auprc": "AUPRC", "auprc_median": "median", "loss": "loss"}
-    if isinstance(report.scores[0], ValueScores):
-        r = {"pearson": "Pearson r", "pearson_median": "median", "spearman": "Spearman r", "spearman_median": "median"}
-        measures = {**r, "mse": "squared error"}
-    for column in ("tasks", *measures.values()):
-        table.add_column(column, justify="right")
-    rows = [*report.summaries.items(), *((f"{name}*", row) for name, row in report.published.items())]
+    examined, values = report.examined, isinstance(report.scores[0], ValueScores)
+    measures = VALUE_MEASURES if values else MEASURES
+    rows = []
+    models = [*report.summaries.items(), *((f"{name}*", row) for name, row in report.published.items())]
     for group in report.groups:
-        for number, (name, summary) in enumerate(rows):
-            figures = summary[group]
-            values = (getattr(figures, measure) for measure in measures)
-            shown = ["" if math.isnan(value) else f"{value:.4f}" for value in values]
-            table.add_row("" if number else group, name, str(figures.tasks - figures.na), *shown)
-        table.add_section()
-    return table
+        for number, (name, summary) in enumerate(models):
+            row = summary[group].row()
+            shown = [f"{row[measure]:.4f}" if measure in row else "" for measure in measures]
+            counts = [f"{int(row['tasks'] - row['na'])}", f"{int(row['na'])}"]
+            rows.append(["" if number else group, name, *counts, *shown])
+    with_label = " with a label" * examined.labelled_only
+    typer.echo(f"{examined.data.folder.name}, {examined.split}: {len(examined.rows):,} examples{with_label}")
+    columns = ["group", "model", "tasks", "NA", *measures.values()]
+    print_table(columns, rows, columns[2:])
+    notes = ["" if values else "AUPRC is average precision", "* published, on other bins" * bool(report.published)]
+    typer.echo("; ".join(["means over tasks, NA left out", *filter(None, notes)]))

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import logging
+import resource
 import sys
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 RUN_ID = uuid.uuid4().hex[:12]
+LINE_SECONDS = 60.0
+"""Between two lines about progress"""
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,9 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        time = datetime.fromtimestamp(record.created, UTC)
+        moment = datetime.fromtimestamp(record.created, UTC)
         fields = {**_fields(record), **getattr(record, "json_fields", {})}
-        return _json_line(time, record.levelname.lower(), record.getMessage(), record.name, fields)
+        return _json_line(moment, record.levelname.lower(), record.getMessage(), record.name, fields)
 
 
 class ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]
@@ -111,8 +115,8 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
     return getattr(record, "fields", {})
 
 
-def _json_line(time: datetime, level: str, event: str, logger: str, fields: Mapping[str, object]) -> str:
-    stamp = time.isoformat(timespec="milliseconds")
+def _json_line(moment: datetime, level: str, event: str, logger: str, fields: Mapping[str, object]) -> str:
+    stamp = moment.isoformat(timespec="milliseconds")
     head = {"time": stamp, "level": level, "event": event, "logger": logger, "run": RUN_ID}
     return json.dumps({**head, **fields}, default=str)
 
@@ -120,16 +124,49 @@ def _json_line(time: datetime, level: str, event: str, logger: str, fields: Mapp
 class Meter:
     """What ``progress`` hands out; this one, for where there is no terminal, shows nothing."""
 
+    def __init__(self) -> None:
+        self.count = 0
+        self._begin: tuple[float, int] | None = None
+
     def advance(self, n: int = 1) -> None:
-        pass
+        self.count += n
+        if self._begin is None:
+            self._begin = time.monotonic(), self.count
+
+    @property
+    def rate(self) -> float:
+        """How many a second since the first ``advance``, which may have brought what an earlier run had done."""
+        if self._begin is None:
+            return 0.0
+        begin, before = self._begin
+        return (self.count - before) / max(time.monotonic() - begin, 1e-9)
 
 
 class _BarMeter(Meter):
     def __init__(self, bar: Progress, task: TaskID) -> None:
+        super().__init__()
         self._bar, self._task = bar, task
 
     def advance(self, n: int = 1) -> None:
+        super().advance(n)
         self._bar.advance(self._task, n)
+
+
+class _LineMeter(Meter):
+    """A JSON line a minute: how many there are so far, of how many, how many a second, and the memory in use."""
+
+    def __init__(self, total: int | None, unit: str) -> None:
+        super().__init__()
+        self._total, self._unit, self._next = total, unit, time.monotonic() + LINE_SECONDS
+
+    def advance(self, n: int = 1) -> None:
+        super().advance(n)
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + LINE_SECONDS
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+        fields = {self._unit: self.count, "total": self._total, f"{self._unit}_per_second": round(self.rate, 1)}
+        logging.getLogger(__name__).info("progress", extra={"fields": fields | {"peak_memory_mb": round(peak, 1)}})
 
 
 def shows_progress() -> bool:
@@ -139,12 +176,12 @@ def shows_progress() -> bool:
 
 @contextmanager
 def progress(total: int | None, unit: str) -> Iterator[Meter]:
-    """A bar with ``unit``/s and the time left, on a terminal only; elsewhere ``advance`` does nothing.
+    """A bar with ``unit``/s and the time left, on a terminal only; a line now and then among JSON; elsewhere nothing.
 
     ``total`` None shows a running count.
     """
     if not shows_progress():
-        yield Meter()
+        yield _LineMeter(total, unit) if _style.json else Meter()
         return
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn

@@ -291,6 +291,7 @@ def _examine(model: ModelFolder) -> str:
     from varscore.errors import ModelError
     from varscore.evalue import BACKGROUND, load_background
     from varscore.functional.classifier import belonging, open_classifier
+    from varscore.zoo import CARD
 
     files = list(model.card["files"])
     for name in files:
@@ -313,4 +314,6 @@ def _examine(model: ModelFolder) -> str:
     background = model.path / BACKGROUND
     if background.is_file():
         found += f", a background of {load_background(background, model.sha256, net.n_tasks).n:,} alleles"
-    return found
+    known = {CARD, BACKGROUND, *files}
+    rest = sorted(path.name for path in model.path.iterdir() if path.is_file() and path.name not in known)
+    return found + (f"; not read: {', '.join(rest)}" if rest else "")

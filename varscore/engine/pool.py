@@ -14,9 +14,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import torch
 
@@ -56,6 +57,23 @@ class Plan:
 
     def __post_init__(self) -> None:
         demand_sequence_only(self.net)
+
+
+class Pool(Protocol):
+    """Whatever runs ``work(engine, item)`` for a stream of items and gives the results back in order."""
+
+    def map(
+        self, work: Callable[[PlainEngine, Item], Result], items: Iterable[tuple[Key, Item]]
+    ) -> Iterator[tuple[Key, Result]]: ...
+
+
+class Engines(Protocol):
+    """Where engines can be had: on this machine (:data:`LOCAL`) or on a cluster."""
+
+    def devices(self, name: str, threads: int | None) -> Sequence[torch.device]:
+        """The device of each engine; see :func:`devices`."""
+
+    def pool(self, plan: Plan) -> AbstractContextManager[Pool]: ...
 
 
 class EnginePool:
@@ -113,6 +131,19 @@ class EnginePool:
             ) from None
 
 
+class _Local:
+    """The engines of this machine."""
+
+    def devices(self, name: str, threads: int | None) -> Sequence[torch.device]:
+        return devices(name, threads)
+
+    def pool(self, plan: Plan) -> EnginePool:
+        return EnginePool(plan)
+
+
+LOCAL: Engines = _Local()
+
+
 def _done(pending: deque[tuple[Key, Future[Result]]]) -> tuple[Key, Result]:
     key, future = pending.popleft()
     return key, future.result()
@@ -125,7 +156,7 @@ _engine: PlainEngine | None = None
 def _start(plan: Plan, turns: Any = None) -> None:
     """Called once in each worker; ``turns`` hands every process its own device."""
     global _engine
-    if (parent := multiprocessing.parent_process()) is not None:
+    if turns is not None and (parent := multiprocessing.parent_process()) is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all: the parent decides what becomes of us
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(1)

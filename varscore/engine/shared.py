@@ -13,8 +13,9 @@ every layer saw. For the alternative it carries a *patch*, the values at changed
     after that       every row on its own, as in the plain network
 
 Rows come in tiles of one shape a reach, padded: kernels round the same way for the same shape, so that a
-variant gets the same bits whatever is computed beside it. A tile holds rows of one reach only. Alleles of one site, and
-sites with the same window, share one reference row.
+variant gets the same bits whatever is computed beside it. A tile holds rows of one reach only, and of both strands,
+except that an indel changes all to its right on one strand and all to its left on the other. Alleles of one site, and
+sites with the same window, share one reference row a strand.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from torch import Tensor, nn
 from varscore.engine.device import arithmetic
 from varscore.engine.plain import TILE, PlainEngine
 from varscore.engine.reach import Reach, Span, reach, receptive, recurrent
-from varscore.engine.recurrence import FusedHalf, Half, Passage, SteppedHalf
+from varscore.engine.recurrence import Passage, halves
 from varscore.genome.coords import anchor
 from varscore.genome.windows import Windows
 from varscore.nets.layers import (
@@ -48,8 +49,9 @@ from varscore.nets.layers import (
 SHORT = 16
 """Substitutions of 2 to so many bases are treated as one of this many, so that they share a reach."""
 
-TILES = {1: TILE, SHORT: 16, 0: 16}
-"""Rows of a tile, by bases substituted (0: an indel). Rare kinds have small tiles, of which less is padding."""
+TILES = {"cpu": {1: 128, SHORT: 16, 0: 16}, "cuda": {1: 1024, SHORT: 128, 0: 256}}
+"""Rows of a tile, by bases substituted (0: an indel). Rare kinds have small tiles, of which less is padding. To a GPU
+a step of few rows is about as long as one of many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,51 +99,62 @@ class SharedEngine(PlainEngine):
     def __init__(self, net: SequenceNet, device: torch.device, precision: str = "fp32") -> None:
         super().__init__(net, device, precision)
         self.stepwise = device.type == "cpu" and precision in ("fp32", "tf32")
-        kind = SteppedHalf if self.stepwise else FusedHalf
         lstm = recurrent(net)
-        self.halves: list[Half] = [] if lstm is None else [kind(lstm, False), kind(lstm, True)]
+        self.halves = [] if lstm is None else halves(lstm, self.stepwise)
         self._by_position = cache(_by_position)
 
     def score(self, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
         out = np.empty((2, self.strands, len(windows), self.net.n_outputs), np.float32)
-        same = np.where(windows.ref_length == windows.alt_length, windows.ref_length, 0)
-        size = np.select([same == 1, (same > 1) & (same <= SHORT)], [1, SHORT], 0)
         with torch.inference_mode(), arithmetic(self.device, self.precision):
-            for bases in np.unique(size).tolist():
-                rows = np.flatnonzero(size == bases)
-                for strand in range(self.strands):
-                    changed = self._changed(bases, strand)
-                    self._score_strand(windows.take(rows), strand, changed, TILES[bases], out[:, strand], rows)
+            for (tile, spread), rows in self._alike(windows).items():
+                self._score_alike(windows, np.concatenate(rows), spread, tile, out)
         return out[0], out[1]
 
-    def _changed(self, bases: int, strand: int) -> Span:
-        """Window positions that may differ: ``bases`` from the anchor on; 0: everything from the anchor on (indels)."""
-        length = self.net.window
-        lo = anchor(length)
-        hi = lo + bases if bases else length
-        return Span(lo, hi) if strand == 0 else Span(length - hi, length - lo)
+    def _alike(self, windows: Windows) -> dict[tuple[int, Reach | None], list[np.ndarray]]:
+        """Rows, int64 (n, 2) of strand and variant, that tiles may hold together, by rows of a tile and reach."""
+        same = np.where(windows.ref_length == windows.alt_length, windows.ref_length, 0)
+        size = np.select([same == 1, (same > 1) & (same <= SHORT)], [1, SHORT], 0)
+        alike: dict[tuple[int, Reach | None], list[np.ndarray]] = {}
+        for bases in np.unique(size).tolist():
+            variants = np.flatnonzero(size == bases)
+            for strand in range(self.strands):
+                spread = reach(self.net, self._changed(bases, strand))
+                tile = TILE if spread is None else TILES[self.device.type][bases]  # whole passes as the plain engine's
+                rows = np.stack([np.full_like(variants, strand), variants], 1)
+                alike.setdefault((tile, spread), []).append(rows)
+        return alike
 
-    def _score_strand(
-        self, windows: Windows, strand: int, changed: Span, tile: int, out: np.ndarray, rows: np.ndarray
+    def _changed(self, bases: int, strand: int) -> Span:
+        """Window positions that may differ.
+
+        ``bases`` from the anchor on, and where these lie on the other strand; 0 (indels): all from the anchor on.
+        """
+        length, lo = self.net.window, anchor(self.net.window)
+        if bases:
+            return Span(min(lo, length - lo - bases), max(lo + bases, length - lo))
+        return Span(0, length - lo) if strand else Span(lo, length)
+
+    def _score_alike(
+        self, windows: Windows, rows: np.ndarray, spread: Reach | None, tile: int, out: np.ndarray
     ) -> None:
-        """Write the logits of one strand of windows with one reach to ``out`` (2, n, tasks) at ``rows``."""
-        spread = reach(self.net, changed)
-        for sites, alleles, site_of in _tiles(windows, tile):
-            ref = self._codes(windows.ref[sites], strand, tile)
+        """Write the logits of rows with one reach, int64 (m, 2) of strand and variant, to ``out`` (2, S, n, tasks)."""
+        for sites, alleles, site_of in _tiles(windows, rows, tile):
             trace = Trace()
-            ref_logits = self._reference(ref, spread, trace)
+            ref_logits = self._reference(self._codes(windows.ref, sites, tile), spread, trace)
             for first in range(0, len(alleles), tile):
                 here = alleles[first : first + tile]
                 index = torch.from_numpy(np.resize(site_of[first : first + tile], tile)).to(self.device)
-                alt = self._codes(windows.alt[here], strand, tile)
+                alt = self._codes(windows.alt, here, tile)
                 logits = self.net(alt) if spread is None else self._alternative(alt, index, spread, trace)
-                out[0, rows[here]] = ref_logits[index[: len(here)]].float().cpu().numpy()
-                out[1, rows[here]] = logits[: len(here)].float().cpu().numpy()
+                strand, variant = here.T
+                out[0, strand, variant] = ref_logits[index[: len(here)]].float().cpu().numpy()
+                out[1, strand, variant] = logits[: len(here)].float().cpu().numpy()
 
-    def _codes(self, windows: np.ndarray, strand: int, tile: int) -> Tensor:
-        """A full tile, uint8 (tile, window), on the device; padded by repetition."""
-        codes = torch.from_numpy(windows[np.resize(np.arange(len(windows)), tile)])
-        return (reverse_complement(codes) if strand else codes).to(self.device)
+    def _codes(self, windows: np.ndarray, rows: np.ndarray, tile: int) -> Tensor:
+        """A full tile of rows, uint8 (tile, window), on the device; padded by repetition."""
+        strand, variant = torch.from_numpy(rows[np.resize(np.arange(len(rows)), tile)]).T
+        codes = torch.from_numpy(windows[variant.numpy()])
+        return torch.where(strand[:, None] == 1, reverse_complement(codes), codes).to(self.device)
 
     def _reference(self, codes: Tensor, spread: Reach | None, trace: Trace) -> Tensor:
         """Logits of a tile of reference rows; fills ``trace``."""
@@ -193,7 +206,7 @@ class SharedEngine(PlainEngine):
         steps = piece.values.permute(2, 0, 1).contiguous()
         pieces = []
         for half in self.halves:
-            output = steps.new_empty(*steps.shape[:2], half.width)
+            output = half.room.take("hidden", steps, *steps.shape[:2], half.width)
             trace.passages.append(half.reference(steps, spread.steps, output))
             pieces.append(Piece(half.channels, piece.span, output.permute(1, 2, 0)))
         return tuple(pieces)
@@ -245,12 +258,13 @@ def _whole(feature_map: Tensor) -> Pieces:
     return (Piece(slice(None), Span(0, feature_map.shape[2]), feature_map),)
 
 
-def _tiles(windows: Windows, tile: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Windows in tiles of some sites: a row of each site, rows of all alleles, each allele's site in the tile.
+def _tiles(windows: Windows, rows: np.ndarray, tile: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Rows in tiles of some sites: a row of each site, all rows of these sites, each of them's site in the tile.
 
     Sites with equally many alleles come together, so that tiles of alleles are full too.
     """
-    place = np.stack([windows.contig.astype(np.int64), windows.start], 1)
+    strand, variant = rows.T
+    place = np.stack([windows.contig[variant].astype(np.int64), windows.start[variant], strand], 1)
     _, first, site, alleles = np.unique(place, axis=0, return_index=True, return_inverse=True, return_counts=True)
     ordered = np.argsort(alleles, kind="stable")
     rank = np.empty_like(ordered)
@@ -259,8 +273,8 @@ def _tiles(windows: Windows, tile: int) -> Iterator[tuple[np.ndarray, np.ndarray
     bounds = np.concatenate([[0], np.cumsum(alleles[ordered])])
     for start in range(0, len(ordered), tile):
         stop = min(start + tile, len(ordered))
-        rows = by_rank[bounds[start] : bounds[stop]]
-        yield first[ordered[start:stop]], rows, rank[site[rows]] - start
+        here = by_rank[bounds[start] : bounds[stop]]
+        yield rows[first[ordered[start:stop]]], rows[here], rank[site[here]] - start
 
 
 def _convolve(layer: ConvPool, x: Tensor, rows: Tensor, piece: Piece, cells: Span) -> Piece:

@@ -1,7 +1,8 @@
 """How well a network predicts: AUROC, AUPRC, recall and loss of every task, or how near its values are; alone or beside
 other networks."""
 
-from varscore.evaluate.flow import Examined, evaluate_model, predict_rows, record
+from varscore.evaluate.curves import Curve, choose_tasks, draw_curve
+from varscore.evaluate.flow import Examined, evaluate_model, predict_model, predict_rows, record
 from varscore.evaluate.kinds import Scores, ValueScores
 from varscore.evaluate.metrics import TaskScores, score_task, score_tasks
 from varscore.evaluate.report import (
@@ -18,16 +19,20 @@ from varscore.evaluate.tables import Figures, groups, published, summarise, tabl
 __all__ = [
     "MIN_POSITIVES",
     "Comparison",
+    "Curve",
     "Examined",
     "Figures",
     "Report",
     "Scores",
     "TaskScores",
     "ValueScores",
+    "choose_tasks",
     "compare",
+    "draw_curve",
     "evaluate_model",
     "evaluate_models",
     "groups",
+    "predict_model",
     "predict_rows",
     "published",
     "record",

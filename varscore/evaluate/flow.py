@@ -56,7 +56,19 @@ def evaluate_model(
     precision: str = "fp32",
     advance: Callable[[int], None] = lambda n: None,
 ) -> Scores:
-    """Measures of a model's predictions, of the kind that the data set is. ``advance`` is told of examples done.
+    """Measures of a model's predictions, of the kind that the data set is; arguments as for :func:`predict_model`."""
+    predicted = predict_model(model, examined, device, precision, advance)
+    return score(examined.data, examined.rows, predicted)
+
+
+def predict_model(
+    model: ModelFolder,
+    examined: Examined,
+    device: torch.device,
+    precision: str = "fp32",
+    advance: Callable[[int], None] = lambda n: None,
+) -> np.ndarray:
+    """A model's predictions for the examples: float32 (n, tasks). ``advance`` is told of examples done.
 
     A model of a shorter window than the data set's sees their middle. Raises DataError when the model has other tasks,
     or of another kind, or a longer window, ModelError when it is damaged or predicts what is no number.
@@ -68,7 +80,7 @@ def evaluate_model(
         predicted = predict_rows(PlainEngine(net, device, precision), data.cropped(net.window), rows, advance)
     if not np.isfinite(predicted).all():
         raise ModelError("the model predicts what is no number", where=model.path, cause="its training diverged")
-    return score(data, rows, predicted)
+    return predicted
 
 
 def check_fits(model: ModelFolder, data: ExampleSet) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 RATES = (0.1, 0.5)
 """False-discovery rates at which recall is reported"""
-_TOGETHER = 16  # tasks copied out of the row-major matrices at once
+_TASKS, _ROWS = 64, 256  # copied out of the row-major matrices at once: what the processor's cache holds
 
 
 @dataclass(frozen=True)
@@ -35,22 +35,45 @@ def score_task(labels: np.ndarray, scores: np.ndarray, rates: Sequence[float] = 
 
     labels: bool (n,); scores: float (n,), no NaN. All NaN when one class is absent.
     """
-    positive, n = np.sort(scores[labels]), len(scores)
-    if len(positive) in (0, n):
+    n, positives = len(scores), int(np.count_nonzero(labels))
+    if positives in (0, n):
         return (np.nan,) * (2 + len(rates))
-    ranked = np.sort(scores)
-    # Every measure is a sum or a maximum over the scores of positive examples, taken as thresholds: count what lies
-    # below and at each of them.
-    below, up_to = np.searchsorted(ranked, positive), np.searchsorted(ranked, positive, "right")
-    positives_below = np.searchsorted(positive, positive)
-    positives_up_to = np.searchsorted(positive, positive, "right")
-    false_below = below - positives_below
-    false_tied = up_to - below - (positives_up_to - positives_below)
-    auroc = (false_below + 0.5 * false_tied).sum() / (len(positive) * (n - len(positive)))
-    true = len(positive) - positives_below
-    precision, recall = true / (n - below), true / len(positive)
+    # Every measure is a sum or a maximum over the scores of positive examples, taken as thresholds. They are sorted
+    # with the label as the lowest bit, so that at each positive its place tells how many negatives come before it:
+    # those below, where positives go first among equals, and those up to it, where they go last.
+    doubled, rank = _in_order(scores) << 1, np.arange(positives)
+    below, ranked = _places(doubled | ~labels, 0)
+    up_to, _ = _places(doubled | labels, 1)
+    false_below, false_up_to = below - rank, up_to - rank
+    fresh = np.append(True, ranked[1:] != ranked[:-1])
+    positives_below = np.maximum.accumulate(rank * fresh)
+    auroc = (int(false_below.sum()) + int(false_up_to.sum())) / (2 * positives * (n - positives))
+    true = positives - positives_below
+    precision, recall = true / (n - positives_below - false_below), true / positives
     at = (float(recall[precision >= 1 - rate].max(initial=0.0)) for rate in rates)
-    return (float(auroc), float(precision.mean()), *at)
+    return (auroc, float(precision.mean()), *at)
+
+
+def _by_task(columns: np.ndarray, kind: type) -> np.ndarray:
+    """(n, k) as (k, n), a task's values side by side."""
+    turned: np.ndarray = np.empty(columns.shape[::-1], kind)
+    for first in range(0, len(columns), _ROWS):
+        turned[:, first : first + _ROWS] = columns[first : first + _ROWS].T
+    return turned
+
+
+def _in_order(scores: np.ndarray) -> np.ndarray:
+    """uint32 (n,), less than 2**31: in the order of the scores, equal where they are."""
+    if scores.dtype == np.float32 and not np.signbit(scores).any():
+        return scores.view(np.uint32)  # the bits of floats of one sign are ordered as the floats are
+    return np.unique(scores, return_inverse=True)[1].astype(np.uint32)
+
+
+def _places(keys: np.ndarray, bit: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where the keys whose lowest bit is ``bit`` stand when all are sorted, int64 (k,), and these keys, sorted."""
+    ranked = np.sort(keys)
+    places = np.flatnonzero((ranked & 1) == bit)
+    return places, ranked[places]
 
 
 def score_tasks(
@@ -62,15 +85,15 @@ def score_tasks(
     """
     tasks = labels.shape[1]
     positives, loss, measures = np.zeros(tasks, np.int64), np.empty(tasks), np.empty((tasks, 2 + len(rates)))
-    for first in range(0, tasks, _TOGETHER):
-        some = slice(first, first + _TOGETHER)
-        truths, scores = labels[:, some].T.astype(bool, order="C"), np.ascontiguousarray(predicted[:, some].T)
+    for first in range(0, tasks, _TASKS):
+        some = slice(first, first + _TASKS)
+        truths, scores = _by_task(labels[:, some], bool), _by_task(predicted[:, some], np.float32)
         for task, (truth, score) in enumerate(zip(truths, scores, strict=True), first):
             if known is not None:
                 truth, score = truth[known[:, task]], score[known[:, task]]
             positives[task] = np.count_nonzero(truth)
             measures[task] = score_task(truth, score, rates)
             certain = np.clip(score.astype(np.float64), 1e-7, 1 - 1e-7)
-            loss[task] = -np.log(np.where(truth, certain, 1 - certain)).mean() if len(truth) else np.nan
+            loss[task] = -np.log(np.abs(certain - ~truth)).mean() if len(truth) else np.nan  # p, or |p - 1|
     recalls = {rate: measures[:, 2 + i] for i, rate in enumerate(rates)}
     return TaskScores(positives, measures[:, 0], measures[:, 1], loss, recalls)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,14 +15,18 @@ import torch
 
 from varscore import __version__
 from varscore.errors import OutputExists, UsageError
-from varscore.evaluate.flow import Examined, evaluate_model
-from varscore.evaluate.kinds import Scores
+from varscore.evaluate.curves import Curve, curves_text, draw_curves
+from varscore.evaluate.flow import Examined, predict_model
+from varscore.evaluate.kinds import Scores, score
 from varscore.evaluate.metrics import TaskScores
-from varscore.evaluate.tables import Figures, ValueFigures, groups, published, summarise, table_text
+from varscore.evaluate.pictures import FORMATS, Figure, Scatter, draw
+from varscore.evaluate.tables import Figures, ValueFigures, groups, means_text, published, summarise, table_text
 from varscore.files.whole import put_file
 from varscore.zoo import ModelFolder
 
-TABLE, FIGURES = "metrics.csv", "metrics.json"
+TABLE, FIGURES, MEANS, CURVES = "metrics.csv", "metrics.json", "means.csv", "curves.csv"
+PICTURES = {"roc": ("auroc", "AUROC"), "pr": ("auprc", "average precision")}
+"""Names of pictures, and the measure that each is about"""
 MIN_POSITIVES = 50
 """Tasks with fewer positive examples say more about chance than about networks"""
 
@@ -52,6 +56,8 @@ class Report:
     models: tuple[ModelFolder, ...]
     examined: Examined
     scores: tuple[Scores, ...]
+    curves: tuple[Mapping[int, Curve], ...] = ()
+    """Of each model, the curves of the tasks that were chosen"""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -90,6 +96,37 @@ class Report:
             if isinstance(first, TaskScores) and isinstance(scores, TaskScores)
         }
 
+    def figures(self) -> list[Figure]:
+        """What there is to draw: curves that were asked for, and the first model against each of the others."""
+        tasks, names = self.examined.data.tasks, self.names
+        members = {name: at for name, at in groups(tasks).items() if name != "all"}
+        rest = np.array([task.index for task in tasks if not task.group], np.int64)
+        members |= {"": rest} if len(rest) else {}
+        made = []
+        for picture, (measure, title) in PICTURES.items():
+            found = [getattr(scores, measure) for scores in self.scores if isinstance(scores, TaskScores)]
+            curves = {
+                f"{task}:{tasks[task].name}": {
+                    name: (drawn[task], found[i][task]) for i, (name, drawn) in enumerate(self.drawn)
+                }
+                for task in (self.curves[0] if self.curves else ())
+            }
+            scatters = [
+                Scatter(name, names[0], other, found[0], members, getattr(won, measure), won.tasks)
+                for (name, won), other in zip(self.comparisons().items(), found[1:], strict=True)
+            ]
+            made.append(Figure(picture, title, curves, scatters))
+        return made
+
+    @property
+    def drawn(self) -> list[tuple[str, Mapping[int, Curve]]]:
+        """Each model's name and curves."""
+        return list(zip(self.names, self.curves, strict=True)) if self.curves else []
+
+    def means(self) -> str:
+        """The CSV of all groups, with what others have published (``*``)."""
+        return means_text({**self.summaries, **{f"{name}*": row for name, row in self.published.items()}})
+
     def table(self) -> str:
         """The CSV of all tasks."""
         others = dict(zip(self.names[1:], self.scores[1:], strict=True))
@@ -119,6 +156,7 @@ class Report:
             "torch": torch.__version__,
             "model": self.names[0],
             **self.examined.facts(),
+            "auprc_is": "average precision",
             "models": models,
             "better_than": beaten,
             "published_on_other_bins": stated,
@@ -131,12 +169,24 @@ def evaluate_models(
     device: torch.device,
     precision: str = "fp32",
     advance: Callable[[int], None] = lambda n: None,
+    curves: Sequence[int] = (),
 ) -> Report:
-    """Every model on the same examples. Raises UsageError for a model named twice, or what evaluate_model raises."""
+    """Every model on the same examples; ``curves`` are tasks whose curves are wanted.
+
+    Raises UsageError for a model named twice, or curves of values; and what evaluate_model raises.
+    """
     if len({model.sha256 for model in models}) < len(models):
         raise UsageError("a model cannot be compared with itself", where=", ".join(str(model.path) for model in models))
-    scores = tuple(evaluate_model(model, examined, device, precision, advance) for model in models)
-    return Report(tuple(models), examined, scores)
+    data, rows = examined.data, examined.rows
+    if curves and data.kind == "values":
+        raise UsageError("values have no curves", where=data.folder, remedy="leave out --curves")
+    scores, drawn = [], []
+    for model in models:
+        predicted = predict_model(model, examined, device, precision, advance)
+        scores.append(score(data, rows, predicted))
+        if curves:
+            drawn.append(draw_curves(data.labels(rows), predicted, data.known(rows), curves))
+    return Report(tuple(models), examined, tuple(scores), tuple(drawn))
 
 
 def refuse_report(folder: Path, force: bool) -> None:
@@ -146,8 +196,19 @@ def refuse_report(folder: Path, force: bool) -> None:
             raise OutputExists("the output exists", where=folder / name, remedy="--force replaces it")
 
 
-def write_report(folder: Path, report: Report) -> None:
-    """Write ``metrics.csv`` (every task) and ``metrics.json`` (means, provenance). Raises OutputError."""
+def write_report(folder: Path, report: Report) -> list[Path]:
+    """Write ``metrics.csv`` (every task), ``means.csv`` (groups), ``metrics.json`` (means, provenance), ``curves.csv``
+    and pictures where there are any; returns the pictures. Those of a report in their place are gone. Raises
+    OutputError.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    for name in (CURVES, *(f"{picture}.{kind}" for picture in PICTURES for kind in FORMATS)):
+        (folder / name).unlink(missing_ok=True)
     put_file(folder / TABLE, report.table())
+    put_file(folder / MEANS, report.means())
+    if report.curves:
+        thinned = {name: {task: c.thinned() for task, c in curves.items()} for name, curves in report.drawn}
+        put_file(folder / CURVES, curves_text(report.examined.data.tasks, thinned))
+    pictures = [path for figure in report.figures() for path in draw(folder, figure)]
     put_file(folder / FIGURES, json.dumps(report.facts(), indent=1) + "\n")
+    return pictures

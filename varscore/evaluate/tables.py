@@ -159,6 +159,23 @@ def table_text(tasks: Sequence[Task], scores: Scores, others: Mapping[str, Score
     return text.getvalue()
 
 
+def means_text(summaries: Mapping[str, Mapping[str, Figures | ValueFigures]]) -> str:
+    """CSV, one line a group and network, NA where a measure does not exist. summaries: network -> group -> figures"""
+    rows = [
+        {"group": group, "model": name, **found[group].row()}
+        for group in next(iter(summaries.values()))
+        for name, found in summaries.items()
+    ]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns, restval="NA", lineterminator="\n")
+    table.writeheader()
+    table.writerows(
+        {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows
+    )
+    return text.getvalue()
+
+
 def _columns(scores: Scores) -> dict[str, np.ndarray]:
     if isinstance(scores, ValueScores):
         return {"pearson": scores.pearson, "spearman": scores.spearman, "mse": scores.mse}

@@ -22,25 +22,42 @@ _TAGS = {
     "LOGODDS": ("Float", "log2-odds difference of that task"),
     "SIG": ("Float", "Functional significance against a background of common variants; lower is more significant"),
 }
+_TAGS_OF_VALUES = {
+    "DIFF": (
+        "Float",
+        "Difference of the predicted value, alternative minus reference, of the task where it is largest",
+    ),
+    "LOGODDS": ("Float", "Missing: the model predicts values, which have no odds"),
+}
 log = logging.getLogger(__name__)
 
 
 def annotated_header(
-    header: VcfHeader, provenance: Provenance, extra_columns: Sequence[str], contig_lengths: Mapping[str, int]
+    header: VcfHeader,
+    provenance: Provenance,
+    extra_columns: Sequence[str],
+    contig_lengths: Mapping[str, int],
+    of_values: bool = False,
 ) -> list[bytes]:
-    """Every header line of the output: the input's own, less those of an earlier varscore run, then ours."""
+    """Every header line of the output: the input's own, less those of an earlier varscore run, then ours.
+
+    of_values: whether the model predicts values, not probabilities
+    """
     kept = [line for line in header.lines if not _OUR_LINE.match(line)]
     contigs = [
         b"##contig=<ID=%s,length=%d>" % (encode(name), length)
         for name, length in contig_lengths.items()
         if name not in header.contigs
     ]
-    tags = [_declaration(name) for name in ("STATUS", "DIFF", "TASK", "LOGODDS", *map(str.upper, extra_columns))]
+    meanings = {**_TAGS, **_TAGS_OF_VALUES} if of_values else _TAGS
+    tags = [
+        _declaration(name, meanings) for name in ("STATUS", "DIFF", "TASK", "LOGODDS", *map(str.upper, extra_columns))
+    ]
     return [*kept, *contigs, *tags, *provenance.lines(), header.columns]
 
 
-def _declaration(name: str) -> bytes:
-    kind, meaning = _TAGS.get(name) or ("Float", f"Probability from the classifier {name.removeprefix('P_')}")
+def _declaration(name: str, meanings: Mapping[str, tuple[str, str]]) -> bytes:
+    kind, meaning = meanings.get(name) or ("Float", f"Probability from the classifier {name.removeprefix('P_')}")
     return f'##INFO=<ID=VS_{name},Number=A,Type={kind},Description="{meaning}">'.encode()
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from varscore.errors import OutputError, OutputExists
 from varscore.files.atomic import TEMPORARY_SUFFIX, output_errors
@@ -22,6 +24,17 @@ def refuse_existing_folder(path: str, marker: str, *, force: bool) -> None:
             "the output exists and is something else", where=path,
             cause=f"it has no {marker}", remedy="remove it yourself, or choose another name",
         )  # fmt: skip
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Of the processes that share a folder, one is inside the block; the others wait. It ends with the process."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)  # and with it the lock
 
 
 class AtomicFolder:

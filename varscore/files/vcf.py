@@ -6,6 +6,7 @@ VCF text is split at its tabs and nothing more, so that what goes out again is w
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -22,6 +23,7 @@ from varscore.genome.coords import zero_based
 
 CHUNK_BYTES = 64 << 20  # a chunk ends here even when it has few records: lines can have 100,000 samples
 _POS_DIGITS = 18  # fits int64
+_COMMA_IN_KEY = re.compile(rb";[^=;,]*,")  # in INFO; htslib cannot declare such a name, nor a FILTER with a comma
 log = logging.getLogger(__name__)
 
 
@@ -206,7 +208,7 @@ class VariantReader:
         fields = [line.split(b"\t", 8) for line in lines]
         if min(map(len, fields)) < min(self._required, 9):
             raise self._bad_record(numbers, lines)
-        names, positions, ids, refs, alts, _, _, infos, *rest = zip(*fields, strict=False)
+        names, positions, ids, refs, alts, _, filters, infos, *rest = zip(*fields, strict=False)
         samples = self.header.n_samples
         if samples and min(text.count(b"\t") for text in rest[0]) < samples:
             raise self._bad_record(numbers, lines)
@@ -216,7 +218,9 @@ class VariantReader:
         record = np.repeat(np.arange(len(lines)), counts)
         ref = ByteColumn.of(refs if len(record) == len(lines) else [refs[i] for i in record.tolist()])
         alt = ByteColumn.of(b",".join(alts).split(b","))
-        if not all(names) or ref.lengths.min() == 0 or alt.lengths.min() == 0:
+        odd = any(b"," in name or name.startswith(b"#") for name in dict.fromkeys(names))
+        commas = any(b"," in name for name in set(filters)) or _COMMA_IN_KEY.search(b";" + b";".join(infos))
+        if odd or commas or not all(names) or ref.lengths.min() == 0 or alt.lengths.min() == 0:
             raise self._bad_record(numbers, lines)
         return RecordChunk(
             numbers=np.array(numbers, np.int64),
@@ -278,15 +282,21 @@ def _not_a_vcf(head: bytes, where: str) -> VariantFileError:
 
 def _problem(line: bytes, required: int) -> str | None:
     fields = line.split(b"\t")
+    if line.startswith(b"#"):
+        return "a header line among the records (files joined with cat? use bcftools concat)"
     if len(fields) < required:
-        if line.startswith(b"#"):
-            return "a header line among the records (files joined with cat? use bcftools concat)"
         return f"{len(fields)} columns instead of {required}, separated by tabs"
     chrom, pos, _, ref, alt = fields[:5]
     if not pos.isdigit() or len(pos) > _POS_DIGITS:
         return f"POS is not a position: {decode(pos[:40])!r}"
     if not chrom or not ref or not all(alt.split(b",")):
         return "CHROM, REF or an ALT allele is empty"
+    if b"," in chrom:
+        return f"CHROM is not a name: {decode(chrom[:40])!r}"
+    if b"," in fields[6]:
+        return f"a comma in FILTER, whose names are separated by semicolons: {decode(fields[6][:40])!r}"
+    if found := _COMMA_IN_KEY.search(b";" + fields[7]):
+        return f"a comma in the name of an INFO entry: {decode(found[0][1:41])!r}"
     return None
 
 

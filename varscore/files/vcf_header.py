@@ -30,10 +30,9 @@ class VcfHeader:
 
     @classmethod
     def parse(cls, lines: Sequence[bytes], columns: bytes, newline: bytes = b"\n") -> VcfHeader:
-        """Raises ValueError when ``columns`` is not a ``#CHROM`` line with the eight fixed columns."""
+        """Raises ValueError when ``columns`` is not a ``#CHROM`` line that htslib would take."""
         names = columns.split(b"\t")
-        if tuple(names[:8]) != COLUMNS:
-            raise ValueError("the #CHROM line does not name the eight columns of a VCF, separated by tabs")
+        _check_columns(names)
         references = [line.partition(b"=")[2] for line in lines if line.startswith(b"##reference=")]
         return cls(
             lines=tuple(lines),
@@ -56,6 +55,17 @@ def decode(text: bytes) -> str:
 
 def encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
+
+
+def _check_columns(names: Sequence[bytes]) -> None:
+    if tuple(names[:8]) != COLUMNS:
+        raise ValueError("the #CHROM line does not name the eight columns of a VCF, separated by tabs")
+    samples = names[9:]
+    if len(names) > 8 and (names[8] != b"FORMAT" or not samples or not all(samples)):
+        raise ValueError("after INFO the #CHROM line must have FORMAT and the names of samples, separated by tabs")
+    if len(set(samples)) < len(samples):
+        twice = next(name for name in samples if samples.count(name) > 1)
+        raise ValueError(f"two samples have the same name: {decode(twice)!r}")
 
 
 def _contigs(lines: Sequence[bytes]) -> Iterator[tuple[str, int | None]]:

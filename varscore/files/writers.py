@@ -121,11 +121,13 @@ class Content:
     tasks: Sequence[str]
     extra_columns: Sequence[str] = ()
     contig_lengths: Mapping[str, int] = field(default_factory=dict)
+    of_values: bool = False
+    """Whether the model predicts values, not probabilities"""
 
     @property
     def lines(self) -> list[bytes]:
         """The header of a VCF."""
-        return annotated_header(self.header, self.provenance, self.extra_columns, self.contig_lengths)
+        return annotated_header(self.header, self.provenance, self.extra_columns, self.contig_lengths, self.of_values)
 
     @property
     def declared(self) -> list[int | None]:

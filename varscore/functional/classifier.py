@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from varscore.errors import ModelError, UsageError
+from varscore.files.bounded import CARD_BYTES, demand_plain_name, read_bounded
 from varscore.files.whole import put_file
-from varscore.files.xgbjson import booster_json, parse_booster
+from varscore.files.xgbjson import MOST_BYTES, booster_json, parse_booster
 from varscore.functional.crossval import balanced_weights
 from varscore.functional.features import Preparation
 from varscore.zoo import CARD, ModelFolder, sha256, write_card
@@ -166,10 +167,9 @@ class Classifier:
             raise ModelError(f"the classifier {self.id} wants a model of {tasks} tasks", where=self.path, cause=cause)
 
     def _read(self, name: str) -> bytes:
-        if Path(name).name != name or name == CARD:
-            raise ModelError(f"the card names a file outside its folder: {name!r}", where=self.path / CARD)
+        demand_plain_name(name, self.path / CARD)
         try:
-            content = (self.path / name).read_bytes()
+            content = read_bounded(self.path / name, MOST_BYTES)
         except (OSError, ValueError) as error:
             raise ModelError(f"cannot read {name!r}", where=self.path, cause=str(error)) from None
         if sha256(content) != self.card["files"].get(name):
@@ -201,10 +201,10 @@ def open_classifier(folder: Path) -> Classifier:
     """Read a classifier's card. Raises ModelError when there is none, or it is something else's."""
     path = folder / CARD
     try:
-        card = tomllib.loads(path.read_text())
+        card = tomllib.loads(read_bounded(path, CARD_BYTES).decode())
     except (FileNotFoundError, NotADirectoryError):
         raise ModelError("not a classifier", where=folder, cause=f"it has no {CARD}") from None
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ModelError("damaged card", where=path, cause=str(error)) from None
     features = card.get("features")
     whole = (

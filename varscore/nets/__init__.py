@@ -3,7 +3,35 @@
 Importing this package registers every architecture.
 """
 
-from varscore.nets import baselines, crnn, danq, deepsea, reduced, tss
+from varscore.nets import (
+    attentionnet,
+    baselines,
+    binding,
+    crnn,
+    danq,
+    deepbind,
+    deepmotif,
+    deepsea,
+    promoternet,
+    reduced,
+    tss,
+)
 from varscore.nets.registry import Architecture, architectures, build, find
 
-__all__ = ["Architecture", "architectures", "baselines", "build", "crnn", "danq", "deepsea", "find", "reduced", "tss"]
+__all__ = [
+    "Architecture",
+    "architectures",
+    "attentionnet",
+    "baselines",
+    "binding",
+    "build",
+    "crnn",
+    "danq",
+    "deepbind",
+    "deepmotif",
+    "deepsea",
+    "find",
+    "promoternet",
+    "reduced",
+    "tss",
+]

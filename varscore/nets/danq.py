@@ -23,6 +23,10 @@ class DanQConfig:
     hidden: int = 320
     lstm_dropout: float = 0.5
     dense: int = 925
+    hard_gates: bool = False
+    """True: LSTM gates clip(.2 x + .5, 0, 1), as in the authors' weight files; False: sigmoid"""
+    both_forward: bool = False
+    """True: the second half of the LSTM reads from the first step on, too"""
 
 
 RECIPE = Recipe(optimizer="rmsprop", lr=1e-3, rho=0.9, batch_size=100, epochs=60, patience=5, schedule="constant")
@@ -44,7 +48,7 @@ class DanQ(SequenceNet):
             config,
             SequenceConv(config.filters, config.width, config.pool, slope=0.0),
             nn.Dropout(config.pool_dropout),
-            BiLSTM(config.filters, config.hidden),
+            BiLSTM(config.filters, config.hidden, hard_gates=config.hard_gates, turns=not config.both_forward),
             nn.Dropout(config.lstm_dropout),
             FlattenTime(),
             nn.Linear(steps * 2 * config.hidden, config.dense),

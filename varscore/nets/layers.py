@@ -105,6 +105,11 @@ class Projection(nn.Linear):
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
 
 
+def hard_sigmoid(x: Tensor) -> Tensor:
+    """Keras's, of slope .2: clip(.2 x + .5, 0, 1)."""
+    return (0.2 * x + 0.5).clamp(0, 1)
+
+
 class BiLSTM(nn.LSTM):
     """Bidirectional LSTM over the positions; (N, channels, T) to (N, 2 hidden, T).
 
@@ -113,16 +118,28 @@ class BiLSTM(nn.LSTM):
 
     ``recurrent_dropout`` is by default one mask a batch on the hidden-to-hidden weights, which keeps the fused kernel.
     With ``per_step`` it is Keras's: one mask a sequence and gate on the hidden state at every step, in a slow Python
-    loop.
+    loop. That loop also has what networks of early Keras want: ``hard_gates`` open by :func:`hard_sigmoid`, and
+    without ``turns`` the second half reads in the same direction as the first.
     """
 
-    def __init__(self, channels: int, hidden: int, recurrent_dropout: float = 0.0, per_step: bool = False) -> None:
+    def __init__(
+        self,
+        channels: int,
+        hidden: int,
+        recurrent_dropout: float = 0.0,
+        per_step: bool = False,
+        *,
+        hard_gates: bool = False,
+        turns: bool = True,
+    ) -> None:
         super().__init__(channels, hidden, bidirectional=True)
         self.recurrent_dropout, self.per_step = recurrent_dropout, per_step
+        self.hard_gates, self.turns = hard_gates, turns
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # one tensor in, one out
         steps = x.permute(2, 0, 1)
-        if self.training and self.recurrent_dropout and self.per_step:
+        masked = self.training and self.recurrent_dropout and self.per_step
+        if masked or self.hard_gates or not self.turns:
             return self._loop(steps).permute(1, 2, 0)
         weights = [
             F.dropout(weight, self.recurrent_dropout, self.training) if "weight_hh" in name else weight
@@ -136,24 +153,25 @@ class BiLSTM(nn.LSTM):
         return output.permute(1, 2, 0)
 
     def _loop(self, steps: Tensor) -> Tensor:
-        """(T, N, channels) to (T, N, 2 hidden), with dropout on the hidden state before each gate."""
-        both = []
+        """(T, N, channels) to (T, N, 2 hidden), in training with dropout on the hidden state before each gate."""
+        both, gate = [], hard_sigmoid if self.hard_gates else torch.sigmoid
         for suffix in ("", "_reverse"):
             w_in, w_hidden, b_in, b_hidden = (
                 getattr(self, f"{name}_l0{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             )
-            inputs = F.linear(steps.flip(0) if suffix else steps, w_in, b_in + b_hidden)
+            backward = suffix and self.turns
+            inputs = F.linear(steps.flip(0) if backward else steps, w_in, b_in + b_hidden)
             hidden = cell = steps.new_zeros(steps.shape[1], self.hidden_size)
-            mask = F.dropout(hidden.new_ones(4, *hidden.shape), self.recurrent_dropout)
+            mask = F.dropout(hidden.new_ones(4, *hidden.shape), self.recurrent_dropout, self.training)
             recurrent = w_hidden.view(4, self.hidden_size, self.hidden_size).transpose(1, 2)
             outputs = []
             for now in inputs:
                 gates = now.view(-1, 4, self.hidden_size).transpose(0, 1) + torch.bmm(hidden * mask, recurrent)
                 gate_in, forget, candidate, gate_out = gates
-                cell = forget.sigmoid() * cell + gate_in.sigmoid() * candidate.tanh()
-                hidden = gate_out.sigmoid() * cell.tanh()
+                cell = gate(forget) * cell + gate(gate_in) * candidate.tanh()
+                hidden = gate(gate_out) * cell.tanh()
                 outputs.append(hidden)
-            both.append(torch.stack(outputs[::-1] if suffix else outputs))
+            both.append(torch.stack(outputs[::-1] if backward else outputs))
         return torch.cat(both, 2)
 
 

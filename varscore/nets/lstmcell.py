@@ -46,6 +46,7 @@ def sigmoid_tanh(x, y):  # type: ignore[no-untyped-def]
 def step(
     gates: np.ndarray,
     given: np.ndarray,
+    bias: np.ndarray,
     source: np.ndarray,
     at: int,
     cell: np.ndarray,
@@ -56,6 +57,7 @@ def step(
 
     gates: float32 (rows, 4 H), what the hidden state adds to input, forget, candidate and output gate
     given: float32 (T, sources, 4 H), what the inputs add; row r takes ``given[at, source[r]]``
+    bias: float32 (4 H,), is added too
     cell: float32 (rows, H), updated; hidden: float32 (T', rows, H), written at step ``to``
     """
     width = cell.shape[1]
@@ -63,7 +65,7 @@ def step(
         g, x, c, h = gates[row], given[at, source[row]], cell[row], hidden[to, row]
         # short loops over few arrays: the compiler vectorises these, and a row stays in the fastest cache between them
         for j in range(4 * width):
-            g[j] += x[j]
+            g[j] += x[j] + bias[j]
         inward, kept, candidate, outward = g[:width], g[width : 2 * width], g[2 * width : 3 * width], g[3 * width :]
         for j in range(width):
             inward[j] = sigmoid_tanh(inward[j], candidate[j])

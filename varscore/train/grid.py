@@ -25,6 +25,7 @@ import torch
 from varscore.data.examples import ExampleSet
 from varscore.errors import UsageError
 from varscore.evaluate import Examined, evaluate_model, record
+from varscore.files.folders import one_at_a_time
 from varscore.files.motifs import Motif
 from varscore.files.whole import put_file
 from varscore.nets import build, find
@@ -148,9 +149,10 @@ def train_grid(
         )
         if not _measured(model, examined):
             record(model, examined, evaluate_model(model, examined, options.device, options.precision))
-        results = collect(folder)
-        put_file(folder / TABLE, csv_text(results))
-        study_curves(folder / PICTURE, curves(results))
+        with one_at_a_time(folder):
+            results = collect(folder)
+            put_file(folder / TABLE, csv_text(results))
+            study_curves(folder / PICTURE, curves(results))
     return results
 
 

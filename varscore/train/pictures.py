@@ -11,6 +11,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from varscore.files.whole import whole_file
 
 log = logging.getLogger(__name__)
@@ -58,6 +60,42 @@ def study_curves(path: Path, panels: Mapping[str, Mapping[str, Sequence[tuple[in
         axis.set(title=title, xlabel="filters of the first layer", xticks=sizes)
     axes[0].set_ylabel("mean test AUPRC")
     axes[-1].legend(frameon=False, fontsize="small")
+    with whole_file(path) as file:
+        figure.savefig(file, dpi=120, format="png")
+
+
+def difference_bars(path: Path, panels: Mapping[str, Mapping[str, float]], measure: str) -> None:
+    """PNG of differences in ``measure``: a panel a comparison, a bar a data set, the largest first."""
+    if not panels or _missing("matplotlib", "picture of the study"):
+        return
+    from matplotlib.figure import Figure
+
+    sets = sorted({name for panel in panels.values() for name in panel})
+    figure = Figure(figsize=(3 * len(panels) + 3, 1 + 0.2 * len(sets)), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (title, panel) in zip(axes, panels.items(), strict=True):
+        bars = sorted(panel.items(), key=lambda bar: bar[1])
+        axis.barh([name[:24] for name, _ in bars], [value for _, value in bars], color="C0")
+        axis.axvline(0, color="grey", linewidth=0.8)
+        axis.set(title=title, xlabel=f"difference in {measure}")
+        axis.tick_params(axis="y", labelsize=6)
+    with whole_file(path) as file:
+        figure.savefig(file, dpi=120, format="png")
+
+
+def mask_picture(path: Path, mean: np.ndarray, masks: np.ndarray, title: str, label: str) -> None:
+    """PNG of a mean attention mask, float (positions,), above a row for each of ``masks``, float (n, positions)."""
+    if _missing("matplotlib", "picture of the attention masks"):
+        return
+    from matplotlib.figure import Figure
+
+    height = max(0.2 * len(masks), 1)
+    figure = Figure(figsize=(8, 3 + height), layout="constrained")
+    curve, heat = figure.subplots(2, 1, sharex=True, height_ratios=(2, height))
+    curve.plot(mean)
+    curve.set(title=title, ylabel=label, ylim=(0, None))
+    heat.imshow(masks, aspect="auto", interpolation="nearest")
+    heat.set(xlabel="position", ylabel="chosen sequences")
     with whole_file(path) as file:
         figure.savefig(file, dpi=120, format="png")
 

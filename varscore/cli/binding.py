@@ -1,0 +1,185 @@
+"""``varscore dataset binding`` and ``varscore train-binding``: transcription factors across cell types."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from varscore.cli.options import Data, Force, OutputDir, Seed
+from varscore.cli.train import Training, run_training, with_training
+
+if TYPE_CHECKING:
+    from varscore.data.examples import ExampleSet
+    from varscore.train.binding import Result, Variant
+
+
+def dataset_binding(
+    reference: Annotated[Path, typer.Option("--reference", "-r", metavar="FASTA", help="Genome the peaks are on.")],
+    chip: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR|TSV",
+            help="ChIP-seq peaks: a folder of files called ChIPseq.CELL.FACTOR.conservative.bed.gz (more words may "
+            "come before bed), or a table with the columns cell, factor, file and perhaps relaxed.",
+        ),
+    ],
+    dnase: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR|TSV",
+            help="DNase peaks: a folder of files with the cell type in their names, or a table with cell and file.",
+        ),
+    ],
+    output: OutputDir,
+    dnase_signal: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR|TSV", help="DNase signal as bigWigs, found as the peaks are; by default the peaks' own signal."
+        ),
+    ] = None,
+    signal_column: Annotated[
+        int | None,
+        typer.Option(
+            min=4, metavar="N", help="Column of the peaks' signal; by default 7 of narrowPeak files, 4 of others."
+        ),
+    ] = None,
+    relaxed: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Uncertain peaks, ChIPseq.CELL.FACTOR.relaxed.bed.gz: they make bins ambiguous."
+        ),
+    ] = None,
+    ambiguous: Annotated[
+        Literal["unbound", "unknown"], typer.Option(help="What an ambiguous bin counts as, in training and test.")
+    ] = "unbound",
+    factors: Annotated[str, typer.Option(metavar="NAME,..", help="Factors; by default all.", show_default=False)] = "",
+    cells: Annotated[str, typer.Option(metavar="NAME,..", help="Cell types; by default all.", show_default=False)] = "",
+    test_cells: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,..",
+            help="Cell types of the test split alone; without, all cell types are tested on the held-out chromosomes.",
+            show_default=False,
+        ),
+    ] = "",
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=BIGWIG", help="A further track, of the shape of DNA, standardised; repeatable."),
+    ] = None,
+    expression: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TSV", help="Expression: a column gene and one of each cell type. Every gene becomes an input."
+        ),
+    ] = None,
+    exclude: Annotated[
+        Path | None, typer.Option(metavar="BED", help="Leave out windows that touch these regions (a blacklist).")
+    ] = None,
+    bin: Annotated[int, typer.Option(min=1, metavar="BP", help="Length of a bin, which labels describe.")] = 200,
+    stride: Annotated[int, typer.Option(min=1, metavar="BP", help="From one bin to the next.")] = 50,
+    window: Annotated[int, typer.Option(min=1, metavar="BP", help="Length of the window around each bin.")] = 1000,
+    bound: Annotated[
+        int, typer.Option(min=1, metavar="BP", help="Bases of a bin under conservative peaks that make it bound.")
+    ] = 100,
+    others: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Bins without a DNase peak that a cell type trains on, at most."),
+    ] = 100_000,
+    validation: Annotated[str, typer.Option(metavar="CHR,..", help="Chromosomes of the validation split.")] = "chr7",
+    test: Annotated[str, typer.Option(metavar="CHR,..", help="Chromosomes of the test split.")] = "chr8,chr9",
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:
+    """Label the bins of cell types as bound or unbound by factors, with DNase beside their sequence (ENCODE-DREAM).
+
+    A factor is unknown, not unbound, in a cell type that has no peaks of it, and on a chromosome that none of its peaks
+    there is on. Training has the bins that touch a DNase peak and a sample of the others, the test all bins of its cell
+    types and chromosomes. DNase becomes log(x + 1). Windows with an unknown base are left out.
+    """
+    from varscore.data.binding import BindingOptions, Sources, build_binding
+    from varscore.data.examples import fresh_folder
+    from varscore.genome.sequence import Genome
+
+    options = BindingOptions(
+        bin=bin, stride=stride, window=window, bound=bound, ambiguous=ambiguous, others=others, factors=_names(factors),
+        cells=_names(cells), test_cells=_names(test_cells), validation=_names(validation), test=_names(test), seed=seed,
+    )  # fmt: skip
+    tracks = _tracks(shape or [])
+    sources = Sources(chip, dnase, relaxed, dnase_signal, signal_column, tracks, expression, exclude)
+    fresh_folder(output, force)
+    with Genome(reference) as genome:
+        counts = build_binding(genome, sources, output, options)
+    typer.echo(f"{output}: " + ", ".join(f"{n:,} {name}" for name, n in counts.items()))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(",")))
+
+
+def _tracks(texts: list[str]) -> dict[str, Path]:
+    tracks: dict[str, Path] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not equals or not name or not path or name in tracks:
+            raise typer.BadParameter(f"--shape {text!r} is not NAME=BIGWIG with a name of its own")
+        tracks[name] = Path(path)
+    return tracks
+
+
+@with_training
+def train_binding(
+    data: Data,
+    output: OutputDir,
+    training: Training,
+    architecture: Annotated[
+        str,
+        typer.Argument(
+            metavar="ARCH", help="binding-shallow, binding-deep, binding-multitask, or any for windows of this length."
+        ),
+    ] = "binding-shallow",
+    inputs: Annotated[
+        Literal["all", "sequence", "dnase", "dnase+shape", "dnase+expression", "study"],
+        typer.Option(
+            help="What the network reads: all that the data set has and it can take, or some of it. With study, a "
+            "model of each and k-mer models with and without DNase, in DIR, and binding.csv; called again, it goes on."
+        ),
+    ] = "all",
+) -> None:
+    """Train a network that tells where factors bind in a cell type, and test it.
+
+    Prints AUROC, AUPRC and the recall at 10 % and 50 % false discoveries of each factor on the test split.
+    """
+    from varscore.data.examples import ExampleSet
+    from varscore.files.whole import put_file
+    from varscore.train.binding import KMER, study, table, variant
+    from varscore.train.tss import csv_text
+
+    examples, results = ExampleSet(data), []
+    if inputs != "study":
+        results.append(_train(variant(architecture, inputs, examples), examples, output, training))
+    else:
+        for one in study(architecture, examples):
+            how = training.baseline() if one.architecture in KMER.values() else training
+            results.append(_train(one, examples, output / one.name, how))
+            put_file(output / "binding.csv", csv_text(table(results, examples)))
+    _print(results, examples)
+
+
+def _train(of: Variant, data: ExampleSet, folder: Path, training: Training) -> Result:
+    from varscore.train.binding import measure
+
+    given = [*(training.argument or []), *(f"{name}={value}" for name, value in of.arguments.items())]
+    model = run_training(of.architecture, data, folder, dataclasses.replace(training, argument=given))
+    return measure(model, of, data, training.run_options().device)
+
+
+def _print(results: list[Result], data: ExampleSet) -> None:
+    from varscore.cli.tables import print_table
+    from varscore.train.binding import table
+
+    rows = table(results, data)
+    columns = list(rows[0])
+    print_table(columns, [list(row.values()) for row in rows], columns[3:])

@@ -1,0 +1,215 @@
+"""``varscore dataset promoters`` and ``varscore train-expression``: how much is transcribed from a promoter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from varscore.cli.options import Data, Force, OutputDir, Seed
+from varscore.cli.train import Training, run_training, with_training
+
+if TYPE_CHECKING:
+    from varscore.data.examples import ExampleSet
+    from varscore.data.promoters import PromoterOptions, Promoters
+
+
+def dataset_promoters(
+    expression: Annotated[
+        Path,
+        typer.Option(
+            metavar="MATRIX",
+            help="Table of genes (lines, named in the first column) by cell types, tab- or comma-separated.",
+        ),
+    ],
+    output: OutputDir,
+    promoters: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FASTA", help="Promoter sequences, as they are transcribed; of longer ones the middle is taken.",
+            show_default=False,
+        ),
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            "--reference", "-r", metavar="FASTA", help="Genome to cut promoters from, with --tss.", show_default=False
+        ),
+    ] = None,
+    tss: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TABLE|BED",
+            help="Start sites: a table with columns for gene, chrom, strand, and start and end (from 0, as UCSC's) or "
+            "TSS (from 1), or BED with names and strands. Of a gene the first counts.",
+            show_default=False,
+        ),
+    ] = None,
+    genes: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Gene names, one a line, of a matrix that has none.", show_default=False),
+    ] = None,
+    gene: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Finds the gene in a FASTA header, as its first group; by default the first word, of EPD's headers "
+            "the second.",
+            show_default=False,
+        ),
+    ] = None,
+    outputs: Annotated[
+        Literal["lineages", "columns", "mean"],
+        typer.Option(help="What is predicted: the mean of every lineage, each cell type, or the mean of all."),
+    ] = "lineages",
+    lineages: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TSV",
+            help="Lineage of each column: lines of a pattern (B.*) and a name, the first that fits counts; by default "
+            "eleven lineages of ImmGen's names.",
+            show_default=False,
+        ),
+    ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="BP",
+            help="Length of a promoter; by default the commonest of the FASTA's, and 2000 of a genome.",
+            show_default=False,
+        ),
+    ] = None,
+    upstream: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="BP", help="Bases before the start site; by default half of the window.", show_default=False
+        ),
+    ] = None,
+    scale: Annotated[
+        Literal["auto", "linear", "log2"],
+        typer.Option(help="Of the matrix; log2 is taken of a linear one, for which auto takes values above 50."),
+    ] = "auto",
+    pseudocount: Annotated[float, typer.Option(min=0, metavar="N", help="Added to linear values.")] = 0.0,
+    strands: Annotated[
+        Literal["one", "both"],
+        typer.Option(
+            help="Networks read promoters as they are transcribed, or either strand and predict the mean of both, "
+            "which suits variants of genes on the minus strand."
+        ),
+    ] = "one",
+    folds: Annotated[int, typer.Option(min=3, metavar="N", help="Parts of the cross-validation.")] = 10,
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:  # fmt: skip
+    """Pair promoters with the expression of their genes, log2, in lineages or cell types.
+
+    Promoters are the sequences of a FASTA, or windows of a genome around start sites, those of the minus strand
+    reverse-complemented. Promoters that share half of their length, or overlap, are in one fold. What has an unknown
+    base, no expression or an ambiguous name is left out and counted.
+    """
+    from varscore.data.examples import fresh_folder
+    from varscore.data.expression import IMMGEN, read_expression, read_lineages
+    from varscore.data.promoters import PromoterOptions, build_promoters, hashed
+    from varscore.errors import UsageError
+
+    if lineages and outputs == "mean":
+        raise UsageError("--lineages has no part in the mean of all columns", remedy="--outputs lineages")
+    options = PromoterOptions(window, upstream, outputs, scale, pseudocount, strands, folds, seed)
+    fresh_folder(output, force)
+    found, facts = _promoters(promoters, reference, tss, gene, options)
+    matrix = read_expression(expression, genes)
+    mapped = read_lineages(lineages) if lineages else IMMGEN
+    files = [path for path in (expression, genes, lineages, promoters, tss) if path]
+    counts = build_promoters(found, matrix, output, options, mapped, {**facts, "sources": hashed(files)})
+    typer.echo(f"{output}: " + ", ".join(f"{n:,} {name}" for name, n in counts.items()))
+
+
+def _promoters(
+    promoters: Path | None, reference: Path | None, tss: Path | None, gene: str | None, options: PromoterOptions
+) -> tuple[Promoters, dict[str, dict[str, str]]]:
+    """The promoters and what the data set says of the genome. Raises UsageError when it is not clear which."""
+    from varscore.data.promoters import WINDOW, cut_promoters, read_promoters, read_sites
+    from varscore.errors import UsageError
+    from varscore.genome.sequence import Genome
+
+    if promoters and not (reference or tss or options.upstream is not None):
+        return read_promoters(promoters, options.window, gene), {}
+    if promoters or gene or not (reference and tss):
+        raise UsageError("promoters come from a FASTA, or from a genome", remedy="--promoters, or -r and --tss")
+    window = options.window or WINDOW
+    upstream = window // 2 if options.upstream is None else options.upstream
+    with Genome(reference) as genome:
+        facts = {"reference": {"name": genome.path.name, "sha256": genome.sha256}}
+        return cut_promoters(genome, read_sites(tss), window, upstream), facts
+
+
+@with_training
+def train_expression(
+    data: Data,
+    output: OutputDir,
+    training: Training,
+    architecture: Annotated[
+        str, typer.Argument(metavar="ARCH", help="promoternet, deepbind, deepmotif, kmer, or any other architecture.")
+    ] = "promoternet",
+    cross_validate: Annotated[
+        bool,
+        typer.Option(
+            "--cross-validate",
+            help="Train a model for every fold of the data set, the k-mer baseline too, and predict every gene once: "
+            "expression.csv, predictions.tsv and scatter pictures in DIR, of all networks cross-validated there. "
+            "Called again, it goes on.",
+        ),
+    ] = False,
+    permuted: Annotated[
+        bool,
+        typer.Option(help="Cross-validate ARCH on permuted genes besides: what it makes of nothing."),
+    ] = True,
+) -> None:
+    """Train a network that predicts expression from promoters, and say Pearson's r of every output.
+
+    Without --cross-validate one model is trained: the first fold is its test split, the second validation.
+    """
+    from varscore.cli.tables import print_table
+    from varscore.data.examples import ExampleSet
+    from varscore.data.promoters import PermutedSet
+    from varscore.train.expression import folds_of, series_name, write_study
+
+    examples = ExampleSet(data)
+    folds_of(examples)
+    if not cross_validate:
+        _print_model(architecture, examples, output, training)
+        return
+    _cross_validate(architecture, examples, output, training, architecture)
+    if architecture != "kmer":
+        _cross_validate("kmer", examples, output, training.baseline(), "kmer")
+    if permuted:
+        mixed = PermutedSet(data, training.seed)
+        _cross_validate(architecture, mixed, output, training, series_name(architecture, True))
+    rows = write_study(output, examples, architecture, training.seed)
+    columns = list(rows[0])
+    print_table(columns, [list(row.values()) for row in rows], columns[1:])
+
+
+def _cross_validate(architecture: str, data: ExampleSet, output: Path, training: Training, series: str) -> None:
+    from varscore.evaluate import Examined
+    from varscore.train.expression import fold_folder, folds_of, measure
+
+    for fold in folds_of(data):
+        part = data.held_out(fold)
+        model = run_training(architecture, part, fold_folder(output, series, fold), training)
+        measure(model, Examined(part), training.run_options().device)
+
+
+def _print_model(architecture: str, data: ExampleSet, output: Path, training: Training) -> None:
+    from varscore.cli.tables import print_table
+    from varscore.evaluate import Examined, ValueScores, evaluate_model, record
+
+    model = run_training(architecture, data, output, training)
+    examined = Examined(data)
+    scores = evaluate_model(model, examined, training.run_options().device)
+    assert isinstance(scores, ValueScores)
+    record(model, examined, scores)
+    columns = ["output", "genes", "pearson r", "spearman r"]
+    found = zip(data.tasks, scores.examples, scores.pearson, scores.spearman, strict=True)
+    print_table(columns, [[t.name, f"{n:,}", f"{r:.4f}", f"{s:.4f}"] for t, n, r, s in found], columns[1:])

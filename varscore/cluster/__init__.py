@@ -1,0 +1,38 @@
+"""Other machines: engines held by Ray workers, and whole shards as SLURM job arrays.
+
+- ``ray``    engines in Ray's actors; one process reads and writes, as without them
+- ``slurm``  the scripts of a job array and of the job that merges its shards
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+
+from varscore.engine.pool import Engines
+from varscore.errors import UsageError
+
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
+"""No reports to Ray's makers"""
+ALONE = {
+    **QUIET,
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # listen on the loopback interface only, as Ray does on those systems
+}
+"""An instance on this machine that is ours alone"""
+
+
+def ray_engines(cluster: str, threads: int | None = None) -> AbstractContextManager[Engines]:
+    """The engines of a Ray cluster while the block lasts; see :func:`varscore.cluster.ray.connected`.
+
+    cluster: ``ray``, what RAY_ADDRESS says or else an instance of ``threads`` CPUs on this machine; ``ray://auto``, the
+    cluster that this machine belongs to; ``ray://HOST:PORT``. Raises UsageError where Ray is not installed.
+    """
+    is_alone = cluster == "ray" and not os.environ.get("RAY_ADDRESS")
+    for name, value in (ALONE if is_alone else QUIET).items():
+        os.environ.setdefault(name, value)
+    try:
+        from varscore.cluster.ray import connected  # Ray reads its environment when it is imported
+    except ImportError as error:
+        remedy = "pip install 'varscore[ray]'"
+        raise UsageError("--cluster ray: Ray cannot be imported", cause=str(error), remedy=remedy) from None
+    return connected("local" if is_alone else {"ray": None, "ray://auto": "auto"}.get(cluster, cluster), threads)

@@ -1,0 +1,109 @@
+"""AttentionNet (Genetic Architect, Table 3): residual convolutions, and a mask that says where the network looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from varscore.nets.layers import SequenceNet, one_hot
+from varscore.nets.registry import Recipe, register
+
+
+class ConvNorm(nn.Sequential):
+    """Convolution and batch normalisation; positions are as many as before ("same" padding)."""
+
+    def __init__(self, channels: int, filters: int, width: int, *after: nn.Module) -> None:
+        super().__init__(nn.Conv1d(channels, filters, width, padding="same"), nn.BatchNorm1d(filters), *after)
+
+
+class Residual(nn.Module):
+    """x + conv, BN, ELU, conv, BN."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.path = nn.Sequential(
+            ConvNorm(channels, channels, width, nn.ELU()), ConvNorm(channels, channels, width)
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + cast(Tensor, self.path(x))
+
+
+class Attention(nn.Module):
+    """(N, channels, T) to (N, channels): the sum over positions, each weighted by the mask."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.score = nn.Sequential(ConvNorm(channels, channels, width, nn.Tanh()), ConvNorm(channels, 1, width))
+
+    def mask(self, x: Tensor) -> Tensor:
+        """How much each position counts, float (N, T) with sum 1."""
+        return cast(Tensor, self.score(x)).squeeze(1).softmax(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.bmm(x, self.mask(x).unsqueeze(2)).squeeze(2)
+
+
+def dense_elu(inputs: int, units: int, dropout: float, count: int = 3) -> list[nn.Module]:
+    """``count`` times dense, ELU, dropout."""
+    sizes = [inputs, *[units] * count]
+    layers = [[nn.Linear(a, b), nn.ELU(), nn.Dropout(dropout)] for a, b in zip(sizes, sizes[1:], strict=False)]
+    return [layer for block in layers for layer in block]
+
+
+class AttentiveNet(SequenceNet):
+    """A network whose ``layers`` have one :class:`Attention` among them, whose mask it gives to whoever asks."""
+
+    def attention(self, codes: Tensor) -> Tensor:
+        """Where the network looks in each sequence, on the strand given: float (N, positions), rows sum to 1.
+
+        codes: uint8 (N, window), or one-hot float (N, 4, window)
+        """
+        x = self._bases(self.shown(codes))
+        for layer in self.layers:
+            if isinstance(layer, Attention):
+                return layer.mask(x)
+            x = layer(x)
+        raise TypeError("there is no attention among the layers")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(self._bases(x))
+
+    def _bases(self, x: Tensor) -> Tensor:
+        return one_hot(x, self.output.weight.dtype) if x.dtype == torch.uint8 else x
+
+
+@dataclass(frozen=True)
+class AttentionNetConfig:
+    n_tasks: int = 1
+    window: int = 101
+    filters: int = 64
+    width: int = 3
+    blocks: int = 5
+    """Residual blocks"""
+    dense: int = 256
+    dropout: float = 0.2
+
+
+# The paper searched rates and does not say which won: Adam with its usual rate, and a batch size of the search.
+RECIPE = Recipe(optimizer="adam", lr=1e-3, batch_size=50, epochs=60, patience=5, schedule="plateau")
+
+
+@register(
+    "attentionnet", AttentionNetConfig, RECIPE, "2 conv 64 k3, 5 residual blocks, attention, 3 dense 256 (101 bp)"
+)
+class AttentionNet(AttentiveNet):
+    def __init__(self, config: AttentionNetConfig) -> None:
+        filters, width = config.filters, config.width
+        super().__init__(
+            config,
+            ConvNorm(4, filters, width, nn.ELU()),
+            ConvNorm(filters, filters, width, nn.ELU()),
+            *(Residual(filters, width) for _ in range(config.blocks)),
+            Attention(filters, width),
+            *dense_elu(filters, config.dense, config.dropout),
+            nn.Linear(config.dense, config.n_tasks),
+        )
