@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# how long an example takes says nothing of what is right
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -26,6 +32,13 @@ def loggers_as_at_first() -> Iterator[None]:
     _reset_logging()
     yield
     _reset_logging()
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Test processes that run side by side would wait for one another's threads; a command sets them for good too."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 def _reset_logging() -> None:

@@ -22,6 +22,7 @@ SIZES = {
     "hidden": 4,
     "dense": 7,
     "longest": 3,
+    "blocks": 2,
 }
 
 

@@ -52,7 +52,7 @@ LABELS_AND_SCORES = st.integers(2, 60).flatmap(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(LABELS_AND_SCORES)
 def test_measures_are_scikit_learns(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     labels, scores = drawn
@@ -315,7 +315,7 @@ def test_recorded_figures_are_part_of_the_model(data: ExampleSet, model: ModelFo
 # curves and pictures
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(LABELS_AND_SCORES)
 def test_curves_are_scikit_learns(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     labels, scores = drawn

@@ -26,7 +26,7 @@ from varscore.zoo import open_model, save_model
 NUMBERS = hnp.arrays(np.float64, st.integers(3, 40), elements=st.sampled_from([-2.0, 0.0, 1.0, 1.5, 7.0, 100.0]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(NUMBERS, st.randoms(use_true_random=False))
 def test_correlations_are_scipys(one: np.ndarray, random) -> None:  # type: ignore[no-untyped-def]
     other = np.array([random.choice([0.5, 1.0, 3.0, 9.0]) for _ in one])

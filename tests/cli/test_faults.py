@@ -176,7 +176,7 @@ def test_whatever_comes_in_comes_out_whole_or_is_refused(tmp_path: Path, tiny_mo
         bench = Bench.make(tmp_path, Path("g.fa").resolve(), tiny_model, judge)
         tally = Tally()
 
-        @settings(deadline=None, max_examples=60, database=None)
+        @settings(max_examples=60, database=None)
         @given(st.randoms(use_true_random=False))
         def try_some(dice: Random) -> None:
             bench.try_one(dice, tally)

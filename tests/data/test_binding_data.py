@@ -219,7 +219,7 @@ def test_excluded_regions(genome: Genome, sources: Sources, tmp_path: Path) -> N
 INTERVALS = st.lists(st.tuples(st.integers(0, 90), st.integers(1, 30)).map(lambda p: (p[0], p[0] + p[1])), max_size=5)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(INTERVALS, st.none() | INTERVALS, st.integers(1, 12))
 def test_labels_for_any_peaks(certain: list[tuple[int, int]], wide: list[tuple[int, int]] | None, bound: int) -> None:
     options = BindingOptions(bin=12, stride=3, window=20, bound=bound)
@@ -244,7 +244,7 @@ def test_labels_for_any_peaks(certain: list[tuple[int, int]], wide: list[tuple[i
 HEIGHTS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20), st.integers(0, 9)), min_size=1, max_size=8)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(HEIGHTS, st.integers(0, 80), st.integers(0, 40))
 def test_the_highest_peak_is_the_signal(peaks: list[tuple[int, int, int]], start: int, length: int) -> None:
     spans = np.array([(a, a + n) for a, n, _ in peaks], np.int64)

@@ -97,7 +97,7 @@ def worlds(draw: st.DrawFn) -> World:
     return World(contigs, tracks, draw(st.lists(st.tuples(st.just("chr1"), st.just(30), st.just(31)), max_size=1)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(worlds(), st.sampled_from([0.0, 0.25, 1.0]))
 def test_windows_and_labels_are_those_of_a_slow_labeller(world: World, max_unknown: float) -> None:
     options = BinOptions(20, 60, "all", max_unknown=max_unknown, validation=("chr2",), test=("chr3",))

@@ -117,7 +117,7 @@ def test_promoters_of_a_genome_begin_upstream_on_either_strand(tmp_path: Path, u
     assert known == len(windows)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.text("AC", min_size=9, max_size=9), min_size=2, max_size=8), st.integers(4, 9))
 def test_alike_finds_what_a_search_of_text_finds(sequences: list[str], length: int) -> None:
     def pieces(bases: str) -> set[str]:
@@ -139,7 +139,7 @@ def test_overlapping_windows_are_linked_and_no_others() -> None:
     assert sorted(map(sorted, overlapping(contig, start, 21))) == [[0, 2], [0, 3]]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(12, 60), st.integers(3, 10), st.data())
 def test_folds_are_even_and_keep_links_together(n: int, folds: int, data: st.DataObject) -> None:
     pairs = data.draw(st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), max_size=5))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from varscore.data.examples import ExampleSet
@@ -229,7 +229,6 @@ def disjoint(pairs: list[tuple[int, int]]) -> tuple[np.ndarray, set[int]]:
     return np.array(list(zip(*edges, strict=True)), np.int64).reshape(-1, 2), inside
 
 
-@settings(deadline=None)
 @given(SPANS, SPANS)
 def test_intervals_without_others(one: list[tuple[int, int]], other: list[tuple[int, int]]) -> None:
     (spans, inside), (holes, covered) = disjoint(one), disjoint(other)
@@ -237,7 +236,6 @@ def test_intervals_without_others(one: list[tuple[int, int]], other: list[tuple[
     assert [i for a, b in found.tolist() for i in range(a, b)] == sorted(inside - covered)
 
 
-@settings(deadline=None)
 @given(SPANS, st.integers(0, 200))
 def test_numbers_are_drawn_once_each_out_of_intervals(pairs: list[tuple[int, int]], n: int) -> None:
     spans, inside = disjoint(pairs)

@@ -64,7 +64,7 @@ def test_receptive_is_what_the_cells_read(layer: tuple[int, int, int, Span]) -> 
     assert (min(outputs), max(outputs) + width) == (read.lo, read.hi)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(layers(), st.integers(0, 99))
 def test_only_touched_cells_change_when_the_layers_run(layer: tuple[int, int, int, Span], seed: int) -> None:
     width, pool, length, span = layer

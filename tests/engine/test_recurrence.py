@@ -94,7 +94,7 @@ def test_a_half_entered_at_the_edges(kind: type[Half], backward: bool, last: int
     check(HALVES[kind, backward], last, changed, seed=0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(stretches(), st.sampled_from(KINDS), st.booleans(), st.integers(0, 99))
 def test_a_half_entered_anywhere(stretch: tuple[int, Span], kind: type[Half], backward: bool, seed: int) -> None:
     check(HALVES[kind, backward], *stretch, seed=seed)

@@ -78,7 +78,7 @@ def test_every_kind_of_variant(name: str, kind: str) -> None:
     assert np.abs(alt - ref)[:, differ].max((0, 2)).mean() > 1e-3, "the test would not notice if alt were ref"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.sampled_from(NAMES), st.lists(changes(), max_size=8))
 def test_any_variants_together(name: str, alleles: list[Change]) -> None:
     """Contig edges, unknown bases, shared sites, REF equal to ALT: whatever hypothesis finds."""
@@ -152,7 +152,7 @@ def test_order_batch_mates_and_splits_do_not_change_a_bit(name: str, kind: type[
         same_bits(engine, windows, np.array([row]), expected)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.sampled_from(SHARING),
     st.lists(st.integers(0, len(MIXED) - 1), min_size=1, max_size=90),

@@ -168,7 +168,7 @@ def test_our_index_is_the_one_samtools_makes(tmp_path: Path) -> None:
             )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     starts=st.lists(st.integers(-5000, 205_000), max_size=30),
     length=st.sampled_from([0, 1, 7, 1000, 4097, 4098, 70_000]),
@@ -381,7 +381,7 @@ def test_lines_that_changed_between_the_checked_ones_never_give_wrong_bases(tmp_
         Genome(path)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_an_index_of_any_other_text_never_gives_wrong_bases(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -141,7 +141,7 @@ def some_allele(draw: st.DrawFn, length: int) -> Allele:
 
 @pytest.mark.parametrize("length", LENGTHS)
 def test_any_batch_agrees_with_the_rules_on_strings(genome: Genome, length: int) -> None:
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(st.lists(some_allele(length), max_size=30))
     def agrees(alleles: list[Allele]) -> None:
         check(alleles, genome, length)

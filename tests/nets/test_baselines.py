@@ -23,7 +23,7 @@ def by_strings(codes: np.ndarray, longest: int) -> list[int]:
     return [sum(text[i : i + len(word)] == word for i in range(len(text))) for word in words]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(hnp.arrays(np.uint8, (3, 14), elements=st.integers(0, 4)), st.integers(1, 3))
 def test_counts_are_those_of_strings(codes: np.ndarray, longest: int) -> None:
     counts = count_kmers(codes, longest)

@@ -18,7 +18,7 @@ def by_torch(codes: Tensor, weight: Tensor, pool: int) -> Tensor:
     return F.max_pool1d(F.conv1d(one_hot(codes, weight.dtype), weight), pool).transpose(1, 2)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rows=st.integers(1, 19),
     length=st.integers(12, 60),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -47,7 +47,6 @@ def test_a_step_is_within_4e7_of_the_truth(width: int, scale: float) -> None:
     check(gates, random.normal(0, 2, (200, width)).astype(np.float32))
 
 
-@settings(deadline=None)
 @given(
     hnp.arrays(np.float32, (3, 8), elements=st.floats(-20, 20, width=32)),
     hnp.arrays(np.float32, (3, 2), elements=st.floats(-70, 70, width=32)),
