@@ -249,13 +249,11 @@ def _vcf_lines(sequences: dict[str, str], records: list[DemoVariant]) -> Iterato
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the annotated file says of one ALT allele; ``.`` where there is no score."""
+    """What the annotated file says of one ALT allele."""
 
     variant: str
-    status: str
-    task: str
-    diff: str
-    logodds: str
+    tags: dict[str, str]
+    """Tag without its ``VS_`` -> value, ``.`` where there is no score"""
 
 
 def read_outcomes(scored: Path) -> list[list[Outcome]]:
@@ -266,8 +264,9 @@ def read_outcomes(scored: Path) -> list[list[Outcome]]:
 
 def _outcomes(line: str) -> list[Outcome]:
     contig, pos, _, ref, alts, _, _, info = line.split("\t")[:8]
-    tags = dict(entry.partition("=")[::2] for entry in info.split(";"))
-    columns = [tags[f"VS_{name}"].split(",") for name in ("STATUS", "TASK", "DIFF", "LOGODDS")]
+    entries = (entry.partition("=") for entry in info.split(";"))
+    tags = {tag.removeprefix("VS_"): values.split(",") for tag, _, values in entries if tag.startswith("VS_")}
     return [
-        Outcome(f"{contig}:{pos} {ref}>{alt}", *values) for alt, *values in zip(alts.split(","), *columns, strict=True)
+        Outcome(f"{contig}:{pos} {ref}>{alt}", dict(zip(tags, values, strict=True)))
+        for alt, *values in zip(alts.split(","), *tags.values(), strict=True)
     ]

@@ -7,10 +7,13 @@ import os
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pysam
 import pytest
 
 from varscore.cli.boundary import run
+from varscore.evalue import BACKGROUND, BackgroundBuilder, save_background
+from varscore.zoo import ModelFolder
 
 FILES = {"demo.fa", "demo.fa.fai", "demo.vcf", "demo.varscore.vcf.gz", "demo.varscore.vcf.gz.tbi"}
 pytestmark = pytest.mark.usefixtures("tiny_model")
@@ -64,6 +67,22 @@ def test_the_command_it_prints_gives_the_same_file(tmp_path: Path, capsys: pytes
     assert command[0] == "varscore"
     assert run(command[1:]) == 0
     assert gzip.decompress(scored.read_bytes()) == before
+
+
+def test_e_values_are_shown_when_the_model_has_a_background(
+    tiny_model: ModelFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    builder = BackgroundBuilder(3)
+    builder.add(np.random.default_rng(0).lognormal(-8, 3, (500, 3)).astype(np.float32))
+    save_background(str(tiny_model.path / BACKGROUND), builder.finish(tiny_model.sha256, (), {}))
+    assert run(["demo", str(tmp_path / "demo")]) == 0
+    head, *lines = capsys.readouterr().out.partition("\n\n")[0].splitlines()
+    assert head.split()[-2:] == ["log-odds", "E-value"]
+    with pysam.VariantFile(str(tmp_path / "demo" / "demo.varscore.vcf.gz")) as file:
+        expected = [value for record in file for value in record.info["VS_SIG"]]
+    found = [None if line.split()[-1] == "." else float(line.split()[-1]) for line in lines]
+    assert found == [value if value is None else pytest.approx(value, rel=1e-4) for value in expected]
+    assert len({value for value in found if value is not None}) > 5
 
 
 def test_files_are_replaced_only_with_force_and_others_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

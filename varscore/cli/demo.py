@@ -26,6 +26,7 @@ def demo(
     from varscore.demo import DemoFiles, read_outcomes
     from varscore.engine.device import use_threads
     from varscore.files.atomic import output_errors, refuse_existing
+    from varscore.functional.annotations import Annotations
     from varscore.zoo import find_model
 
     chosen, files = find_model(model), DemoFiles(folder)
@@ -36,18 +37,24 @@ def demo(
     records = files.write()
     use_threads(threads)
     job = AnnotateJob(
-        source=str(files.vcf), output=str(files.scored), reference=files.fasta, model=chosen, device=device, force=True
-    )
+        source=str(files.vcf), output=str(files.scored), reference=files.fasta, model=chosen, device=device, force=True,
+        annotations=Annotations.open(chosen),
+    )  # fmt: skip
     summary = annotate_file(job)
     logging.getLogger(__name__).info("%s", summary)
 
+    scored = list(zip(records, read_outcomes(files.scored), strict=True))
+    found = {tag for _, outcomes in scored for outcome in outcomes for tag in outcome.tags}
+    shown = {"STATUS": "status", "TASK": "strongest task", "DIFF": "diff", "LOGODDS": "log-odds", "SIG": "E-value"}
+    shown |= {tag: f"VS_{tag}" for tag in sorted(found) if tag.startswith("P_")}
+    tags = [tag for tag in shown if tag in found]
     rows = [
-        [outcome.variant, record.meaning, outcome.status, outcome.task, outcome.diff, outcome.logodds]
-        for record, outcomes in zip(records, read_outcomes(files.scored), strict=True)
+        [outcome.variant, record.meaning, *(outcome.tags.get(tag, ".") for tag in tags)]
+        for record, outcomes in scored
         for outcome in outcomes
     ]
-    columns = ["variant", "what it does", "status", "strongest task", "diff", "log-odds"]
-    print_table(columns, rows, right=columns[4:])
+    names = [shown[tag] for tag in tags]
+    print_table(["variant", "what it does", *names], rows, right=names[2:])
     command = ["varscore", "annotate", str(files.vcf), "-r", str(files.fasta), "-o", str(files.scored)]
     command += ["-m", model] if model else []
     typer.echo(f"\ngenome    {files.fasta}\nvariants  {files.vcf}\nscores    {files.scored}")
