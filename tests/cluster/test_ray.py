@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
 import signal
 import subprocess
 import sys
@@ -86,7 +87,9 @@ def test_a_killed_worker_and_a_stopped_run_change_no_byte(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("workspace")
-def test_at_an_address(pools: list[Any], tmp_path: Path) -> None:
+def test_at_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster of its own, and a client that has its token, as a user has it in the home directory."""
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
     ports = ["--port=26379", "--ray-client-server-port=26001", "--include-dashboard=false", "--num-cpus=2"]
     launch = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", *ports]
     with (tmp_path / "head.log").open("w") as log:
@@ -94,13 +97,16 @@ def test_at_an_address(pools: list[Any], tmp_path: Path) -> None:
     try:
         assert annotate("one", "--threads", "1") == 0
         deadline = time.monotonic() + 120
-        while "client" not in (tmp_path / "head.log").read_text() and time.monotonic() < deadline:
+        while "runtime started" not in (tmp_path / "head.log").read_text() and time.monotonic() < deadline:
             time.sleep(0.5)
-        assert annotate("all", "--cluster", "ray://127.0.0.1:26001") == 0
-        assert len(pools) == 1
+        names = [word.format("all") for option, name in FILES.items() for word in (option or "-o", name)]
+        command = [sys.executable, "-m", "varscore", "--verbose", "annotate", *WORDS.split(), *names]
+        ended = subprocess.run([*command, "--cluster", "ray://127.0.0.1:26001"], capture_output=True, text=True)
     finally:
         head.terminate()
         head.wait()
+    assert ended.returncode == 0, ended.stderr
+    assert "is ready" in ended.stderr
     assert contents("all") == contents("one")
 
 
@@ -218,11 +224,18 @@ def test_where_engines_run(
         assert [str(device) for device in cluster.RayEngines().devices(name, threads)] == found
 
 
-def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        ("ray client connection timeout\nmore", "ray client connection timeout"),
+        ("failure from server:\nTraceback:\n  in f\nFutureTimeoutError\n", "failure from server: FutureTimeoutError"),
+    ],
+)
+def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch, said: str, cause: str) -> None:
     def refuse(*words: object, **options: object) -> None:
-        raise ConnectionError("ray client connection timeout\nmore")
+        raise ConnectionError(said)
 
     monkeypatch.setattr(ray, "init", refuse)
-    expected = "cannot reach the Ray cluster, ray://nowhere:1; ray client connection timeout; "
+    expected = f"cannot reach the Ray cluster, ray://nowhere:1; {cause}; "
     with pytest.raises(DeviceError, match=expected), cluster.connected("ray://nowhere:1"):
         pass

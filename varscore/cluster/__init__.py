@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 from varscore.engine.pool import Engines
 from varscore.errors import UsageError
@@ -28,7 +29,10 @@ def ray_engines(cluster: str, threads: int | None = None) -> AbstractContextMana
     cluster that this machine belongs to; ``ray://HOST:PORT``. Raises UsageError where Ray is not installed.
     """
     is_alone = cluster == "ray" and not os.environ.get("RAY_ADDRESS")
-    for name, value in (ALONE if is_alone else QUIET).items():
+    settings = ALONE if is_alone else QUIET
+    if not is_alone and _has_token():
+        settings = {**settings, "RAY_AUTH_MODE": "token"}  # which Ray does by itself, but not for ray://HOST:PORT
+    for name, value in settings.items():
         os.environ.setdefault(name, value)
     try:
         from varscore.cluster.ray import connected  # Ray reads its environment when it is imported
@@ -36,3 +40,9 @@ def ray_engines(cluster: str, threads: int | None = None) -> AbstractContextMana
         remedy = "pip install 'varscore[ray]'"
         raise UsageError("--cluster ray: Ray cannot be imported", cause=str(error), remedy=remedy) from None
     return connected("local" if is_alone else {"ray": None, "ray://auto": "auto"}.get(cluster, cluster), threads)
+
+
+def _has_token() -> bool:
+    """Whether there is a token for Ray clusters where Ray looks for one."""
+    named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return named or (Path.home() / ".ray" / "auth_token").is_file()

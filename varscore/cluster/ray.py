@@ -64,9 +64,16 @@ def _connect(address: str | None, machine: dict[str, Any]) -> None:
     except Exception as error:  # Ray raises bare ones too
         raise DeviceError(
             "cannot start Ray" if alone else "cannot reach the Ray cluster", where=None if alone else address,
-            cause=str(error).partition("\n")[0],
-            remedy=None if alone else "`ray start --head` starts one and prints its address; clients use port 10001",
+            cause=_gist(str(error)),
+            remedy=None if alone else "`ray start --head` starts one; clients use port 10001 and need its token "
+            "(RAY_AUTH_TOKEN or ~/.ray/auth_token)",
         ) from None  # fmt: skip
+
+
+def _gist(message: str) -> str:
+    """One line of what may be a traceback."""
+    first, *others = message.strip().splitlines() or [""]
+    return f"{first} {others[-1]}" if first.endswith(":") and others else first
 
 
 class RayEngines:
