@@ -19,12 +19,13 @@ out=$(cd "$out" && pwd)
 root=$(cd "$(dirname "$0")/.." && pwd)
 data=$(cd "${DATA:-$root/../shared/data}" && pwd)
 threads=${THREADS:-1}
-export PATH=$root/.venv/bin:$PATH OMP_NUM_THREADS=$threads VARSCORE_REFERENCE=$data/genome/hg19.masked.fa.gz
+export PATH=$root/.venv/bin:$PATH OMP_NUM_THREADS=$threads
 cd "$out"
 
 # dataset NAME OPTION...: all bins with a label, a third of the others
 dataset() {
-    [ -d "$1" ] || varscore dataset peaks --peaks "$data/peaks/deepsea207" --bins all --unlabelled 0.33 -o "$@"
+    [ -d "$1" ] || varscore dataset peaks -r "$data/genome/hg19.masked.fa.gz" --peaks "$data/peaks/deepsea207" \
+        --bins all --unlabelled 0.33 -o "$@"
 }
 
 # train ARCH MODEL OPTION...

@@ -9,6 +9,7 @@ import pytest
 from files.made_pickles import python_2_pickle
 from functional.made import make_model
 
+from varscore.cli.boundary import run
 from varscore.data.examples import Task
 from varscore.errors import ModelError, OutputExists
 from varscore.functional.classifier import open_classifier
@@ -81,3 +82,14 @@ def test_what_is_missing_is_said(theirs: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"os\.system, which is not let in"):
         import_danq(theirs, tmp_path / "y")
     assert not (tmp_path / "y").exists()
+
+
+def test_the_command_says_what_it_made(theirs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "danq-gwas"
+    assert run(["models", "import", "danq-xgboost", str(theirs), "-o", str(target)]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"{target}: VS_P_DANQ_GWAS, the mean of 3 folds, 1,842 features"
+    assert second.endswith("for phastcons_primates, phylop_primates, gerp_neutral, gerp_rejected")
+    assert open_classifier(target).width == WIDTH
+    assert run(["models", "import", "danq-xgboost", str(theirs), "-o", str(target)]) == 2
+    assert "--force" in capsys.readouterr().err
