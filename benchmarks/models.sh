@@ -46,9 +46,10 @@ train $crnn $crnn.stage2 --data hg19.207 --init-from $crnn.400bp --lr 5e-4 --epo
 train $crnn $crnn.stage3 --data hg19.207 --init-from $crnn.stage2 --lr 5e-4 --epochs 2 --warmup-steps 200 --seed 2
 train $crnn $crnn.hg19-207 --data hg19.207 --init-from $crnn.stage3 --lr 5e-4 --epochs 3 --warmup-steps 200 --seed 3
 
+# the one that comes with varscore was stopped in its first stage, after three quarters of an epoch at the full rate
 danq=(--arg dense=360 --prior-bias --seed 1)
-train danq danq.400bp --data hg19.w400 "${danq[@]}" --init-motifs "$motifs" --lr 1e-3 --epochs 3 --warmup-steps 300
-train danq danq.hg19-207 --data hg19.207 "${danq[@]}" --init-from danq.400bp --lr 5e-4 --epochs 1 --warmup-steps 200 \
+train danq danq.400bp --data hg19.w400 "${danq[@]}" --init-motifs "$motifs" --lr 1e-3 --epochs 1 --warmup-steps 300
+train danq danq.hg19-207 --data hg19.207 "${danq[@]}" --init-from danq.400bp --lr 7e-4 --epochs 2 --warmup-steps 200 \
     --storage fp16
 
 # evaluate MODEL OPTION...: on the test chromosomes, all bins and those with a label; --record puts the figures on the card
