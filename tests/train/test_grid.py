@@ -12,9 +12,10 @@ from varscore.cli.boundary import run
 from varscore.cli.train import parse_sizes
 from varscore.data.examples import ExampleSet
 from varscore.errors import UsageError
+from varscore.files.csvtable import csv_text
 from varscore.train import grid as study
 from varscore.train import run as runs
-from varscore.train.grid import Arrangement, Result, collect, csv_text, curves, markdown, parse_name, projection_grid
+from varscore.train.grid import Arrangement, Result, collect, curves, markdown, parse_name, projection_grid
 from varscore.zoo import open_model
 
 
@@ -184,6 +185,8 @@ def test_curves_are_by_size_and_leave_out_what_is_not_measured() -> None:
 def test_tables_by_hand(tmp_path: Path) -> None:
     results = [result(Arrangement("cnn-500", True, False, 320), float("nan"))]
     columns = "network,filters,projection,dropout,parameters,epochs,validation_loss,test_auroc,test_auprc,state"
-    assert csv_text(results) == f"{columns}\ncnn-500,320,yes,no,1,2,0.50000,0.75000,NA,done\n"
+    assert (
+        csv_text([result.row() for result in results]) == f"{columns}\ncnn-500,320,yes,no,1,2,0.50000,0.75000,NA,done\n"
+    )
     assert markdown(results).splitlines()[2] == "| cnn-500 | 320 | yes | no | 1 | 2 | 0.50000 | 0.75000 | NA | done |"
     assert collect(tmp_path) == []

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from varscore.cli.options import Data, Force, OutputDir, Seed
+from varscore.cli.options import Data, Force, OutputDir, Seed, parse_names
+from varscore.cli.tracks import parse_tracks
 from varscore.cli.train import Training, run_training, with_training
 
 if TYPE_CHECKING:
@@ -104,29 +105,16 @@ def dataset_binding(
     from varscore.genome.sequence import Genome
 
     options = BindingOptions(
-        bin=bin, stride=stride, window=window, bound=bound, ambiguous=ambiguous, others=others, factors=_names(factors),
-        cells=_names(cells), test_cells=_names(test_cells), validation=_names(validation), test=_names(test), seed=seed,
+        bin=bin, stride=stride, window=window, bound=bound, ambiguous=ambiguous, others=others, seed=seed,
+        factors=parse_names(factors), cells=parse_names(cells), test_cells=parse_names(test_cells),
+        validation=parse_names(validation), test=parse_names(test),
     )  # fmt: skip
-    tracks = _tracks(shape or [])
+    tracks = parse_tracks(shape, "--shape")
     sources = Sources(chip, dnase, relaxed, dnase_signal, signal_column, tracks, expression, exclude)
     fresh_folder(output, force)
     with Genome(reference) as genome:
         counts = build_binding(genome, sources, output, options)
     typer.echo(f"{output}: " + ", ".join(f"{n:,} {name}" for name, n in counts.items()))
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(filter(None, text.split(",")))
-
-
-def _tracks(texts: list[str]) -> dict[str, Path]:
-    tracks: dict[str, Path] = {}
-    for text in texts:
-        name, equals, path = text.partition("=")
-        if not equals or not name or not path or name in tracks:
-            raise typer.BadParameter(f"--shape {text!r} is not NAME=BIGWIG with a name of its own")
-        tracks[name] = Path(path)
-    return tracks
 
 
 @with_training
@@ -153,9 +141,9 @@ def train_binding(
     Prints AUROC, AUPRC and the recall at 10 % and 50 % false discoveries of each factor on the test split.
     """
     from varscore.data.examples import ExampleSet
+    from varscore.files.csvtable import csv_text
     from varscore.files.whole import put_file
     from varscore.train.binding import KMER, study, table, variant
-    from varscore.train.tss import csv_text
 
     examples, results = ExampleSet(data), []
     if inputs != "study":

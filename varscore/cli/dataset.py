@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from varscore.cli.options import Force, OutputDir, Seed
+from varscore.cli.options import Force, OutputDir, Seed, parse_names
 
 
 def peaks(
@@ -44,7 +44,7 @@ def peaks(
 
     options = BinOptions(
         bin=bin, window=window, bins=bins, unlabelled=unlabelled, max_unknown=max_unknown, seed=seed,
-        validation=tuple(filter(None, validation.split(","))), test=tuple(filter(None, test.split(","))),
+        validation=parse_names(validation), test=parse_names(test),
     )  # fmt: skip
     fresh_folder(output, force)
     with Genome(reference) as genome:

@@ -28,6 +28,11 @@ def _parse_batch_size(text: str) -> int | None:
     return int(text)
 
 
+def parse_names(text: str) -> tuple[str, ...]:
+    """``chr8,chr9`` as names."""
+    return tuple(filter(None, text.split(",")))
+
+
 # what to compute on
 Device = Annotated[
     str,

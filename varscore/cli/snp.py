@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from varscore.cli.options import Device, Force, Model, OutputDir, Precision, Reference, Seed, Threads
+from varscore.cli.options import Device, Force, Model, OutputDir, Precision, Reference, Seed, Threads, parse_names
 from varscore.cli.tables import print_table
 from varscore.cli.tracks import Conservation, parse_tracks
 
@@ -160,7 +160,7 @@ def train_snp(
         group_by=group_by,
         locus=locus,
         folds=folds,
-        hold_out=tuple(name for name in hold_out.split(",") if name),
+        hold_out=parse_names(hold_out),
         baseline=find_model(baseline_model) if baseline_model else None,
         about=read_about(about) if about else {},
         command=command_line(sys.argv[1:]),

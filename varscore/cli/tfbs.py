@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from varscore.cli.options import Force, OutputDir, Seed
+from varscore.cli.options import Force, OutputDir, Seed, parse_names
 from varscore.cli.train import Training, parse_arguments, with_training
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def dataset_tfbs(
         raise UsageError("other FASTA files go with --positives")
     if test_negatives is not None and test_positives is None:
         raise UsageError("--test-negatives goes with --test-positives")
-    options = TfbsOptions(window, validation, test_share, tuple(filter(None, test.split(","))), seed)
+    options = TfbsOptions(window, validation, test_share, parse_names(test), seed)
     if seq is not None:
         _from_seq(seq, output, name, options, force)
     elif positives is not None:

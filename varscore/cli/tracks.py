@@ -18,12 +18,12 @@ Conservation = Annotated[
 ]
 
 
-def parse_tracks(texts: Sequence[str] | None) -> dict[str, Path]:
-    """``NAME=BIGWIG`` each, in order. Raises BadParameter."""
+def parse_tracks(texts: Sequence[str] | None, option: str = "--conservation") -> dict[str, Path]:
+    """``NAME=BIGWIG`` each, in order. Raises BadParameter, which names the option."""
     tracks: dict[str, Path] = {}
     for text in texts or ():
         name, equals, path = text.partition("=")
         if not equals or not name or not path or name in tracks:
-            raise typer.BadParameter(f"--conservation {text!r} is not NAME=BIGWIG with a name of its own")
+            raise typer.BadParameter(f"{option} {text!r} is not NAME=BIGWIG with a name of its own")
         tracks[name] = Path(path)
     return tracks

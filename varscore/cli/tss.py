@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from varscore.cli.options import Data, Force, OutputDir, Seed
+from varscore.cli.options import Data, Force, OutputDir, Seed, parse_names
 from varscore.cli.train import Training, run_training, with_training
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def dataset_tss(
     from varscore.data.tss import TssOptions, build_tss
     from varscore.genome.sequence import Genome
 
-    options = TssOptions(window, sharp, peak_share, validation, tuple(filter(None, test.split(","))), seed)
+    options = TssOptions(window, sharp, peak_share, validation, parse_names(test), seed)
     fresh_folder(output, force)
     with Genome(reference) as genome:
         counts = build_tss(genome, peaks, output, options)
@@ -79,8 +79,9 @@ def train_tss(
     Prints AUROC and AUPRC of each class against the others on the test split, and the confusion matrix.
     """
     from varscore.data.examples import ExampleSet
+    from varscore.files.csvtable import csv_text
     from varscore.files.whole import put_file
-    from varscore.train.tss import SAFE, WHOLE, csv_text, table
+    from varscore.train.tss import SAFE, WHOLE, table
 
     examples, results = ExampleSet(data), []
     if safe != "all":

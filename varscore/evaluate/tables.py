@@ -14,6 +14,7 @@ import numpy as np
 from varscore.data.examples import Task
 from varscore.evaluate.kinds import Scores, ValueScores
 from varscore.evaluate.metrics import TaskScores
+from varscore.files.csvtable import csv_text
 
 PUBLISHED = "published_"
 """Facts of a task that begin so are figures others have published for it, such as ``published_auroc_danq``"""
@@ -166,14 +167,9 @@ def means_text(summaries: Mapping[str, Mapping[str, Figures | ValueFigures]]) ->
         for group in next(iter(summaries.values()))
         for name, found in summaries.items()
     ]
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    text = io.StringIO()
-    table = csv.DictWriter(text, columns, restval="NA", lineterminator="\n")
-    table.writeheader()
-    table.writerows(
-        {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows
+    return csv_text(
+        [{key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows]
     )
-    return text.getvalue()
 
 
 def _columns(scores: Scores) -> dict[str, np.ndarray]:

@@ -28,8 +28,9 @@ import torch
 
 from varscore import __version__
 from varscore.data.deepsea import read_tasks
-from varscore.errors import ModelError, OutputExists
+from varscore.errors import ModelError
 from varscore.exchange.check import TOLERANCE, Reference, largest_difference, read_reference
+from varscore.files.atomic import refuse_existing
 from varscore.files.hdf5 import Hdf5File, open_hdf5
 from varscore.nets import build, find
 from varscore.nets.layers import SequenceNet
@@ -73,8 +74,7 @@ def import_danq_keras(
     names: of the tasks, as for :func:`varscore.data.deepsea.read_tasks`. Raises ModelError when the file has another
     layout, or predicts other than ``check`` says; OutputExists.
     """
-    if (output / CARD).exists() and not force:
-        raise OutputExists("the output exists", where=output, remedy="--force replaces it")
+    refuse_existing(str(output / CARD), force=force)
     weights = read_weights(path)
     name, arguments = architecture_of(weights, window, path)
     tasks = read_tasks(names, arguments["n_tasks"])

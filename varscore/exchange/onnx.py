@@ -16,7 +16,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from varscore import __version__
-from varscore.errors import OutputExists, UsageError
+from varscore.errors import UsageError
+from varscore.files.atomic import refuse_existing
 from varscore.files.whole import put_file
 from varscore.nets.layers import (
     Activation,
@@ -40,8 +41,7 @@ def export_onnx(model: ModelFolder, path: Path, *, force: bool = False) -> None:
     """Raises UsageError when the package onnx is missing, or the architecture has a layer that is not translated;
     OutputExists, OutputError.
     """
-    if path.exists() and not force:
-        raise OutputExists("the output exists", where=path, remedy="--force replaces it")
+    refuse_existing(str(path), force=force)
     try:
         onnx = import_module("onnx")
     except ImportError:

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 
 from varscore import __version__
 from varscore.data.deepsea import read_tasks
-from varscore.errors import DataError, ModelError, OutputExists, UsageError
+from varscore.errors import DataError, ModelError, UsageError
 from varscore.exchange.check import TOLERANCE, largest_difference, read_reference
+from varscore.files.atomic import refuse_existing
 from varscore.nets import build
 from varscore.nets.layers import SequenceNet
 from varscore.zoo import CARD, ModelFolder, save_model, sha256
@@ -60,8 +61,7 @@ def import_state_dict(
     channels: the order of bases in their first convolution, and in ``check``. Raises ModelError when a tensor is
     missing or has another shape, or when the network predicts other than ``check`` says; UsageError; OutputExists.
     """
-    if (output / CARD).exists() and not force:
-        raise OutputExists("the output exists", where=output, remedy="--force replaces it")
+    refuse_existing(str(output / CARD), force=force)
     if sorted(channels) != sorted("ACGT"):
         raise UsageError(f"--channels {channels!r}", remedy="the letters A, C, G and T in their order")
     with torch.device("meta"):

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from varscore import __version__
-from varscore.errors import DataError, OutputExists, UsageError
-from varscore.files.atomic import is_stream
+from varscore.errors import DataError, UsageError
+from varscore.files.atomic import is_stream, refuse_existing
 from varscore.functional.assess import Calibration, Interval, Measures, assess, calibrate
 from varscore.functional.classifier import Classifier, Ensemble, Settings, fit, save_classifier
 from varscore.functional.crossval import LOCUS, assign_folds, balanced_weights, loci
@@ -60,8 +60,7 @@ class SnpJob:
 
     def check(self) -> None:
         """Raises OutputExists when the folder has a classifier that must not be replaced, UsageError for ``about``."""
-        if (self.output / CARD).exists() and not self.force:
-            raise OutputExists("the output exists", where=self.output, remedy="--force replaces it")
+        refuse_existing(str(self.output / CARD), force=self.force)
         if own := sorted(OWN & self.about.keys()):
             raise UsageError(f"--about cannot say {', '.join(own)}", cause="train-snp does")
         if self.baseline is not None and self.baseline.config().window != self.model.config().window:

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from varscore import __version__
-from varscore.errors import ModelError, OutputExists
+from varscore.errors import ModelError
+from varscore.files.atomic import refuse_existing
 from varscore.files.scalerpickle import read_scaler
 from varscore.files.xgbdump import read_dump
 from varscore.files.xgbjson import booster_json
@@ -30,8 +31,7 @@ def import_danq(folder: Path, output: Path, model: ModelFolder | None = None, *,
     model: the one whose effects it is for, which must have 919 tasks; without, any that has may be used with it.
     Raises ModelError for what is missing or damaged in the folder, OutputExists.
     """
-    if (output / CARD).exists() and not force:
-        raise OutputExists("the output exists", where=output, remedy="--force replaces it")
+    refuse_existing(str(output / CARD), force=force)
     if model is not None and model.config().n_tasks != TASKS:
         cause = f"{model.id} has {model.config().n_tasks}"
         raise ModelError(f"DanQ's classifiers want a model of {TASKS} tasks", where=model.path, cause=cause)

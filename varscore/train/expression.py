@@ -7,9 +7,7 @@ there is nothing to learn.
 
 from __future__ import annotations
 
-import csv
 import importlib.util
-import io
 import logging
 import math
 from collections.abc import Iterable, Sequence
@@ -26,6 +24,7 @@ from varscore.engine.plain import PlainEngine
 from varscore.errors import DataError, ModelError
 from varscore.evaluate import Examined, predict_rows, record
 from varscore.evaluate.kinds import correlation, score
+from varscore.files.csvtable import cell, csv_text
 from varscore.files.folders import one_at_a_time
 from varscore.files.whole import put_file, whole_file
 from varscore.zoo import CARD, ModelFolder, open_model
@@ -159,29 +158,17 @@ def table(found: Sequence[Series], data: ExampleSet, first: str) -> list[dict[st
     columns = {series.name: series.r for series in found}
     columns["chance_95"] = next(series for series in found if series.name == first).chance()
     rows = [
-        {"output": name, "genes": str(genes[i]), **{key: _cell(values[i]) for key, values in columns.items()}}
+        {"output": name, "genes": str(genes[i]), **{key: cell(values[i], 4) for key, values in columns.items()}}
         for i, name in enumerate(names)
     ]
-    means = {key: _cell(values[np.isfinite(values)].mean()) if np.isfinite(values).any() else "NA"
+    means = {key: cell(values[np.isfinite(values)].mean(), 4) if np.isfinite(values).any() else "NA"
              for key, values in columns.items()}  # fmt: skip
-    stated = {key: _cell(PUBLISHED.get(key, math.nan)) for key in columns}
+    stated = {key: cell(PUBLISHED.get(key, math.nan), 4) for key in columns}
     return [
         *rows,
         {"output": "mean", "genes": str(len(data)), **means},
         {"output": "published mean, other genes", "genes": "NA", **stated},
     ]
-
-
-def _cell(value: float) -> str:
-    return f"{value:.4f}" if math.isfinite(value) else "NA"
-
-
-def csv_text(rows: Sequence[dict[str, str]], delimiter: str = ",") -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), delimiter=delimiter, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def predictions(found: Iterable[Series], data: ExampleSet) -> list[dict[str, str]]:
@@ -193,7 +180,7 @@ def predictions(found: Iterable[Series], data: ExampleSet) -> list[dict[str, str
         columns = {task.name: real[0].truth[:, i], **{f"{task.name}:{s.name}": s.predicted[:, i] for s in real}}
         for name, values in columns.items():
             for row, value in zip(rows, values.tolist(), strict=True):
-                row[name] = _cell(value)
+                row[name] = cell(value, 4)
     return rows
 
 
@@ -207,7 +194,7 @@ def write_study(folder: Path, data: ExampleSet, first: str, seed: int) -> list[d
             scatter(folder / f"{series.name}.png", series, [task.name for task in data.tasks])
         rows = table(found, data, first)
         put_file(folder / TABLE, csv_text(rows))
-        put_file(folder / PREDICTIONS, csv_text(predictions(found, data), "\t"))
+        put_file(folder / PREDICTIONS, csv_text(predictions(found, data), delimiter="\t"))
     return rows
 
 
@@ -224,7 +211,7 @@ def scatter(path: Path, series: Series, names: Sequence[str]) -> None:
     panels = figure.subplots(down, across, squeeze=False).ravel()
     for panel, name, r, (truth, predicted) in zip(panels, names, series.r, series.pairs(), strict=False):
         panel.scatter(truth, predicted, s=3, alpha=0.4, linewidths=0, rasterized=True)
-        panel.set_title(f"{name}: r = {_cell(r)}", fontsize="small")
+        panel.set_title(f"{name}: r = {cell(r, 4)}", fontsize="small")
     for panel in panels[len(names) :]:
         panel.set_axis_off()
     figure.suptitle(series.name)

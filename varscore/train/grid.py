@@ -7,9 +7,7 @@ table and the picture show every run that lies there.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import itertools
 import logging
 import math
@@ -25,6 +23,7 @@ import torch
 from varscore.data.examples import ExampleSet
 from varscore.errors import UsageError
 from varscore.evaluate import Examined, evaluate_model, record
+from varscore.files.csvtable import cell, csv_text
 from varscore.files.folders import one_at_a_time
 from varscore.files.motifs import Motif
 from varscore.files.whole import put_file
@@ -102,7 +101,7 @@ class Result:
             "dropout": yes[its.dropout],
             "parameters": str(self.parameters),
             "epochs": str(self.epochs),
-            **{name: f"{value:.5f}" if math.isfinite(value) else "NA" for name, value in figures.items()},
+            **{name: cell(value, 5) for name, value in figures.items()},
             "state": "interim" if self.interim else "done",
         }
 
@@ -151,7 +150,7 @@ def train_grid(
             record(model, examined, evaluate_model(model, examined, options.device, options.precision))
         with one_at_a_time(folder):
             results = collect(folder)
-            put_file(folder / TABLE, csv_text(results))
+            put_file(folder / TABLE, csv_text([result.row() for result in results]))
             study_curves(folder / PICTURE, curves(results))
     return results
 
@@ -196,15 +195,6 @@ def curves(results: Sequence[Result]) -> dict[str, dict[str, list[tuple[int, flo
             words = f"{'projection' if its.projection else 'no projection'}, {'' if its.dropout else 'no '}dropout"
             found.setdefault(its.family, {}).setdefault(words, []).append((its.filters, result.auprc))
     return found
-
-
-def csv_text(results: Sequence[Result]) -> str:
-    text = io.StringIO()
-    rows = [result.row() for result in results]
-    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    return text.getvalue()
 
 
 def markdown(results: Sequence[Result]) -> str:

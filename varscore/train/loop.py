@@ -7,9 +7,7 @@ same number of threads.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import logging
 import math
 import pickle
@@ -27,6 +25,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from varscore.data.examples import ExampleSet
 from varscore.engine.device import arithmetic, flushing_denormals
 from varscore.errors import DataError, UsageError
+from varscore.files.csvtable import csv_text
 from varscore.files.whole import put_file, whole_file
 from varscore.nets.layers import SequenceNet, reverse_complement
 from varscore.nets.objectives import Targets
@@ -380,8 +379,4 @@ def _binding(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_history(path: Path, history: list[dict[str, float]]) -> None:
-    text = io.StringIO()
-    rows = csv.DictWriter(text, HISTORY_COLUMNS, lineterminator="\n")
-    rows.writeheader()
-    rows.writerows(history)
-    put_file(path, text.getvalue())
+    put_file(path, csv_text(history, HISTORY_COLUMNS))

@@ -7,9 +7,7 @@ picture show every run that lies there.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import logging
 import math
 import os
@@ -26,6 +24,7 @@ from varscore.data.examples import ExampleSet
 from varscore.data.tfbs import TRAINED
 from varscore.errors import DataError, UsageError
 from varscore.evaluate import Examined, evaluate_model, record
+from varscore.files.csvtable import cell, csv_text
 from varscore.files.folders import one_at_a_time
 from varscore.files.motifs import Motif
 from varscore.files.whole import put_file
@@ -93,7 +92,7 @@ class Result:
             "positives": str(self.positives),
             "parameters": str(self.parameters),
             "epochs": str(self.epochs),
-            **{name: _cell(value, 5) for name, value in figures.items()},
+            **{name: cell(value, 5) for name, value in figures.items()},
             "state": "interim" if self.interim else "done",
         }
 
@@ -251,17 +250,17 @@ def summary(results: Sequence[Result]) -> list[dict[str, str]]:
         row = {
             "network": network,
             "sets": str(len(aucs)),
-            "mean_epochs": _cell(statistics.fmean(epochs), 1),
-            "mean_auc": _cell(statistics.fmean(aucs.values()), 4),
-            "median_auc": _cell(statistics.median(aucs.values()), 4),
+            "mean_epochs": cell(statistics.fmean(epochs), 1),
+            "mean_auc": cell(statistics.fmean(aucs.values()), 4),
+            "median_auc": cell(statistics.median(aucs.values()), 4),
         }
         for other, theirs in found.items():
             both = [aucs[name] > theirs[name] for name in aucs if name in theirs]
-            row[f"beats_{other}"] = _cell(statistics.fmean(both), 3) if both and other != network else "NA"
+            row[f"beats_{other}"] = cell(statistics.fmean(both), 3) if both and other != network else "NA"
         rows.append(row)
     for network, (mean, median) in PUBLISHED.items():
         stated = {"network": f"{network}, published", "sets": "108 others"}
-        rows.append(stated | {"mean_auc": _cell(mean, 4), "median_auc": _cell(median, 4)})
+        rows.append(stated | {"mean_auc": cell(mean, 4), "median_auc": cell(median, 4)})
     return [{column: row.get(column, "NA") for column in rows[0]} for row in rows]
 
 
@@ -277,15 +276,3 @@ def differences(results: Sequence[Result]) -> dict[str, dict[str, float]]:
         for other, theirs in found.items()
         if other != best
     }
-
-
-def csv_text(rows: Sequence[Mapping[str, str]]) -> str:
-    text = io.StringIO()
-    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    return text.getvalue()
-
-
-def _cell(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}" if math.isfinite(value) else "NA"

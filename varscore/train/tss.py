@@ -6,8 +6,6 @@ base of the peak, which is 0.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +19,7 @@ from varscore.engine.plain import PlainEngine
 from varscore.errors import DataError
 from varscore.evaluate import TaskScores, predict_rows
 from varscore.evaluate.kinds import score
+from varscore.files.csvtable import cell
 from varscore.zoo import ModelFolder
 
 SAFE = {"tata": (-35, -20), "center": (-10, 10), "both": (-35, 10)}
@@ -41,7 +40,7 @@ class Result:
 
     def row(self, classes: Sequence[str]) -> dict[str, str]:
         measured = {
-            f"{name}_{measure}": f"{values[i]:.4f}" if np.isfinite(values[i]) else "NA"
+            f"{name}_{measure}": cell(values[i], 4)
             for i, name in enumerate(classes)
             for measure, values in (("auroc", self.scores.auroc), ("auprc", self.scores.auprc))
         }
@@ -83,11 +82,3 @@ def table(results: Iterable[Result], data: ExampleSet) -> list[dict[str, str]]:
     auroc, auprc = np.array([PUBLISHED[name] for name in classes]).T
     stated = Result(WHOLE, "published", "other peaks", TaskScores(nothing, auroc, auprc, nothing, {}))
     return [result.row(classes) for result in (*results, stated)]
-
-
-def csv_text(rows: Sequence[dict[str, str]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
