@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from varscore.engine.product import Product
 from varscore.engine.reach import Span
 from varscore.nets.layers import BiLSTM, hard_sigmoid
 
@@ -116,7 +117,7 @@ class SteppedHalf(Half):
 
     def __init__(self, lstm: BiLSTM, backward: bool) -> None:
         super().__init__(lstm, backward)
-        self.inward, self.recurrent = (weight.t().contiguous() for weight in self.weights[:2])
+        self.inward, self.recurrent = (Product(weight) for weight in self.weights[:2])
         self.bias = (self.weights[2] + self.weights[3]).numpy()
 
     def _inputs(self, steps: Tensor, name: str) -> Tensor:
@@ -130,8 +131,8 @@ class SteppedHalf(Half):
         flat, given, source, memory, written = (t.numpy() for t in (gates, inputs, rows, cell, output))
         for t in reversed(range(last)) if self.backward else range(last):
             if steps is not None:
-                torch.mm(steps[t], self.inward, out=inputs[t])  # just before it is read: it is still in the cache
-            torch.mm(hidden, self.recurrent, out=gates)
+                self.inward(steps[t], inputs[t])  # just before it is read: it is still in the cache
+            self.recurrent(hidden, gates)
             step(flat, given, self.bias, source, t, memory, written, t)
             hidden = output[t]
         return State(hidden, cell)

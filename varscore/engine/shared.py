@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from varscore.engine.device import arithmetic
 from varscore.engine.plain import TILE, PlainEngine
+from varscore.engine.product import apart
 from varscore.engine.reach import Reach, Span, reach, receptive, recurrent
 from varscore.engine.recurrence import Passage, halves
 from varscore.genome.coords import anchor
@@ -301,4 +302,4 @@ def _by_position(dense: nn.Linear, time_major: bool, shape: tuple[int, int], cha
         if time_major
         else weight.view(-1, kinds, length).permute(2, 1, 0)
     )
-    return cube[:, slice(*channels)].contiguous()
+    return apart(cube[:, slice(*channels)])

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import numba
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from torch.nn import functional
 from varscore.nets.compiled import PIECES, compiled, each_piece
 
 ROWS = 125  # 5 ** 3
+TOGETHER = 10  # rows are added so many at a time: filters of up to 30 bases take one pass
 BANK = 352  # filters are computed in banks of at most so many, whose tables about fit into a core's own cache
 LARGEST_POOL = 256  # the place of a maximum in its cell is kept as a byte
 
@@ -41,12 +43,16 @@ def tables(weight: Tensor) -> Tensor:
 
 
 def banks(weight: Tensor) -> Tensor:
-    """:func:`tables` of equally large banks of filters, float (banks, ceil(k / 3), 125, width); the last is padded."""
+    """:func:`tables` of equally large banks of filters; the last is padded.
+
+    Returns float (banks, ceil(k / 3) * 125 + 1, width): the tables one below the other, then a row of zeros.
+    """
     filters = len(weight)
     count = -(-filters // BANK)
     width = -(-filters // count)
     padded = functional.pad(weight, (0, 0, 0, 0, 0, count * width - filters))
-    return torch.stack([tables(bank) for bank in padded.view(count, width, *padded.shape[1:])])
+    below = [tables(bank).flatten(0, 1) for bank in padded.view(count, width, *padded.shape[1:])]
+    return functional.pad(torch.stack(below), (0, 0, 0, 1))
 
 
 def table_gradient(gradient: Tensor, width: int) -> Tensor:
@@ -58,14 +64,14 @@ def table_gradient(gradient: Tensor, width: int) -> Tensor:
 
 
 @compiled
-def _threemers(codes: np.ndarray, rows: np.ndarray) -> None:
-    """rows[p] = base-5 number of the 3-mer at p; positions past the end count as unknown."""
+def _threemers(codes: np.ndarray, scale: int, rows: np.ndarray) -> None:
+    """rows[p] = base-5 number of the 3-mer at p, times ``scale``; positions past the end count as unknown."""
     length = codes.shape[0]
     for p in range(rows.shape[0]):
         value = 0
         for i in range(3):
             value = value * 5 + (codes[p + i] if p + i < length else 4)
-        rows[p] = value
+        rows[p] = value * scale
 
 
 @compiled
@@ -79,54 +85,78 @@ def _activate(best: np.ndarray, bias: np.ndarray, slope: float) -> None:
                 values[f] = np.float32(slope) * value if value < 0 else value
 
 
+@numba.njit(inline="always")
+def _ten(flat, a, b, c, d, e, g, h, i, j, k):  # type: ignore[no-untyped-def]
+    return ((flat[a] + flat[b]) + (flat[c] + flat[d]) + flat[e]) + ((flat[g] + flat[h]) + (flat[i] + flat[j]) + flat[k])
+
+
 @compiled
 def _forward(codes: np.ndarray, table: np.ndarray, pool: int, best: np.ndarray, where: np.ndarray) -> None:
     """best[n, cell] = largest sum of rows over the cell's positions; where = the first that reaches it, unless empty.
 
-    Tables are read through one flat view with unsigned indices, and rows are added five at a time: that is what the
-    compiler turns into vector instructions.
+    Tables are read through one flat view with unsigned indices, ten rows in one expression, and their sum goes straight
+    into the maximum: that is what the compiler turns into vector instructions that mostly read. Of a filter of fewer
+    than ten steps the missing ones add the last row, which is zero.
     """
-    steps, filters = table.shape[1], best.shape[2]
-    rows = np.empty(codes.shape[1] + 3 * steps, np.uint64)
-    total = np.empty(table.shape[3], np.float32)
-    width, stride = np.uint64(table.shape[3]), np.uint64(ROWS * table.shape[3])
+    steps, filters = table.shape[1] // ROWS, best.shape[2]
+    rows = np.empty(codes.shape[1] + 3 * max(steps, TOGETHER), np.uint64)
+    total = np.empty(table.shape[2], np.float32)
+    width = np.uint64(table.shape[2])
+    stride = np.uint64(ROWS) * width
+    begin, real = np.empty(TOGETHER, np.uint64), np.empty(TOGETHER, np.uint64)
+    for step in range(TOGETHER):
+        begin[step], real[step] = np.uint64(min(step, steps)) * stride, np.uint64(step < steps)
     for bank in range(table.shape[0]):
         flat, here = table[bank].ravel(), slice(bank * len(total), min((bank + 1) * len(total), filters))
         for n in range(codes.shape[0]):
-            _threemers(codes[n], rows)
+            _threemers(codes[n], table.shape[2], rows)
             for cell in range(best.shape[1]):
                 peak = best[n, cell, here]
                 for offset in range(pool):
-                    position = cell * pool + offset
-                    total[:] = np.float32(0)
-                    step = 0
-                    while step + 5 <= steps:
-                        a = np.uint64(step) * stride + rows[position + 3 * step] * width
-                        b = np.uint64(step + 1) * stride + rows[position + 3 * step + 3] * width
-                        c = np.uint64(step + 2) * stride + rows[position + 3 * step + 6] * width
-                        d = np.uint64(step + 3) * stride + rows[position + 3 * step + 9] * width
-                        e = np.uint64(step + 4) * stride + rows[position + 3 * step + 12] * width
+                    p = cell * pool + offset
+                    a = begin[0] + rows[p]
+                    b = begin[1] + real[1] * rows[p + 3]
+                    c = begin[2] + real[2] * rows[p + 6]
+                    d = begin[3] + real[3] * rows[p + 9]
+                    e = begin[4] + real[4] * rows[p + 12]
+                    g = begin[5] + real[5] * rows[p + 15]
+                    h = begin[6] + real[6] * rows[p + 18]
+                    i = begin[7] + real[7] * rows[p + 21]
+                    j = begin[8] + real[8] * rows[p + 24]
+                    k = begin[9] + real[9] * rows[p + 27]
+                    if len(where) or steps > TOGETHER:
                         for f in range(width):
-                            total[f] += ((flat[a + f] + flat[b + f]) + (flat[c + f] + flat[d + f])) + flat[e + f]
-                        step += 5
-                    while step < steps:
-                        a = np.uint64(step) * stride + rows[position + 3 * step] * width
-                        for f in range(width):
-                            total[f] += flat[a + f]
-                        step += 1
-                    if offset == 0:
-                        peak[:] = total[: len(peak)]
+                            total[f] = _ten(flat, a + f, b + f, c + f, d + f, e + f, g + f, h + f, i + f, j + f, k + f)
+                        for step in range(TOGETHER, steps):
+                            a = np.uint64(step) * stride + rows[p + 3 * step]
+                            for f in range(width):
+                                total[f] += flat[a + f]
                         if len(where):
-                            where[n, cell, here] = np.uint8(0)
-                    elif len(where) == 0:
-                        for f in range(len(peak)):
-                            peak[f] = max(peak[f], total[f])
+                            _mark(total, offset, peak, where[n, cell, here])
+                        else:
+                            for f in range(len(peak)):
+                                peak[f] = max(peak[f], total[f]) if offset else total[f]
+                    elif offset == 0:
+                        for f in range(np.uint64(len(peak))):
+                            peak[f] = _ten(flat, a + f, b + f, c + f, d + f, e + f, g + f, h + f, i + f, j + f, k + f)
                     else:
-                        at, mark = where[n, cell, here], np.uint8(offset)
-                        for f in range(len(peak)):
-                            higher = total[f] > peak[f]
-                            peak[f] = total[f] if higher else peak[f]
-                            at[f] = mark if higher else at[f]
+                        for f in range(np.uint64(len(peak))):
+                            value = _ten(flat, a + f, b + f, c + f, d + f, e + f, g + f, h + f, i + f, j + f, k + f)
+                            peak[f] = max(peak[f], value)
+
+
+@compiled
+def _mark(total: np.ndarray, offset: int, peak: np.ndarray, at: np.ndarray) -> None:
+    """Raise ``peak``, float32 (filters,), to ``total`` where that is higher, and note ``offset`` there."""
+    mark = np.uint8(offset)
+    if offset == 0:
+        peak[:] = total[: len(peak)]
+        at[:] = mark
+    else:
+        for f in range(len(peak)):
+            higher = total[f] > peak[f]
+            peak[f] = total[f] if higher else peak[f]
+            at[f] = mark if higher else at[f]
 
 
 @compiled
@@ -135,11 +165,11 @@ def _backward(codes: np.ndarray, gradient: np.ndarray, where: np.ndarray, pool: 
     steps, filters = table.shape[1], gradient.shape[2]
     rows = np.empty(codes.shape[1] + 3 * steps, np.uint64)
     total = np.empty(table.shape[3], np.float32)
-    width, stride = np.uint64(table.shape[3]), np.uint64(ROWS * table.shape[3])
+    stride = np.uint64(ROWS * table.shape[3])
     for bank in range(table.shape[0]):
         flat, here = table[bank].ravel(), slice(bank * len(total), min((bank + 1) * len(total), filters))
         for n in range(codes.shape[0]):
-            _threemers(codes[n], rows)
+            _threemers(codes[n], table.shape[3], rows)
             for cell in range(gradient.shape[1]):
                 slope, at = gradient[n, cell, here], where[n, cell, here]
                 for offset in range(pool):
@@ -147,7 +177,7 @@ def _backward(codes: np.ndarray, gradient: np.ndarray, where: np.ndarray, pool: 
                     for f in range(len(slope)):
                         total[f] = slope[f] if at[f] == mark else np.float32(0)
                     for step in range(steps):
-                        a = np.uint64(step) * stride + rows[position + 3 * step] * width
+                        a = np.uint64(step) * stride + rows[position + 3 * step]
                         for f in range(np.uint64(len(slope))):
                             flat[a + f] += total[f]
 
@@ -159,7 +189,7 @@ class _ConvolvePool(torch.autograd.Function):
         best = np.empty((len(bases), (bases.shape[1] - width + 1) // pool, filters), np.float32)
         where = np.empty(best.shape if ctx.needs_input_grad[1] else (0, 0, 0), np.uint8)
         each_piece(lambda _, a, b: _forward(bases[a:b], table, pool, best[a:b], where[a:b]), len(bases))
-        ctx.saved = (bases, where, pool, table.shape, width)
+        ctx.saved = (bases, where, pool, (len(table), -(-width // 3), ROWS, table.shape[2]), width)
         return torch.from_numpy(best)
 
     @staticmethod
