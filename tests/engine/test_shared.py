@@ -124,6 +124,23 @@ def test_both_strands_of_snvs_fill_a_tile_and_those_of_indels_have_their_own() -
     assert seen == [small_tile] * 4
 
 
+def test_neighbouring_windows_stand_in_the_order_in_which_each_strand_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, seen = small("deepsea").eval(), []
+    forward = type(net.layers[0]).forward
+
+    def spy(layer: nn.Module, codes: Tensor, shift: np.ndarray | None = None) -> Tensor:
+        seen.append(shift)
+        return forward(layer, codes, shift)
+
+    monkeypatch.setattr(type(net.layers[0]), "forward", spy)
+    starts = [7, 3, 40, 12] * (SITES // 4)
+    SharedEngine(net, CPU).score(cut([Change(i % 2, start, 1, (0,)) for i, start in enumerate(starts)], net.window))
+    shift = seen[0]
+    assert shift is not None
+    # of each strand: contig 0 has 7 and 40, contig 1 has 3 and 12; the second strand is read from the right
+    assert shift[:8].tolist() == [-1, 33, -1, 9, -1, 33, -1, 9]
+
+
 # -- the same bits whatever is computed beside a variant ---------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from small_nets import random_codes
 from torch import Tensor
 from torch.nn import functional as F
 
+from varscore.nets import kmertable
 from varscore.nets.kmertable import ROWS, convolve_pool, convolve_pool_activate, table_gradient, tables
 from varscore.nets.layers import one_hot
 
@@ -125,6 +127,42 @@ def test_inference_in_one_pass_is_the_same_bits(slope: float) -> None:
     expected = F.leaky_relu(pooled, slope)
     assert (pooled < 0).any() and (pooled > 0).any()
     assert torch.equal(convolve_pool_activate(codes, weight, bias, 4, slope), expected)
+
+
+@settings(max_examples=60)
+@given(
+    shifts=st.lists(st.integers(0, 60), max_size=12),
+    wrong=st.sets(st.integers(0, 12)),
+    width=st.integers(1, 34),
+    pool=st.integers(1, 9),
+    filters=st.sampled_from([1, 5, 356]),
+    threads=st.sampled_from([1, 2]),
+)
+def test_windows_that_overlap_get_the_bits_they_get_alone(
+    shifts: list[int], wrong: set[int], width: int, pool: int, filters: int, threads: int
+) -> None:
+    """Wherever they overlap and by how much; a hint that is wrong is found out."""
+    length = 90
+    starts = np.concatenate([[0], np.cumsum(shifts, dtype=np.int64)])
+    contig = random_codes(1, int(starts[-1]) + length, seed=1, unknown=0.1)[0]
+    codes = torch.stack([contig[start : start + length] for start in starts.tolist()])
+    hint = np.array([-1, *(by + 3 * (i in wrong) for i, by in enumerate(shifts))])
+    torch.manual_seed(0)
+    weight, bias = torch.randn(filters, 4, width), torch.randn(filters)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = convolve_pool_activate(codes, weight, bias, pool, 0.3, hint)
+    finally:
+        torch.set_num_threads(before)
+    alone = [convolve_pool_activate(window[None], weight, bias, pool, 0.3) for window in codes]
+    assert torch.equal(found, torch.cat(alone))
+
+
+def test_what_overlapping_windows_have_in_common_is_computed_once() -> None:
+    found = list(kmertable._runs(np.zeros((7, 50), np.uint8), np.array([-1, 5, 0, 40, -1, 9, 2]), 12))
+    assert found == [(0, 3, True), (3, 4, False), (4, 7, True)]
+    assert list(kmertable._runs(np.zeros((3, 50), np.uint8), np.array([-1, 30, -1]), 12)) == [(0, 3, False)]
 
 
 def test_tables_kept_for_inference_follow_the_weights() -> None:

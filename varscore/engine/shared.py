@@ -141,7 +141,9 @@ class SharedEngine(PlainEngine):
         """Write the logits of rows with one reach, int64 (m, 2) of strand and variant, to ``out`` (2, S, n, tasks)."""
         for sites, alleles, site_of in _tiles(windows, rows, tile):
             trace = Trace()
-            ref_logits = self._reference(self._codes(windows.ref, sites, tile), spread, trace)
+            ref_logits = self._reference(
+                self._codes(windows.ref, sites, tile), _shift(windows, sites, tile), spread, trace
+            )
             for first in range(0, len(alleles), tile):
                 here = alleles[first : first + tile]
                 index = torch.from_numpy(np.resize(site_of[first : first + tile], tile)).to(self.device)
@@ -157,13 +159,13 @@ class SharedEngine(PlainEngine):
         codes = torch.from_numpy(windows[variant.numpy()])
         return torch.where(strand[:, None] == 1, reverse_complement(codes), codes).to(self.device)
 
-    def _reference(self, codes: Tensor, spread: Reach | None, trace: Trace) -> Tensor:
-        """Logits of a tile of reference rows; fills ``trace``."""
+    def _reference(self, codes: Tensor, shift: np.ndarray, spread: Reach | None, trace: Trace) -> Tensor:
+        """Logits of a tile of reference rows, each ``shift`` bases right of the one before; fills ``trace``."""
         if spread is None:
             logits: Tensor = self.net(codes)
             return logits
         layers = iter(self.net.layers)
-        pieces = _whole(next(layers)(codes))
+        pieces = _whole(next(layers)(codes, shift))
         for layer in layers:
             trace.seen.append(pieces)
             if isinstance(layer, BiLSTM):
@@ -262,10 +264,10 @@ def _whole(feature_map: Tensor) -> Pieces:
 def _tiles(windows: Windows, rows: np.ndarray, tile: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Rows in tiles of some sites: a row of each site, all rows of these sites, each of them's site in the tile.
 
-    Sites with equally many alleles come together, so that tiles of alleles are full too.
+    Sites with equally many alleles come together, so that tiles of alleles are full too, and neighbours stand in the
+    order in which their strand is read.
     """
-    strand, variant = rows.T
-    place = np.stack([windows.contig[variant].astype(np.int64), windows.start[variant], strand], 1)
+    place = _place(windows, rows)
     _, first, site, alleles = np.unique(place, axis=0, return_index=True, return_inverse=True, return_counts=True)
     ordered = np.argsort(alleles, kind="stable")
     rank = np.empty_like(ordered)
@@ -276,6 +278,19 @@ def _tiles(windows: Windows, rows: np.ndarray, tile: int) -> Iterator[tuple[np.n
         stop = min(start + tile, len(ordered))
         here = by_rank[bounds[start] : bounds[stop]]
         yield rows[first[ordered[start:stop]]], rows[here], rank[site[here]] - start
+
+
+def _place(windows: Windows, rows: np.ndarray) -> np.ndarray:
+    """Strand, contig and first base of rows, int64 (n, 3); bases of the second strand are counted from its own end."""
+    strand, variant = rows.T
+    start = windows.start[variant]
+    return np.stack([strand, windows.contig[variant].astype(np.int64), np.where(strand == 1, -start, start)], 1)
+
+
+def _shift(windows: Windows, rows: np.ndarray, tile: int) -> np.ndarray:
+    """By how many bases each row of a tile lies to the right of the one before, int64 (tile,); -1: it does not."""
+    apart = np.diff(_place(windows, rows[np.resize(np.arange(len(rows)), tile)]), axis=0)
+    return np.append(-1, np.where((apart[:, :2] == 0).all(1), apart[:, 2], -1))
 
 
 def _convolve(layer: ConvPool, x: Tensor, rows: Tensor, piece: Piece, cells: Span) -> Piece:

@@ -11,6 +11,7 @@ one thread and on many.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numba
@@ -90,22 +91,54 @@ def _ten(flat, a, b, c, d, e, g, h, i, j, k):  # type: ignore[no-untyped-def]
     return ((flat[a] + flat[b]) + (flat[c] + flat[d]) + flat[e]) + ((flat[g] + flat[h]) + (flat[i] + flat[j]) + flat[k])
 
 
-@compiled
-def _forward(codes: np.ndarray, table: np.ndarray, pool: int, best: np.ndarray, where: np.ndarray) -> None:
-    """best[n, cell] = largest sum of rows over the cell's positions; where = the first that reaches it, unless empty.
-
-    Tables are read through one flat view with unsigned indices, ten rows in one expression, and their sum goes straight
-    into the maximum: that is what the compiler turns into vector instructions that mostly read. Of a filter of fewer
-    than ten steps the missing ones add the last row, which is zero.
-    """
-    steps, filters = table.shape[1] // ROWS, best.shape[2]
-    rows = np.empty(codes.shape[1] + 3 * max(steps, TOGETHER), np.uint64)
-    total = np.empty(table.shape[2], np.float32)
-    width = np.uint64(table.shape[2])
-    stride = np.uint64(ROWS) * width
+@numba.njit(inline="always")
+def _places(steps, stride):  # type: ignore[no-untyped-def]
+    """Where the tables of the first ten steps begin, and 1 for each of them that there is; the others' row is zero."""
     begin, real = np.empty(TOGETHER, np.uint64), np.empty(TOGETHER, np.uint64)
     for step in range(TOGETHER):
         begin[step], real[step] = np.uint64(min(step, steps)) * stride, np.uint64(step < steps)
+    return begin, real
+
+
+@numba.njit(inline="always")
+def _sums(flat, begin, real, steps, stride, rows, p, raised, out):  # type: ignore[no-untyped-def]
+    """out[f] = sum of the table rows at position ``p``; if ``raised``, and steps are ten or fewer, only where larger.
+
+    Tables are read through one flat view with unsigned indices, ten rows in one expression, and their sum goes straight
+    into the maximum: that is what the compiler turns into vector instructions that mostly read.
+    """
+    a = begin[0] + rows[p]
+    b = begin[1] + real[1] * rows[p + 3]
+    c = begin[2] + real[2] * rows[p + 6]
+    d = begin[3] + real[3] * rows[p + 9]
+    e = begin[4] + real[4] * rows[p + 12]
+    g = begin[5] + real[5] * rows[p + 15]
+    h = begin[6] + real[6] * rows[p + 18]
+    i = begin[7] + real[7] * rows[p + 21]
+    j = begin[8] + real[8] * rows[p + 24]
+    k = begin[9] + real[9] * rows[p + 27]
+    if raised:
+        for f in range(np.uint64(len(out))):
+            total = _ten(flat, a + f, b + f, c + f, d + f, e + f, g + f, h + f, i + f, j + f, k + f)
+            out[f] = max(out[f], total)
+    else:
+        for f in range(np.uint64(len(out))):
+            out[f] = _ten(flat, a + f, b + f, c + f, d + f, e + f, g + f, h + f, i + f, j + f, k + f)
+        for step in range(TOGETHER, steps):
+            a = np.uint64(step) * stride + rows[p + 3 * step]
+            for f in range(np.uint64(len(out))):
+                out[f] += flat[a + f]
+
+
+@compiled
+def _forward(codes: np.ndarray, table: np.ndarray, pool: int, best: np.ndarray, where: np.ndarray) -> None:
+    """best[n, cell] = largest sum of rows over the cell's positions; where, if not empty = the first to reach it."""
+    steps, filters = table.shape[1] // ROWS, best.shape[2]
+    rows = np.empty(codes.shape[1] + 3 * max(steps, TOGETHER), np.uint64)
+    total = np.empty(table.shape[2], np.float32)
+    stride = np.uint64(ROWS * table.shape[2])
+    begin, real = _places(steps, stride)
+    straight = len(where) == 0 and steps <= TOGETHER
     for bank in range(table.shape[0]):
         flat, here = table[bank].ravel(), slice(bank * len(total), min((bank + 1) * len(total), filters))
         for n in range(codes.shape[0]):
@@ -114,35 +147,49 @@ def _forward(codes: np.ndarray, table: np.ndarray, pool: int, best: np.ndarray, 
                 peak = best[n, cell, here]
                 for offset in range(pool):
                     p = cell * pool + offset
-                    a = begin[0] + rows[p]
-                    b = begin[1] + real[1] * rows[p + 3]
-                    c = begin[2] + real[2] * rows[p + 6]
-                    d = begin[3] + real[3] * rows[p + 9]
-                    e = begin[4] + real[4] * rows[p + 12]
-                    g = begin[5] + real[5] * rows[p + 15]
-                    h = begin[6] + real[6] * rows[p + 18]
-                    i = begin[7] + real[7] * rows[p + 21]
-                    j = begin[8] + real[8] * rows[p + 24]
-                    k = begin[9] + real[9] * rows[p + 27]
-                    if len(where) or steps > TOGETHER:
-                        for f in range(width):
-                            total[f] = _ten(flat, a + f, b + f, c + f, d + f, e + f, g + f, h + f, i + f, j + f, k + f)
-                        for step in range(TOGETHER, steps):
-                            a = np.uint64(step) * stride + rows[p + 3 * step]
-                            for f in range(width):
-                                total[f] += flat[a + f]
-                        if len(where):
-                            _mark(total, offset, peak, where[n, cell, here])
-                        else:
-                            for f in range(len(peak)):
-                                peak[f] = max(peak[f], total[f]) if offset else total[f]
-                    elif offset == 0:
-                        for f in range(np.uint64(len(peak))):
-                            peak[f] = _ten(flat, a + f, b + f, c + f, d + f, e + f, g + f, h + f, i + f, j + f, k + f)
+                    if straight:
+                        _sums(flat, begin, real, steps, stride, rows, p, offset > 0, peak)
+                        continue
+                    _sums(flat, begin, real, steps, stride, rows, p, False, total)
+                    if len(where):
+                        _mark(total, offset, peak, where[n, cell, here])
                     else:
-                        for f in range(np.uint64(len(peak))):
-                            value = _ten(flat, a + f, b + f, c + f, d + f, e + f, g + f, h + f, i + f, j + f, k + f)
-                            peak[f] = max(peak[f], value)
+                        for f in range(len(peak)):
+                            peak[f] = max(peak[f], total[f]) if offset else total[f]
+
+
+@compiled
+def _slide(codes: np.ndarray, shift: np.ndarray, table: np.ndarray, pool: int, best: np.ndarray) -> None:
+    """What :func:`_forward` does, for windows that overlap: each lies ``shift`` bases to the right of the one before.
+
+    Sums of every position, and the largest of every ``pool`` positions, are made once. Two rings hold the sums of the
+    last ``pool`` positions and the maxima of as many positions as a window has; a window picks each ``pool``-th.
+    """
+    steps, filters, cells = table.shape[1] // ROWS, best.shape[2], best.shape[1]
+    rows = np.empty(codes.shape[1] + 3 * max(steps, TOGETHER), np.uint64)
+    span = (cells - 1) * pool + 1
+    sums, peaks = np.empty((pool, table.shape[2]), np.float32), np.empty((span, table.shape[2]), np.float32)
+    stride = np.uint64(ROWS * table.shape[2])
+    begin, real = _places(steps, stride)
+    for bank in range(table.shape[0]):
+        flat, here = table[bank].ravel(), slice(bank * table.shape[2], min((bank + 1) * table.shape[2], filters))
+        start, done = 0, 0  # counted from the first window's first base
+        for n in range(codes.shape[0]):
+            _threemers(codes[n], table.shape[2], rows)
+            start += shift[n] if n else 0
+            while done < start + cells * pool:
+                total = sums[done % pool]
+                _sums(flat, begin, real, steps, stride, rows, done - start, False, total)
+                done += 1
+                if done >= pool:
+                    peak = peaks[(done - pool) % span]
+                    peak[:] = total
+                    for other in range(pool):
+                        for f in range(len(peak)):
+                            peak[f] = max(peak[f], sums[other, f])
+            for cell in range(cells):
+                chosen = best[n, cell, here]
+                chosen[:] = peaks[(start + cell * pool) % span, : len(chosen)]
 
 
 @compiled
@@ -211,21 +258,57 @@ def convolve_pool(codes: Tensor, weight: Tensor, pool: int) -> Tensor:
     return cast(Tensor, _ConvolvePool.apply(codes, weight, pool))  # type: ignore[no-untyped-call]
 
 
-def convolve_pool_activate(codes: Tensor, weight: Tensor, bias: Tensor, pool: int, slope: float) -> Tensor:
+def convolve_pool_activate(
+    codes: Tensor, weight: Tensor, bias: Tensor, pool: int, slope: float, shift: np.ndarray | None = None
+) -> Tensor:
     """:func:`convolve_pool`, plus ``bias`` (filters,), through a leaky ReLU: one pass, for inference, without gradient.
 
+    shift: int64 (N,), by how many bases each window of one genome lies to the right of the one before, if that is so:
+    what overlapping windows have in common is computed once then. It is no more than a hint; the bits are the same.
     Returns float32 (N, (L - k + 1) // pool, filters).
     """
-    table, bases, shift = _kept_tables(weight), codes.contiguous().numpy(), bias.detach().numpy()
+    table, bases, moved = _kept_tables(weight), codes.contiguous().numpy(), bias.detach().numpy()
     best = np.empty((len(bases), (bases.shape[1] - weight.shape[2] + 1) // pool, len(weight)), np.float32)
     no_places = np.empty((0, 0, 0), np.uint8)
 
     def work(_: int, a: int, b: int) -> None:
-        _forward(bases[a:b], table, pool, best[a:b], no_places)
-        _activate(best[a:b], shift, slope)
+        most = best.shape[1] * pool // 3  # further apart, it is no gain
+        for first, last, together in _runs(bases[a:b], None if shift is None else shift[a:b], most):
+            here = slice(a + first, a + last)
+            if together and shift is not None:
+                _slide(bases[here], shift[here], table, pool, best[here])
+            else:
+                _forward(bases[here], table, pool, best[here], no_places)
+        _activate(best[a:b], moved, slope)
 
-    each_piece(work, len(bases))
+    if torch.get_num_threads() == 1:
+        work(0, 0, len(bases))  # longer runs
+    else:
+        each_piece(work, len(bases))
     return torch.from_numpy(best)
+
+
+def _runs(codes: np.ndarray, shift: np.ndarray | None, most: int) -> Iterator[tuple[int, int, bool]]:
+    """Stretches ``[first, last)`` of windows, and whether each of its windows overlaps the one before.
+
+    It does if it is what the one before shows from ``shift`` on; ``most`` is the largest shift that counts.
+    """
+    n, length = codes.shape
+    if shift is None:
+        yield 0, n, False
+        return
+    near = [
+        i > 0 and 0 <= by <= most and np.array_equal(codes[i, : length - by], codes[i - 1, by:])
+        for i, by in enumerate(shift.tolist())
+    ]
+    first = 0
+    while first < n:
+        together = first + 1 < n and near[first + 1]
+        last = first + 1
+        while last < n and (near[last] if together else not (last + 1 < n and near[last + 1])):
+            last += 1
+        yield first, last, together
+        first = last
 
 
 _kept: tuple[Tensor, np.ndarray] | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -62,20 +63,21 @@ class SequenceConv(nn.Conv1d):
         super().__init__(4, filters, width)
         self.pool, self.activation = pool, Activation(slope)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, shift: np.ndarray | None = None) -> Tensor:
+        """``shift`` is a hint, as for :func:`~varscore.nets.kmertable.convolve_pool_activate`."""
         if x.dtype != torch.uint8:
             pooled = F.max_pool1d(self._conv_forward(x, self.weight, None), self.pool)
         elif self._by_tables(x):
             if not torch.is_grad_enabled():
-                return self._infer(x)
+                return self._infer(x, shift)
             pooled = convolve_pool(x, self.weight, self.pool).transpose(1, 2)
         else:
             pooled = F.max_pool1d(F.conv1d(one_hot(x, self.weight.dtype), self.weight), self.pool)
         return cast(Tensor, self.activation(pooled + cast(Tensor, self.bias)[:, None]))
 
-    def _infer(self, codes: Tensor) -> Tensor:
-        bias = cast(Tensor, self.bias)
-        return convolve_pool_activate(codes, self.weight, bias, self.pool, self.activation.slope).transpose(1, 2)
+    def _infer(self, codes: Tensor, shift: np.ndarray | None) -> Tensor:
+        bias, slope = cast(Tensor, self.bias), self.activation.slope
+        return convolve_pool_activate(codes, self.weight, bias, self.pool, slope, shift).transpose(1, 2)
 
     def _by_tables(self, codes: Tensor) -> bool:
         return codes.device.type == "cpu" and _plain_cpu(self.weight) and self.pool <= LARGEST_POOL
