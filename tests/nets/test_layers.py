@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from varscore.errors import UsageError
+from varscore.nets import layers
 from varscore.nets.layers import (
     Activation,
     BiLSTM,
@@ -77,11 +78,32 @@ def test_first_convolution_is_that_of_one_hot_dna(pool: int) -> None:
     assert double.dtype == torch.float64 and (double - expected).abs().max() < 1e-5
 
 
+def test_off_the_table_path_no_large_map_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU; with gradients there is one map of everything, as training needs it."""
+    torch.manual_seed(0)
+    codes, layer = random_codes(7, 50), SequenceConv(6, 8, 4, slope=0.3).double()
+    expected = layer(codes)
+    monkeypatch.setattr(layers, "LARGEST_MAP", 2 * 6 * 43 + 5)  # two rows
+    seen, convolve = [], F.conv1d
+
+    def spy(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        seen.append(len(x))
+        return convolve(x, weight)
+
+    monkeypatch.setattr(F, "conv1d", spy)
+    with torch.inference_mode():
+        assert (layer(codes) - expected).abs().max() < 1e-12
+    assert seen == [2, 2, 2, 1]
+    seen.clear()
+    assert torch.equal(layer(codes), expected)
+    assert seen == [7]
+
+
 @pytest.mark.parametrize("slope", [0.0, 0.3])
 def test_inference_of_the_first_convolution_follows_its_weights(slope: float) -> None:
     torch.manual_seed(0)
-    codes, layers = random_codes(20, 100), [SequenceConv(6, 8, 4, slope), SequenceConv(6, 8, 4, slope)]
-    for layer in [*layers, layers[0]]:
+    codes, both = random_codes(20, 100), [SequenceConv(6, 8, 4, slope), SequenceConv(6, 8, 4, slope)]
+    for layer in [*both, both[0]]:
         with torch.no_grad():
             layer.weight.mul_(1.5)
             nn.init.normal_(layer.bias)  # type: ignore[arg-type]

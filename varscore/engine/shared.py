@@ -20,7 +20,7 @@ sites with the same window, share one reference row a strand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import cast
@@ -105,11 +105,14 @@ class SharedEngine(PlainEngine):
         self._by_position = cache(_by_position)
 
     def score(self, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
-        out = np.empty((2, self.strands, len(windows), self.net.n_outputs), np.float32)
         with torch.inference_mode(), arithmetic(self.device, self.precision):
+            # all windows go to the device at once and all logits come back at once: a GPU never waits in between
+            codes = [torch.from_numpy(both).to(self.device) for both in (windows.ref, windows.alt)]
+            out = torch.empty(2, self.strands, len(windows), self.net.n_outputs, device=self.device)
             for (tile, spread), rows in self._alike(windows).items():
-                self._score_alike(windows, np.concatenate(rows), spread, tile, out)
-        return out[0], out[1]
+                self._score_alike(windows, codes, np.concatenate(rows), spread, tile, out)
+            ref, alt = out.cpu().numpy()
+        return ref, alt
 
     def _alike(self, windows: Windows) -> dict[tuple[int, Reach | None], list[np.ndarray]]:
         """Rows, int64 (n, 2) of strand and variant, that tiles may hold together, by rows of a tile and reach."""
@@ -136,28 +139,36 @@ class SharedEngine(PlainEngine):
         return Span(0, length - lo) if strand else Span(lo, length)
 
     def _score_alike(
-        self, windows: Windows, rows: np.ndarray, spread: Reach | None, tile: int, out: np.ndarray
+        self,
+        windows: Windows,
+        codes: Sequence[Tensor],
+        rows: np.ndarray,
+        spread: Reach | None,
+        tile: int,
+        out: Tensor,
     ) -> None:
-        """Write the logits of rows with one reach, int64 (m, 2) of strand and variant, to ``out`` (2, S, n, tasks)."""
+        """Write the logits of rows with one reach, int64 (m, 2) of strand and variant, to ``out`` (2, S, n, tasks).
+
+        codes: of the reference and alternative windows, on the device
+        """
         for sites, alleles, site_of in _tiles(windows, rows, tile):
             trace = Trace()
-            ref_logits = self._reference(
-                self._codes(windows.ref, sites, tile), _shift(windows, sites, tile), spread, trace
-            )
+            ref = self._tile_of(codes[0], sites, tile)
+            ref_logits = self._reference(ref, _shift(windows, sites, tile), spread, trace)
             for first in range(0, len(alleles), tile):
                 here = alleles[first : first + tile]
                 index = torch.from_numpy(np.resize(site_of[first : first + tile], tile)).to(self.device)
-                alt = self._codes(windows.alt, here, tile)
+                alt = self._tile_of(codes[1], here, tile)
                 logits = self.net(alt) if spread is None else self._alternative(alt, index, spread, trace)
-                strand, variant = here.T
-                out[0, strand, variant] = ref_logits[index[: len(here)]].float().cpu().numpy()
-                out[1, strand, variant] = logits[: len(here)].float().cpu().numpy()
+                strand, variant = torch.from_numpy(here).to(self.device).T
+                out[0, strand, variant] = ref_logits[index[: len(here)]].float()
+                out[1, strand, variant] = logits[: len(here)].float()
 
-    def _codes(self, windows: np.ndarray, rows: np.ndarray, tile: int) -> Tensor:
-        """A full tile of rows, uint8 (tile, window), on the device; padded by repetition."""
-        strand, variant = torch.from_numpy(rows[np.resize(np.arange(len(rows)), tile)]).T
-        codes = torch.from_numpy(windows[variant.numpy()])
-        return torch.where(strand[:, None] == 1, reverse_complement(codes), codes).to(self.device)
+    def _tile_of(self, windows: Tensor, rows: np.ndarray, tile: int) -> Tensor:
+        """A full tile of rows, uint8 (tile, window); padded by repetition."""
+        strand, variant = torch.from_numpy(np.resize(rows, (tile, 2))).to(self.device).T
+        codes = windows[variant]
+        return torch.where(strand[:, None] == 1, reverse_complement(codes), codes)
 
     def _reference(self, codes: Tensor, shift: np.ndarray, spread: Reach | None, trace: Trace) -> Tensor:
         """Logits of a tile of reference rows, each ``shift`` bases right of the one before; fills ``trace``."""
@@ -289,7 +300,7 @@ def _place(windows: Windows, rows: np.ndarray) -> np.ndarray:
 
 def _shift(windows: Windows, rows: np.ndarray, tile: int) -> np.ndarray:
     """By how many bases each row of a tile lies to the right of the one before, int64 (tile,); -1: it does not."""
-    apart = np.diff(_place(windows, rows[np.resize(np.arange(len(rows)), tile)]), axis=0)
+    apart = np.diff(_place(windows, np.resize(rows, (tile, 2))), axis=0)
     return np.append(-1, np.where((apart[:, :2] == 0).all(1), apart[:, 2], -1))
 
 

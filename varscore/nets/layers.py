@@ -21,6 +21,9 @@ from varscore.nets.objectives import Objective, make_objective
 
 UNKNOWN = 4
 
+LARGEST_MAP = 1 << 23
+"""Values of a first layer's map, before pooling, that inference off the table path has in memory at once (32 MB)"""
+
 
 def one_hot(codes: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """uint8 (N, L) base codes to (N, 4, L), channels A, C, G, T; an unknown base is an all-zero column."""
@@ -72,12 +75,20 @@ class SequenceConv(nn.Conv1d):
                 return self._infer(x, shift)
             pooled = convolve_pool(x, self.weight, self.pool).transpose(1, 2)
         else:
-            pooled = F.max_pool1d(F.conv1d(one_hot(x, self.weight.dtype), self.weight), self.pool)
+            pooled = torch.cat([self._pooled(part) for part in torch.split(x, self._rows(x))])
         return cast(Tensor, self.activation(pooled + cast(Tensor, self.bias)[:, None]))
 
     def _infer(self, codes: Tensor, shift: np.ndarray | None) -> Tensor:
         bias, slope = cast(Tensor, self.bias), self.activation.slope
         return convolve_pool_activate(codes, self.weight, bias, self.pool, slope, shift).transpose(1, 2)
+
+    def _pooled(self, codes: Tensor) -> Tensor:
+        return F.max_pool1d(F.conv1d(one_hot(codes, self.weight.dtype), self.weight), self.pool)
+
+    def _rows(self, codes: Tensor) -> int:
+        """How many rows to convolve at a time: in inference, so few that their map stays in a GPU's own cache."""
+        size = self.out_channels * (codes.shape[1] - self.kernel_size[0] + 1)
+        return len(codes) if torch.is_grad_enabled() else max(1, LARGEST_MAP // size)
 
     def _by_tables(self, codes: Tensor) -> bool:
         return codes.device.type == "cpu" and _plain_cpu(self.weight) and self.pool <= LARGEST_POOL
