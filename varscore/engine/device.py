@@ -11,6 +11,7 @@ from torch import nn
 
 from varscore.cpus import available_cpus
 from varscore.errors import DeviceError
+from varscore.nets.compiled import note_missing_compiler
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -21,6 +22,7 @@ def pick_device(name: str) -> torch.device:
     Raises DeviceError when a GPU is asked for and absent.
     """
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        note_missing_compiler()
         return torch.device("cpu")
     if not torch.cuda.is_available():
         why = "this PyTorch has no CUDA" if torch.version.cuda is None else "no NVIDIA GPU or driver is visible"

@@ -36,6 +36,7 @@ from varscore.engine.reach import Reach, Span, reach, receptive, recurrent
 from varscore.engine.recurrence import Passage, halves
 from varscore.genome.coords import anchor
 from varscore.genome.windows import Windows
+from varscore.nets.compiled import COMPILES
 from varscore.nets.layers import (
     BiLSTM,
     ConvPool,
@@ -99,7 +100,7 @@ class SharedEngine(PlainEngine):
 
     def __init__(self, net: SequenceNet, device: torch.device, precision: str = "fp32") -> None:
         super().__init__(net, device, precision)
-        self.stepwise = device.type == "cpu" and precision in ("fp32", "tf32")
+        self.stepwise = COMPILES and device.type == "cpu" and precision in ("fp32", "tf32")
         lstm = recurrent(net)
         self.halves = [] if lstm is None else halves(lstm, self.stepwise)
         self._by_position = cache(_by_position)

@@ -14,13 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from varscore.nets.compiled import PIECES, compiled, each_piece
+from varscore.nets.compiled import PIECES, compiled, each_piece, inlined
 
 ROWS = 125  # 5 ** 3
 TOGETHER = 10  # rows are added so many at a time: filters of up to 30 bases take one pass
@@ -86,12 +85,12 @@ def _activate(best: np.ndarray, bias: np.ndarray, slope: float) -> None:
                 values[f] = np.float32(slope) * value if value < 0 else value
 
 
-@numba.njit(inline="always")
+@inlined
 def _ten(flat, a, b, c, d, e, g, h, i, j, k):  # type: ignore[no-untyped-def]
     return ((flat[a] + flat[b]) + (flat[c] + flat[d]) + flat[e]) + ((flat[g] + flat[h]) + (flat[i] + flat[j]) + flat[k])
 
 
-@numba.njit(inline="always")
+@inlined
 def _places(steps, stride):  # type: ignore[no-untyped-def]
     """Where the tables of the first ten steps begin, and 1 for each of them that there is; the others' row is zero."""
     begin, real = np.empty(TOGETHER, np.uint64), np.empty(TOGETHER, np.uint64)
@@ -100,7 +99,7 @@ def _places(steps, stride):  # type: ignore[no-untyped-def]
     return begin, real
 
 
-@numba.njit(inline="always")
+@inlined
 def _sums(flat, begin, real, steps, stride, rows, p, raised, out):  # type: ignore[no-untyped-def]
     """out[f] = sum of the table rows at position ``p``; if ``raised``, and steps are ten or fewer, only where larger.
 

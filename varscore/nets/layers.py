@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from varscore.errors import UsageError
+from varscore.nets.compiled import COMPILES
 from varscore.nets.kmertable import LARGEST_POOL, convolve_pool, convolve_pool_activate
 from varscore.nets.lstmtrain import direction
 from varscore.nets.objectives import Objective, make_objective
@@ -38,7 +39,7 @@ def reverse_complement(codes: Tensor) -> Tensor:
 
 def _plain_cpu(x: Tensor) -> bool:
     """Whether ``x`` is computed with on the CPU in float32, for which this package has faster kernels than torch."""
-    return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return COMPILES and x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
 
 
 class Activation(nn.Module):

@@ -7,10 +7,9 @@ library it vectorises.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from varscore.nets.compiled import compiled
+from varscore.nets.compiled import compiled, inlined
 
 _P0, _P1, _P2 = np.float32(0.99999998), np.float32(0.133887344), np.float32(3.50473431e-3)
 _P3, _P4 = np.float32(2.07591210e-5), np.float32(1.35614150e-8)
@@ -19,7 +18,7 @@ _Q3, _Q4 = np.float32(3.30057364e-4), np.float32(7.86143798e-7)
 _ONE, _HALF, _LIMIT = np.float32(1), np.float32(0.5), np.float32(9)
 
 
-@numba.njit(inline="always")
+@inlined
 def _fraction(x):  # type: ignore[no-untyped-def]  # numba infers float32
     """p, q with tanh(x) = p / q."""
     x = min(max(x, -_LIMIT), _LIMIT)
@@ -28,13 +27,13 @@ def _fraction(x):  # type: ignore[no-untyped-def]  # numba infers float32
     return p, _ONE + u * (_Q1 + u * (_Q2 + u * (_Q3 + u * _Q4)))
 
 
-@numba.njit(inline="always")
+@inlined
 def sigmoid(x):  # type: ignore[no-untyped-def]
     p, q = _fraction(_HALF * x)
     return _HALF * (q + p) / q
 
 
-@numba.njit(inline="always")
+@inlined
 def sigmoid_tanh(x, y):  # type: ignore[no-untyped-def]
     """sigmoid(x) * tanh(y) with one division, which is what costs most here."""
     p, q = _fraction(_HALF * x)
@@ -77,7 +76,7 @@ def step(
             h[j] = sigmoid_tanh(outward[j], c[j])
 
 
-@numba.njit(inline="always")
+@inlined
 def tanh(x):  # type: ignore[no-untyped-def]
     p, q = _fraction(x)
     return p / q
