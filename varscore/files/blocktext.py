@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from zlib import crc32
 
-from varscore.files.atomic import Mark, PartialFile
+from varscore.files.atomic import AtomicFile, Mark, PartialFile
 from varscore.files.bgzf import BgzfWriter
+from varscore.files.resumable import Placement, Resumable
 
 HEAD = -1
 """The number of what comes before the first block"""
@@ -78,6 +79,33 @@ class BlockText:
     def _put(self, data: bytes) -> None:
         self.file.write(data)
         self._length, self._crc = self._length + len(data), crc32(data, self._crc)
+
+
+class BlockTextOutput(Resumable):
+    """An output that is one BlockText and nothing else: ``_text``, in the file ``_output``."""
+
+    _text: BlockText
+    _output: AtomicFile
+
+    def mark(self) -> dict[str, Any]:
+        return self._text.mark()
+
+    def facts(self) -> dict[str, Any]:
+        return {"pieces": self._text.pieces}
+
+    def settle(self) -> list[Placement]:
+        self._text.finish()
+        self._output.settle()
+        return [Placement(self._output.temporary, self._output.target)]
+
+    def place(self) -> None:
+        self._output.place()
+
+    def suspend(self) -> None:
+        self._output.suspend()
+
+    def abort(self) -> None:
+        self._output.abort()
 
 
 def joined(lines: Iterable[bytes], newline: bytes = b"\n") -> bytes:

@@ -9,8 +9,7 @@ import numpy as np
 
 from varscore.files.atomic import AtomicFile
 from varscore.files.bgzf import LEVEL
-from varscore.files.blocktext import BlockText
-from varscore.files.resumable import Placement, Resumable
+from varscore.files.blocktext import BlockText, BlockTextOutput
 from varscore.files.scores import STATUS_NAMES
 from varscore.files.shards import block_of
 from varscore.files.vcf import RecordChunk
@@ -19,7 +18,7 @@ from varscore.genome.alleles import Status
 COLUMNS = b"chrom\tpos\tid\tref\talt\tstatus\n"
 
 
-class SkippedTable(Resumable):
+class SkippedTable(BlockTextOutput):
     """in_pieces, carry: see BlockText. Raises OutputExists and OutputError."""
 
     def __init__(
@@ -41,23 +40,3 @@ class SkippedTable(Resumable):
             chrom, pos, _ = chunk.lines[record].split(b"\t", 2)
             fields = chrom, pos, chunk.ids[record], alleles.ref[row], alleles.alt[row], STATUS_NAMES[status[row]]
             self._text.write(block_of(int(chunk.numbers[record])), b"\t".join(fields) + b"\n")
-
-    def mark(self) -> dict[str, Any]:
-        return self._text.mark()
-
-    def facts(self) -> dict[str, Any]:
-        return {"pieces": self._text.pieces}
-
-    def settle(self) -> list[Placement]:
-        self._text.finish()
-        self._output.settle()
-        return [Placement(self._output.temporary, self._output.target)]
-
-    def place(self) -> None:
-        self._output.place()
-
-    def suspend(self) -> None:
-        self._output.suspend()
-
-    def abort(self) -> None:
-        self._output.abort()

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from varscore.files.atomic import AtomicFile
 from varscore.files.bgzf import LEVEL
-from varscore.files.blocktext import BlockText, joined
+from varscore.files.blocktext import BlockText, BlockTextOutput, joined
 from varscore.files.resumable import Placement
 from varscore.files.scores import STATUS_NAMES, AlleleScores, Provenance, Writer, task_labels, text_columns
 from varscore.files.shards import split_blocks
@@ -27,7 +27,7 @@ COLUMNS = ("chrom", "pos", "id", "ref", "alt", "status", "diff", "task", "logodd
 ROW_GROUP = 1 << 17
 
 
-class TsvWriter(Writer):
+class TsvWriter(BlockTextOutput, Writer):
     """``##varscore`` lines, one line of column names, then rows; a missing value is ``.``. ``.gz`` means BGZF."""
 
     def __init__(
@@ -63,26 +63,6 @@ class TsvWriter(Writer):
         lines = [b"\t".join(row) for row in rows]
         for block, first, end in split_blocks(chunk):
             self._text.write(block, joined(lines[chunk.rows[first] : chunk.rows[end]]))
-
-    def mark(self) -> dict[str, Any]:
-        return self._text.mark()
-
-    def facts(self) -> dict[str, Any]:
-        return {"pieces": self._text.pieces}
-
-    def settle(self) -> list[Placement]:
-        self._text.finish()
-        self._output.settle()
-        return [Placement(self._output.temporary, self._output.target)]
-
-    def place(self) -> None:
-        self._output.place()
-
-    def suspend(self) -> None:
-        self._output.suspend()
-
-    def abort(self) -> None:
-        self._output.abort()
 
 
 class ParquetWriter(Writer):
