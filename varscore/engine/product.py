@@ -28,14 +28,14 @@ class Product:
     """
 
     def __init__(self, weight: Tensor) -> None:
-        self._weight = weight.contiguous()
-        self._turned = apart(weight.t())
-        self._packed: dict[int, Tensor] | None = {} if weight.numel() >= LARGE and _mkl_packs() else None
+        self._packs = weight.numel() >= LARGE and _mkl_packs()
+        self._weight = weight.contiguous() if self._packs else apart(weight.t())
+        self._packed: dict[int, Tensor] = {}
 
     def __call__(self, x: Tensor, out: Tensor) -> Tensor:
         """The product with ``x``, float32 (rows, in); written to ``out``, (rows, out), and returned."""
-        if self._packed is None:
-            return torch.mm(x, self._turned, out=out)
+        if not self._packs:
+            return torch.mm(x, self._weight, out=out)
         rows = len(x)
         if rows not in self._packed:
             self._packed[rows] = torch.ops.mkl._mkl_reorder_linear_weight(self._weight, rows)

@@ -15,7 +15,9 @@ every layer saw. For the alternative it carries a *patch*, the values at changed
 Rows come in tiles of one shape a reach, padded: kernels round the same way for the same shape, so that a
 variant gets the same bits whatever is computed beside it. A tile holds rows of one reach only, and of both strands,
 except that an indel changes all to its right on one strand and all to its left on the other. Alleles of one site, and
-sites with the same window, share one reference row a strand.
+sites with the same window, share one reference row a strand. Reference rows stand in the order in which their strand is
+read, and the first convolution is told how far apart they begin: what overlapping ones have in common it computes once
+(:mod:`varscore.nets.kmertable`).
 """
 
 from __future__ import annotations
@@ -301,8 +303,8 @@ def _place(windows: Windows, rows: np.ndarray) -> np.ndarray:
 
 def _shift(windows: Windows, rows: np.ndarray, tile: int) -> np.ndarray:
     """By how many bases each row of a tile lies to the right of the one before, int64 (tile,); -1: it does not."""
-    apart = np.diff(_place(windows, np.resize(rows, (tile, 2))), axis=0)
-    return np.append(-1, np.where((apart[:, :2] == 0).all(1), apart[:, 2], -1))
+    steps = np.diff(_place(windows, np.resize(rows, (tile, 2))), axis=0)
+    return np.append(-1, np.where((steps[:, :2] == 0).all(1), steps[:, 2], -1))
 
 
 def _convolve(layer: ConvPool, x: Tensor, rows: Tensor, piece: Piece, cells: Span) -> Piece:

@@ -14,13 +14,14 @@ import numpy as np
 import torch
 
 from varscore import __version__
-from varscore.errors import OutputExists, UsageError
+from varscore.errors import UsageError
 from varscore.evaluate.curves import Curve, curves_text, draw_curves
 from varscore.evaluate.flow import Examined, predict_model
 from varscore.evaluate.kinds import Scores, score
 from varscore.evaluate.metrics import TaskScores
 from varscore.evaluate.pictures import FORMATS, Figure, Scatter, draw
 from varscore.evaluate.tables import Figures, ValueFigures, groups, means_text, published, summarise, table_text
+from varscore.files.atomic import refuse_existing
 from varscore.files.whole import put_file
 from varscore.zoo import ModelFolder
 
@@ -192,8 +193,7 @@ def evaluate_models(
 def refuse_report(folder: Path, force: bool) -> None:
     """Raises OutputExists when the folder holds a report that must not be replaced."""
     for name in (TABLE, FIGURES):
-        if (folder / name).exists() and not force:
-            raise OutputExists("the output exists", where=folder / name, remedy="--force replaces it")
+        refuse_existing(str(folder / name), force=force)
 
 
 def write_report(folder: Path, report: Report) -> list[Path]:

@@ -9,7 +9,7 @@ from zlib import crc32
 
 from varscore.files.atomic import AtomicFile, Mark, PartialFile
 from varscore.files.bgzf import BgzfWriter
-from varscore.files.resumable import Placement, Resumable
+from varscore.files.resumable import FileOutput, Placement, Resumable
 
 HEAD = -1
 """The number of what comes before the first block"""
@@ -81,11 +81,11 @@ class BlockText:
         self._length, self._crc = self._length + len(data), crc32(data, self._crc)
 
 
-class BlockTextOutput(Resumable):
-    """An output that is one BlockText and nothing else: ``_text``, in the file ``_output``."""
+class BlockTextOutput(FileOutput, Resumable):
+    """An output that is one BlockText and nothing else: ``_text``, in ``_file``."""
 
     _text: BlockText
-    _output: AtomicFile
+    _file: AtomicFile
 
     def mark(self) -> dict[str, Any]:
         return self._text.mark()
@@ -95,17 +95,8 @@ class BlockTextOutput(Resumable):
 
     def settle(self) -> list[Placement]:
         self._text.finish()
-        self._output.settle()
-        return [Placement(self._output.temporary, self._output.target)]
-
-    def place(self) -> None:
-        self._output.place()
-
-    def suspend(self) -> None:
-        self._output.suspend()
-
-    def abort(self) -> None:
-        self._output.abort()
+        self._file.settle()
+        return [Placement(self._file.temporary, self._file.target)]
 
 
 def joined(lines: Iterable[bytes], newline: bytes = b"\n") -> bytes:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from varscore.errors import OutputExists
-from varscore.files.atomic import DamagedPartial, PartialFile, output_errors, sync_folder
+from varscore.files.atomic import AtomicFile, DamagedPartial, PartialFile, output_errors, sync_folder
 from varscore.files.folders import replace_folder
 
 
@@ -102,6 +102,21 @@ class Output(ABC):
             self.close()
         else:
             self.abort()
+
+
+class FileOutput(Output):
+    """An output that is one file, ``_file``, and has no name but that file's."""
+
+    _file: AtomicFile | Output
+
+    def place(self) -> None:
+        self._file.place()
+
+    def suspend(self) -> None:
+        self._file.suspend()
+
+    def abort(self) -> None:
+        self._file.abort()
 
 
 class Resumable(Output):

@@ -9,32 +9,23 @@ from typing import Any
 
 from varscore.errors import DataError
 from varscore.files.atomic import AtomicFile
-from varscore.files.resumable import Output, Placement
+from varscore.files.resumable import FileOutput, Placement
 
 SUFFIX = ".run.json"
 FORMAT = 1
 
 
-class RunJson(Output):
+class RunJson(FileOutput):
     """The file beside ``output``; it replaces an older one."""
 
     def __init__(self, output: str, fields: Mapping[str, Any]) -> None:
-        self._file = AtomicFile(output + SUFFIX, force=True)
+        self._file: AtomicFile = AtomicFile(output + SUFFIX, force=True)
         self._text = json.dumps({"format": FORMAT, **fields}, indent=1) + "\n"
 
     def settle(self) -> list[Placement]:
         self._file.write(self._text.encode())
         self._file.settle()
         return [Placement(self._file.temporary, self._file.target, is_ours=True)]
-
-    def place(self) -> None:
-        self._file.place()
-
-    def suspend(self) -> None:
-        self._file.suspend()
-
-    def abort(self) -> None:
-        self._file.abort()
 
 
 def read_run(output: str) -> dict[str, Any]:

@@ -24,12 +24,12 @@ class SkippedTable(BlockTextOutput):
     def __init__(
         self, path: str, *, force: bool, in_pieces: bool = False, carry: Mapping[str, Any] | None = None
     ) -> None:
-        self._output = AtomicFile(path, force=force, keep=carry is not None)
+        self._file = AtomicFile(path, force=force, keep=carry is not None)
         level = LEVEL if path.endswith(".gz") else None
         try:
-            self._text = BlockText(self._output, COLUMNS, level=level, in_pieces=in_pieces, carry=carry)
+            self._text = BlockText(self._file, COLUMNS, level=level, in_pieces=in_pieces, carry=carry)
         except BaseException:
-            self._output.suspend()
+            self._file.suspend()
             raise
 
     def write(self, chunk: RecordChunk, status: np.ndarray) -> None:

@@ -42,7 +42,7 @@ class TsvWriter(BlockTextOutput, Writer):
         carry: Mapping[str, Any] | None = None,
     ) -> None:
         """in_pieces, carry: see BlockText"""
-        self._output = output
+        self._file = output
         self._labels, self._extra_columns = task_labels(tasks), tuple(extra_columns)
         names = "\t".join((*COLUMNS, *extra_columns)).encode()
         header = joined([*provenance.lines(), names])

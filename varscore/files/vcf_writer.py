@@ -12,13 +12,13 @@ from varscore.files.bcf import write_bcf
 from varscore.files.bgzf import LEVEL, inflate
 from varscore.files.blocktext import BlockText, joined
 from varscore.files.index import IndexedFile, SortOrder
-from varscore.files.resumable import Placement, removal
+from varscore.files.resumable import FileOutput, Placement, removal
 from varscore.files.scores import AlleleScores, Writer
 from varscore.files.shards import split_blocks
 from varscore.files.vcf import RecordChunk
 
 
-class VcfWriter(Writer):
+class VcfWriter(FileOutput, Writer):
     """VCF text, bgzipped and indexed on request, with the line ends that the input has."""
 
     def __init__(
@@ -43,7 +43,7 @@ class VcfWriter(Writer):
             output, joined(header, newline), level=LEVEL if compress else None, in_pieces=in_pieces,
             carry=carry and carry["text"],
         )  # fmt: skip
-        self._file = IndexedFile(output, self._order, contig_lengths, "vcf" if compress else None)
+        self._file: IndexedFile = IndexedFile(output, self._order, contig_lengths, "vcf" if compress else None)
 
     def write(self, chunk: RecordChunk, scores: AlleleScores) -> None:
         lines = list(self._annotator.lines(chunk, scores))
@@ -60,15 +60,6 @@ class VcfWriter(Writer):
     def settle(self) -> list[Placement]:
         self._text.finish()
         return self._file.settle()
-
-    def place(self) -> None:
-        self._file.place()
-
-    def suspend(self) -> None:
-        self._file.suspend()
-
-    def abort(self) -> None:
-        self._file.abort()
 
 
 class BcfWriter(Writer):

@@ -5,8 +5,8 @@ rows of tables that hold every 3-mer's sum once. Bases are digits in base 5 (A, 
 adds zero like the all-zero column it stands for. Max-pooling before bias and activation is exact, because both are
 monotone, and leaves nothing of the full-length map in memory.
 
-Work is cut into a fixed number of pieces that does not depend on the number of threads, so results are the same bits on
-one thread and on many.
+What a position gets does not depend on what is computed beside it. Gradients are summed over a fixed number of pieces,
+which does not depend on the number of threads. So results are the same bits on one thread and on many.
 """
 
 from __future__ import annotations
