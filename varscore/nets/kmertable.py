@@ -228,11 +228,17 @@ def _backward(codes: np.ndarray, gradient: np.ndarray, where: np.ndarray, pool: 
                             flat[a + f] += total[f]
 
 
+def _room(*shape: int) -> np.ndarray:
+    """Float32, of any content, where torch would put it: how a library rounds may depend on where operands begin."""
+    room: np.ndarray = torch.empty(shape).numpy()
+    return room
+
+
 class _ConvolvePool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, codes: Tensor, weight: Tensor, pool: int) -> Tensor:
         table, bases, (filters, _, width) = banks(weight.detach()).numpy(), codes.contiguous().numpy(), weight.shape
-        best = np.empty((len(bases), (bases.shape[1] - width + 1) // pool, filters), np.float32)
+        best = _room(len(bases), (bases.shape[1] - width + 1) // pool, filters)
         where = np.empty(best.shape if ctx.needs_input_grad[1] else (0, 0, 0), np.uint8)
         each_piece(lambda _, a, b: _forward(bases[a:b], table, pool, best[a:b], where[a:b]), len(bases))
         ctx.saved = (bases, where, pool, (len(table), -(-width // 3), ROWS, table.shape[2]), width)
@@ -267,7 +273,7 @@ def convolve_pool_activate(
     Returns float32 (N, (L - k + 1) // pool, filters).
     """
     table, bases, moved = _kept_tables(weight), codes.contiguous().numpy(), bias.detach().numpy()
-    best = np.empty((len(bases), (bases.shape[1] - weight.shape[2] + 1) // pool, len(weight)), np.float32)
+    best = _room(len(bases), (bases.shape[1] - weight.shape[2] + 1) // pool, len(weight))
     no_places = np.empty((0, 0, 0), np.uint8)
 
     def work(_: int, a: int, b: int) -> None:
