@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from varscore.engine.maps import FeatureMap, SharedMap, WholeMap
+from varscore.engine.product import Product
 from varscore.engine.reach import Span
 from varscore.engine.recurrence import FusedHalf, Half, SteppedHalf
 from varscore.nets.layers import BiLSTM
@@ -28,6 +30,15 @@ def layer() -> BiLSTM:
 
 LSTM = layer()
 HALVES = {(kind, backward): kind(LSTM, backward) for kind in KINDS for backward in (False, True)}
+
+
+def as_map(kind: type[Half], steps: Tensor) -> FeatureMap:
+    """(T, rows, channels), as this kind of half wants it."""
+    return SharedMap.apart(steps, no_products) if kind is SteppedHalf else WholeMap(steps.permute(1, 2, 0))
+
+
+def no_products(layer: nn.Module) -> Product:
+    raise AssertionError("no layer before this one")
 
 
 def whole(steps: Tensor, backward: bool) -> tuple[Tensor, Tensor]:
@@ -61,11 +72,10 @@ def check(half: Half, last: int, changed: Span, seed: int) -> None:
     steps = torch.randn(4, last, CHANNELS)
     rows = torch.tensor([2, 0, 0, 3, 1, 2])
     patch = torch.randn(len(rows), len(changed), CHANNELS)
-    states = torch.zeros(last, 4, HIDDEN)
     with torch.inference_mode():
-        passage = half.reference(steps.transpose(0, 1), changed, states)
+        passage, states = half.reference(as_map(type(half), steps.transpose(0, 1)), changed)
         before = passage.state.hidden.clone(), passage.state.cell.clone()
-        span, found = half.alternative(passage, rows, patch.transpose(0, 1), changed)
+        span, found = half.alternative(passage, rows, as_map(type(half), patch.transpose(0, 1)), changed)
     states, found = states.transpose(0, 1), found.transpose(0, 1)
 
     hidden, cell = whole(steps, half.backward)
@@ -103,20 +113,19 @@ def test_a_half_entered_anywhere(stretch: tuple[int, Span], kind: type[Half], ba
 @pytest.mark.parametrize("kind", KINDS)
 def test_both_halves_together_are_the_bidirectional_layer(kind: type[Half]) -> None:
     torch.manual_seed(1)
-    steps, output = torch.randn(7, 3, CHANNELS), torch.zeros(7, 3, 2 * HIDDEN)
+    steps = torch.randn(7, 3, CHANNELS)
     with torch.inference_mode():
-        HALVES[kind, False].reference(steps, Span(2, 4), output[..., :HIDDEN])
-        HALVES[kind, True].reference(steps, Span(2, 4), output[..., HIDDEN:])
+        both = [HALVES[kind, backward].reference(as_map(kind, steps), Span(2, 4))[1] for backward in (False, True)]
         expected = copy.deepcopy(LSTM).double()(steps.permute(1, 2, 0).double()).permute(2, 0, 1)
-    assert (output - expected).abs().max() < 1e-5
+    assert (torch.cat(both, 2) - expected).abs().max() < 1e-5
 
 
 def test_an_unchanged_patch_changes_nothing() -> None:
     torch.manual_seed(2)
-    steps, states, rows = torch.randn(8, 4, CHANNELS), torch.zeros(8, 4, HIDDEN), torch.arange(4)
+    steps, rows = torch.randn(8, 4, CHANNELS), torch.arange(4)
     changed = Span(3, 5)
     for half in HALVES.values():
         with torch.inference_mode():
-            passage = half.reference(steps, changed, states)
-            span, found = half.alternative(passage, rows, steps[changed.place], changed)
+            passage, states = half.reference(as_map(type(half), steps), changed)
+            span, found = half.alternative(passage, rows, as_map(type(half), steps[changed.place]), changed)
         assert (found - states[span.place]).abs().max() < 1e-6

@@ -12,7 +12,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from varscore.nets import kmertable
-from varscore.nets.kmertable import ROWS, convolve_pool, convolve_pool_activate, table_gradient, tables
+from varscore.nets.kmertable import (
+    ROWS,
+    convolve_columns,
+    convolve_pool,
+    convolve_pool_activate,
+    table_gradient,
+    tables,
+)
 from varscore.nets.layers import one_hot
 
 
@@ -131,38 +138,43 @@ def test_inference_in_one_pass_is_the_same_bits(slope: float) -> None:
 
 @settings(max_examples=60)
 @given(
-    shifts=st.lists(st.integers(0, 60), max_size=12),
-    wrong=st.sets(st.integers(0, 12)),
+    shifts=st.lists(st.one_of(st.just(-1), st.integers(0, 60)), max_size=12),
     width=st.integers(1, 34),
     pool=st.integers(1, 9),
     filters=st.sampled_from([1, 5, 356]),
     threads=st.sampled_from([1, 2]),
+    seed=st.integers(0, 9),
 )
 def test_windows_that_overlap_get_the_bits_they_get_alone(
-    shifts: list[int], wrong: set[int], width: int, pool: int, filters: int, threads: int
+    shifts: list[int], width: int, pool: int, filters: int, threads: int, seed: int
 ) -> None:
-    """Wherever they overlap and by how much; a hint that is wrong is found out."""
-    length = 90
-    starts = np.concatenate([[0], np.cumsum(shifts, dtype=np.int64)])
+    """Wherever they overlap and by how much (-1: not at all), and whichever cells are wanted."""
+    length, shift = 90, np.array([-1, *shifts])
+    starts = np.cumsum(np.where(shift < 0, length, shift))
     contig = random_codes(1, int(starts[-1]) + length, seed=1, unknown=0.1)[0]
     codes = torch.stack([contig[start : start + length] for start in starts.tolist()])
-    hint = np.array([-1, *(by + 3 * (i in wrong) for i, by in enumerate(shifts))])
     torch.manual_seed(0)
     weight, bias = torch.randn(filters, 4, width), torch.randn(filters)
+    alone = torch.cat([convolve_pool_activate(window[None], weight, bias, pool, 0.3) for window in codes])
+    random = np.random.default_rng(seed)
+    wanted = random.permutation(alone[:, :, 0].numel())[: random.integers(1, alone[:, :, 0].numel() + 1)]
+    to = np.full(alone.shape[:2], -1)
+    to.reshape(-1)[wanted] = np.arange(len(wanted))
+    found = torch.full((len(wanted) + 1, filters), 7.0)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        found = convolve_pool_activate(codes, weight, bias, pool, 0.3, hint)
+        convolve_columns(codes, weight, bias, pool, 0.3, shift, to, found)
     finally:
         torch.set_num_threads(before)
-    alone = [convolve_pool_activate(window[None], weight, bias, pool, 0.3) for window in codes]
-    assert torch.equal(found, torch.cat(alone))
+    assert torch.equal(found[:-1], alone.flatten(0, 1)[wanted])
+    assert (found[-1] == 7).all()
 
 
-def test_what_overlapping_windows_have_in_common_is_computed_once() -> None:
-    found = list(kmertable._runs(np.zeros((7, 50), np.uint8), np.array([-1, 5, 0, 40, -1, 9, 2]), 12))
+def test_windows_are_taken_together_where_each_is_near_the_one_before() -> None:
+    found = list(kmertable._runs(np.array([-1, 5, 0, 40, -1, 9, 2]), 12))
     assert found == [(0, 3, True), (3, 4, False), (4, 7, True)]
-    assert list(kmertable._runs(np.zeros((3, 50), np.uint8), np.array([-1, 30, -1]), 12)) == [(0, 3, False)]
+    assert list(kmertable._runs(np.array([-1, 30, -1]), 12)) == [(0, 3, False)]
 
 
 def test_tables_kept_for_inference_follow_the_weights() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from varscore.nets.lstmcell import step
+from varscore.nets.lstmcell import CELLS, step
 
 TOLERANCE = 4e-7
 
@@ -26,20 +26,27 @@ def run(gates: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows, width = cell.shape
     hidden, memory = np.zeros((1, rows, width), np.float32), cell.copy()
     bias = np.zeros(4 * width, np.float32)
-    step(np.zeros_like(gates), gates[None], bias, np.arange(rows), 0, memory, hidden, 0)
+    step(np.zeros_like(gates), gates, bias, np.arange(rows), memory, hidden, 0)
     return hidden[0], memory
+
+
+def wide(gates: np.ndarray, cell: np.ndarray, width: int = 2 * CELLS + 3) -> tuple[np.ndarray, np.ndarray]:
+    """The same cells over and over, in vectors and a rest: at least ``width`` of them."""
+    copies = -(-width // cell.shape[1])
+    return np.tile(gates.reshape(len(gates), 4, -1), copies).reshape(len(gates), -1), np.tile(cell, copies)
 
 
 def check(gates: np.ndarray, cell: np.ndarray) -> None:
     """What the forget gate keeps of a large cell state is as uncertain as the state is large."""
-    hidden, memory = run(gates, cell)
-    expected, remembered = true_step(gates, cell)
-    allowed = TOLERANCE * np.maximum(1, np.abs(cell))
-    assert (np.abs(hidden - expected) < allowed).all()
-    assert (np.abs(memory - remembered) < allowed).all()
+    for sums, before in ((gates, cell), wide(gates, cell)):
+        hidden, memory = run(sums, before)
+        expected, remembered = true_step(sums, before)
+        allowed = TOLERANCE * np.maximum(1, np.abs(before))
+        assert (np.abs(hidden - expected) < allowed).all()
+        assert (np.abs(memory - remembered) < allowed).all()
 
 
-@pytest.mark.parametrize("width", [1, 2, 7, 8, 33])
+@pytest.mark.parametrize("width", [1, 2, 7, 8, CELLS - 1, CELLS, CELLS + 1, 2 * CELLS, 2 * CELLS + 1])
 @pytest.mark.parametrize("scale", [0.01, 1, 5, 40])
 def test_a_step_is_within_4e7_of_the_truth(width: int, scale: float) -> None:
     random = np.random.default_rng(width)
@@ -77,10 +84,11 @@ def test_what_is_not_a_number_is_not_hidden(gate: int) -> None:
     """A broken network must not look like a working one."""
     gates = np.zeros((1, 8), np.float32)
     gates[0, 2 * gate] = np.nan
-    hidden, memory = run(gates, np.ones((1, 2), np.float32))
-    assert np.isnan(hidden[0, 0])
-    assert np.isnan(memory[0, 0]) == (gate < 3)
-    assert np.isfinite([hidden[0, 1], memory[0, 1]]).all(), "the neighbour is well"
+    cell = np.ones((1, 2), np.float32)
+    for hidden, memory in (run(gates, cell), run(*wide(gates, cell))):
+        assert np.isnan(hidden[0, ::2]).all()
+        assert (np.isnan(memory[0, ::2]) == (gate < 3)).all()
+        assert np.isfinite([hidden[0, 1::2], memory[0, 1::2]]).all(), "the neighbours are well"
 
 
 def test_rows_take_their_own_source_step_and_place() -> None:
@@ -91,30 +99,23 @@ def test_rows_take_their_own_source_step_and_place() -> None:
     cell, hidden = random.normal(size=(5, 3)).astype(np.float32), np.full((6, 5, 3), 7, np.float32)
     expected, remembered = true_step(added.astype(np.float64) + given_[1, source] + bias, cell)
     kept = given_.copy()
-    step(added, given_, bias, source, 1, cell, hidden, 4)
+    step(added, given_[1], bias, source, cell, hidden, 4)
     assert np.abs(hidden[4] - expected).max() < TOLERANCE
     assert np.abs(cell - remembered).max() < 2 * TOLERANCE
     assert (np.delete(hidden, 4, 0) == 7).all()
     assert (given_ == kept).all(), "the reference's inputs are used again"
 
 
-def test_strided_arrays_are_taken_as_they_are() -> None:
-    """The engine hands in one direction's half of an array for both, and a stretch of the steps."""
+@pytest.mark.parametrize("width", [2, CELLS + 2])
+def test_strided_arrays_are_taken_as_they_are(width: int) -> None:
+    """The engine hands in a stretch of the steps, and may hand in one direction's half of an array for both."""
     random = np.random.default_rng(1)
-    gates, cell = random.normal(size=(4, 8)).astype(np.float32), random.normal(size=(4, 2)).astype(np.float32)
-    steps, both = np.zeros((9, 4, 8), np.float32), np.zeros((9, 4, 4), np.float32)
+    gates = random.normal(size=(4, 4 * width)).astype(np.float32)
+    cell = random.normal(size=(4, width)).astype(np.float32)
+    steps, both = np.zeros((9, *gates.shape), np.float32), np.zeros((9, 4, 2 * width), np.float32)
     steps[5] = gates
-    nothing, bias = np.zeros_like(gates), np.zeros(8, np.float32)
-    step(nothing, steps[3:7], bias, np.arange(4), 2, cell.copy(), both[3:7, :, 2:], 2)
+    nothing, bias = np.zeros_like(gates), np.zeros(4 * width, np.float32)
+    step(nothing, steps[5], bias, np.arange(4), cell.copy(), both[3:7, :, width:], 2)
     expected, _ = run(gates, cell)
-    assert (both[5, :, 2:] == expected).all()
+    assert (both[5, :, width:] == expected).all()
     assert np.count_nonzero(both) == expected.size
-
-
-def test_a_row_does_not_depend_on_its_neighbours() -> None:
-    random = np.random.default_rng(2)
-    gates, cell = random.normal(size=(9, 52)).astype(np.float32), random.normal(size=(9, 13)).astype(np.float32)
-    together = run(gates, cell)
-    for row in range(9):
-        alone = run(gates[row : row + 1].copy(), cell[row : row + 1])
-        assert (alone[0][0] == together[0][row]).all() and (alone[1][0] == together[1][row]).all()

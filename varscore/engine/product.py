@@ -8,6 +8,9 @@ from torch import Tensor
 LARGE = 1 << 20
 """Elements of a matrix that does not fit into a core's own cache"""
 
+BLOCK = 128
+"""Rows of a product where there may be any number: a row of a product of one shape has the same bits in any place"""
+
 
 def apart(matrix: Tensor) -> Tensor:
     """A copy of a float32 matrix (..., n, m) whose rows begin an odd number of cache lines (64 bytes) apart.
@@ -40,6 +43,19 @@ class Product:
         if rows not in self._packed:
             self._packed[rows] = torch.ops.mkl._mkl_reorder_linear_weight(self._weight, rows)
         return out.copy_(torch.ops.mkl._mkl_linear(x, self._packed[rows], self._weight, None, rows))
+
+
+def padded(rows: int, columns: int) -> Tensor:
+    """Room for so many rows, float32, and zeros behind them up to a whole block."""
+    room = torch.empty(-(-rows // BLOCK) * BLOCK, columns)
+    room[rows:] = 0
+    return room
+
+
+def in_blocks(product: Product, x: Tensor, out: Tensor) -> None:
+    """A product with whole blocks, float32 (n, in); written to ``out``, (n, out)."""
+    for first in range(0, len(x), BLOCK):
+        product(x[first : first + BLOCK], out[first : first + BLOCK])
 
 
 def _mkl_packs() -> bool:

@@ -10,12 +10,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from varscore.engine.product import Product
+from varscore.engine.maps import FeatureMap, SharedMap
+from varscore.engine.product import BLOCK, Product
 from varscore.engine.reach import Span
 from varscore.nets.layers import BiLSTM, hard_sigmoid
 
@@ -32,10 +35,11 @@ class State:
 class Passage:
     """What a half left behind on its way over the reference; valid until it runs over the next one.
 
-    inputs: what each step was given, float (T, rows, ...); state: on entering the changed steps.
+    length: steps in all; inputs: what they were given, as the half wants it; state: on entering the changed steps.
     """
 
-    inputs: Tensor
+    length: int
+    inputs: Any
     state: State
 
 
@@ -69,47 +73,67 @@ class Half(ABC):
         self.backward = second and lstm.turns
         self.room = Room()
 
-    def reference(self, steps: Tensor, changed: Span, output: Tensor) -> Passage:
-        """Run over all of ``steps``, float (T, rows, channels), noting the state before the ``changed`` ones.
+    def reference(self, steps: FeatureMap, changed: Span) -> tuple[Passage, Tensor]:
+        """Run over all ``steps``, noting the state before the ``changed`` ones.
 
-        output: float (T, rows, H), written.
+        Returns the hidden states too, float (T, rows, H).
         """
-        last, rows = steps.shape[:2]
-        inputs, every = self._inputs(steps, "reference"), torch.arange(rows, device=steps.device)
+        last, rows = steps.size
+        output = self.room.take("hidden", steps.values, last, rows, self.width)
+        inputs, every = self._inputs(steps, "reference"), torch.arange(rows, device=output.device)
         before, after = Span(0, changed.lo), Span(changed.lo, last)
         if self.backward:
             before, after = Span(changed.hi, last), Span(0, changed.hi)
-        start = State(*steps.new_zeros(2, rows, self.width))
-        entered = self._run(inputs[before.place], every, start, output[before.place], steps[before.place])
-        self._run(inputs[after.place], every, entered, output[after.place], steps[after.place])
-        return Passage(inputs, entered)
+        start = State(*output.new_zeros(2, rows, self.width))
+        entered = self._run(inputs, before, every, start, output[before.place])
+        self._run(inputs, after, every, entered, output[after.place])
+        return Passage(last, inputs, entered), output
 
-    def alternative(self, passage: Passage, rows: Tensor, patch: Tensor, changed: Span) -> tuple[Span, Tensor]:
+    def alternative(self, passage: Passage, rows: Tensor, patch: FeatureMap, changed: Span) -> tuple[Span, Tensor]:
         """Positions whose hidden states change, and these states, float (positions, rows, H), until the next call.
 
-        rows: int64 (rows,), the reference row of each alternative; patch: float (len(changed), rows, channels).
+        rows: int64 (rows,), the reference row of each alternative; patch: what its ``changed`` steps are given.
         """
-        last = len(passage.inputs)
-        span = Span(0, changed.hi) if self.backward else Span(changed.lo, last)
-        rest = Span(0, changed.lo) if self.backward else Span(changed.hi, last)
-        output = self.room.take("alternative", patch, len(span), len(rows), self.width)
-        new, old = output[changed.within(span)], output[rest.within(span)]
+        span = Span(0, changed.hi) if self.backward else Span(changed.lo, passage.length)
+        rest = Span(0, changed.lo) if self.backward else Span(changed.hi, passage.length)
         entered = State(passage.state.hidden[rows], passage.state.cell[rows])
+        output = self.room.take("alternative", patch.values, len(span), len(rows), self.width)
+        new, old = output[changed.within(span)], output[rest.within(span)]
         every = torch.arange(len(rows), device=rows.device)
-        turned = self._run(self._inputs(patch, "patch"), every, entered, new, patch)
-        self._run(passage.inputs[rest.place], rows, turned, old)
+        turned = self._run(self._inputs(patch, "patch"), Span(0, len(changed)), every, entered, new)
+        self._run(passage.inputs, rest, rows, turned, old)
         return span, output
 
     @abstractmethod
-    def _inputs(self, steps: Tensor, name: str) -> Tensor:
+    def _inputs(self, steps: FeatureMap, name: str) -> Any:
         """What :meth:`_run` takes for these steps; what it took under the same name before is no longer valid."""
 
     @abstractmethod
-    def _run(self, inputs: Tensor, rows: Tensor, state: State, output: Tensor, steps: Tensor | None = None) -> State:
-        """Run over ``inputs[:, rows]`` from ``state`` and write hidden states to ``output``; returns the last state.
+    def _run(self, inputs: Any, span: Span, rows: Tensor, state: State, output: Tensor) -> State:
+        """Run the given rows over a span of the steps, from ``state``, and write hidden states to ``output``, float
+        (len(span), len(rows), H); returns the last state."""
 
-        steps: what the inputs are to be computed from, float (T, rows, channels); None where they have been.
-        """
+
+class Projected:
+    """What the steps of a map add to the gates: a product for each of its columns, made when it is first read.
+
+    It is then still in the cache. sums: float32 (columns, 4 H)
+    """
+
+    def __init__(self, product: Product, steps: SharedMap, sums: Tensor) -> None:
+        self.sums = sums
+        self._product, self._columns, self._index = product, steps.values, steps.index
+        self._missing = set(range(len(steps.values) // BLOCK))
+
+    def at(self, step: int) -> np.ndarray:
+        """The row of ``sums`` of each row of the map, int64 (rows,)."""
+        source: np.ndarray = self._index[step]
+        if self._missing:
+            for block in self._missing.intersection((source // BLOCK).tolist()):
+                here = slice(block * BLOCK, (block + 1) * BLOCK)
+                self._product(self._columns[here], self.sums[here])
+                self._missing.remove(block)
+        return source
 
 
 class SteppedHalf(Half):
@@ -120,34 +144,35 @@ class SteppedHalf(Half):
         self.inward, self.recurrent = (Product(weight) for weight in self.weights[:2])
         self.bias = (self.weights[2] + self.weights[3]).numpy()
 
-    def _inputs(self, steps: Tensor, name: str) -> Tensor:
-        return self.room.take(name, steps, *steps.shape[:2], 4 * self.width)
+    def _inputs(self, steps: FeatureMap, name: str) -> Projected:
+        shared = cast(SharedMap, steps)
+        sums = self.room.take(name, shared.values, len(shared.values), 4 * self.width)
+        return Projected(self.inward, shared, sums)
 
-    def _run(self, inputs: Tensor, rows: Tensor, state: State, output: Tensor, steps: Tensor | None = None) -> State:
+    def _run(self, inputs: Projected, span: Span, rows: Tensor, state: State, output: Tensor) -> State:
         from varscore.nets.lstmcell import step  # numba takes half a second to import
 
-        hidden, cell, last = state.hidden, state.cell.clone(), len(inputs)
-        gates = self.room.take("gates", inputs, len(rows), 4 * self.width)
-        flat, given, source, memory, written = (t.numpy() for t in (gates, inputs, rows, cell, output))
-        for t in reversed(range(last)) if self.backward else range(last):
-            if steps is not None:
-                self.inward(steps[t], inputs[t])  # just before it is read: it is still in the cache
+        hidden, cell, order = state.hidden, state.cell.clone(), range(span.lo, span.hi)
+        gates = self.room.take("gates", output, len(rows), 4 * self.width)
+        flat, given, chosen, memory, written = (t.numpy() for t in (gates, inputs.sums, rows, cell, output))
+        for t in reversed(order) if self.backward else order:
+            source = inputs.at(t)[chosen]
             self.recurrent(hidden, gates)
-            step(flat, given, self.bias, source, t, memory, written, t)
-            hidden = output[t]
+            step(flat, given, self.bias, source, memory, written, t - span.lo)
+            hidden = output[t - span.lo]
         return State(hidden, cell)
 
 
 class FusedHalf(Half):
     """For every other device and precision: the library's fused kernel, a stretch a call."""
 
-    def _inputs(self, steps: Tensor, name: str) -> Tensor:
-        return steps
+    def _inputs(self, steps: FeatureMap, name: str) -> Tensor:
+        return steps.whole().permute(2, 0, 1).contiguous()
 
-    def _run(self, inputs: Tensor, rows: Tensor, state: State, output: Tensor, steps: Tensor | None = None) -> State:
-        if len(inputs) == 0:
+    def _run(self, inputs: Tensor, span: Span, rows: Tensor, state: State, output: Tensor) -> State:
+        if not len(span):
             return state
-        steps = inputs[:, rows]
+        steps = inputs[span.place, rows]
         order = (0,) if self.backward else ()
         start = (state.hidden[None], state.cell[None])
         states, hidden, cell = torch.lstm(steps.flip(order), start, self.weights, True, 1, 0.0, False, False, False)
@@ -158,17 +183,17 @@ class FusedHalf(Half):
 class HardHalf(Half):
     """With hard gates, which no fused kernel has: a few calls a step, on every device."""
 
-    def _inputs(self, steps: Tensor, name: str) -> Tensor:
-        return F.linear(steps, self.weights[0], self.weights[2] + self.weights[3])
+    def _inputs(self, steps: FeatureMap, name: str) -> Tensor:
+        return F.linear(steps.whole().permute(2, 0, 1).contiguous(), self.weights[0], self.weights[2] + self.weights[3])
 
-    def _run(self, inputs: Tensor, rows: Tensor, state: State, output: Tensor, steps: Tensor | None = None) -> State:
-        hidden, cell, last = state.hidden, state.cell, len(inputs)
-        for t in reversed(range(last)) if self.backward else range(last):
+    def _run(self, inputs: Tensor, span: Span, rows: Tensor, state: State, output: Tensor) -> State:
+        hidden, cell, order = state.hidden, state.cell, range(span.lo, span.hi)
+        for t in reversed(order) if self.backward else order:
             gates = inputs[t, rows] + F.linear(hidden, self.weights[1])
             inward, kept, candidate, outward = gates.chunk(4, 1)
             cell = hard_sigmoid(kept) * cell + hard_sigmoid(inward) * candidate.tanh()
             hidden = hard_sigmoid(outward) * cell.tanh()
-            output[t] = hidden
+            output[t - span.lo] = hidden
         return State(hidden, cell)
 
 

@@ -15,9 +15,12 @@ every layer saw. For the alternative it carries a *patch*, the values at changed
 Rows come in tiles of one shape a reach, padded: kernels round the same way for the same shape, so that a
 variant gets the same bits whatever is computed beside it. A tile holds rows of one reach only, and of both strands,
 except that an indel changes all to its right on one strand and all to its left on the other. Alleles of one site, and
-sites with the same window, share one reference row a strand. Reference rows stand in the order in which their strand is
-read, and the first convolution is told how far apart they begin: what overlapping ones have in common it computes once
-(:mod:`varscore.nets.kmertable`).
+sites with the same window, share one reference row a strand.
+
+Reference rows stand in the order in which their strand is read, and windows that overlap show the same bases. On a CPU
+the first convolution is made once at each base (:mod:`varscore.nets.kmertable`). Windows that lie a multiple of a
+map's stride apart have its cells in common, and with them all that is computed cell by cell: projections, further
+convolutions, what steps of a recurrent layer are given. These are computed once (:mod:`varscore.engine.maps`).
 """
 
 from __future__ import annotations
@@ -32,8 +35,9 @@ import torch
 from torch import Tensor, nn
 
 from varscore.engine.device import arithmetic
+from varscore.engine.maps import FeatureMap, SharedMap, WholeMap, weights_of
 from varscore.engine.plain import TILE, PlainEngine
-from varscore.engine.product import apart
+from varscore.engine.product import Product, apart
 from varscore.engine.reach import Reach, Span, reach, receptive, recurrent
 from varscore.engine.recurrence import Passage, halves
 from varscore.genome.coords import anchor
@@ -88,12 +92,13 @@ Pieces = tuple[Piece, ...]
 class Trace:
     """What a tile of reference rows left behind.
 
-    seen: what each layer after the first was given, as far as there are positions; passages: the way of each recurrent
-    half; whole: float (rows, channels), what was left when the positions were done away with.
+    convolved: what each convolution after the first was given; passages: the way of each recurrent half; gathered: what
+    positions last held; whole: float (rows, channels), what was left when they were done away with.
     """
 
-    seen: list[Pieces] = field(default_factory=list)
+    convolved: list[FeatureMap] = field(default_factory=list)
     passages: list[Passage] = field(default_factory=list)
+    gathered: Pieces = ()
     whole: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
@@ -106,6 +111,7 @@ class SharedEngine(PlainEngine):
         lstm = recurrent(net)
         self.halves = [] if lstm is None else halves(lstm, self.stepwise)
         self._by_position = cache(_by_position)
+        self._product = cache(lambda layer: Product(weights_of(layer)))
 
     def score(self, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
         with torch.inference_mode(), arithmetic(self.device, self.precision):
@@ -179,63 +185,75 @@ class SharedEngine(PlainEngine):
             logits: Tensor = self.net(codes)
             return logits
         layers = iter(self.net.layers)
-        pieces = _whole(next(layers)(codes, shift))
+        seen = self._first(cast(SequenceConv, next(layers)), codes, shift)
+        pieces: Pieces = ()
         for layer in layers:
-            trace.seen.append(pieces)
-            if isinstance(layer, BiLSTM):
-                pieces = self._recur_reference(pieces[0], spread, trace)
-            elif isinstance(layer, ConvPool):
-                pieces = _whole(layer(pieces[0].values))
-            elif isinstance(layer, MeanOverTime):
-                trace.whole = torch.cat([layer(piece.values) for piece in pieces], 1)
+            if isinstance(layer, ConvPool):
+                trace.convolved.append(seen)
+                seen = seen.convolved(layer)
+            elif isinstance(layer, BiLSTM):
+                pieces = self._recur_reference(seen, spread, trace)
+            elif isinstance(layer, (MeanOverTime, FlattenTime, FlattenChannels)):
+                trace.gathered = pieces or _whole(seen.whole())
+                trace.whole = self._gathered(layer, layers, trace.gathered)
                 break
-            elif isinstance(layer, (FlattenTime, FlattenChannels)):
-                trace.whole = self._dense_reference(layer, next(layers), pieces)
-                break
-            else:
+            elif pieces:
                 pieces = tuple(piece.through(layer) for piece in pieces)
+            else:
+                seen = seen.through(layer)
         return cast(Tensor, nn.Sequential(*layers)(trace.whole))
 
     def _alternative(self, codes: Tensor, rows: Tensor, spread: Reach, trace: Trace) -> Tensor:
         """Logits of a tile of alternative rows; ``rows``, int64 (tile,), says which reference row each one has."""
-        layers, maps = iter(self.net.layers), iter(spread.maps)
+        layers, maps, convolved = iter(self.net.layers), iter(spread.maps), iter(trace.convolved)
         first = cast(SequenceConv, next(layers))
         field_ = receptive(spread.first, first.kernel_size[0], first.pool)
         patch: Pieces = (Piece(slice(None), spread.first, first(codes[:, field_.place])),)
         whole = trace.whole.index_select(0, rows)
-        for layer, seen in zip(layers, trace.seen, strict=True):
+        for layer in layers:
             if isinstance(layer, ConvPool):
-                patch = (_convolve(layer, seen[0].values, rows, patch[0], next(maps)),)
+                patch = (_convolve(layer, next(convolved), rows, patch[0], next(maps)),)
             elif isinstance(layer, BiLSTM):
                 patch = self._recur(patch[0], rows, trace)
             elif isinstance(layer, MeanOverTime):
-                _mean(seen, rows, patch, whole)
+                _mean(trace.gathered, rows, patch, whole)
                 break
             elif isinstance(layer, (FlattenTime, FlattenChannels)):
-                whole = self._dense(layer, next(layers), seen, rows, patch, whole)
+                whole = self._dense(layer, next(layers), trace.gathered, rows, patch, whole)
                 break
             else:
                 patch = tuple(piece.through(layer) for piece in patch)
         return cast(Tensor, nn.Sequential(*layers)(whole))
 
-    def _recur_reference(self, piece: Piece, spread: Reach, trace: Trace) -> Pieces:
+    def _first(self, layer: SequenceConv, codes: Tensor, shift: np.ndarray) -> FeatureMap:
+        """The first layer's map of a tile of reference rows."""
+        if self.stepwise:
+            return SharedMap.first(layer, codes, shift, self._product)
+        return WholeMap(layer(codes))
+
+    def _recur_reference(self, seen: FeatureMap, spread: Reach, trace: Trace) -> Pieces:
         """The recurrent layer over the reference: the hidden states of each direction."""
-        steps = piece.values.permute(2, 0, 1).contiguous()
         pieces = []
         for half in self.halves:
-            output = half.room.take("hidden", steps, *steps.shape[:2], half.width)
-            trace.passages.append(half.reference(steps, spread.steps, output))
-            pieces.append(Piece(half.channels, piece.span, output.permute(1, 2, 0)))
+            passage, output = half.reference(seen, spread.steps)
+            trace.passages.append(passage)
+            pieces.append(Piece(half.channels, Span(0, len(output)), output.permute(1, 2, 0)))
         return tuple(pieces)
 
     def _recur(self, piece: Piece, rows: Tensor, trace: Trace) -> Pieces:
         """The recurrent layer over the alternative: a changed stretch of each direction's hidden states."""
-        steps = piece.values.permute(2, 0, 1).contiguous()
+        patch = SharedMap.apart(piece.steps, self._product) if self.stepwise else WholeMap(piece.values)
         pieces = []
         for half, passage in zip(self.halves, trace.passages, strict=True):
-            span, output = half.alternative(passage, rows, steps, piece.span)
+            span, output = half.alternative(passage, rows, patch, piece.span)
             pieces.append(Piece(half.channels, span, output.permute(1, 2, 0)))
         return tuple(pieces)
+
+    def _gathered(self, layer: nn.Module, later: Iterator[nn.Module], pieces: Pieces) -> Tensor:
+        """What is left of the reference without positions: their mean, or the output of the next dense layer."""
+        if isinstance(layer, MeanOverTime):
+            return torch.cat([layer(piece.values) for piece in pieces], 1)
+        return self._dense_reference(layer, next(later), pieces)
 
     def _dense_reference(self, flatten: nn.Module, dense: nn.Module, pieces: Pieces) -> Tensor:
         """A dense layer on a flattened map."""
@@ -307,13 +325,13 @@ def _shift(windows: Windows, rows: np.ndarray, tile: int) -> np.ndarray:
     return np.append(-1, np.where((steps[:, :2] == 0).all(1), steps[:, 2], -1))
 
 
-def _convolve(layer: ConvPool, x: Tensor, rows: Tensor, piece: Piece, cells: Span) -> Piece:
-    """The touched cells of a convolution, from the reference's map with the patch laid in."""
+def _convolve(layer: ConvPool, seen: FeatureMap, rows: Tensor, piece: Piece, cells: Span) -> Piece:
+    """The touched cells of a convolution, from what it was given for the reference with the patch laid in."""
     field_ = receptive(cells, layer.kernel_size[0], layer.pool)
-    local = x[:, :, field_.place].index_select(0, rows)
+    local = seen.at(field_, rows)
     lo, hi = max(piece.span.lo, field_.lo), min(piece.span.hi, field_.hi)
     local[:, :, lo - field_.lo : hi - field_.lo] = piece.values[:, :, lo - piece.span.lo : hi - piece.span.lo]
-    return Piece(slice(None), cells, layer(local))
+    return Piece(slice(None), cells, seen.cells(layer, local))
 
 
 def _mean(seen: Pieces, rows: Tensor, patch: Pieces, total: Tensor) -> None:

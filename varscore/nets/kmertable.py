@@ -19,11 +19,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from varscore.nets.compiled import PIECES, compiled, each_piece, inlined
+from varscore.nets.compiled import COMPILES, PIECES, compiled, each_piece, inlined
+
+if COMPILES:
+    from varscore.nets.vectorkernels import ROW as LANES
+    from varscore.nets.vectorkernels import largest_sum
 
 ROWS = 125  # 5 ** 3
-TOGETHER = 10  # rows are added so many at a time: filters of up to 30 bases take one pass
-BANK = 352  # filters are computed in banks of at most so many, whose tables about fit into a core's own cache
+BANK = 352  # gradients are summed in banks of at most so many filters, which about fit into a core's own cache
 LARGEST_POOL = 256  # the place of a maximum in its cell is kept as a byte
 
 
@@ -43,16 +46,12 @@ def tables(weight: Tensor) -> Tensor:
 
 
 def banks(weight: Tensor) -> Tensor:
-    """:func:`tables` of equally large banks of filters; the last is padded.
+    """:func:`tables` of ``LANES`` filters at a time; the last ones are padded with zeros.
 
-    Returns float (banks, ceil(k / 3) * 125 + 1, width): the tables one below the other, then a row of zeros.
+    Returns float (banks, ceil(k / 3) * 125 * LANES).
     """
-    filters = len(weight)
-    count = -(-filters // BANK)
-    width = -(-filters // count)
-    padded = functional.pad(weight, (0, 0, 0, 0, 0, count * width - filters))
-    below = [tables(bank).flatten(0, 1) for bank in padded.view(count, width, *padded.shape[1:])]
-    return functional.pad(torch.stack(below), (0, 0, 0, 1))
+    padded = functional.pad(weight, (0, 0, 0, 0, 0, -len(weight) % LANES))
+    return torch.stack([tables(bank).flatten() for bank in torch.split(padded, LANES)])
 
 
 def table_gradient(gradient: Tensor, width: int) -> Tensor:
@@ -75,141 +74,92 @@ def _threemers(codes: np.ndarray, scale: int, rows: np.ndarray) -> None:
 
 
 @compiled
-def _activate(best: np.ndarray, bias: np.ndarray, slope: float) -> None:
-    """Add the bias (filters,), then multiply what is below zero by ``slope``, in place."""
-    for n in range(best.shape[0]):
-        for cell in range(best.shape[1]):
-            values = best[n, cell]
-            for f in range(len(bias)):
-                value = values[f] + bias[f]
-                values[f] = np.float32(slope) * value if value < 0 else value
-
-
-@inlined
-def _ten(flat, a, b, c, d, e, g, h, i, j, k):  # type: ignore[no-untyped-def]
-    return ((flat[a] + flat[b]) + (flat[c] + flat[d]) + flat[e]) + ((flat[g] + flat[h]) + (flat[i] + flat[j]) + flat[k])
-
-
-@inlined
-def _places(steps, stride):  # type: ignore[no-untyped-def]
-    """Where the tables of the first ten steps begin, and 1 for each of them that there is; the others' row is zero."""
-    begin, real = np.empty(TOGETHER, np.uint64), np.empty(TOGETHER, np.uint64)
-    for step in range(TOGETHER):
-        begin[step], real[step] = np.uint64(min(step, steps)) * stride, np.uint64(step < steps)
-    return begin, real
-
-
-@inlined
-def _sums(flat, begin, real, steps, stride, rows, p, raised, out):  # type: ignore[no-untyped-def]
-    """out[f] = sum of the table rows at position ``p``; if ``raised``, and steps are ten or fewer, only where larger.
-
-    Tables are read through one flat view with unsigned indices, ten rows in one expression, and their sum goes straight
-    into the maximum: that is what the compiler turns into vector instructions that mostly read.
-    """
-    a = begin[0] + rows[p]
-    b = begin[1] + real[1] * rows[p + 3]
-    c = begin[2] + real[2] * rows[p + 6]
-    d = begin[3] + real[3] * rows[p + 9]
-    e = begin[4] + real[4] * rows[p + 12]
-    g = begin[5] + real[5] * rows[p + 15]
-    h = begin[6] + real[6] * rows[p + 18]
-    i = begin[7] + real[7] * rows[p + 21]
-    j = begin[8] + real[8] * rows[p + 24]
-    k = begin[9] + real[9] * rows[p + 27]
-    if raised:
-        for f in range(np.uint64(len(out))):
-            total = _ten(flat, a + f, b + f, c + f, d + f, e + f, g + f, h + f, i + f, j + f, k + f)
-            out[f] = max(out[f], total)
-    else:
-        for f in range(np.uint64(len(out))):
-            out[f] = _ten(flat, a + f, b + f, c + f, d + f, e + f, g + f, h + f, i + f, j + f, k + f)
-        for step in range(TOGETHER, steps):
-            a = np.uint64(step) * stride + rows[p + 3 * step]
-            for f in range(np.uint64(len(out))):
-                out[f] += flat[a + f]
+def _places(codes: np.ndarray, rows: np.ndarray) -> None:
+    """Where in a table of :func:`banks` the row of each 3-mer begins."""
+    for n in range(codes.shape[0]):
+        _threemers(codes[n], LANES, rows[n])
 
 
 @compiled
-def _forward(codes: np.ndarray, table: np.ndarray, pool: int, best: np.ndarray, where: np.ndarray) -> None:
-    """best[n, cell] = largest sum of rows over the cell's positions; where, if not empty = the first to reach it."""
-    steps, filters = table.shape[1] // ROWS, best.shape[2]
-    rows = np.empty(codes.shape[1] + 3 * max(steps, TOGETHER), np.uint64)
-    total = np.empty(table.shape[2], np.float32)
-    stride = np.uint64(ROWS * table.shape[2])
-    begin, real = _places(steps, stride)
-    straight = len(where) == 0 and steps <= TOGETHER
+def _forward(places: np.ndarray, table: np.ndarray, pool: int, best: np.ndarray, where: np.ndarray) -> None:
+    """best[n, cell] = largest sum of rows over the cell's positions; where = the first position to reach it."""
+    steps, filters = table.shape[1] // (ROWS * LANES), best.shape[2]
+    peak, at = np.empty(LANES, np.float32), np.empty(LANES, np.uint8)
     for bank in range(table.shape[0]):
-        flat, here = table[bank].ravel(), slice(bank * len(total), min((bank + 1) * len(total), filters))
-        for n in range(codes.shape[0]):
-            _threemers(codes[n], table.shape[2], rows)
+        first, last = bank * LANES, min((bank + 1) * LANES, filters)
+        for n in range(best.shape[0]):
             for cell in range(best.shape[1]):
-                peak = best[n, cell, here]
-                for offset in range(pool):
-                    p = cell * pool + offset
-                    if straight:
-                        _sums(flat, begin, real, steps, stride, rows, p, offset > 0, peak)
-                        continue
-                    _sums(flat, begin, real, steps, stride, rows, p, False, total)
-                    if len(where):
-                        _mark(total, offset, peak, where[n, cell, here])
-                    else:
-                        for f in range(len(peak)):
-                            peak[f] = max(peak[f], total[f]) if offset else total[f]
+                largest_sum(table[bank], places[n], cell * pool, pool, steps, ROWS * LANES, peak, at)
+                best[n, cell, first:last] = peak[: last - first]
+                where[n, cell, first:last] = at[: last - first]
+
+
+@inlined
+def _finish(peak, bias, slope, out):  # type: ignore[no-untyped-def]
+    """out = peak and bias; then what is below zero is multiplied by ``slope``."""
+    for f in range(len(out)):
+        value = peak[f] + bias[f]
+        out[f] = np.float32(slope) * value if value < 0 else value
 
 
 @compiled
-def _slide(codes: np.ndarray, shift: np.ndarray, table: np.ndarray, pool: int, best: np.ndarray) -> None:
-    """What :func:`_forward` does, for windows that overlap: each lies ``shift`` bases to the right of the one before.
+def _alone(
+    places: np.ndarray, table: np.ndarray, pool: int, bias: np.ndarray, slope: float, to: np.ndarray, out: np.ndarray
+) -> None:
+    """out[to[n, cell]] = the cell's column, for cells of window n that are to be written anywhere."""
+    steps, filters = table.shape[1] // (ROWS * LANES), out.shape[1]
+    peak = np.empty(LANES, np.float32)
+    for bank in range(table.shape[0]):
+        here = slice(bank * LANES, min((bank + 1) * LANES, filters))
+        for n in range(to.shape[0]):
+            for cell in range(to.shape[1]):
+                if to[n, cell] >= 0:
+                    largest_sum(table[bank], places[n], cell * pool, pool, steps, ROWS * LANES, peak, None)
+                    _finish(peak, bias[here], slope, out[to[n, cell], here])
+
+
+@compiled
+def _slide(
+    places: np.ndarray,
+    shift: np.ndarray,
+    table: np.ndarray,
+    pool: int,
+    bias: np.ndarray,
+    slope: float,
+    to: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """What :func:`_alone` does, for windows that overlap: each lies ``shift`` bases to the right of the one before.
 
     Sums of every position, and the largest of every ``pool`` positions, are made once. Two rings hold the sums of the
     last ``pool`` positions and the maxima of as many positions as a window has; a window picks each ``pool``-th.
     """
-    steps, filters, cells = table.shape[1] // ROWS, best.shape[2], best.shape[1]
-    rows = np.empty(codes.shape[1] + 3 * max(steps, TOGETHER), np.uint64)
+    steps, filters, cells = table.shape[1] // (ROWS * LANES), out.shape[1], to.shape[1]
     span = (cells - 1) * pool + 1
-    sums, peaks = np.empty((pool, table.shape[2]), np.float32), np.empty((span, table.shape[2]), np.float32)
-    stride = np.uint64(ROWS * table.shape[2])
-    begin, real = _places(steps, stride)
+    sums, peaks = np.empty(pool * LANES, np.float32), np.empty(span * LANES, np.float32)
+    every = np.arange(0, pool * LANES, LANES).astype(np.uint32)
     for bank in range(table.shape[0]):
-        flat, here = table[bank].ravel(), slice(bank * table.shape[2], min((bank + 1) * table.shape[2], filters))
+        here = slice(bank * LANES, min((bank + 1) * LANES, filters))
         start, done = 0, 0  # counted from the first window's first base
-        for n in range(codes.shape[0]):
-            _threemers(codes[n], table.shape[2], rows)
+        for n in range(to.shape[0]):
             start += shift[n] if n else 0
             while done < start + cells * pool:
-                total = sums[done % pool]
-                _sums(flat, begin, real, steps, stride, rows, done - start, False, total)
+                total = sums[done % pool * LANES :]
+                largest_sum(table[bank], places[n], done - start, 1, steps, ROWS * LANES, total, None)
                 done += 1
                 if done >= pool:
-                    peak = peaks[(done - pool) % span]
-                    peak[:] = total
-                    for other in range(pool):
-                        for f in range(len(peak)):
-                            peak[f] = max(peak[f], sums[other, f])
+                    largest_sum(sums, every, 0, pool, 1, 0, peaks[(done - pool) % span * LANES :], None)
             for cell in range(cells):
-                chosen = best[n, cell, here]
-                chosen[:] = peaks[(start + cell * pool) % span, : len(chosen)]
-
-
-@compiled
-def _mark(total: np.ndarray, offset: int, peak: np.ndarray, at: np.ndarray) -> None:
-    """Raise ``peak``, float32 (filters,), to ``total`` where that is higher, and note ``offset`` there."""
-    mark = np.uint8(offset)
-    if offset == 0:
-        peak[:] = total[: len(peak)]
-        at[:] = mark
-    else:
-        for f in range(len(peak)):
-            higher = total[f] > peak[f]
-            peak[f] = total[f] if higher else peak[f]
-            at[f] = mark if higher else at[f]
+                if to[n, cell] >= 0:
+                    peak = peaks[(start + cell * pool) % span * LANES :]
+                    _finish(peak, bias[here], slope, out[to[n, cell], here])
 
 
 @compiled
 def _backward(codes: np.ndarray, gradient: np.ndarray, where: np.ndarray, pool: int, table: np.ndarray) -> None:
     """table[bank, step, 3-mer, f] += gradient, at the position each maximum came from."""
     steps, filters = table.shape[1], gradient.shape[2]
-    rows = np.empty(codes.shape[1] + 3 * steps, np.uint64)
+    rows = np.empty(codes.shape[1] + 3 * steps, np.uint32)
     total = np.empty(table.shape[3], np.float32)
     stride = np.uint64(ROWS * table.shape[3])
     for bank in range(table.shape[0]):
@@ -223,7 +173,7 @@ def _backward(codes: np.ndarray, gradient: np.ndarray, where: np.ndarray, pool: 
                     for f in range(len(slope)):
                         total[f] = slope[f] if at[f] == mark else np.float32(0)
                     for step in range(steps):
-                        a = np.uint64(step) * stride + rows[position + 3 * step]
+                        a = np.uint64(step) * stride + np.uint64(rows[position + 3 * step])
                         for f in range(np.uint64(len(slope))):
                             flat[a + f] += total[f]
 
@@ -234,14 +184,22 @@ def _room(*shape: int) -> np.ndarray:
     return room
 
 
+def _made_places(codes: np.ndarray, width: int) -> np.ndarray:
+    """:func:`_places` of windows, uint32 (N, L + width), for filters of this width."""
+    rows = np.empty((len(codes), codes.shape[1] + width), np.uint32)
+    _places(codes, rows)
+    return rows
+
+
 class _ConvolvePool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, codes: Tensor, weight: Tensor, pool: int) -> Tensor:
         table, bases, (filters, _, width) = banks(weight.detach()).numpy(), codes.contiguous().numpy(), weight.shape
         best = _room(len(bases), (bases.shape[1] - width + 1) // pool, filters)
-        where = np.empty(best.shape if ctx.needs_input_grad[1] else (0, 0, 0), np.uint8)
-        each_piece(lambda _, a, b: _forward(bases[a:b], table, pool, best[a:b], where[a:b]), len(bases))
-        ctx.saved = (bases, where, pool, (len(table), -(-width // 3), ROWS, table.shape[2]), width)
+        where, places = np.empty(best.shape, np.uint8), _made_places(bases, width)
+        each_piece(lambda _, a, b: _forward(places[a:b], table, pool, best[a:b], where[a:b]), len(bases))
+        count = -(-filters // BANK)
+        ctx.saved = (bases, where, pool, (count, -(-width // 3), ROWS, -(-filters // count)), width)
         return torch.from_numpy(best)
 
     @staticmethod
@@ -263,50 +221,58 @@ def convolve_pool(codes: Tensor, weight: Tensor, pool: int) -> Tensor:
     return cast(Tensor, _ConvolvePool.apply(codes, weight, pool))  # type: ignore[no-untyped-call]
 
 
-def convolve_pool_activate(
-    codes: Tensor, weight: Tensor, bias: Tensor, pool: int, slope: float, shift: np.ndarray | None = None
-) -> Tensor:
+def convolve_pool_activate(codes: Tensor, weight: Tensor, bias: Tensor, pool: int, slope: float) -> Tensor:
     """:func:`convolve_pool`, plus ``bias`` (filters,), through a leaky ReLU: one pass, for inference, without gradient.
 
-    shift: int64 (N,), by how many bases each window of one genome lies to the right of the one before, if that is so:
-    what overlapping windows have in common is computed once then. It is no more than a hint; the bits are the same.
     Returns float32 (N, (L - k + 1) // pool, filters).
     """
-    table, bases, moved = _kept_tables(weight), codes.contiguous().numpy(), bias.detach().numpy()
-    best = _room(len(bases), (bases.shape[1] - weight.shape[2] + 1) // pool, len(weight))
-    no_places = np.empty((0, 0, 0), np.uint8)
+    rows, cells = len(codes), (codes.shape[1] - weight.shape[2] + 1) // pool
+    out = torch.empty(rows * cells, len(weight))
+    to = np.arange(rows * cells).reshape(rows, cells)
+    convolve_columns(codes, weight, bias, pool, slope, np.full(rows, -1), to, out)
+    return out.view(rows, cells, len(weight))
+
+
+def convolve_columns(
+    codes: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    pool: int,
+    slope: float,
+    shift: np.ndarray,
+    to: np.ndarray,
+    out: Tensor,
+) -> None:
+    """What :func:`convolve_pool_activate` gives for windows that overlap, each column of it once.
+
+    shift: int64 (N,), by how many bases each window lies to the right of the one before in the same sequence; -1: it
+        does not. to: int64 (N, cells), the row of ``out``, float32 (columns, filters), that a cell is written to; -1:
+        nowhere, as it is another window's cell too.
+    """
+    table, moved = _kept_tables(weight), bias.detach().numpy()
+    places = _made_places(codes.contiguous().numpy(), weight.shape[2])
+    columns, most = out.numpy(), to.shape[1] * pool // 3  # further apart, sliding is no gain
 
     def work(_: int, a: int, b: int) -> None:
-        most = best.shape[1] * pool // 3  # further apart, it is no gain
-        for first, last, together in _runs(bases[a:b], None if shift is None else shift[a:b], most):
+        for first, last, together in _runs(shift[a:b], most):
             here = slice(a + first, a + last)
-            if together and shift is not None:
-                _slide(bases[here], shift[here], table, pool, best[here])
+            if together:
+                _slide(places[here], shift[here], table, pool, moved, slope, to[here], columns)
             else:
-                _forward(bases[here], table, pool, best[here], no_places)
-        _activate(best[a:b], moved, slope)
+                _alone(places[here], table, pool, moved, slope, to[here], columns)
 
     if torch.get_num_threads() == 1:
-        work(0, 0, len(bases))  # longer runs
+        work(0, 0, len(places))  # longer runs
     else:
-        each_piece(work, len(bases))
-    return torch.from_numpy(best)
+        each_piece(work, len(places))
 
 
-def _runs(codes: np.ndarray, shift: np.ndarray | None, most: int) -> Iterator[tuple[int, int, bool]]:
-    """Stretches ``[first, last)`` of windows, and whether each of its windows overlaps the one before.
-
-    It does if it is what the one before shows from ``shift`` on; ``most`` is the largest shift that counts.
+def _runs(shift: np.ndarray, most: int) -> Iterator[tuple[int, int, bool]]:
+    """Stretches ``[first, last)`` of windows, and whether each of its windows but the first is at most ``most`` bases
+    from the one before.
     """
-    n, length = codes.shape
-    if shift is None:
-        yield 0, n, False
-        return
-    near = [
-        i > 0 and 0 <= by <= most and np.array_equal(codes[i, : length - by], codes[i - 1, by:])
-        for i, by in enumerate(shift.tolist())
-    ]
-    first = 0
+    near = ((shift >= 0) & (shift <= most)).tolist()
+    first, n = 0, len(shift)
     while first < n:
         together = first + 1 < n and near[first + 1]
         last = first + 1

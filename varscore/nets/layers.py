@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from varscore.errors import UsageError
 from varscore.nets.compiled import COMPILES
-from varscore.nets.kmertable import LARGEST_POOL, convolve_pool, convolve_pool_activate
+from varscore.nets.kmertable import LARGEST_POOL, convolve_columns, convolve_pool, convolve_pool_activate
 from varscore.nets.lstmtrain import direction
 from varscore.nets.objectives import Objective, make_objective
 
@@ -67,21 +67,22 @@ class SequenceConv(nn.Conv1d):
         super().__init__(4, filters, width)
         self.pool, self.activation = pool, Activation(slope)
 
-    def forward(self, x: Tensor, shift: np.ndarray | None = None) -> Tensor:
-        """``shift`` is a hint, as for :func:`~varscore.nets.kmertable.convolve_pool_activate`."""
+    def forward(self, x: Tensor) -> Tensor:
         if x.dtype != torch.uint8:
             pooled = F.max_pool1d(self._conv_forward(x, self.weight, None), self.pool)
         elif self._by_tables(x):
             if not torch.is_grad_enabled():
-                return self._infer(x, shift)
+                bias, slope = cast(Tensor, self.bias), self.activation.slope
+                return convolve_pool_activate(x, self.weight, bias, self.pool, slope).transpose(1, 2)
             pooled = convolve_pool(x, self.weight, self.pool).transpose(1, 2)
         else:
             pooled = torch.cat([self._pooled(part) for part in torch.split(x, self._rows(x))])
         return cast(Tensor, self.activation(pooled + cast(Tensor, self.bias)[:, None]))
 
-    def _infer(self, codes: Tensor, shift: np.ndarray | None) -> Tensor:
+    def columns(self, codes: Tensor, shift: np.ndarray, to: np.ndarray, out: Tensor) -> None:
+        """Of windows that overlap, each column once, by the table path: see :func:`kmertable.convolve_columns`."""
         bias, slope = cast(Tensor, self.bias), self.activation.slope
-        return convolve_pool_activate(codes, self.weight, bias, self.pool, slope, shift).transpose(1, 2)
+        convolve_columns(codes, self.weight, bias, self.pool, slope, shift, to, out)
 
     def _pooled(self, codes: Tensor) -> Tensor:
         return F.max_pool1d(F.conv1d(one_hot(codes, self.weight.dtype), self.weight), self.pool)
