@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 import pytest
 import torch
@@ -11,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from varscore.engine.maps import SharedMap, WholeMap, common_cells, weights_of
-from varscore.engine.product import BLOCK, Product
+from varscore.engine.maps import SharedMap, WholeMap, Workshop, common_cells
+from varscore.engine.product import BLOCK
 from varscore.engine.reach import Span
 from varscore.nets.compiled import COMPILES
 from varscore.nets.layers import Activation, ConvPool, Projection, SequenceConv
@@ -22,7 +20,7 @@ pytestmark = pytest.mark.skipif(not COMPILES, reason="shared maps are for machin
 WINDOW = 90
 FIRST = SequenceConv(7, 5, 3, 0.3)
 LATER = nn.Sequential(Projection(7, 4), ConvPool(4, 6, 3, 2, 0.3), Activation(0.5), ConvPool(6, 3, 2, 1, 0.0))
-products = cache(lambda layer: Product(weights_of(layer)))
+WORKSHOP = Workshop()
 
 
 def windows(shifts: list[int], seed: int = 0) -> tuple[Tensor, np.ndarray]:
@@ -35,7 +33,7 @@ def windows(shifts: list[int], seed: int = 0) -> tuple[Tensor, np.ndarray]:
 
 def maps(codes: Tensor, shift: np.ndarray) -> list[SharedMap]:
     with torch.inference_mode():
-        found = [SharedMap.first(FIRST, codes, shift, products)]
+        found = [SharedMap.first(FIRST, codes, shift, Workshop())]
         for layer in LATER:
             found.append(found[-1].convolved(layer) if isinstance(layer, ConvPool) else found[-1].through(layer))
     return found
@@ -105,6 +103,6 @@ def test_a_stretch_of_some_rows_and_its_convolution(shared: bool) -> None:
 
 def test_a_map_of_rows_apart_is_what_was_given() -> None:
     steps = torch.randn(5, 3, 4)
-    found = SharedMap.apart(steps, products)
+    found = SharedMap.apart(steps, WORKSHOP)
     assert found.size == (5, 3)
     assert torch.equal(found.whole(), steps.permute(1, 2, 0))

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from varscore.engine.maps import FeatureMap, SharedMap, WholeMap
-from varscore.engine.product import Product
+from varscore.engine.maps import FeatureMap, SharedMap, WholeMap, Workshop
 from varscore.engine.reach import Span
 from varscore.engine.recurrence import FusedHalf, Half, SteppedHalf
 from varscore.nets.layers import BiLSTM
@@ -34,11 +33,7 @@ HALVES = {(kind, backward): kind(LSTM, backward) for kind in KINDS for backward 
 
 def as_map(kind: type[Half], steps: Tensor) -> FeatureMap:
     """(T, rows, channels), as this kind of half wants it."""
-    return SharedMap.apart(steps, no_products) if kind is SteppedHalf else WholeMap(steps.permute(1, 2, 0))
-
-
-def no_products(layer: nn.Module) -> Product:
-    raise AssertionError("no layer before this one")
+    return SharedMap.apart(steps, Workshop()) if kind is SteppedHalf else WholeMap(steps.permute(1, 2, 0))
 
 
 def whole(steps: Tensor, backward: bool) -> tuple[Tensor, Tensor]:

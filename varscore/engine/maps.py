@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from varscore.engine.product import BLOCK, Product, in_blocks, padded
+from varscore.engine.memory import Room
+from varscore.engine.product import BLOCK, Product, in_blocks
 from varscore.engine.reach import Span, receptive
 from varscore.nets.layers import ConvPool, Projection, SequenceConv
 
-Products = Callable[[ConvPool | Projection], Product]
-"""Gives the product with a layer's weights (:func:`weights_of`)."""
+
+class Workshop:
+    """What the maps of a network are made with: products with the weights of its layers, and memory."""
+
+    def __init__(self) -> None:
+        self.product = cache(lambda layer: Product(weights_of(layer)))
+        self.room = Room()
+
+    def columns(self, layer: nn.Module, weight: Tensor, count: int, channels: int) -> Tensor:
+        """Room for the columns that a layer makes, float (count and more, channels), in whole blocks; zeros behind.
+
+        What was taken for this layer before is no longer valid.
+        """
+        columns = self.room.take(layer, weight, -(-count // BLOCK) * BLOCK, channels)
+        columns[count:] = 0
+        return columns
 
 
 class FeatureMap(ABC):
@@ -94,14 +109,14 @@ class SharedMap(FeatureMap):
     index: np.ndarray
     begin: np.ndarray
     stride: int
-    products: Products
+    workshop: Workshop
 
     @staticmethod
     def first(
         layer: SequenceConv,
         codes: Tensor,
         shift: np.ndarray,
-        products: Products,
+        workshop: Workshop,
     ) -> SharedMap:
         """The first layer's map of a tile, uint8 (rows, window); each row lies ``shift`` bases right of the one before,
         int64 (rows,), -1: it does not."""
@@ -110,18 +125,19 @@ class SharedMap(FeatureMap):
         index, made = common_cells(begin, layer.pool, (length - layer.kernel_size[0] + 1) // layer.pool)
         to = np.full(index.size, -1)
         to[made] = np.arange(len(made))
-        values = padded(len(made), layer.out_channels)
+        values = workshop.columns(layer, layer.weight, len(made), layer.out_channels)
         layer.columns(codes, shift, np.ascontiguousarray(to.reshape(index.shape).T), values)
-        return SharedMap(values, index, begin, layer.pool, products)
+        return SharedMap(values, index, begin, layer.pool, workshop)
 
     @staticmethod
-    def apart(steps: Tensor, products: Products) -> SharedMap:
+    def apart(steps: Tensor, workshop: Workshop) -> SharedMap:
         """Of rows that have nothing in common. steps: float (positions, rows, channels)"""
         positions, rows, channels = steps.shape
-        values = padded(positions * rows, channels)
-        values[: positions * rows] = steps.reshape(-1, channels)
-        index = np.arange(positions * rows).reshape(positions, rows)
-        return SharedMap(values, index, np.arange(rows) * positions, 1, products)
+        count = positions * rows
+        values = steps.new_zeros(-(-count // BLOCK) * BLOCK, channels)
+        values[:count] = steps.reshape(count, channels)
+        index = np.arange(count).reshape(positions, rows)
+        return SharedMap(values, index, np.arange(rows) * positions, 1, workshop)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -135,8 +151,8 @@ class SharedMap(FeatureMap):
     def through(self, layer: nn.Module) -> SharedMap:
         if not isinstance(layer, Projection):
             return replace(self, values=layer(self.values))
-        values = self.values.new_empty(len(self.values), layer.out_features)
-        in_blocks(self.products(layer), self.values, values)
+        values = self.workshop.columns(layer, self.values, len(self.values), layer.out_features)
+        in_blocks(self.workshop.product(layer), self.values, values)
         return replace(self, values=values)
 
     def convolved(self, layer: ConvPool) -> SharedMap:
@@ -149,12 +165,12 @@ class SharedMap(FeatureMap):
         read.reshape(-1, len(field))[: len(made)] = self.index[
             cell[:, None] * layer.pool + np.arange(len(field)), row[:, None]
         ]
-        values = self.values.new_empty(read[:, :, 0].size, layer.out_channels)
+        values = self.workshop.columns(layer, self.values, len(made), layer.out_channels)
         seen = self.values.new_empty(BLOCK * len(field), layer.in_channels)
         for columns, out in zip(read, values.view(len(read), BLOCK, -1), strict=True):
             torch.index_select(self.values, 0, torch.from_numpy(columns.ravel()), out=seen)
             self._sums(layer, seen.view(BLOCK, -1), out)
-        return SharedMap(_finished(layer, values), index, self.begin, stride, self.products)
+        return SharedMap(_finished(layer, values), index, self.begin, stride, self.workshop)
 
     def at(self, field: Span, rows: Tensor) -> Tensor:
         chosen = self.index[field.place].T[rows.numpy()]
@@ -174,11 +190,11 @@ class SharedMap(FeatureMap):
     def _sums(self, layer: ConvPool, seen: Tensor, out: Tensor) -> None:
         """The largest sum of one cell of each row, from what it reads, float (rows, positions * channels), to ``out``,
         (rows, filters)."""
-        product, channels, size = self.products(layer), layer.in_channels, layer.in_channels * layer.kernel_size[0]
-        product(seen[:, :size], out)
+        product, channels = self.workshop.product(layer), layer.in_channels
+        product(seen[:, : layer.kernel_size[0] * channels], out)
         for offset in range(1, layer.pool):
-            other = product(seen[:, offset * channels : offset * channels + size], torch.empty_like(out))
-            torch.maximum(out, other, out=out)
+            here = seen[:, offset * channels : (offset + layer.kernel_size[0]) * channels]
+            torch.maximum(out, product(here, torch.empty_like(out)), out=out)
 
 
 def _finished(layer: ConvPool, sums: Tensor) -> Tensor:

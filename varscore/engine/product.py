@@ -45,13 +45,6 @@ class Product:
         return out.copy_(torch.ops.mkl._mkl_linear(x, self._packed[rows], self._weight, None, rows))
 
 
-def padded(rows: int, columns: int) -> Tensor:
-    """Room for so many rows, float32, and zeros behind them up to a whole block."""
-    room = torch.empty(-(-rows // BLOCK) * BLOCK, columns)
-    room[rows:] = 0
-    return room
-
-
 def in_blocks(product: Product, x: Tensor, out: Tensor) -> None:
     """A product with whole blocks, float32 (n, in); written to ``out``, (n, out)."""
     for first in range(0, len(x), BLOCK):

@@ -7,7 +7,6 @@ keep their order in both directions: a backward half simply visits them from the
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, cast
@@ -18,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from varscore.engine.maps import FeatureMap, SharedMap
+from varscore.engine.memory import Room
 from varscore.engine.product import BLOCK, Product
 from varscore.engine.reach import Span
 from varscore.nets.layers import BiLSTM, hard_sigmoid
@@ -41,23 +41,6 @@ class Passage:
     length: int
     inputs: Any
     state: State
-
-
-class Room:
-    """Memory that is used again: on a CPU, pages that come fresh from the system cost more than filling them."""
-
-    def __init__(self) -> None:
-        self._blocks: dict[str, Tensor] = {}
-
-    def take(self, name: str, like: Tensor, *shape: int) -> Tensor:
-        """A tensor of any content, of the type and on the device of ``like``.
-
-        What was taken under this name before is no longer valid.
-        """
-        size = math.prod(shape)
-        if name not in self._blocks or len(self._blocks[name]) < size or self._blocks[name].dtype != like.dtype:
-            self._blocks[name] = like.new_empty(size)
-        return self._blocks[name][:size].view(shape)
 
 
 class Half(ABC):

@@ -35,9 +35,9 @@ import torch
 from torch import Tensor, nn
 
 from varscore.engine.device import arithmetic
-from varscore.engine.maps import FeatureMap, SharedMap, WholeMap, weights_of
+from varscore.engine.maps import FeatureMap, SharedMap, WholeMap, Workshop
 from varscore.engine.plain import TILE, PlainEngine
-from varscore.engine.product import Product, apart
+from varscore.engine.product import apart
 from varscore.engine.reach import Reach, Span, reach, receptive, recurrent
 from varscore.engine.recurrence import Passage, halves
 from varscore.genome.coords import anchor
@@ -111,7 +111,7 @@ class SharedEngine(PlainEngine):
         lstm = recurrent(net)
         self.halves = [] if lstm is None else halves(lstm, self.stepwise)
         self._by_position = cache(_by_position)
-        self._product = cache(lambda layer: Product(weights_of(layer)))
+        self._workshop = Workshop()
 
     def score(self, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
         with torch.inference_mode(), arithmetic(self.device, self.precision):
@@ -228,7 +228,7 @@ class SharedEngine(PlainEngine):
     def _first(self, layer: SequenceConv, codes: Tensor, shift: np.ndarray) -> FeatureMap:
         """The first layer's map of a tile of reference rows."""
         if self.stepwise:
-            return SharedMap.first(layer, codes, shift, self._product)
+            return SharedMap.first(layer, codes, shift, self._workshop)
         return WholeMap(layer(codes))
 
     def _recur_reference(self, seen: FeatureMap, spread: Reach, trace: Trace) -> Pieces:
@@ -242,7 +242,7 @@ class SharedEngine(PlainEngine):
 
     def _recur(self, piece: Piece, rows: Tensor, trace: Trace) -> Pieces:
         """The recurrent layer over the alternative: a changed stretch of each direction's hidden states."""
-        patch = SharedMap.apart(piece.steps, self._product) if self.stepwise else WholeMap(piece.values)
+        patch = SharedMap.apart(piece.steps, self._workshop) if self.stepwise else WholeMap(piece.values)
         pieces = []
         for half, passage in zip(self.halves, trace.passages, strict=True):
             span, output = half.alternative(passage, rows, patch, piece.span)

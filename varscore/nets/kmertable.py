@@ -111,8 +111,8 @@ def _alone(
     peak = np.empty(LANES, np.float32)
     for bank in range(table.shape[0]):
         here = slice(bank * LANES, min((bank + 1) * LANES, filters))
-        for n in range(to.shape[0]):
-            for cell in range(to.shape[1]):
+        for cell in range(to.shape[1]):  # columns of one cell most often lie together
+            for n in range(to.shape[0]):
                 if to[n, cell] >= 0:
                     largest_sum(table[bank], places[n], cell * pool, pool, steps, ROWS * LANES, peak, None)
                     _finish(peak, bias[here], slope, out[to[n, cell], here])
