@@ -25,9 +25,9 @@ class Workshop:
         self.room = Room()
 
     def columns(self, layer: nn.Module, weight: Tensor, count: int, channels: int) -> Tensor:
-        """Room for the columns that a layer makes, float (count and more, channels), in whole blocks; zeros behind.
+        """Room for so many columns that a layer makes, float (n, channels), n in whole blocks; zeros behind them.
 
-        What was taken for this layer before is no longer valid.
+        Of the type of ``weight``. What was taken for this layer before is no longer valid.
         """
         columns = self.room.take(layer, weight, -(-count // BLOCK) * BLOCK, channels)
         columns[count:] = 0
@@ -99,7 +99,7 @@ class SharedMap(FeatureMap):
     its ``stride`` apart. Columns, the values of a cell in all channels, are computed in blocks of one shape, so that
     they have the same bits however many there are.
 
-    values: float (n, channels), the columns, then zeros up to a whole block
+    values: float (n, channels), the columns, then rows up to a whole block that count for nothing
     index: int64 (positions, rows), the column of each cell
     begin: int64 (rows,), where rows begin on a line on which those overlap that have bases in common
     stride: bases from one cell to the next
@@ -112,14 +112,11 @@ class SharedMap(FeatureMap):
     workshop: Workshop
 
     @staticmethod
-    def first(
-        layer: SequenceConv,
-        codes: Tensor,
-        shift: np.ndarray,
-        workshop: Workshop,
-    ) -> SharedMap:
-        """The first layer's map of a tile, uint8 (rows, window); each row lies ``shift`` bases right of the one before,
-        int64 (rows,), -1: it does not."""
+    def first(layer: SequenceConv, codes: Tensor, shift: np.ndarray, workshop: Workshop) -> SharedMap:
+        """The first layer's map of a tile, uint8 (rows, window).
+
+        shift: int64 (rows,), by how many bases each row lies to the right of the one before; -1: it does not.
+        """
         length = codes.shape[1]
         begin = np.cumsum(np.where(shift >= 0, shift, length))
         index, made = common_cells(begin, layer.pool, (length - layer.kernel_size[0] + 1) // layer.pool)
