@@ -210,11 +210,14 @@ def common_cells(begin: np.ndarray, stride: int, cells: int) -> tuple[np.ndarray
 
     Columns stand in the order in which rows, cell by cell, first have them: a recurrent layer reads them almost so.
     """
-    place = begin + stride * np.arange(cells)[:, None]
-    if len(begin) == 1 or np.diff(begin).min() >= stride * cells:
-        return np.arange(place.size).reshape(place.shape), np.arange(place.size)
-    _, made, column = np.unique(place, return_index=True, return_inverse=True)
-    order = np.argsort(made)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return rank[column].reshape(place.shape), made[order]
+    rows = np.arange(len(begin))
+    order = np.lexsort((-rows, begin, begin % stride))  # so that rows that have cells in common follow one another
+    turn, cell = begin[order] // stride, np.arange(cells)[:, None]
+    ahead = np.where(np.diff(begin[order] % stride) == 0, np.diff(turn), cells).clip(max=cells)
+    number, own = np.empty_like(rows), np.empty_like(rows)
+    number[order] = np.cumsum([cells, *ahead]) - cells  # of a row's first cell, if each cell is counted once
+    own[order] = [*ahead, cells]  # cells that no later row has
+    made = np.flatnonzero(cell < own)
+    column = np.empty(len(made), np.int64)
+    column[(number + cell).ravel()[made]] = np.arange(len(made))
+    return column[number + cell], made
