@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from varscore.engine.memory import Room
-from varscore.engine.product import BLOCK, Product, in_blocks
+from varscore.engine.product import BLOCK, Product, in_blocks, whole_blocks
 from varscore.engine.reach import Span, receptive
 from varscore.nets.layers import ConvPool, Projection, SequenceConv
 
@@ -29,7 +29,7 @@ class Workshop:
 
         Of the type of ``weight``. What was taken for this layer before is no longer valid.
         """
-        columns = self.room.take(layer, weight, -(-count // BLOCK) * BLOCK, channels)
+        columns = self.room.take(layer, weight, whole_blocks(count), channels)
         columns[count:] = 0
         return columns
 
@@ -131,7 +131,7 @@ class SharedMap(FeatureMap):
         """Of rows that have nothing in common. steps: float (positions, rows, channels)"""
         positions, rows, channels = steps.shape
         count = positions * rows
-        values = steps.new_zeros(-(-count // BLOCK) * BLOCK, channels)
+        values = steps.new_zeros(whole_blocks(count), channels)
         values[:count] = steps.reshape(count, channels)
         index = np.arange(count).reshape(positions, rows)
         return SharedMap(values, index, np.arange(rows) * positions, 1, workshop)
@@ -158,15 +158,14 @@ class SharedMap(FeatureMap):
         index, made = common_cells(self.begin, stride, (length - width + 1) // layer.pool)
         cell, row = np.divmod(made, index.shape[1])
         field = receptive(Span(0, 1), width, layer.pool)
-        read = np.zeros((-(-len(made) // BLOCK), BLOCK, len(field)), np.int64)
-        read.reshape(-1, len(field))[: len(made)] = self.index[
-            cell[:, None] * layer.pool + np.arange(len(field)), row[:, None]
-        ]
+        read = np.zeros((whole_blocks(len(made)), len(field)), np.int64)
+        read[: len(made)] = self.index[cell[:, None] * layer.pool + np.arange(len(field)), row[:, None]]
         values = self.workshop.columns(layer, self.values, len(made), layer.out_channels)
         seen = self.values.new_empty(BLOCK * len(field), layer.in_channels)
-        for columns, out in zip(read, values.view(len(read), BLOCK, -1), strict=True):
-            torch.index_select(self.values, 0, torch.from_numpy(columns.ravel()), out=seen)
-            self._sums(layer, seen.view(BLOCK, -1), out)
+        for first in range(0, len(read), BLOCK):
+            block = slice(first, first + BLOCK)
+            torch.index_select(self.values, 0, torch.from_numpy(read[block].ravel()), out=seen)
+            self._sums(layer, seen.view(BLOCK, -1), values[block])
         return SharedMap(_finished(layer, values), index, self.begin, stride, self.workshop)
 
     def at(self, field: Span, rows: Tensor) -> Tensor:

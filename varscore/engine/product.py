@@ -45,6 +45,11 @@ class Product:
         return out.copy_(torch.ops.mkl._mkl_linear(x, self._packed[rows], self._weight, None, rows))
 
 
+def whole_blocks(rows: int) -> int:
+    """So many rows and those that fill the last block."""
+    return -(-rows // BLOCK) * BLOCK
+
+
 def in_blocks(product: Product, x: Tensor, out: Tensor) -> None:
     """A product with whole blocks, float32 (n, in); written to ``out``, (n, out)."""
     for first in range(0, len(x), BLOCK):

@@ -22,8 +22,7 @@ from torch.nn import functional
 from varscore.nets.compiled import COMPILES, PIECES, compiled, each_piece, inlined
 
 if COMPILES:
-    from varscore.nets.vectorkernels import ROW as LANES
-    from varscore.nets.vectorkernels import largest_sum
+    from varscore.nets.vectorkernels import LANES, largest_sum
 
 ROWS = 125  # 5 ** 3
 BANK = 352  # gradients are summed in banks of at most so many filters, which about fit into a core's own cache
@@ -96,7 +95,7 @@ def _forward(places: np.ndarray, table: np.ndarray, pool: int, best: np.ndarray,
 
 @inlined
 def _finish(peak, bias, slope, out):  # type: ignore[no-untyped-def]
-    """out = peak and bias; then what is below zero is multiplied by ``slope``."""
+    """out = peak + bias; then what is below zero is multiplied by ``slope``."""
     for f in range(len(out)):
         value = peak[f] + bias[f]
         out[f] = np.float32(slope) * value if value < 0 else value

@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 from varscore.nets.rational import LIMIT, formulas
 from varscore.nets.vectors import Variable, Vector, data_of, filled, kind, load, store
 
-ROW = 32
+LANES = 32
 """Values of a table row: tables of so few columns fit into a core's own cache, and a row into registers"""
 
 CELLS = 16
@@ -30,7 +30,7 @@ def _largest_sum(
 ) -> Any:
     """``peak[f]`` = the largest, over positions p, sum of ``table[places[first + p + 3 s] + s * stride + f]`` over s.
 
-    For ``ROW`` values of f. There are ``positions`` of p, and ``steps`` of s, which are added in their order. Arrays
+    For ``LANES`` values of f. There are ``positions`` of p, and ``steps`` of s, which are added in their order. Arrays
     have one axis: table and peak float32, places uint32, at uint8, the first p to reach the maximum, not written if
     None.
     """
@@ -40,17 +40,17 @@ def _largest_sum(
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         values, begin, out = (data_of(context, builder, signature.args[i], arguments[i]) for i in (0, 1, 6))
         first, positions, steps, stride = arguments[2:6]
-        total = Variable(builder, filled(builder, ROW, 0).value)
-        best = Variable(builder, filled(builder, ROW, float("-inf")).value)
-        mark = Variable(builder, ir.Constant(kind(ROW, BYTE), [0] * ROW))
+        total = Variable(builder, filled(LANES, 0))
+        best = Variable(builder, filled(LANES, float("-inf")))
+        mark = Variable(builder, ir.Constant(kind(LANES, BYTE), [0] * LANES))
         with cgutils.for_range(builder, positions) as position:
-            total.set(filled(builder, ROW, 0).value)
+            total.set(filled(LANES, 0))
             here = builder.add(first, position.index)
             with cgutils.for_range(builder, steps) as step:
                 place = builder.add(here, builder.mul(step.index, ir.Constant(WORD, 3)))
                 row = builder.zext(builder.load(builder.gep(begin, [place])), WORD)
                 row = builder.add(row, builder.mul(step.index, stride))
-                total.set((Vector(builder, total.get()) + load(builder, ROW, values, row)).value)
+                total.set((Vector(builder, total.get()) + load(builder, LANES, values, row)).value)
             now, before = Vector(builder, total.get()), Vector(builder, best.get())
             higher = now.above(before)
             best.set(now.where(higher, before).value)
@@ -68,9 +68,9 @@ def _largest_sum(
 
 def _spread(builder: Any, byte: Any) -> Any:
     """One byte in all places."""
-    nothing, number = ir.Constant(kind(ROW, BYTE), ir.Undefined), ir.IntType(32)
+    nothing, number = ir.Constant(kind(LANES, BYTE), ir.Undefined), ir.IntType(32)
     one = builder.insert_element(nothing, byte, ir.Constant(number, 0))
-    return builder.shuffle_vector(one, nothing, ir.Constant(kind(ROW, number), None))
+    return builder.shuffle_vector(one, nothing, ir.Constant(kind(LANES, number), None))
 
 
 def _lstm_cells(typing: Any, gates: Any, given: Any, bias: Any, cell: Any, hidden: Any, width: Any) -> Any:
@@ -98,7 +98,7 @@ def _lstm_cells(typing: Any, gates: Any, given: Any, bias: Any, cell: Any, hidde
 
         # what is left over is computed together with cells before it, from their states of before
         last = builder.sub(width, ir.Constant(WORD, CELLS))
-        rest = [Variable(builder, filled(builder, CELLS, 0).value) for _ in range(2)]
+        rest = [Variable(builder, filled(CELLS, 0)) for _ in range(2)]
         some = builder.icmp_signed("!=", builder.srem(width, ir.Constant(WORD, CELLS)), ir.Constant(WORD, 0))
         with builder.if_then(some):
             for variable, values in zip(rest, step(last), strict=True):

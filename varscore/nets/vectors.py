@@ -25,7 +25,7 @@ class Vector:
         """Those of another vector, or a number in all places."""
         if isinstance(other, Vector):
             return other.value
-        return ir.Constant(self.value.type, [float(other)] * self.value.type.count)
+        return filled(self.value.type.count, float(other))
 
     def __add__(self, other: Any) -> Vector:
         return Vector(self.builder, self.builder.fadd(self.value, self._values(other), flags=("contract",)))
@@ -59,9 +59,9 @@ def kind(lanes: int, element: Any = ir.FloatType()) -> Any:  # noqa: B008  # typ
     return ir.VectorType(element, lanes)
 
 
-def filled(builder: Any, lanes: int, number: float) -> Vector:
+def filled(lanes: int, number: float) -> Any:
     """The same number in all places."""
-    return Vector(builder, ir.Constant(kind(lanes), [number] * lanes))
+    return ir.Constant(kind(lanes), [number] * lanes)
 
 
 def load(builder: Any, lanes: int, data: Any, index: Any) -> Vector:
