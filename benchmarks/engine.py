@@ -3,7 +3,8 @@
     python benchmarks/engine.py [NAME ...] [--variants N] [--rounds N] [--threads N] [--precision P] [--device D]
 
 NAME is an architecture (919 tasks, random weights) or a model, as for ``varscore bench``; by default those below,
-as far as this varscore has them. One thread: ``varscore annotate`` runs one such engine on every CPU.
+as far as this varscore has them. Both sides have N threads, by default one a CPU: the engine a process each, as in
+``varscore annotate``, plain PyTorch all in one process, and once more in N processes of one thread.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--variants", type=int)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int)
     parser.add_argument("--precision", default="fp32", choices=("fp32", "tf32", "bf16", "fp16"))
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
-    use_threads(options.threads)
-    job = BenchJob(pick_device(options.device), options.precision, options.variants, options.rounds)
+    threads = use_threads(options.threads)
+    job = BenchJob(pick_device(options.device), options.precision, options.variants, options.rounds, threads)
     print(machine(job), flush=True)
     for name in options.names or [name for name in NETWORKS if name in architectures()]:
         title, net = find_network(name)

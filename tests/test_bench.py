@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,7 @@ from varscore.bench import (
 from varscore.cli.boundary import run
 from varscore.data.examples import Task
 from varscore.engine import SharedEngine
+from varscore.engine.device import use_threads
 from varscore.errors import ModelError
 from varscore.nets.layers import SequenceNet
 from varscore.zoo import save_model
@@ -95,12 +98,12 @@ def test_medians_of_rounds_and_the_best_batch_size(monkeypatch: pytest.MonkeyPat
     clock = iter([0.5, 1, 2, 8, 16, 9, 9, 9, 4, 4, 0.1, 0.1, 0.1, 32, 64])
     calls = 0
 
-    def seconds(run: object, device: torch.device) -> float:
+    def timed(run: object, device: torch.device) -> tuple[float, float]:
         nonlocal calls
         calls += 1
-        return next(clock)
+        return next(clock), 100 + calls
 
-    monkeypatch.setattr(bench, "_seconds", seconds)
+    monkeypatch.setattr(bench, "_timed", timed)
     told: list[int] = []
     result = measure("made up", network(), job, told.append)
     assert calls == 15 and sum(told) == steps(job)
@@ -108,8 +111,32 @@ def test_medians_of_rounds_and_the_best_batch_size(monkeypatch: pytest.MonkeyPat
     variants = bench.SEQUENCES // 4
     assert [row.rate for row in result.plain] == [variants / 8, variants / 16]
     assert result.best == variants / 8
+    assert [row.memory for row in (*result.engine, *result.plain)] == [101, 102, 103, 104, 105]
     assert all(row.p_error is not None and row.p_error <= 1e-6 for row in result.engine)
     assert all(row.p_error is None for row in result.plain)
+
+
+def test_every_thread_has_an_engine_of_its_own_as_in_annotate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "BATCHES", {"cpu": (8,), "cuda": (64,)})
+    net, used, told = network(), [], []
+    timed = bench._timed
+
+    def watched(run: Callable[[], dict[int, float]], device: torch.device) -> tuple[float, float]:
+        used.append(run())
+        return timed(run, device)
+
+    monkeypatch.setattr(bench, "_timed", watched)
+    job = BenchJob(CPU, variants=3, rounds=1, threads=2)
+    result = measure("", net, job, told.append)
+    assert [row.label for row in result.processes] == ["plain PyTorch, 2 processes, batch 8"]
+    assert len(used) == 5 and sum(told) == steps(job)
+    engine, (plain,), processes = used[:3], used[3:4], used[4]
+    assert set(plain) == {os.getpid()}
+    workers = set().union(processes, *engine)
+    assert len(workers) == 2 and os.getpid() not in workers
+    assert all(row.p_error is not None and row.p_error <= 1e-6 for row in result.engine)
+    assert "| plain PyTorch, 2 processes, batch 8 |" in result.markdown()
+    assert BenchJob(torch.device("cuda", 0), threads=2).engines == 1
 
 
 def test_a_network_comes_back_as_it_was() -> None:
@@ -213,4 +240,5 @@ def test_threads_are_as_many_as_asked_for(models: Path, monkeypatch: pytest.Monk
     seen: list[int] = []
     monkeypatch.setattr("varscore.engine.device.torch.set_num_threads", seen.append)
     assert run(["bench", "tiny", "--threads", "1", "--variants", "3", "--rounds", "1"]) == 0
-    assert seen == [1]
+    assert set(seen) == {1}
+    assert use_threads(2) == 2 and seen[-1] == 2

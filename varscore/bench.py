@@ -1,7 +1,10 @@
-"""Plain PyTorch against the engine: in one process, interleaved, medians.
+"""Plain PyTorch against the engine: interleaved, medians.
 
 *Plain* is what one would write without varscore: ``net(one_hot(codes))`` of reference, alternative and the reverse
 complements of both, four full passes a variant, in batches. Its batch size is swept and the best one counts.
+
+Both get the same CPU threads. The engine uses them as ``annotate`` does, one process each; PyTorch runs in this process
+with all of them, and, because that is not always the best it can do, once more in as many processes of one thread.
 """
 
 from __future__ import annotations
@@ -11,9 +14,10 @@ import platform
 import resource
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +28,7 @@ from varscore.effects import effects
 from varscore.engine import SharedEngine
 from varscore.engine.device import arithmetic, evaluating
 from varscore.engine.plain import PlainEngine
+from varscore.engine.pool import EnginePool, Plan
 from varscore.genome.coords import anchor
 from varscore.genome.windows import Windows
 from varscore.nets import architectures, build
@@ -44,12 +49,13 @@ Logits = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class BenchJob:
-    """How to measure. variants: of each workload, None for the device's default."""
+    """How to measure. variants: of each workload, None for the device's default; threads: of the CPU."""
 
     device: torch.device
     precision: str = "fp32"
     variants: int | None = None
     rounds: int = 3
+    threads: int = 1
 
     @property
     def count(self) -> int:
@@ -58,6 +64,11 @@ class BenchJob:
     @property
     def batches(self) -> tuple[int, ...]:
         return BATCHES[self.device.type]
+
+    @property
+    def engines(self) -> int:
+        """Engines side by side: one a CPU thread, or one GPU."""
+        return self.threads if self.device.type == "cpu" else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +88,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured of one network; ``plain`` has a row for each batch size."""
+    """What was measured of one network; ``plain`` and ``processes``, plain PyTorch in several, by batch size."""
 
     title: str
     plain: tuple[Row, ...]
     engine: tuple[Row, ...]
     precision: str
+    processes: tuple[Row, ...] = ()
 
     @property
     def best(self) -> float:
@@ -99,7 +111,7 @@ class Result:
             "peak memory (MB)",
         ]
         lines = [f"| {self.title} | " + " | ".join(columns) + " |", "|-|" + "-:|" * len(columns)]
-        for row in (*self.plain, *self.engine):
+        for row in (*self.plain, *self.processes, *self.engine):
             effect = [] if exact else ["" if row.effect_error is None else f"{row.effect_error:.1%}"]
             cells = [
                 row.label, f"{row.rate:,.1f}", f"{row.rate / self.best:.2f}",
@@ -126,9 +138,9 @@ def find_network(name: str | None) -> tuple[str, SequenceNet]:
 def machine(job: BenchJob) -> str:
     """What a figure depends on besides the network: one line."""
     device = torch.cuda.get_device_name(job.device) if job.device.type == "cuda" else "CPU"
-    threads = torch.get_num_threads()
+    threads = f"{job.threads} thread{'s' if job.threads > 1 else ''}"
     return (
-        f"{_cpu()}, {available_cpus()} CPUs, {threads} thread{'s' if threads > 1 else ''}, torch {torch.__version__}, "
+        f"{_cpu()}, {available_cpus()} CPUs, {threads}, torch {torch.__version__}, "
         f"{device}, {job.precision}; medians of {job.rounds} interleaved rounds of {job.count:,} variants"
     )
 
@@ -180,77 +192,126 @@ def plain_logits(net: SequenceNet, windows: Windows, device: torch.device, preci
     return logits[:, 0], logits[:, 1]
 
 
+Work = Callable[[PlainEngine, Windows], object]
+Memory = dict[int, float]
+"""The most memory that each process had, MB"""
+
+
 @dataclass(frozen=True)
 class Subject:
     """Something to time: ``run`` scores ``variants`` variants."""
 
     label: str
     variants: int
-    run: Callable[[], object]
+    run: Callable[[], Memory]
     errors: tuple[float, ...] = ()
 
 
 def measure(title: str, net: SequenceNet, job: BenchJob, advance: Callable[[int], None] = lambda steps: None) -> Result:
     """Time the engine on every workload and plain PyTorch at every batch size, one after the other, ``rounds`` times.
 
-    ``advance`` is told of each of the ``steps(job)`` steps.
+    ``advance`` is told of each of the ``steps(job)`` steps. Raises DeviceError when a process dies.
     """
-    with evaluating(net, job.device):
-        subjects = [*_engine_subjects(net, job), *_plain_subjects(net, job)]
+    plan = Plan(net, [job.device] * job.engines, SharedEngine, job.precision)
+    with evaluating(net, job.device), EnginePool(plan) as pool:
+        kinds = _engine_subjects(pool, net, job), _plain_subjects(net, job), _process_subjects(pool, net, job)
+        subjects = [list(kind) for kind in kinds]
         advance(1)
-        seconds: list[list[float]] = [[] for _ in subjects]
-        memory: list[list[float]] = [[] for _ in subjects]
+        rounds: dict[str, list[tuple[float, float]]] = {}
         for _ in range(job.rounds):
-            for index, subject in enumerate(subjects):
-                peak = PeakMemory(job.device)
-                seconds[index].append(_seconds(subject.run, job.device))
-                memory[index].append(peak.megabytes())
+            for subject in chain.from_iterable(subjects):
+                rounds.setdefault(subject.label, []).append(_timed(subject.run, job.device))
                 advance(1)
-    rows = [
-        Row(subject.label, subject.variants / statistics.median(seconds[i]), min(memory[i]), *subject.errors)
-        for i, subject in enumerate(subjects)
-    ]
-    plain = len(job.batches)
-    return Result(title, tuple(rows[-plain:]), tuple(rows[:-plain]), job.precision)
+    engine, plain, processes = (tuple(_row(one, rounds[one.label]) for one in kind) for kind in subjects)
+    return Result(title, plain, engine, job.precision, processes)
 
 
 def steps(job: BenchJob) -> int:
     """How often :func:`measure` reports progress."""
-    return 1 + job.rounds * (3 + len(job.batches))
+    return 1 + job.rounds * (3 + len(job.batches) * (1 if job.engines == 1 else 2))
 
 
-def _engine_subjects(net: SequenceNet, job: BenchJob) -> Iterator[Subject]:
-    """The engine on each workload, warmed up by the comparison of its scores."""
-    engine = SharedEngine(net, job.device, job.precision)
+def _row(subject: Subject, rounds: Sequence[tuple[float, float]]) -> Row:
+    """From the seconds and MB of each round."""
+    seconds, memory = zip(*rounds, strict=True)
+    return Row(subject.label, subject.variants / statistics.median(seconds), min(memory), *subject.errors)
+
+
+def _engine_subjects(pool: EnginePool, net: SequenceNet, job: BenchJob) -> Iterator[Subject]:
+    """Every engine on each workload, warmed up and compared."""
     for name, windows in workloads(net.window, job.count).items():
-        errors = _errors(engine, windows)
-        yield Subject(f"engine, {name}", len(windows), partial(engine.score, windows), errors)
+        errors = _errors(pool, net, windows, job.device)
+        run = partial(_everywhere, pool, job.engines, _score, windows)
+        warm: set[int] = set()
+        while len(warm) < job.engines:  # one may score twice before another has begun
+            warm.update(run())
+        yield Subject(f"engine, {name}", job.engines * len(windows), run, errors)
 
 
 def _plain_subjects(net: SequenceNet, job: BenchJob) -> Iterator[Subject]:
+    """Plain PyTorch in this process, with all threads."""
+    here = PlainEngine(net, job.device, job.precision)
     for batch in job.batches:
-        windows = snvs(net.window, np.arange(max(batch, SEQUENCES) // 4) * net.window, 1)
-        run = partial(plain_logits, net, windows, job.device, job.precision, batch)
+        windows = _plain_windows(net, batch)
+        run = partial(_measured, partial(_plain, batch), here, windows)
         yield Subject(f"plain PyTorch, batch {batch}", len(windows), run)
 
 
-def _errors(engine: PlainEngine, windows: Windows) -> tuple[float, float]:
+def _process_subjects(pool: EnginePool, net: SequenceNet, job: BenchJob) -> Iterator[Subject]:
+    """Plain PyTorch in every process of the pool, if there are several, with one thread each."""
+    if job.engines == 1:
+        return
+    for batch in job.batches:
+        windows = _plain_windows(net, batch)
+        run = partial(_everywhere, pool, job.engines, partial(_plain, batch), windows)
+        label = f"plain PyTorch, {job.engines} processes, batch {batch}"
+        yield Subject(label, job.engines * len(windows), run)
+
+
+def _plain_windows(net: SequenceNet, batch: int) -> Windows:
+    """What plain PyTorch is timed on: whole batches, four sequences a variant."""
+    return snvs(net.window, np.arange(max(batch, SEQUENCES) // 4) * net.window, 1)
+
+
+def _everywhere(pool: EnginePool, engines: int, work: Work, windows: Windows) -> Memory:
+    """Have all engines do the same work at once."""
+    used = pool.map(partial(_measured, work), [(None, windows)] * engines)
+    return {process: peak for _, one in used for process, peak in one.items()}
+
+
+def _measured(work: Work, engine: PlainEngine, windows: Windows) -> Memory:
+    """Have one engine do it."""
+    peak = PeakMemory(engine.device)
+    work(engine, windows)
+    return {os.getpid(): peak.megabytes()}
+
+
+def _score(engine: PlainEngine, windows: Windows) -> Logits:
+    return engine.score(windows)
+
+
+def _plain(batch: int, engine: PlainEngine, windows: Windows) -> Logits:
+    return plain_logits(engine.net, windows, engine.device, engine.precision, batch)
+
+
+def _errors(pool: EnginePool, net: SequenceNet, windows: Windows, device: torch.device) -> tuple[float, float]:
     """Largest difference in probability, and rms error of alt - ref over its rms."""
     some = windows.take(np.arange(min(CHECKED, len(windows))))
-    found, expected = engine.score(some), plain_logits(engine.net, some, engine.device, "fp32", 64)
+    ((_, found),) = pool.map(_score, [(None, some)])
+    expected = plain_logits(net, some, device, "fp32", 64)
     apart = [np.abs(probabilities(a) - probabilities(b)).max() for a, b in zip(found, expected, strict=True)]
     mine, theirs = effects(*found).diff, effects(*expected).diff
     size = float(np.sqrt(np.mean(theirs**2)))
     return float(max(apart)), float(np.sqrt(np.mean((mine - theirs) ** 2))) / size if size else float("nan")
 
 
-def _seconds(run: Callable[[], object], device: torch.device) -> float:
-    """Wall-clock time; what the GPU still has to do is waited for."""
+def _timed(run: Callable[[], Memory], device: torch.device) -> tuple[float, float]:
+    """Wall-clock seconds, what the GPU still has to do included, and MB of all processes."""
     _wait(device)
     begin = time.perf_counter()
-    run()
+    memory = run()
     _wait(device)
-    return time.perf_counter() - begin
+    return time.perf_counter() - begin, sum(memory.values())
 
 
 def _wait(device: torch.device) -> None:

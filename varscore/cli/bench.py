@@ -42,8 +42,9 @@ def bench(
     """Measure how fast variants are scored, against plain PyTorch, and print a Markdown table.
 
     Plain PyTorch is four full passes of one-hot DNA a variant, at the best of several batch sizes. The engine scores
-    SNVs with one and three alternatives a site, and every SNV of a stretch of DNA. With --precision the effect error
-    says how far alt - ref is off, as a share of its usual size.
+    SNVs with one and three alternatives a site, and every SNV of a stretch of DNA. Both have the same CPU threads: the
+    engine one process each, as in annotate, PyTorch all in one process, or also as many processes of one thread. With
+    --precision the effect error says how far alt - ref is off, as a share of its usual size.
     """
     from varscore.bench import BenchJob, find_network, machine, measure, steps
     from varscore.cli import log
@@ -53,9 +54,9 @@ def bench(
 
     if output is not None:
         refuse_existing(str(output), force=force)
-    use_threads(threads)
+    cpus = use_threads(threads)
     title, net = find_network(name)
-    job = BenchJob(pick_device(device), precision, variants, rounds)
+    job = BenchJob(pick_device(device), precision, variants, rounds, cpus)
     with log.progress(steps(job), "measurements") as meter:
         result = measure(title, net, job, meter.advance)
     text = f"{machine(job)}\n\n{result.markdown()}"

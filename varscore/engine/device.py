@@ -38,10 +38,12 @@ def peak_gpu_memory() -> int | None:
     return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
 
 
-def use_threads(count: int | None) -> None:
-    """Let torch use ``count`` CPU threads; None: this process's share of the CPUs it may use."""
+def use_threads(count: int | None) -> int:
+    """Let torch use ``count`` CPU threads; None: this process's share of the CPUs it may use. Returns how many."""
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's
-    torch.set_num_threads(count or max(1, available_cpus() // processes))
+    threads = count or max(1, available_cpus() // processes)
+    torch.set_num_threads(threads)
+    return threads
 
 
 @contextmanager
