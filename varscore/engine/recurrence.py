@@ -98,7 +98,7 @@ class Half(ABC):
 
 
 class Projected:
-    """What the steps of a map add to the gates: a product for each of its columns, made when it is first read.
+    """What the steps of a map add to the gates: a product for each of its columns, made just before it is first read.
 
     It is then still in the cache. sums: float32 (columns, 4 H)
     """
@@ -107,16 +107,20 @@ class Projected:
         self.sums = sums
         self._product, self._columns, self._index = product, steps.values, steps.index
         self._missing = set(range(len(steps.values) // BLOCK))
+        blocks = steps.index // BLOCK
+        self._first, self._last = blocks.min(1).tolist(), blocks.max(1).tolist()
 
-    def at(self, step: int) -> np.ndarray:
-        """The row of ``sums`` of each row of the map, int64 (rows,)."""
-        source: np.ndarray = self._index[step]
+    def sources(self, span: Span, rows: np.ndarray) -> np.ndarray:
+        """The rows of ``sums`` that are some rows' at these steps, int64 (len(span), len(rows))."""
+        return self._index[span.place][:, rows]
+
+    def make(self, step: int) -> None:
+        """Make what a step reads and nobody has read yet."""
         if self._missing:
-            for block in self._missing.intersection((source // BLOCK).tolist()):
+            for block in self._missing.intersection(range(self._first[step], self._last[step] + 1)):
                 here = slice(block * BLOCK, (block + 1) * BLOCK)
                 self._product(self._columns[here], self.sums[here])
                 self._missing.remove(block)
-        return source
 
 
 class SteppedHalf(Half):
@@ -138,11 +142,12 @@ class SteppedHalf(Half):
         hidden, cell, order = state.hidden, state.cell.clone(), range(span.lo, span.hi)
         gates = self.room.take("gates", output, len(rows), 4 * self.width)
         flat, given, chosen, memory, written = (t.numpy() for t in (gates, inputs.sums, rows, cell, output))
+        sources, states = inputs.sources(span, chosen), output.unbind()
         for t in reversed(order) if self.backward else order:
-            source = inputs.at(t)[chosen]
+            inputs.make(t)
             self.recurrent(hidden, gates)
-            step(flat, given, self.bias, source, memory, written, t - span.lo)
-            hidden = output[t - span.lo]
+            step(flat, given, self.bias, sources[t - span.lo], memory, written, t - span.lo)
+            hidden = states[t - span.lo]
         return State(hidden, cell)
 
 

@@ -274,8 +274,10 @@ class SharedEngine(PlainEngine):
             new, old = piece.steps, reference.steps[piece.span.place]
             weight = self._shares(flatten, dense, seen, piece)[piece.span.place]
             if self.stepwise:
+                change = torch.empty_like(new[0])
                 for now, before, share in zip(new, old, weight, strict=True):
-                    total.addmm_(now - before[rows], share)
+                    torch.index_select(before, 0, rows, out=change)
+                    total.addmm_(torch.sub(now, change, out=change), share)
             else:
                 change = (new - old[:, rows]).transpose(0, 1)
                 total = torch.addmm(total, change.flatten(1), weight.flatten(0, 1))

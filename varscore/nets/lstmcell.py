@@ -38,11 +38,11 @@ def step(
     bias: float32 (4 H,), is added too
     cell: float32 (rows, H), updated; hidden: float32 (T', rows, H), written at step ``to``
     """
-    width = cell.shape[1]
+    width, last = cell.shape[1], cell.shape[0] - 1
     for row in range(cell.shape[0]):
         g, x, c, h = gates[row], given[source[row]], cell[row], hidden[to, row]
         if width >= CELLS:
-            lstm_cells(g, x, bias, c, h, width)
+            lstm_cells(g, x, bias, c, h, given[source[min(row + 1, last)]], width)
             continue
         # short loops over few arrays: the compiler vectorises these, and a row stays in the fastest cache between them
         for j in range(4 * width):

@@ -76,6 +76,17 @@ def store(builder: Any, value: Any, data: Any, index: Any) -> None:
     builder.store(value, builder.bitcast(builder.gep(data, [index]), value.type.as_pointer())).align = 1
 
 
+def fetch(builder: Any, data: Any, index: Any) -> None:
+    """Have the memory around ``data[index]`` brought near: it will be read soon."""
+    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+    prefetch = builder.module.declare_intrinsic(
+        "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte, *[number] * 3])
+    )
+    to_read, as_near_as_can_be, as_data = number(0), number(3), number(1)
+    place = builder.bitcast(builder.gep(data, [index]), byte)
+    builder.call(prefetch, [place, to_read, as_near_as_can_be, as_data])
+
+
 def data_of(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
     """Where an array of one axis begins."""
     return context.make_array(array_type)(context, builder, array).data
