@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from varscore.cli.groups import grouped
 from varscore.cli.options import Data, Force, OutputDir, Seed, parse_names
 from varscore.cli.tracks import parse_tracks
-from varscore.cli.train import Training, run_training, with_training
+from varscore.cli.train import Training, run_training
 
 if TYPE_CHECKING:
+    from varscore.data.binding import BindingOptions, Sources
     from varscore.data.examples import ExampleSet
     from varscore.train.binding import Result, Variant
 
 
-def dataset_binding(
-    reference: Annotated[Path, typer.Option("--reference", "-r", metavar="FASTA", help="Genome the peaks are on.")],
+@dataclass(frozen=True)
+class Files:
+    """Options that say what is known of the cell types."""
+
     chip: Annotated[
         Path,
         typer.Option(
@@ -26,38 +31,66 @@ def dataset_binding(
             help="ChIP-seq peaks: a folder of files called ChIPseq.CELL.FACTOR.conservative.bed.gz (more words may "
             "come before bed), or a table with the columns cell, factor, file and perhaps relaxed.",
         ),
-    ],
+    ]
     dnase: Annotated[
         Path,
         typer.Option(
             metavar="DIR|TSV",
             help="DNase peaks: a folder of files with the cell type in their names, or a table with cell and file.",
         ),
-    ],
-    output: OutputDir,
+    ]
     dnase_signal: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR|TSV", help="DNase signal as bigWigs, found as the peaks are; by default the peaks' own signal."
         ),
-    ] = None,
+    ] = None
     signal_column: Annotated[
         int | None,
         typer.Option(
             min=4, metavar="N", help="Column of the peaks' signal; by default 7 of narrowPeak files, 4 of others."
         ),
-    ] = None,
+    ] = None
     relaxed: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR", help="Uncertain peaks, ChIPseq.CELL.FACTOR.relaxed.bed.gz: they make bins ambiguous."
         ),
-    ] = None,
+    ] = None
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=BIGWIG", help="A further track, of the shape of DNA, standardised; repeatable."),
+    ] = None
+    expression: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TSV", help="Expression: a column gene and one of each cell type. Every gene becomes an input."
+        ),
+    ] = None
+    exclude: Annotated[
+        Path | None, typer.Option(metavar="BED", help="Leave out windows that touch these regions (a blacklist).")
+    ] = None
+
+    def sources(self) -> Sources:
+        """Raises BadParameter for a track without a name."""
+        from varscore.data.binding import Sources
+
+        tracks = parse_tracks(self.shape, "--shape")
+        return Sources(
+            self.chip, self.dnase, self.relaxed, self.dnase_signal, self.signal_column, tracks, self.expression,
+            self.exclude,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Options that say which bins there are, and what they are labelled with."""
+
     ambiguous: Annotated[
         Literal["unbound", "unknown"], typer.Option(help="What an ambiguous bin counts as, in training and test.")
-    ] = "unbound",
-    factors: Annotated[str, typer.Option(metavar="NAME,..", help="Factors; by default all.", show_default=False)] = "",
-    cells: Annotated[str, typer.Option(metavar="NAME,..", help="Cell types; by default all.", show_default=False)] = "",
+    ] = "unbound"
+    factors: Annotated[str, typer.Option(metavar="NAME,..", help="Factors; by default all.", show_default=False)] = ""
+    cells: Annotated[str, typer.Option(metavar="NAME,..", help="Cell types; by default all.", show_default=False)] = ""
     test_cells: Annotated[
         str,
         typer.Option(
@@ -65,32 +98,37 @@ def dataset_binding(
             help="Cell types of the test split alone; without, all cell types are tested on the held-out chromosomes.",
             show_default=False,
         ),
-    ] = "",
-    shape: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=BIGWIG", help="A further track, of the shape of DNA, standardised; repeatable."),
-    ] = None,
-    expression: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="TSV", help="Expression: a column gene and one of each cell type. Every gene becomes an input."
-        ),
-    ] = None,
-    exclude: Annotated[
-        Path | None, typer.Option(metavar="BED", help="Leave out windows that touch these regions (a blacklist).")
-    ] = None,
-    bin: Annotated[int, typer.Option(min=1, metavar="BP", help="Length of a bin, which labels describe.")] = 200,
-    stride: Annotated[int, typer.Option(min=1, metavar="BP", help="From one bin to the next.")] = 50,
-    window: Annotated[int, typer.Option(min=1, metavar="BP", help="Length of the window around each bin.")] = 1000,
+    ] = ""
+    bin: Annotated[int, typer.Option(min=1, metavar="BP", help="Length of a bin, which labels describe.")] = 200
+    stride: Annotated[int, typer.Option(min=1, metavar="BP", help="From one bin to the next.")] = 50
+    window: Annotated[int, typer.Option(min=1, metavar="BP", help="Length of the window around each bin.")] = 1000
     bound: Annotated[
         int, typer.Option(min=1, metavar="BP", help="Bases of a bin under conservative peaks that make it bound.")
-    ] = 100,
+    ] = 100
     others: Annotated[
         int,
         typer.Option(min=0, metavar="N", help="Bins without a DNase peak that a cell type trains on, at most."),
-    ] = 100_000,
-    validation: Annotated[str, typer.Option(metavar="CHR,..", help="Chromosomes of the validation split.")] = "chr7",
-    test: Annotated[str, typer.Option(metavar="CHR,..", help="Chromosomes of the test split.")] = "chr8,chr9",
+    ] = 100_000
+    validation: Annotated[str, typer.Option(metavar="CHR,..", help="Chromosomes of the validation split.")] = "chr7"
+    test: Annotated[str, typer.Option(metavar="CHR,..", help="Chromosomes of the test split.")] = "chr8,chr9"
+
+    def options(self, seed: int) -> BindingOptions:
+        from varscore.data.binding import BindingOptions
+
+        return BindingOptions(
+            bin=self.bin, stride=self.stride, window=self.window, bound=self.bound, ambiguous=self.ambiguous,
+            others=self.others, seed=seed, factors=parse_names(self.factors), cells=parse_names(self.cells),
+            test_cells=parse_names(self.test_cells), validation=parse_names(self.validation),
+            test=parse_names(self.test),
+        )  # fmt: skip
+
+
+@grouped
+def dataset_binding(
+    reference: Annotated[Path, typer.Option("--reference", "-r", metavar="FASTA", help="Genome the peaks are on.")],
+    output: OutputDir,
+    files: Files,
+    bins: Bins,
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
@@ -100,24 +138,18 @@ def dataset_binding(
     there is on. Training has the bins that touch a DNase peak and a sample of the others, the test all bins of its cell
     types and chromosomes. DNase becomes log(x + 1). Windows with an unknown base are left out.
     """
-    from varscore.data.binding import BindingOptions, Sources, build_binding
+    from varscore.data.binding import build_binding
     from varscore.data.examples import fresh_folder
     from varscore.genome.sequence import Genome
 
-    options = BindingOptions(
-        bin=bin, stride=stride, window=window, bound=bound, ambiguous=ambiguous, others=others, seed=seed,
-        factors=parse_names(factors), cells=parse_names(cells), test_cells=parse_names(test_cells),
-        validation=parse_names(validation), test=parse_names(test),
-    )  # fmt: skip
-    tracks = parse_tracks(shape, "--shape")
-    sources = Sources(chip, dnase, relaxed, dnase_signal, signal_column, tracks, expression, exclude)
+    sources, options = files.sources(), bins.options(seed)
     fresh_folder(output, force)
     with Genome(reference) as genome:
         counts = build_binding(genome, sources, output, options)
     typer.echo(f"{output}: " + ", ".join(f"{n:,} {name}" for name, n in counts.items()))
 
 
-@with_training
+@grouped
 def train_binding(
     data: Data,
     output: OutputDir,

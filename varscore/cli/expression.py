@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from varscore.cli.groups import grouped
 from varscore.cli.options import Data, Force, OutputDir, Seed
-from varscore.cli.train import Training, run_training, with_training
+from varscore.cli.train import Training, run_training
 
 if TYPE_CHECKING:
     from varscore.data.examples import ExampleSet
     from varscore.data.promoters import PromoterOptions, Promoters
 
 
-def dataset_promoters(
-    expression: Annotated[
-        Path,
-        typer.Option(
-            metavar="MATRIX",
-            help="Table of genes (lines, named in the first column) by cell types, tab- or comma-separated.",
-        ),
-    ],
-    output: OutputDir,
+@dataclass(frozen=True)
+class Places:
+    """Options that say where promoters come from."""
+
     promoters: Annotated[
         Path | None,
         typer.Option(
-            metavar="FASTA", help="Promoter sequences, as they are transcribed; of longer ones the middle is taken.",
+            metavar="FASTA",
+            help="Promoter sequences, as they are transcribed; of longer ones the middle is taken.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     reference: Annotated[
         Path | None,
         typer.Option(
             "--reference", "-r", metavar="FASTA", help="Genome to cut promoters from, with --tss.", show_default=False
         ),
-    ] = None,
+    ] = None
     tss: Annotated[
         Path | None,
         typer.Option(
@@ -45,11 +43,7 @@ def dataset_promoters(
             "TSS (from 1), or BED with names and strands. Of a gene the first counts.",
             show_default=False,
         ),
-    ] = None,
-    genes: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Gene names, one a line, of a matrix that has none.", show_default=False),
-    ] = None,
+    ] = None
     gene: Annotated[
         str | None,
         typer.Option(
@@ -58,11 +52,85 @@ def dataset_promoters(
             "the second.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
+
+    def read(self, options: PromoterOptions) -> tuple[Promoters, dict[str, dict[str, str]]]:
+        """The promoters and what the data set says of the genome. Raises UsageError when it is not clear which."""
+        from varscore.data.promoters import WINDOW, cut_promoters, read_promoters, read_sites
+        from varscore.errors import UsageError
+        from varscore.genome.sequence import Genome
+
+        if self.promoters and not (self.reference or self.tss or options.upstream is not None):
+            return read_promoters(self.promoters, options.window, self.gene), {}
+        if self.promoters or self.gene or not (self.reference and self.tss):
+            raise UsageError("promoters come from a FASTA, or from a genome", remedy="--promoters, or -r and --tss")
+        window = options.window or WINDOW
+        upstream = window // 2 if options.upstream is None else options.upstream
+        with Genome(self.reference) as genome:
+            facts = {"reference": {"name": genome.path.name, "sha256": genome.sha256}}
+            return cut_promoters(genome, read_sites(self.tss), window, upstream), facts
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Options that say what an example is."""
+
+    window: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="BP",
+            help="Length of a promoter; by default the commonest of the FASTA's, and 2000 of a genome.",
+            show_default=False,
+        ),
+    ] = None
+    upstream: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="BP", help="Bases before the start site; by default half of the window.", show_default=False
+        ),
+    ] = None
     outputs: Annotated[
         Literal["lineages", "columns", "mean"],
         typer.Option(help="What is predicted: the mean of every lineage, each cell type, or the mean of all."),
-    ] = "lineages",
+    ] = "lineages"
+    scale: Annotated[
+        Literal["auto", "linear", "log2"],
+        typer.Option(help="Of the matrix; log2 is taken of a linear one, for which auto takes values above 50."),
+    ] = "auto"
+    pseudocount: Annotated[float, typer.Option(min=0, metavar="N", help="Added to linear values.")] = 0.0
+    strands: Annotated[
+        Literal["one", "both"],
+        typer.Option(
+            help="Networks read promoters as they are transcribed, or either strand and predict the mean of both, "
+            "which suits variants of genes on the minus strand."
+        ),
+    ] = "one"
+    folds: Annotated[int, typer.Option(min=3, metavar="N", help="Parts of the cross-validation.")] = 10
+
+    def options(self, seed: int) -> PromoterOptions:
+        from varscore.data.promoters import PromoterOptions
+
+        return PromoterOptions(
+            self.window, self.upstream, self.outputs, self.scale, self.pseudocount, self.strands, self.folds, seed
+        )
+
+
+@grouped
+def dataset_promoters(
+    *,
+    expression: Annotated[
+        Path,
+        typer.Option(
+            metavar="MATRIX",
+            help="Table of genes (lines, named in the first column) by cell types, tab- or comma-separated.",
+        ),
+    ],
+    output: OutputDir,
+    genes: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Gene names, one a line, of a matrix that has none.", show_default=False),
+    ] = None,
     lineages: Annotated[
         Path | None,
         typer.Option(
@@ -72,36 +140,11 @@ def dataset_promoters(
             show_default=False,
         ),
     ] = None,
-    window: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="BP",
-            help="Length of a promoter; by default the commonest of the FASTA's, and 2000 of a genome.",
-            show_default=False,
-        ),
-    ] = None,
-    upstream: Annotated[
-        int | None,
-        typer.Option(
-            min=0, metavar="BP", help="Bases before the start site; by default half of the window.", show_default=False
-        ),
-    ] = None,
-    scale: Annotated[
-        Literal["auto", "linear", "log2"],
-        typer.Option(help="Of the matrix; log2 is taken of a linear one, for which auto takes values above 50."),
-    ] = "auto",
-    pseudocount: Annotated[float, typer.Option(min=0, metavar="N", help="Added to linear values.")] = 0.0,
-    strands: Annotated[
-        Literal["one", "both"],
-        typer.Option(
-            help="Networks read promoters as they are transcribed, or either strand and predict the mean of both, "
-            "which suits variants of genes on the minus strand."
-        ),
-    ] = "one",
-    folds: Annotated[int, typer.Option(min=3, metavar="N", help="Parts of the cross-validation.")] = 10,
+    places: Places,
+    shape: Shape,
     seed: Seed = 0,
     force: Force = False,
-) -> None:  # fmt: skip
+) -> None:
     """Pair promoters with the expression of their genes, log2, in lineages or cell types.
 
     Promoters are the sequences of a FASTA, or windows of a genome around start sites, those of the minus strand
@@ -110,41 +153,22 @@ def dataset_promoters(
     """
     from varscore.data.examples import fresh_folder
     from varscore.data.expression import IMMGEN, read_expression, read_lineages
-    from varscore.data.promoters import PromoterOptions, build_promoters, hashed
+    from varscore.data.promoters import build_promoters, hashed
     from varscore.errors import UsageError
 
-    if lineages and outputs == "mean":
+    if lineages and shape.outputs == "mean":
         raise UsageError("--lineages has no part in the mean of all columns", remedy="--outputs lineages")
-    options = PromoterOptions(window, upstream, outputs, scale, pseudocount, strands, folds, seed)
+    options = shape.options(seed)
     fresh_folder(output, force)
-    found, facts = _promoters(promoters, reference, tss, gene, options)
+    found, facts = places.read(options)
     matrix = read_expression(expression, genes)
     mapped = read_lineages(lineages) if lineages else IMMGEN
-    files = [path for path in (expression, genes, lineages, promoters, tss) if path]
+    files = [path for path in (expression, genes, lineages, places.promoters, places.tss) if path]
     counts = build_promoters(found, matrix, output, options, mapped, {**facts, "sources": hashed(files)})
     typer.echo(f"{output}: " + ", ".join(f"{n:,} {name}" for name, n in counts.items()))
 
 
-def _promoters(
-    promoters: Path | None, reference: Path | None, tss: Path | None, gene: str | None, options: PromoterOptions
-) -> tuple[Promoters, dict[str, dict[str, str]]]:
-    """The promoters and what the data set says of the genome. Raises UsageError when it is not clear which."""
-    from varscore.data.promoters import WINDOW, cut_promoters, read_promoters, read_sites
-    from varscore.errors import UsageError
-    from varscore.genome.sequence import Genome
-
-    if promoters and not (reference or tss or options.upstream is not None):
-        return read_promoters(promoters, options.window, gene), {}
-    if promoters or gene or not (reference and tss):
-        raise UsageError("promoters come from a FASTA, or from a genome", remedy="--promoters, or -r and --tss")
-    window = options.window or WINDOW
-    upstream = window // 2 if options.upstream is None else options.upstream
-    with Genome(reference) as genome:
-        facts = {"reference": {"name": genome.path.name, "sha256": genome.sha256}}
-        return cut_promoters(genome, read_sites(tss), window, upstream), facts
-
-
-@with_training
+@grouped
 def train_expression(
     data: Data,
     output: OutputDir,

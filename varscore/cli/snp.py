@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from varscore.cli.groups import grouped
 from varscore.cli.options import Device, Force, Model, OutputDir, Precision, Reference, Seed, Threads, parse_names
 from varscore.cli.tables import print_table
 from varscore.cli.tracks import Conservation, parse_tracks
 
 if TYPE_CHECKING:
+    from varscore.functional.classifier import Settings
     from varscore.functional.flow import Outcome
+    from varscore.functional.selection import Sources
 
 NEGATIVES, TREES, TESTING = "Negatives", "Trees (the defaults are DanQ's)", "Testing"
 
@@ -23,24 +27,18 @@ def _option(panel: str, help: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel, **more)
 
 
-def train_snp(
-    positives: Annotated[
-        list[str],
-        typer.Option(
-            metavar="FILE", help="Functional variants: VCF, BCF or a table with chrom, pos, ref, alt; repeatable."
-        ),
-    ],
-    output: OutputDir,
-    reference: Reference = None,
-    model: Model = None,
+@dataclass(frozen=True)
+class Choosing:
+    """Options that say what the other class is."""
+
     negatives: Annotated[
         list[str] | None,
         _option(NEGATIVES, "Variants of the other class: all, or as many as match; repeatable.", metavar="FILE"),
-    ] = None,
+    ] = None
     negatives_from: Annotated[
         list[str] | None,
         _option(NEGATIVES, "Variants to draw negatives from; repeatable.", metavar="FILE"),
-    ] = None,
+    ] = None
     distance: Annotated[
         str,
         _option(
@@ -48,13 +46,13 @@ def train_snp(
             "Groups to draw: bp to the nearest positive (half to one and a half times that), or random.",
             metavar="BP,..|random",
         ),
-    ] = "random",
-    ratio: Annotated[
-        float, _option(NEGATIVES, "Negatives for each positive, when drawn or matched.", metavar="N")
-    ] = 1.0,
+    ] = "random"
+    ratio: Annotated[float, _option(NEGATIVES, "Negatives for each positive, when drawn or matched.", metavar="N")] = (
+        1.0
+    )
     match_af: Annotated[
         bool, _option(NEGATIVES, "As many negatives of each class of allele frequency as positives.", "--match-af")
-    ] = False,
+    ] = False
     match_tss: Annotated[
         str | None,
         _option(
@@ -62,7 +60,7 @@ def train_snp(
             "The same for chromosome and distance to the nearest of these TSS (BED, or a table with chrom, pos).",
             metavar="FILE",
         ),
-    ] = None,
+    ] = None
     match_context: Annotated[
         bool,
         _option(
@@ -71,35 +69,97 @@ def train_snp(
             "more often, which is no function.",
             "--match-context",
         ),
-    ] = False,
+    ] = False
     min_af: Annotated[
         float, _option(NEGATIVES, "No negatives whose INFO/AF says they are rarer.", min=0, max=1, metavar="AF")
-    ] = 0.0,
+    ] = 0.0
     restrict: Annotated[
         str | None, typer.Option(metavar="BED", help="Only variants, of both classes, in these regions.")
-    ] = None,
-    conservation: Conservation = None,
-    trees: Annotated[int, _option(TREES, "Number of trees.", min=1, metavar="N")] = 300,
-    depth: Annotated[int, _option(TREES, "Largest depth of a tree.", min=1, max=16, metavar="N")] = 6,
-    eta: Annotated[float, _option(TREES, "Learning rate.", min=0, max=1, metavar="RATE")] = 0.05,
-    max_delta_step: Annotated[float, _option(TREES, "Largest step of a leaf.", min=0, metavar="STEP")] = 1.0,
+    ] = None
+
+    def sources(self, positives: list[str]) -> Sources:
+        """Where variants come from. Raises BadParameter when options do not go together."""
+        from varscore.functional.selection import Sources
+
+        distances = parse_distances(self.distance)
+        matched = self.match_af or self.match_context or self.match_tss is not None
+        if not self.negatives and not self.negatives_from:
+            raise typer.BadParameter("there are no negatives: give --negatives or --negatives-from")
+        if self.ratio <= 0:
+            raise typer.BadParameter("--ratio must be above 0")
+        if not self.negatives_from and distances != (None,):
+            raise typer.BadParameter("--distance is for negatives that are drawn: give --negatives-from")
+        if not self.negatives_from and not matched and self.ratio != 1:
+            raise typer.BadParameter(
+                "--ratio is for negatives that are drawn or matched: give --negatives-from or --match-*"
+            )
+        return Sources(
+            positives=tuple(positives),
+            negatives=tuple(self.negatives or ()),
+            pool=tuple(self.negatives_from or ()),
+            distances=distances,
+            ratio=self.ratio,
+            match_frequency=self.match_af,
+            match_context=self.match_context,
+            tss=self.match_tss,
+            restrict=self.restrict,
+            least_frequency=self.min_af,
+        )
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Options of the classifier itself."""
+
+    trees: Annotated[int, _option(TREES, "Number of trees.", min=1, metavar="N")] = 300
+    depth: Annotated[int, _option(TREES, "Largest depth of a tree.", min=1, max=16, metavar="N")] = 6
+    eta: Annotated[float, _option(TREES, "Learning rate.", min=0, max=1, metavar="RATE")] = 0.05
+    max_delta_step: Annotated[float, _option(TREES, "Largest step of a leaf.", min=0, metavar="STEP")] = 1.0
     max_bin: Annotated[
         int, _option(TREES, "Values a feature may be split at; fewer are quicker.", min=2, metavar="N")
-    ] = 256,
-    folds: Annotated[int, _option(TESTING, "Folds of the cross-validation.", min=2, metavar="N")] = 10,
-    group_by: Annotated[
-        Literal["locus", "chrom", "none"], _option(TESTING, "What is kept together in one fold.")
-    ] = "locus",
+    ] = 256
+
+    def settings(self, seed: int, threads: int) -> Settings:
+        from varscore.functional.classifier import Settings
+
+        return Settings(self.trees, self.depth, self.eta, self.max_delta_step, self.max_bin, seed, threads)
+
+
+@dataclass(frozen=True)
+class Testing:
+    """Options of the cross-validation."""
+
+    folds: Annotated[int, _option(TESTING, "Folds of the cross-validation.", min=2, metavar="N")] = 10
+    group_by: Annotated[Literal["locus", "chrom", "none"], _option(TESTING, "What is kept together in one fold.")] = (
+        "locus"
+    )
     locus: Annotated[
         int, _option(TESTING, "Variants no farther apart are one locus (chained).", min=0, metavar="BP")
-    ] = 10_000,
+    ] = 10_000
     hold_out: Annotated[
         str, _option(TESTING, "Chromosomes that are not trained on, only tested on.", metavar="CHR,..")
-    ] = "",
+    ] = ""
     baseline_model: Annotated[
         str | None,
         _option(TESTING, "Another model, whose features are tested in the same folds.", metavar="ID|DIR"),
-    ] = None,
+    ] = None
+
+
+@grouped
+def train_snp(
+    positives: Annotated[
+        list[str],
+        typer.Option(
+            metavar="FILE", help="Functional variants: VCF, BCF or a table with chrom, pos, ref, alt; repeatable."
+        ),
+    ],
+    output: OutputDir,
+    choosing: Choosing,
+    trees: Trees,
+    testing: Testing,
+    reference: Reference = None,
+    model: Model = None,
+    conservation: Conservation = None,
     about: Annotated[
         Path | None,
         typer.Option(metavar="FILE.toml", help="What else the card is to say: what the classes are, limits, licence."),
@@ -118,50 +178,25 @@ def train_snp(
     from varscore.cli.config import find_reference
     from varscore.cli.train import command_line
     from varscore.cpus import available_cpus
-    from varscore.functional.classifier import Settings
     from varscore.functional.features import Tracks
     from varscore.functional.flow import SnpJob, train_classifier
     from varscore.functional.report import write_report
     from varscore.functional.scoring import Computing
-    from varscore.functional.selection import Sources
     from varscore.zoo import find_model
 
-    if not negatives and not negatives_from:
-        raise typer.BadParameter("there are no negatives: give --negatives or --negatives-from")
-    if ratio <= 0:
-        raise typer.BadParameter("--ratio must be above 0")
-    distances, matched = parse_distances(distance), match_af or match_context or match_tss is not None
-    if not negatives_from and distances != (None,):
-        raise typer.BadParameter("--distance is for negatives that are drawn: give --negatives-from")
-    if not negatives_from and not matched and ratio != 1:
-        raise typer.BadParameter(
-            "--ratio is for negatives that are drawn or matched: give --negatives-from or --match-*"
-        )
-    sources = Sources(
-        positives=tuple(positives),
-        negatives=tuple(negatives or ()),
-        pool=tuple(negatives_from or ()),
-        distances=distances,
-        ratio=ratio,
-        match_frequency=match_af,
-        match_context=match_context,
-        tss=match_tss,
-        restrict=restrict,
-        least_frequency=min_af,
-    )
     job = SnpJob(
         output=output,
+        sources=choosing.sources(positives),
         reference=find_reference(reference, "-"),
         model=find_model(model),
-        sources=sources,
         tracks=Tracks.open(parse_tracks(conservation)),
-        settings=Settings(trees, depth, eta, max_delta_step, max_bin, seed, threads or available_cpus()),
+        settings=trees.settings(seed, threads or available_cpus()),
         how=Computing(device, precision, threads),
-        group_by=group_by,
-        locus=locus,
-        folds=folds,
-        hold_out=parse_names(hold_out),
-        baseline=find_model(baseline_model) if baseline_model else None,
+        group_by=testing.group_by,
+        locus=testing.locus,
+        folds=testing.folds,
+        hold_out=parse_names(testing.hold_out),
+        baseline=find_model(testing.baseline_model) if testing.baseline_model else None,
         about=read_about(about) if about else {},
         command=command_line(sys.argv[1:]),
         force=force,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from varscore.cli.groups import grouped
 from varscore.cli.options import Force, OutputDir, Seed, parse_names
-from varscore.cli.train import Training, parse_arguments, with_training
+from varscore.cli.train import Training, parse_arguments
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,7 +138,7 @@ def _say(folder: Path, counts: dict[str, int]) -> None:
     typer.echo(f"{folder}: " + ", ".join(f"{n:,} {name}" for name, n in counts.items()))
 
 
-@with_training
+@grouped
 def train_tfbs(
     data: Annotated[
         Path, typer.Option("--data", metavar="DATA", help="A data set of varscore dataset tfbs, or a folder of them.")

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import inspect
 import math
 import os
 import re
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from varscore.cli.groups import grouped
 from varscore.cli.options import (
     COMPUTING,
     BatchSize,
@@ -73,7 +71,7 @@ MovingAverage = Annotated[
 
 @dataclass(frozen=True)
 class Training:
-    """The options of every ``train-...`` command; :func:`with_training` adds them to one."""
+    """The options of every ``train-...`` command; a group (:mod:`varscore.cli.groups`)."""
 
     argument: Annotated[
         list[str] | None,
@@ -164,30 +162,6 @@ class Training:
         return read_motifs(self.init_motifs) if self.init_motifs else ()
 
 
-def with_training(command: Callable[..., None]) -> Callable[..., None]:
-    """Decorator: in the place of its parameter ``training`` a command gets every option of :class:`Training`."""
-    own, shared = (get_type_hints(hinted, include_extras=True) for hinted in (command, Training))
-    named = inspect.Parameter.KEYWORD_ONLY
-    parameters = []
-    for name, parameter in inspect.signature(command).parameters.items():
-        if name == "training":
-            parameters += [
-                inspect.Parameter(field.name, named, default=field.default, annotation=shared[field.name])
-                for field in dataclasses.fields(Training)
-            ]
-        else:
-            parameters.append(parameter.replace(kind=named, annotation=own[name]))
-
-    @functools.wraps(command)
-    def run(**given: Any) -> None:
-        training = Training(**{field.name: given.pop(field.name) for field in dataclasses.fields(Training)})
-        command(**given, training=training)
-
-    vars(run)["__signature__"] = inspect.Signature(parameters)
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return run
-
-
 def run_training(
     architecture: str,
     data: ExampleSet,
@@ -230,7 +204,7 @@ def run_training(
     return model
 
 
-@with_training
+@grouped
 def train_chromatin(
     data: Data,
     output: OutputDir,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from varscore.cli.groups import grouped
 from varscore.cli.options import Data, Force, OutputDir, Seed, parse_names
-from varscore.cli.train import Training, run_training, with_training
+from varscore.cli.train import Training, run_training
 
 if TYPE_CHECKING:
     from varscore.data.examples import ExampleSet
@@ -57,7 +58,7 @@ def dataset_tss(
     typer.echo(f"{output}: " + ", ".join(f"{n:,} {name}" for name, n in counts.items()))
 
 
-@with_training
+@grouped
 def train_tss(
     data: Data,
     output: OutputDir,
