@@ -11,15 +11,11 @@ from typing import Any, get_type_hints
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """Decorator: a parameter that is a dataclass becomes an option for each of its fields, in its place."""
-    groups: dict[str, Any] = {}
-    parameters = []
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
+    parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(command).parameters.items():
-        hint = get_type_hints(command, include_extras=True)[name]
-        if dataclasses.is_dataclass(hint):
-            groups[name] = hint
-            parameters += _fields(hint)
-        else:
-            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hint))
+        parameters += _fields(groups[name]) if name in groups else [_option(name, parameter.default, hints[name])]
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
@@ -36,10 +32,12 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 
 def _fields(group: Any) -> list[inspect.Parameter]:
     """A parameter for each field of a dataclass."""
-    hints = get_type_hints(group, include_extras=True)
-    made = []
-    for field in dataclasses.fields(group):
-        default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
-        kind = inspect.Parameter.KEYWORD_ONLY
-        made.append(inspect.Parameter(field.name, kind, default=default, annotation=hints[field.name]))
-    return made
+    hints, empty = get_type_hints(group, include_extras=True), inspect.Parameter.empty
+    return [
+        _option(each.name, empty if each.default is dataclasses.MISSING else each.default, hints[each.name])
+        for each in dataclasses.fields(group)
+    ]
+
+
+def _option(name: str, default: Any, hint: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
