@@ -94,8 +94,9 @@ def test_medians_of_rounds_and_the_best_batch_size(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(bench, "BATCHES", BATCHES)
     job = BenchJob(CPU, variants=6, rounds=3)
     assert [job.count, BenchJob(CPU).count] == [6, bench.VARIANTS["cpu"]]
-    # engine on three workloads, then plain at two batch sizes, three times over: the middle of each column counts
-    clock = iter([0.5, 1, 2, 8, 16, 9, 9, 9, 4, 4, 0.1, 0.1, 0.1, 32, 64])
+    # engine on three workloads, then plain at two batch sizes, three times over: the middle of each column counts, and
+    # of each ratio in a row
+    clock = iter([0.5, 1, 2, 6, 12, 1, 2, 4, 20, 40, 1.5, 3, 6, 9, 18])
     calls = 0
 
     def timed(run: object, device: torch.device) -> tuple[float, float]:
@@ -107,10 +108,12 @@ def test_medians_of_rounds_and_the_best_batch_size(monkeypatch: pytest.MonkeyPat
     told: list[int] = []
     result = measure("made up", network(), job, told.append)
     assert calls == 15 and sum(told) == steps(job)
-    assert [row.rate for row in result.engine] == [6 / 0.5, 6 / 1, 6 / 2]
+    assert [row.rate for row in result.engine] == [6 / 1, 6 / 2, 6 / 4]
     variants = bench.SEQUENCES // 4
-    assert [row.rate for row in result.plain] == [variants / 8, variants / 16]
-    assert result.best == variants / 8
+    assert [row.rate for row in result.plain] == [variants / 9, variants / 18]
+    # for the first: 12, 20 and 6 times in a round; 9 times by the medians
+    assert [row.ratio for row in result.engine] == pytest.approx([6 / variants * times for times in (12, 6, 3)])
+    assert [row.ratio for row in result.plain] == [1, 0.5]
     assert [row.memory for row in (*result.engine, *result.plain)] == [101, 102, 103, 104, 105]
     assert all(row.p_error is not None and row.p_error <= 1e-6 for row in result.engine)
     assert all(row.p_error is None for row in result.plain)
@@ -161,8 +164,8 @@ def test_wrong_scores_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_table() -> None:
-    plain = (Row("plain PyTorch, batch 32", 10, 100), Row("plain PyTorch, batch 64", 20, 1234))
-    engine = (Row("engine, saturation", 90, 200, 3e-7, 0.034),)
+    plain = (Row("plain PyTorch, batch 32", 10, 0.5, 100), Row("plain PyTorch, batch 64", 20, 1, 1234))
+    engine = (Row("engine, saturation", 90, 4.5, 200, 3e-7, 0.034),)
     assert Result("net", plain, engine, "fp32").markdown().splitlines() == [
         "| net | variants/s | ratio | max abs(p - plain) | peak memory (MB) |",
         "|-|-:|-:|-:|-:|",

@@ -1,5 +1,8 @@
 """Plain PyTorch against the engine: interleaved, medians.
 
+A machine that others use too is faster in one minute than in the next. A ratio is therefore taken in every round, of
+what was timed within seconds of each other; the median of these counts.
+
 *Plain* is what one would write without varscore: ``net(one_hot(codes))`` of reference, alternative and the reverse
 complements of both, four full passes a variant, in batches. Its batch size is swept and the best one counts.
 
@@ -75,12 +78,14 @@ class BenchJob:
 class Row:
     """One line of the result.
 
-    rate: variants a second; memory: MB at the peak; p_error: largest difference to plain float32 probabilities;
-    effect_error: rms error of alt - ref over its rms, NaN without effects. None: it was not looked at.
+    rate: variants a second; ratio: to plain PyTorch at its best batch size; memory: MB at the peak; p_error: largest
+    difference to plain float32 probabilities; effect_error: rms error of alt - ref over its rms, NaN without effects.
+    None: it was not looked at.
     """
 
     label: str
     rate: float
+    ratio: float
     memory: float
     p_error: float | None = None
     effect_error: float | None = None
@@ -96,12 +101,8 @@ class Result:
     precision: str
     processes: tuple[Row, ...] = ()
 
-    @property
-    def best(self) -> float:
-        return max(row.rate for row in self.plain)
-
     def markdown(self) -> str:
-        """A table; ratios are to the best plain batch size."""
+        """A table."""
         exact = self.precision == "fp32"
         columns = [
             "variants/s",
@@ -114,7 +115,7 @@ class Result:
         for row in (*self.plain, *self.processes, *self.engine):
             effect = [] if exact else ["" if row.effect_error is None else f"{row.effect_error:.1%}"]
             cells = [
-                row.label, f"{row.rate:,.1f}", f"{row.rate / self.best:.2f}",
+                row.label, f"{row.rate:,.1f}", f"{row.ratio:.2f}",
                 "" if row.p_error is None else f"{row.p_error:.1e}", *effect, f"{row.memory:,.0f}",
             ]  # fmt: skip
             lines.append("| " + " | ".join(cells) + " |")
@@ -207,6 +208,19 @@ class Subject:
     errors: tuple[float, ...] = ()
 
 
+@dataclass(frozen=True)
+class Round:
+    """What one round took: seconds for so many variants, and MB."""
+
+    variants: int
+    seconds: float
+    memory: float
+
+    @property
+    def rate(self) -> float:
+        return self.variants / self.seconds
+
+
 def measure(title: str, net: SequenceNet, job: BenchJob, advance: Callable[[int], None] = lambda steps: None) -> Result:
     """Time the engine on every workload and plain PyTorch at every batch size, one after the other, ``rounds`` times.
 
@@ -217,12 +231,13 @@ def measure(title: str, net: SequenceNet, job: BenchJob, advance: Callable[[int]
         kinds = _engine_subjects(pool, net, job), _plain_subjects(net, job), _process_subjects(pool, net, job)
         subjects = [list(kind) for kind in kinds]
         advance(1)
-        rounds: dict[str, list[tuple[float, float]]] = {}
+        rounds: dict[str, list[Round]] = {}
         for _ in range(job.rounds):
             for subject in chain.from_iterable(subjects):
-                rounds.setdefault(subject.label, []).append(_timed(subject.run, job.device))
+                rounds.setdefault(subject.label, []).append(Round(subject.variants, *_timed(subject.run, job.device)))
                 advance(1)
-    engine, plain, processes = (tuple(_row(one, rounds[one.label]) for one in kind) for kind in subjects)
+    best = max((rounds[subject.label] for subject in subjects[1]), key=_rate)
+    engine, plain, processes = (tuple(_row(one, rounds[one.label], best) for one in kind) for kind in subjects)
     return Result(title, plain, engine, job.precision, processes)
 
 
@@ -231,10 +246,14 @@ def steps(job: BenchJob) -> int:
     return 1 + job.rounds * (3 + len(job.batches) * (1 if job.engines == 1 else 2))
 
 
-def _row(subject: Subject, rounds: Sequence[tuple[float, float]]) -> Row:
-    """From the seconds and MB of each round."""
-    seconds, memory = zip(*rounds, strict=True)
-    return Row(subject.label, subject.variants / statistics.median(seconds), min(memory), *subject.errors)
+def _rate(rounds: Sequence[Round]) -> float:
+    return statistics.median(one.rate for one in rounds)
+
+
+def _row(subject: Subject, rounds: Sequence[Round], best: Sequence[Round]) -> Row:
+    """best: the rounds of plain PyTorch at its best batch size"""
+    ratio = statistics.median(one.rate / plain.rate for one, plain in zip(rounds, best, strict=True))
+    return Row(subject.label, _rate(rounds), ratio, min(one.memory for one in rounds), *subject.errors)
 
 
 def _engine_subjects(pool: EnginePool, net: SequenceNet, job: BenchJob) -> Iterator[Subject]:
