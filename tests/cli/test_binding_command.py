@@ -61,10 +61,12 @@ def train(folder: Path, data: str, name: str, *more: str) -> int:
     return run(["train-binding", *more, "--data", str(folder / data), "-o", str(folder / name), *QUICK])
 
 
-def slow_scores(folder: Path, data: str, name: str, task: int = 0) -> tuple[float, ...]:
-    """The measures of a factor, on the examples of the test split where it is known."""
+def slow_scores(folder: Path, data: str, name: str, task: int = 0, cell: str = "all") -> tuple[float, ...]:
+    """The measures of a factor, on the examples of the test split, perhaps of one cell type, where it is known."""
     examples, net = ExampleSet(folder / data), open_model(folder / name).load()
     rows = examples.rows("test")
+    if cell != "all":
+        rows = np.array([row for row in rows if examples.cells[examples.cell[row]] == cell])
     known = examples.known(rows)[:, task]
     predicted = predict_rows(PlainEngine(net, torch.device("cpu")), examples, rows)[known, task]
     return score_task(examples.labels(rows)[known, task] == 1, predicted)
@@ -86,6 +88,7 @@ def test_the_study_of_inputs(folder: Path, capsys: pytest.CaptureFixture[str]) -
     trained = [("binding-shallow", "sequence"), ("binding-shallow", "dnase"), ("kmer", "sequence"),
                ("kmer-tracks", "dnase")]  # fmt: skip
     assert [(row["model"], row["inputs"]) for row in rows[:4]] == trained
+    assert [row["cell"] for row in rows] == ["MCF-7"] * 4 + [""] * 4
     assert [(row["inputs"], row["auprc"]) for row in rows[4:6]] == [("sequence", "0.263"), ("dnase", "0.655")]
     data, printed = ExampleSet(folder / "one"), capsys.readouterr().out
     for row, (name, inputs) in zip(rows, trained, strict=False):
@@ -117,6 +120,32 @@ def test_the_multitask_network(folder: Path, capsys: pytest.CaptureFixture[str])
     rows = data.rows("train")
     known, bound = data.known(rows), data.labels(rows).sum(0)
     assert model.load().goal.weight.numpy() == pytest.approx((known.sum(0) - bound) / bound, rel=1e-5)
+
+
+def test_every_cell_type_of_the_test_has_its_own_figures(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources = ["-r", str(folder / "g.fa"), "--chip", str(folder / "chip"), "--dnase", str(folder / "dnase")]
+    more = ["--test-cells", "MCF-7,HepG2", "-o", str(tmp_path / "two")]
+    assert run([*DATASET, *sources, *more]) == 0
+    assert train(tmp_path, "two", "m", "binding-multitask", "--arg=filters=4", "--arg=dense=6") == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if "binding-multitask" in line]
+    found = {tuple(line[:2]): line[4:] for line in lines if "published" not in " ".join(line)}
+    places = [("CTCF", "HepG2"), ("CTCF", "MCF-7"), ("CTCF", "all"), ("MYC", "MCF-7"), ("MYC", "all")]
+    assert list(found)[:5] == places, "MYC is unknown in HepG2"
+    assert list(found)[5:] == [("mean", "MCF-7"), ("mean", "all")]
+    data, truth = ExampleSet(tmp_path / "two"), {}
+    for factor, cell in places:
+        task, rows = ("CTCF", "MYC").index(factor), data.rows("test")
+        own = rows if cell == "all" else rows[data.cell[rows] == data.cells.index(cell)]
+        truth[factor, cell] = slow_scores(tmp_path, "two", "m", task, cell)
+        assert int(found[factor, cell][0]) == (data.labels(own) * data.known(own))[:, task].sum()
+        assert [float(value) for value in found[factor, cell][1:]] == pytest.approx(truth[factor, cell], abs=6e-5)
+    for cell in ("MCF-7", "all"):
+        mean = np.mean([truth["CTCF", cell], truth["MYC", cell]], 0)
+        assert [float(value) for value in found["mean", cell][1:]] == pytest.approx(mean, abs=6e-5)
+    card = open_model(tmp_path / "m").card["metrics"]["test"]["all"]
+    assert card["auprc"] == pytest.approx(np.mean([truth["CTCF", "all"][1], truth["MYC", "all"][1]]), rel=1e-5)
 
 
 def test_models_are_ordinary_ones(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -170,7 +170,8 @@ def train_binding(
 ) -> None:
     """Train a network that tells where factors bind in a cell type, and test it.
 
-    Prints AUROC, AUPRC and the recall at 10 % and 50 % false discoveries of each factor on the test split.
+    Prints AUROC, AUPRC and the recall at 10 % and 50 % false discoveries of each factor in each cell type of the test
+    split, and in all of them together.
     """
     from varscore.data.examples import ExampleSet
     from varscore.files.csvtable import csv_text
@@ -202,4 +203,4 @@ def _print(results: list[Result], data: ExampleSet) -> None:
 
     rows = table(results, data)
     columns = list(rows[0])
-    print_table(columns, [list(row.values()) for row in rows], columns[3:])
+    print_table(columns, [list(row.values()) for row in rows], columns[4:])

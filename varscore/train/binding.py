@@ -6,8 +6,9 @@ The k-mer models have the sequence alone, or DNase too, so that a network has a 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import torch
@@ -15,11 +16,12 @@ import torch
 from varscore.data.binding import DNASE, SYSTEM
 from varscore.data.examples import ExampleSet, Task
 from varscore.errors import DataError, UsageError
-from varscore.evaluate import Examined, TaskScores, evaluate_model, record
+from varscore.evaluate import Examined, TaskScores, predict_model, record
+from varscore.evaluate.kinds import score
 from varscore.nets import find
 from varscore.zoo import ModelFolder
 
-SEQUENCE, ALL = "sequence", "all"
+SEQUENCE, ALL, MEAN = "sequence", "all", "mean"
 KMER = {SEQUENCE: "kmer", DNASE.lower(): "kmer-tracks"}
 """Inputs -> the baseline that has the same"""
 MEASURES = ("auroc", "auprc", "recall_at_fdr_0.1", "recall_at_fdr_0.5")
@@ -87,22 +89,26 @@ def study(architecture: str, data: ExampleSet) -> list[Variant]:
 
 @dataclass(frozen=True)
 class Result:
-    """A model on the test split."""
+    """A model on the test split. cells: its measures in each cell type of the test; of several also in ``ALL``"""
 
     variant: Variant
-    scores: TaskScores
+    cells: Mapping[str, TaskScores]
 
-    def rows(self, tasks: Iterable[Task]) -> list[dict[str, str]]:
-        """A line a task that the test has bound and unbound bins of, and one of their mean."""
-        columns = dict(zip(MEASURES, _measures(self.scores), strict=True))
-        there = [task for task in tasks if np.isfinite(self.scores.auroc[task.index])]
+    def rows(self, tasks: Sequence[Task]) -> list[dict[str, str]]:
+        """A line for each factor and cell type that the test has bound and unbound bins of; where a cell type has
+        several factors, their mean too."""
+        return [row for cell, scores in self.cells.items() for row in self._rows_of(cell, scores, tasks)]
+
+    def _rows_of(self, cell: str, scores: TaskScores, tasks: Sequence[Task]) -> list[dict[str, str]]:
+        columns = dict(zip(MEASURES, _measures(scores), strict=True))
+        there = [task for task in tasks if np.isfinite(scores.auroc[task.index])]
         of = [(task.name, np.array([task.index])) for task in there]
         if len(there) > 1:
-            of.append(("mean", np.array([task.index for task in there])))
+            of.append((MEAN, np.array([task.index for task in there])))
         return [
             {
-                "factor": name, "model": self.variant.architecture, "inputs": self.variant.inputs,
-                "bound": str(self.scores.positives[rows].sum()),
+                "factor": name, "cell": cell, "model": self.variant.architecture, "inputs": self.variant.inputs,
+                "bound": str(scores.positives[rows].sum()),
                 **{measure: f"{values[rows].mean():.4f}" for measure, values in columns.items()},
             }
             for name, rows in of
@@ -114,26 +120,41 @@ def _measures(scores: TaskScores) -> list[np.ndarray]:
 
 
 def measure(model: ModelFolder, of: Variant, data: ExampleSet, device: torch.device) -> Result:
-    """A model on the test split, its figures recorded on its card."""
+    """A model on the test split, its figures, of all cell types together, recorded on its card."""
     examined = Examined(data)
-    scores = evaluate_model(model, examined, device)
-    assert isinstance(scores, TaskScores)
-    record(model, examined, scores)
-    return Result(of, scores)
+    predicted, rows = predict_model(model, examined, device), examined.rows
+
+    def scores(here: np.ndarray) -> TaskScores:
+        return cast(TaskScores, score(data, rows[here], predicted[here]))
+
+    together = scores(np.arange(len(rows)))
+    record(model, examined, together)
+    assert data.cell is not None  # or it were no data set of binding
+    owner = data.cell[rows]
+    tested = {data.cells[number]: np.flatnonzero(owner == number) for number in np.unique(owner)}
+    if len(tested) == 1:
+        return Result(of, dict.fromkeys(tested, together))
+    return Result(of, {**{cell: scores(here) for cell, here in tested.items()}, ALL: together})
 
 
 def table(results: Iterable[Result], data: ExampleSet) -> list[dict[str, str]]:
-    """Lines of all results, those of a factor together, and what is published of it."""
+    """Lines of all results, those of a factor and cell type together, and what is published of the factor."""
     rows = [row for result in results for row in result.rows(data.tasks)]
-    of = list(dict.fromkeys(row["factor"] for row in rows))
-    together = []
-    for factor in of:
-        own = [row for row in rows if row["factor"] == factor]
-        asked = {row["model"] for row in own}
-        together += own
+    asked = {row["model"] for row in rows}
+    of, together = _by(rows, "factor"), []
+    for factor in (*(task.name for task in data.tasks), MEAN):
+        together += [row for own in _by(of.get(factor, []), "cell").values() for row in own]
         for (architecture, inputs), figures in PUBLISHED.get(factor, {}).items():
-            if architecture in asked:
+            if factor in of and architecture in asked:
                 named = {name: f"{value:.3f}" for name, value in zip(MEASURES, figures, strict=True)}
-                line = {"factor": factor, "model": f"{architecture} (published, other data)", "inputs": inputs}
-                together.append({**line, "bound": "", **named})
+                line = {"factor": factor, "cell": "", "model": f"{architecture} (published, other data)"}
+                together.append({**line, "inputs": inputs, "bound": "", **named})
     return together
+
+
+def _by(rows: Iterable[dict[str, str]], column: str) -> dict[str, list[dict[str, str]]]:
+    """The rows that hold each value of a column, in the order in which these come."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        found.setdefault(row[column], []).append(row)
+    return found
