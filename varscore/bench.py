@@ -45,6 +45,9 @@ VARIANTS = {"cpu": 192, "cuda": 12_288}
 """Variants of every workload unless the user says otherwise: full tiles, also with three at a site"""
 SEQUENCES = 512
 """The least that plain PyTorch is timed on: about as long as the engine is"""
+PORTIONS = 2
+"""How often each of several processes does a workload; whoever is done takes the next one, as in ``annotate``, so
+that one that others slow down does not keep the rest waiting for long"""
 CHECKED = 48
 """Variants of every workload whose scores are compared"""
 Logits = tuple[np.ndarray, np.ndarray]
@@ -72,6 +75,11 @@ class BenchJob:
     def engines(self) -> int:
         """Engines side by side: one a CPU thread, or one GPU."""
         return self.threads if self.device.type == "cpu" else 1
+
+    @property
+    def portions(self) -> int:
+        """How often a workload is done in a round, by all engines together."""
+        return 1 if self.engines == 1 else PORTIONS * self.engines
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,11 +268,11 @@ def _engine_subjects(pool: EnginePool, net: SequenceNet, job: BenchJob) -> Itera
     """Every engine on each workload, warmed up and compared."""
     for name, windows in workloads(net.window, job.count).items():
         errors = _errors(pool, net, windows, job.device)
-        run = partial(_everywhere, pool, job.engines, _score, windows)
+        run = partial(_everywhere, pool, job.portions, _score, windows)
         warm: set[int] = set()
         while len(warm) < job.engines:  # one may score twice before another has begun
             warm.update(run())
-        yield Subject(f"engine, {name}", job.engines * len(windows), run, errors)
+        yield Subject(f"engine, {name}", job.portions * len(windows), run, errors)
 
 
 def _plain_subjects(net: SequenceNet, job: BenchJob) -> Iterator[Subject]:
@@ -282,9 +290,9 @@ def _process_subjects(pool: EnginePool, net: SequenceNet, job: BenchJob) -> Iter
         return
     for batch in job.batches:
         windows = _plain_windows(net, batch)
-        run = partial(_everywhere, pool, job.engines, partial(_plain, batch), windows)
+        run = partial(_everywhere, pool, job.portions, partial(_plain, batch), windows)
         label = f"plain PyTorch, {job.engines} processes, batch {batch}"
-        yield Subject(label, job.engines * len(windows), run)
+        yield Subject(label, job.portions * len(windows), run)
 
 
 def _plain_windows(net: SequenceNet, batch: int) -> Windows:
@@ -292,10 +300,12 @@ def _plain_windows(net: SequenceNet, batch: int) -> Windows:
     return snvs(net.window, np.arange(max(batch, SEQUENCES) // 4) * net.window, 1)
 
 
-def _everywhere(pool: EnginePool, engines: int, work: Work, windows: Windows) -> Memory:
-    """Have all engines do the same work at once."""
-    used = pool.map(partial(_measured, work), [(None, windows)] * engines)
-    return {process: peak for _, one in used for process, peak in one.items()}
+def _everywhere(pool: EnginePool, portions: int, work: Work, windows: Windows) -> Memory:
+    """Have all engines do the same work, so many times in all."""
+    peaks: Memory = {}
+    for _, used in pool.map(partial(_measured, work), [(None, windows)] * portions):
+        peaks |= {process: max(peak, peaks.get(process, 0)) for process, peak in used.items()}
+    return peaks
 
 
 def _measured(work: Work, engine: PlainEngine, windows: Windows) -> Memory:
