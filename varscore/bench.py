@@ -148,9 +148,10 @@ def machine(job: BenchJob) -> str:
     """What a figure depends on besides the network: one line."""
     device = torch.cuda.get_device_name(job.device) if job.device.type == "cuda" else "CPU"
     threads = f"{job.threads} thread{'s' if job.threads > 1 else ''}"
+    rounds = f"{job.rounds} interleaved rounds of {job.portions * job.count:,} variants"
     return (
         f"{_cpu()}, {available_cpus()} CPUs, {threads}, torch {torch.__version__}, "
-        f"{device}, {job.precision}; medians of {job.rounds} interleaved rounds of {job.count:,} variants"
+        f"{device}, {job.precision}; medians of {rounds}"
     )
 
 

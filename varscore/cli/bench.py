@@ -25,7 +25,8 @@ def bench(
         typer.Option(
             min=3,
             metavar="N",
-            help="Variants of each workload; by default 192 on a CPU and 12,288 on a GPU.",
+            help="Variants of each workload, which each of several processes does twice a round; by default 192 on a "
+            "CPU and 12,288 on a GPU.",
             show_default=False,
         ),
     ] = None,
