@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ from varscore.cli.boundary import run
 from varscore.data.examples import Task
 from varscore.engine import SharedEngine
 from varscore.engine.device import use_threads
+from varscore.engine.pool import EnginePool
 from varscore.errors import ModelError
 from varscore.nets.layers import SequenceNet
 from varscore.zoo import save_model
@@ -121,21 +123,26 @@ def test_medians_of_rounds_and_the_best_batch_size(monkeypatch: pytest.MonkeyPat
 
 def test_every_thread_has_an_engine_of_its_own_as_in_annotate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "BATCHES", {"cpu": (8,), "cuda": (64,)})
-    net, used, told = network(), [], []
-    timed = bench._timed
+    net, used, told, workers = network(), [], [], set[int]()
+    timed, everywhere = bench._timed, bench._everywhere
 
     def watched(run: Callable[[], dict[int, float]], device: torch.device) -> tuple[float, float]:
         used.append(run())
         return timed(run, device)
 
+    def followed(pool: EnginePool, portions: int, *work: Any) -> dict[int, float]:
+        assert portions == 4
+        found = everywhere(pool, portions, *work)
+        workers.update(found)
+        return found
+
     monkeypatch.setattr(bench, "_timed", watched)
+    monkeypatch.setattr(bench, "_everywhere", followed)
     job = BenchJob(CPU, variants=3, rounds=1, threads=2)
     result = measure("", net, job, told.append)
     assert [row.label for row in result.processes] == ["plain PyTorch, 2 processes, batch 8"]
     assert len(used) == 5 and sum(told) == steps(job)
-    engine, (plain,), processes = used[:3], used[3:4], used[4]
-    assert set(plain) == {os.getpid()}
-    workers = set().union(processes, *engine)
+    assert set(used[3]) == {os.getpid()}, "plain PyTorch, after the engine on three workloads"
     assert len(workers) == 2 and os.getpid() not in workers
     assert all(row.p_error is not None and row.p_error <= 1e-6 for row in result.engine)
     assert "| plain PyTorch, 2 processes, batch 8 |" in result.markdown()

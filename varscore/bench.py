@@ -86,9 +86,9 @@ class BenchJob:
 class Row:
     """One line of the result.
 
-    rate: variants a second; ratio: to plain PyTorch at its best batch size; memory: MB at the peak; p_error: largest
-    difference to plain float32 probabilities; effect_error: rms error of alt - ref over its rms, NaN without effects.
-    None: it was not looked at.
+    rate: variants a second; ratio: to plain PyTorch at its best batch size, in the same round, median; memory: MB at
+    the peak; p_error: largest difference to plain float32 probabilities; effect_error: rms error of alt - ref over its
+    rms, NaN without effects. None: it was not looked at.
     """
 
     label: str
