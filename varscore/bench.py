@@ -219,15 +219,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class Round:
-    """What one round took: seconds for so many variants, and MB."""
+    """One round: variants a second, and MB."""
 
-    variants: int
-    seconds: float
+    rate: float
     memory: float
-
-    @property
-    def rate(self) -> float:
-        return self.variants / self.seconds
 
 
 def measure(title: str, net: SequenceNet, job: BenchJob, advance: Callable[[int], None] = lambda steps: None) -> Result:
@@ -243,7 +238,8 @@ def measure(title: str, net: SequenceNet, job: BenchJob, advance: Callable[[int]
         rounds: dict[str, list[Round]] = {}
         for _ in range(job.rounds):
             for subject in chain.from_iterable(subjects):
-                rounds.setdefault(subject.label, []).append(Round(subject.variants, *_timed(subject.run, job.device)))
+                seconds, memory = _timed(subject.run, job.device)
+                rounds.setdefault(subject.label, []).append(Round(subject.variants / seconds, memory))
                 advance(1)
     best = max((rounds[subject.label] for subject in subjects[1]), key=_rate)
     engine, plain, processes = (tuple(_row(one, rounds[one.label], best) for one in kind) for kind in subjects)

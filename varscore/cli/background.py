@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from varscore.cli.options import Device, Force, Precision, Reference, Threads
 from varscore.cli.tracks import Conservation, parse_tracks
+
+if TYPE_CHECKING:
+    from varscore.evalue import Background
 
 
 def background(
@@ -67,7 +70,11 @@ def background(
     counts = [count_records(source) for source in vcf] if log.shows_progress() else []
     total = sum(filter(None, counts)) or None
     with log.progress(total, "records") as meter:
-        made, size = make_background(job, meter.advance)
+        _report(output, *make_background(job, meter.advance))
+
+
+def _report(output: str, made: Background, size: int) -> None:
+    """What was made of how much. size: bytes"""
     left_out = ", ".join(f"{n:,} {reason}" for reason, n in made.facts["left_out"].items())
     typer.echo(
         f"{output}: {made.n:,} alleles, {made.tasks:,} tasks, {size / 1e6:.1f} MB (left out: {left_out or 'none'})"

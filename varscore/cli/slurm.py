@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from varscore.cli.annotate import annotate
+from varscore.cli.groups import grouped
 from varscore.cli.options import Force
 
 if TYPE_CHECKING:
@@ -22,11 +24,10 @@ REFUSED = {
 }
 
 
-def slurm(
-    words: Annotated[
-        list[str], typer.Argument(metavar="-- IN [OPTIONS OF ANNOTATE]", help="What varscore annotate is to do.")
-    ],
-    shards: Annotated[int, typer.Option("--shards", "-n", min=1, max=9999, metavar="N", help="Tasks of the array.")],
+@dataclass(frozen=True)
+class Asked:
+    """Options that say what each job asks of SLURM."""
+
     time: Annotated[
         str | None,
         typer.Option(
@@ -34,17 +35,17 @@ def slurm(
             help="Time of a task, such as 2:00:00; it is queued again until its shard is done.",
             rich_help_panel=ASKED,
         ),
-    ] = None,
-    mem: Annotated[str | None, typer.Option(metavar="SIZE", help="Memory, such as 8G.", rich_help_panel=ASKED)] = None,
-    cpus: Annotated[int, typer.Option(min=1, metavar="N", help="CPUs of a task.", rich_help_panel=ASKED)] = 1,
-    gpus: Annotated[int, typer.Option(min=0, metavar="N", help="GPUs of a task.", rich_help_panel=ASKED)] = 0,
+    ] = None
+    mem: Annotated[str | None, typer.Option(metavar="SIZE", help="Memory, such as 8G.", rich_help_panel=ASKED)] = None
+    cpus: Annotated[int, typer.Option(min=1, metavar="N", help="CPUs of a task.", rich_help_panel=ASKED)] = 1
+    gpus: Annotated[int, typer.Option(min=0, metavar="N", help="GPUs of a task.", rich_help_panel=ASKED)] = 0
     partition: Annotated[
         str | None, typer.Option("--partition", "-p", metavar="NAME", help="Partition.", rich_help_panel=ASKED)
-    ] = None,
+    ] = None
     at_once: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Tasks that may run at the same time.", rich_help_panel=ASKED),
-    ] = None,
+    ] = None
     sbatch: Annotated[
         list[str] | None,
         typer.Option(
@@ -52,7 +53,26 @@ def slurm(
             help="Any other option of sbatch, such as --account=lab; repeatable.",
             rich_help_panel=ASKED,
         ),
-    ] = None,
+    ] = None
+
+    def resources(self) -> Resources:
+        """Raises UsageError for what is no option of sbatch."""
+        from varscore.cluster.slurm import Resources
+        from varscore.errors import UsageError
+
+        further = tuple(self.sbatch or ())
+        if any(not option.startswith("-") for option in further):
+            raise UsageError("--sbatch takes whole options", remedy="such as --sbatch --account=lab")
+        return Resources(self.time, self.mem, self.cpus, self.gpus, self.partition, self.at_once, further)
+
+
+@grouped
+def slurm(
+    words: Annotated[
+        list[str], typer.Argument(metavar="-- IN [OPTIONS OF ANNOTATE]", help="What varscore annotate is to do.")
+    ],
+    shards: Annotated[int, typer.Option("--shards", "-n", min=1, max=9999, metavar="N", help="Tasks of the array.")],
+    asked: Asked,
     setup: Annotated[
         list[str] | None,
         typer.Option(metavar="LINE", help="A shell line to begin with, such as 'module load cuda'; repeatable."),
@@ -67,17 +87,12 @@ def slurm(
     """
     import logging
 
-    from varscore.cluster.slurm import SUBMIT, Resources, write_scripts
+    from varscore.cluster.slurm import SUBMIT, write_scripts
     from varscore.cluster.slurm import submit as submit_scripts
-    from varscore.errors import UsageError
 
     if submit and dry_run:
         raise typer.BadParameter("give either --submit or --dry-run")
-    further = tuple(sbatch or ())
-    if any(not option.startswith("-") for option in further):
-        raise UsageError("--sbatch takes whole options", remedy="such as --sbatch --account=lab")
-    asked = Resources(time, mem, cpus, gpus, partition, at_once, further)
-    plan = _plan(words, shards, asked, tuple(setup or ()))
+    plan = _plan(words, shards, asked.resources(), tuple(setup or ()))
     if dry_run:
         for name, text in plan.scripts().items():
             typer.echo(f"==> {plan.folder / name} <==\n{text}")

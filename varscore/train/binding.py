@@ -140,21 +140,14 @@ def measure(model: ModelFolder, of: Variant, data: ExampleSet, device: torch.dev
 def table(results: Iterable[Result], data: ExampleSet) -> list[dict[str, str]]:
     """Lines of all results, those of a factor and cell type together, and what is published of the factor."""
     rows = [row for result in results for row in result.rows(data.tasks)]
-    asked = {row["model"] for row in rows}
-    of, together = _by(rows, "factor"), []
+    cells, together = (*data.cells, ALL), []
     for factor in (*(task.name for task in data.tasks), MEAN):
-        together += [row for own in _by(of.get(factor, []), "cell").values() for row in own]
+        own = [row for row in rows if row["factor"] == factor]
+        asked = {row["model"] for row in own}
+        together += sorted(own, key=lambda row: cells.index(row["cell"]))
         for (architecture, inputs), figures in PUBLISHED.get(factor, {}).items():
-            if factor in of and architecture in asked:
+            if architecture in asked:
                 named = {name: f"{value:.3f}" for name, value in zip(MEASURES, figures, strict=True)}
                 line = {"factor": factor, "cell": "", "model": f"{architecture} (published, other data)"}
                 together.append({**line, "inputs": inputs, "bound": "", **named})
     return together
-
-
-def _by(rows: Iterable[dict[str, str]], column: str) -> dict[str, list[dict[str, str]]]:
-    """The rows that hold each value of a column, in the order in which these come."""
-    found: dict[str, list[dict[str, str]]] = {}
-    for row in rows:
-        found.setdefault(row[column], []).append(row)
-    return found

@@ -82,17 +82,9 @@ def train_model(
     inherited = inherit(net, parent.load(), outputs=names(parent.tasks()) == names(data.tasks)) if parent else []
     with join_ranks(options.device) as ranks:
         trainer = Trainer(
-            net,
-            data,
-            recipe,
-            folder,
-            device=options.device,
-            precision=options.precision,
-            seed=options.seed,
-            origin=_origin(motifs, parent),
-            checkpoint_seconds=options.checkpoint_seconds,
-            ranks=ranks,
-        )
+            net, data, recipe, folder, device=options.device, precision=options.precision, seed=options.seed,
+            origin=_origin(motifs, parent), checkpoint_seconds=options.checkpoint_seconds, ranks=ranks,
+        )  # fmt: skip
         if options.resume and trainer.resume():
             done = trainer.progress
             log.info("carrying on", extra={"fields": {"epoch": done.epoch, "step": done.step}})
