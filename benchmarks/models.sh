@@ -22,10 +22,10 @@ threads=${THREADS:-1}
 export PATH=$root/.venv/bin:$PATH OMP_NUM_THREADS=$threads
 cd "$out"
 
-# dataset NAME OPTION...: all bins with a label, a third of the others
+# dataset NAME OPTION...: all bins with a label, a third of the others, none whose window touches the blacklist
 dataset() {
     [ -d "$1" ] || varscore dataset peaks -r "$data/genome/hg19.masked.fa.gz" --peaks "$data/peaks/deepsea207" \
-        --bins all --unlabelled 0.33 -o "$@"
+        --exclude "$data/genome/blacklist.bed.gz" --bins all --unlabelled 0.33 -o "$@"
 }
 
 # train ARCH MODEL OPTION...
@@ -35,7 +35,7 @@ train() {
 }
 
 dataset hg19.207
-dataset hg19.w400 --window 400 --exclude "$data/genome/blacklist.bed.gz"
+dataset hg19.w400 --window 400
 motifs=$data/motifs/JASPAR2018_CORE_vertebrates.txt
 
 varscore train-chromatin kmer --data hg19.207 -o kmer.hg19-207 --seed 1 --threads "$threads"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import hashlib
+import logging
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,8 @@ from varscore.files.bounded import (
 from varscore.files.whole import put_file
 from varscore.nets import build, find
 from varscore.nets.layers import SequenceNet
+
+log = logging.getLogger(__name__)
 
 CARD, WEIGHTS, TASKS = "card.toml", "model.safetensors", "tasks.tsv"
 FORMAT = 1
@@ -96,8 +99,11 @@ class ModelFolder:
         """The network with its weights, float32, on the CPU, in evaluation mode.
 
         Nothing is allocated for a network before its shapes are known to be those of the file. Raises ModelError when a
-        checksum, an argument, a tensor name or a shape is wrong.
+        checksum, an argument, a tensor name or a shape is wrong. Warns of a model whose training was cut short.
         """
+        if self.card.get("interim"):
+            ended = self.card.get("training", {}).get("ended", "stopped early")
+            log.warning("the model %s is interim: its training did not come to its end (%s)", self.id, ended)
         content = self.read(WEIGHTS)
         try:
             demand_tensors(content)

@@ -65,14 +65,24 @@ def frequencies(width: int, seed: int = 0) -> np.ndarray:
 def places(width: int, kernel: int) -> set[int]:
     """Where a motif of this width is put in 200 filters of width ``kernel``."""
     motif, found = frequencies(width), set()
-    net = small("danq", filters=200, width=kernel)
+    torch.manual_seed(1)
+    net, random = (small("danq", filters=200, width=kernel) for _ in range(2))
+    random.load_state_dict(net.state_dict())
     init_motifs(net, [motif] * 200)
-    for filter_ in net.layers[0].weight.detach().numpy():  # type: ignore[union-attr,operator]
-        used = np.flatnonzero(filter_.any(0))
-        assert np.allclose(filter_[:, used[0] : used[0] + width], motif.T - 0.25, atol=1e-7)
-        assert len(used) == width
-        found.add(int(used[0]))
+    for filter_, begun in zip(kernels(net), kernels(random), strict=True):
+        changed = np.flatnonzero((filter_ != begun).any(0))
+        at = int(changed[0])
+        assert changed.tolist() == list(range(at, at + width)), "the rest stays at its random start"
+        assert np.allclose(filter_[:, changed], motif.T - 0.25, atol=1e-7)
+        found.add(at)
+    assert np.abs(kernels(random)).min() > 0
     return found
+
+
+def kernels(net: SequenceNet) -> np.ndarray:
+    first = net.layers[0]
+    assert isinstance(first, SequenceConv)
+    return first.weight.detach().numpy()
 
 
 def test_motifs_lie_three_bases_from_the_ends_where_they_can() -> None:

@@ -114,6 +114,26 @@ def test_a_run_killed_in_mid_epoch_ends_the_same(data: ExampleSet, tmp_path: Pat
     assert same(state(made), state(uninterrupted))
 
 
+def test_a_run_that_is_asked_to_stop_in_steps_or_in_validation_ends_the_same(
+    data: ExampleSet, tmp_path: Path, uninterrupted: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """7 steps an epoch, and one question in each validation: the 8th of an epoch comes within it."""
+    stood = []
+    for patience in (3, 5, 0, 9):
+        made, asked = trainer(data, tmp_path), iter([False] * patience)
+        made.run(stop=lambda asked=asked: next(asked, True))  # type: ignore[misc]
+        stood.append((made.progress.epoch, made.progress.step))
+        assert made.saved_step == 7 * made.progress.epoch + made.progress.step
+    assert stood == [(0, 4), (1, 2), (1, 3), (2, 5)]
+    made, asked = trainer(data, tmp_path), iter([False] * 2)
+    made.run(stop=lambda: next(asked, True))
+    assert (made.progress.epoch, made.progress.step, len(made.progress.history)) == (2, 7, 2), "not validated yet"
+    made = trainer(data, tmp_path)
+    assert made.run().finished
+    assert without_time(made.progress.history) == without_time(uninterrupted.progress.history)
+    assert same(state(made), state(uninterrupted))
+
+
 def test_another_seed_takes_other_steps(data: ExampleSet, tmp_path: Path, uninterrupted: Trainer) -> None:
     made = trainer(data, tmp_path, seed=8)
     made.run()
@@ -194,7 +214,7 @@ def test_a_cosine_fixes_its_epochs(data: ExampleSet, tmp_path: Path) -> None:
 def scripted(made: Trainer, monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> Trainer:
     """Let validation return these losses, one an epoch."""
     script = iter(losses)
-    monkeypatch.setattr(made, "validate", lambda: next(script))
+    monkeypatch.setattr(made, "validate", lambda stop: next(script))
     return made
 
 
@@ -206,9 +226,9 @@ def test_it_stops_after_patience_epochs_without_a_better_loss(
     kept = {}
     original = made._end_epoch
 
-    def end_epoch() -> None:
+    def end_epoch(loss: float) -> None:
         kept[made.progress.epoch] = {k: v.clone() for k, v in made.net.state_dict().items()}
-        original()
+        original(loss)
 
     monkeypatch.setattr(made, "_end_epoch", end_epoch)
     progress = made.run()

@@ -13,6 +13,7 @@ from small_nets import small
 from torch import nn
 
 from varscore.data.examples import ExampleSet
+from varscore.errors import UsageError
 from varscore.nets.registry import Recipe
 from varscore.train.loop import Trainer
 from varscore.train.optim import limit_rows, make_optimizer, penalty
@@ -65,22 +66,21 @@ def test_the_bound_holds_after_every_step(data: ExampleSet, tmp_path: Path) -> N
     assert max(row_norms(p).max() for p in free.net.parameters() if p.ndim > 1) > bound
 
 
-def test_the_output_penalty_is_the_mean_of_all_probabilities() -> None:
+def test_the_output_penalty_is_the_mean_size_of_what_the_last_dense_layer_gives() -> None:
     logits = torch.tensor([[0.0, 2.0], [-1.0, 30.0]])
-    expected = (0.5 + 1 / (1 + np.exp(-2)) + 1 / (1 + np.exp(1)) + 1) / 4
-    assert float(penalty(Recipe(output_l1=0.1), logits)) == pytest.approx(0.1 * expected)
+    assert float(penalty(Recipe(output_l1=0.1), logits)) == pytest.approx(0.1 * 33 / 4)
     assert penalty(Recipe(), logits) == 0
 
 
-def test_a_penalty_on_the_output_lowers_it(data: ExampleSet, tmp_path: Path) -> None:
-    """One step of plain gradient descent: the bias moves by the rate times d(mean p)/d(bias), by hand."""
+def test_a_penalty_on_the_output_draws_it_to_0(data: ExampleSet, tmp_path: Path) -> None:
+    """One step of plain gradient descent: the bias moves by the rate times the mean sign of its logits, by hand."""
     plain = stepped(data, tmp_path / "a", SGD)
     made = stepped(data, tmp_path / "b", dataclasses.replace(SGD, output_l1=0.2))
     begun = small("deepsea", n_tasks=2, conv_dropout=0, pool_dropout=0)
     order, flips = plain._plan(0)
     with torch.no_grad():
-        p = begun(plain.examples.batch(order[:16], flips[:16]).codes).sigmoid().double()
-    expected = -0.5 * 0.2 * (p * (1 - p)).sum(0) / p.numel()
+        logits = begun(plain.examples.batch(order[:16], flips[:16]).codes).double()
+    expected = -0.5 * 0.2 * logits.sign().sum(0) / logits.numel()
     found = (made.net.output.bias - plain.net.output.bias).detach().double()
     assert torch.allclose(found, expected, rtol=1e-3)
 
@@ -102,3 +102,41 @@ def test_momentum_steps_by_hand() -> None:
         layer.weight.grad = torch.full((1, 1), gradient)
         optimizer.step()
     assert float(layer.weight.detach()) == pytest.approx(begun - 0.1 * (1 + 2.9))
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_keras_has_its_epsilon_inside_the_root(momentum: float) -> None:
+    """Two steps by hand, with gradients of about the size of the epsilon's root, where it matters most."""
+    layer = nn.Linear(1, 1, bias=False)
+    weight, square, moved = float(layer.weight.detach()), 0.0, 0.0
+    recipe = Recipe(optimizer="rmsprop", lr=0.01, rho=0.9, root_epsilon=1e-6, momentum=momentum)
+    optimizer = make_optimizer(layer, recipe)
+    for gradient in (1e-3, -2e-3):
+        layer.weight.grad = torch.full((1, 1), gradient)
+        optimizer.step()
+        square = 0.9 * square + 0.1 * gradient**2
+        moved = momentum * moved + gradient / (square + 1e-6) ** 0.5
+        weight -= 0.01 * moved
+    assert float(layer.weight.detach()) == pytest.approx(weight, rel=1e-6)
+
+
+def test_keras_rmsprop_carries_on_from_its_state() -> None:
+    recipe = Recipe(optimizer="rmsprop", lr=0.01, root_epsilon=1e-6, momentum=0.5, weight_decay=0.1)
+    torch.manual_seed(0)
+    whole, halved = nn.Linear(3, 2), nn.Linear(3, 2)
+    halved.load_state_dict(whole.state_dict())
+    first, second = make_optimizer(whole, recipe), make_optimizer(halved, recipe)
+    for step in range(4):
+        if step == 2:
+            saved, second = second.state_dict(), make_optimizer(halved, recipe)
+            second.load_state_dict(saved)
+        for layer, optimizer in ((whole, first), (halved, second)):
+            for parameter in layer.parameters():
+                parameter.grad = torch.full_like(parameter, 0.1 * step)
+            optimizer.step()
+    assert torch.equal(whole.weight, halved.weight) and torch.equal(whole.bias, halved.bias)
+
+
+def test_only_rmsprop_has_an_epsilon_inside_a_root() -> None:
+    with pytest.raises(UsageError, match="adam has no epsilon inside a root"):
+        make_optimizer(nn.Linear(1, 1), Recipe(optimizer="adam", root_epsilon=1e-6))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from safetensors.torch import load_file
 from small_data import MOTIF, planted_set
 from small_nets import small_arguments
 
+from varscore.cli import stopping
 from varscore.cli.boundary import run
 from varscore.cli.train import command_line, parse_arguments
 from varscore.data.examples import ExampleSet
@@ -143,7 +147,7 @@ def test_half_precision_storage(data: ExampleSet, tmp_path: Path) -> None:
 def test_divergence_in_the_first_epoch_is_an_error(
     data: ExampleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Trainer, "validate", lambda self: math.nan)
+    monkeypatch.setattr(Trainer, "validate", lambda self, stop: math.nan)
     with pytest.raises(VarscoreError, match="diverged in its first epoch"):
         train(data, tmp_path / "m")
     assert not (tmp_path / "m/card.toml").exists()
@@ -191,6 +195,58 @@ def test_the_command_trains(data: ExampleSet, tmp_path: Path, capsys: pytest.Cap
     assert model.card["training"]["seed"] == 5 and model.card["training"]["recipe"]["clip_norm"] == 1.0
     assert run(arguments(data, tmp_path / "m", "--seed", "6")) == 2
     assert "made with another recipe, seed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_a_checkpoint_and_says_how_to_go_on(
+    data: ExampleSet, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, signum: int
+) -> None:
+    whole, stopped = (arguments(data, tmp_path / name, "--threads=1") for name in ("whole", "stopped"))
+    assert run(whole) == 0
+    step = Trainer._step
+
+    def disturbed(trainer: Trainer, *given: Any) -> float:
+        if trainer.progress.step == 2:
+            os.kill(os.getpid(), signum)
+        return step(trainer, *given)
+
+    monkeypatch.setattr(Trainer, "_step", disturbed)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    capsys.readouterr()
+    assert run(stopped) == 128 + signum
+    signal.signal(signal.SIGINT, before)
+    (line,) = capsys.readouterr().err.splitlines()[-1:]
+    saved = f"{tmp_path / 'stopped' / 'checkpoint.pt'} holds the first 3 steps"
+    assert line == f"varscore: warning: stopped; {saved}: the same command carries on from there"
+    monkeypatch.setattr(Trainer, "_step", step)
+    assert run(stopped) == 0
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "stopped"))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_a_signal_before_the_first_step_says_so(
+    data: ExampleSet, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopping, "TRAINING_PATIENCE", 0.1)
+    monkeypatch.setattr(Trainer, "_step", lambda *given: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(20)))
+    assert run(arguments(data, tmp_path / "m")) == 128 + signal.SIGTERM
+    assert "stopped before the first checkpoint; the same command starts anew" in capsys.readouterr().err
+
+
+def test_an_interim_model_is_said_to_be_one_when_it_is_used(
+    data: ExampleSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for minutes, named in (("0", True), ("9", False)):
+        assert run(arguments(data, tmp_path / "m", f"--max-minutes={minutes}")) == 0
+        capsys.readouterr()
+        assert run(["evaluate", str(tmp_path / "m"), "--data", str(data.folder), "-o", str(tmp_path / minutes)]) == 0
+        assert ("the model m is interim: its training did not come to its end" in capsys.readouterr().err) is named
+
+
+def test_the_card_says_what_was_excluded(data: ExampleSet, tmp_path: Path) -> None:
+    data.info["exclude"] = {"blacklist.bed": "0" * 64}
+    assert train(data, tmp_path / "m").card["data"]["exclude"] == {"blacklist.bed": "0" * 64}
+    del data.info["exclude"]
 
 
 @pytest.mark.slow

@@ -11,7 +11,6 @@
 from varscore.annotate.flow import annotate_file
 from varscore.annotate.job import (
     AnnotateJob,
-    Stop,
     Summary,
     choose_tasks,
     count_records,
@@ -25,7 +24,6 @@ from varscore.annotate.rows import allele_scores
 __all__ = [
     "AnnotateJob",
     "RunInfo",
-    "Stop",
     "Summary",
     "allele_scores",
     "annotate_file",

@@ -10,7 +10,7 @@ import numpy as np
 
 from varscore import __version__
 from varscore.annotate.identity import identify, journal_key
-from varscore.annotate.job import AnnotateJob, Stop, Summary, choose_tasks, missing_contigs
+from varscore.annotate.job import AnnotateJob, Summary, choose_tasks, missing_contigs
 from varscore.annotate.outputs import Outputs, Plan, Portion
 from varscore.annotate.record import RunInfo
 from varscore.data.examples import Task
@@ -27,6 +27,7 @@ from varscore.genome.alleles import Status
 from varscore.genome.coords import Variant
 from varscore.genome.sequence import Genome, decode
 from varscore.score import ContigNames, ScoreBatch, score_chunks
+from varscore.stop import Stop
 
 Reader = VariantReader | SaturationReader
 SPELLING = 64

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -40,16 +40,6 @@ COUNTED_BYTES = 200 << 20
 """Files up to this size are read once in advance to know how many records there are."""
 WRONG_ASSEMBLY = 0.5
 """Share of REF alleles that disagree with the FASTA from which on another assembly is suspected."""
-
-
-class Stop(Protocol):
-    """Whether a run is to stop, asked between two chunks."""
-
-    @property
-    def asked(self) -> bool: ...
-
-    def leave(self) -> None:
-        """Called when what is done has been committed: raises what ends the run."""
 
 
 @dataclass(frozen=True)

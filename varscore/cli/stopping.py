@@ -9,16 +9,19 @@ from typing import Any, Self
 
 PATIENCE = 3.0
 """Seconds after which the command is stopped wherever it is"""
+TRAINING_PATIENCE = 25.0
+"""The same for training, whose steps and checkpoints are larger; batch systems kill 30 seconds after the signal"""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class SignalStop:
-    """While it is entered, a signal only makes ``asked`` true; :meth:`leave`, or PATIENCE, then does what the signal
-    would have done at once. Whatever error ends the block after a signal, the signal is what ended it: workers, which
-    get it too, may have gone first.
+    """While it is entered, a signal only makes ``asked`` true; :meth:`leave`, or ``patience`` (seconds), then does what
+    the signal would have done at once. Whatever error ends the block after a signal, the signal is what ended it:
+    workers, which get it too, may have gone first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self._patience = patience
         self._signum: int | None = None
         self._before: dict[int, Callable[[int, FrameType | None], Any]] = {}
 
@@ -51,7 +54,7 @@ class SignalStop:
     def _ask(self, signum: int, frame: FrameType | None) -> None:
         if not self.asked:  # timeout(1) sends two
             self._signum = signum
-            signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+            signal.setitimer(signal.ITIMER_REAL, self._patience)
 
     def _lose_patience(self, signum: int, frame: FrameType | None) -> None:
         self.leave()

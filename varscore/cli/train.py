@@ -51,6 +51,14 @@ Momentum = Annotated[float | None, recipe_option("Momentum of sgd or rmsprop.", 
 Rho = Annotated[
     float | None, recipe_option("Decay of rmsprop's mean of squared gradients.", min=0, max=1, metavar="DECAY")
 ]
+RootEpsilon = Annotated[
+    float | None,
+    recipe_option(
+        "Keras's rmsprop: N is added inside the root, 1e-6 for DanQ's published weights; 0: torch's rule.",
+        min=0,
+        metavar="N",
+    ),
+]
 WeightDecay = Annotated[float | None, recipe_option("L2 decay of weight matrices.", min=0, metavar="RATE")]
 ClipNorm = Annotated[float | None, recipe_option("Clip the gradient to this norm; 0: do not.", min=0, metavar="NORM")]
 MaxNorm = Annotated[
@@ -58,7 +66,8 @@ MaxNorm = Annotated[
     recipe_option("Bound the norm of all weights into a unit, after every step; 0: do not.", min=0, metavar="NORM"),
 ]
 OutputL1 = Annotated[
-    float | None, recipe_option("L1 penalty on the output, the mean of all predictions.", min=0, metavar="RATE")
+    float | None,
+    recipe_option("L1 penalty on what the last dense layer gives, the log-odds.", min=0, metavar="RATE"),
 ]
 PriorBias = Annotated[
     bool | None, recipe_option("Start the output bias at each task's log-odds, or at 0.", "--prior-bias/--zero-bias")
@@ -95,6 +104,7 @@ class Training:
     optimizer: Optimizer = None
     momentum: Momentum = None
     rho: Rho = None
+    root_epsilon: RootEpsilon = None
     schedule: Schedule = None
     patience: Patience = None
     warmup_steps: WarmupSteps = None
@@ -136,6 +146,9 @@ class Training:
 
     def run_options(self) -> RunOptions:
         """Where and how long to train. Raises DeviceError."""
+        from functools import partial
+
+        from varscore.cli.stopping import TRAINING_PATIENCE, SignalStop
         from varscore.engine.device import pick_device
         from varscore.train.run import RunOptions
 
@@ -148,6 +161,7 @@ class Training:
             max_seconds=math.inf if self.max_minutes is None else 60 * self.max_minutes,
             checkpoint_seconds=60 * self.checkpoint_minutes,
             command=command_line(sys.argv[1:]),
+            stopping=partial(SignalStop, TRAINING_PATIENCE),
         )
 
     def baseline(self) -> Training:

@@ -314,6 +314,7 @@ def _provenance(
         "options": asdict(options),
         "reference": {"name": genome.path.name, "sha256": genome.sha256},
         "sources": {f"{path.parent.name}/{path.name}": _sha256(path) for path in files},
+        "exclude": {path.name: _sha256(path) for path in (sources.exclude,) if path is not None},
         "counts": dict(counts),
     }
 

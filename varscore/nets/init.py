@@ -15,9 +15,10 @@ from varscore.nets.layers import Projection, SequenceConv, SequenceNet
 def init_motifs(net: SequenceNet, motifs: Sequence[np.ndarray], seed: int = 0) -> int:
     """Set the first filters of the first convolution to motifs, as DanQ-JASPAR does; returns how many.
 
-    motifs: float (w, 4) frequencies, columns A, C, G, T. Filter i is 0 but for ``frequencies - 0.25`` at a random place
-    s: in 3 .. k-w-3, or 0 .. k-w when w > k-6; of a motif wider than k the k consecutive columns with most information.
-    Their bias is U(-1, 0). Filters beyond the motifs keep their values; motifs beyond the filters are left out.
+    motifs: float (w, 4) frequencies, columns A, C, G, T. Filter i becomes ``frequencies - 0.25`` at a random place s,
+    in 3 .. k-w-3, or 0 .. k-w when w > k-6; of a motif wider than k the k consecutive columns with most information.
+    The rest of the filter stays at its random start, as in the authors' script. Their bias is U(-1, 0).
+    Filters beyond the motifs keep their values; motifs beyond the filters are left out.
 
     Raises UsageError when the network's first layer is no convolution of DNA.
     """
@@ -33,7 +34,6 @@ def init_motifs(net: SequenceNet, motifs: Sequence[np.ndarray], seed: int = 0) -
             w = len(motif)
             low, high = (3, width - w - 3) if w <= width - 6 else (0, width - w)
             at = int(random.integers(low, high + 1))
-            layer.weight[index] = 0
             layer.weight[index, :, at : at + w] = torch.from_numpy(motif.T - 0.25)
         if layer.bias is not None:
             layer.bias[:count] = torch.from_numpy(random.uniform(-1, 0, count))

@@ -22,6 +22,9 @@ class Recipe:
     """Of sgd and rmsprop; adam has its own"""
     rho: float = 0.9
     """Decay of rmsprop's running mean of squared gradients"""
+    root_epsilon: float = 0.0
+    """Of rmsprop: added to that mean inside the square root, as Keras does (1e-6 in the version behind DanQ's published
+    weights); 0: torch's rule, 1e-8 added to the root"""
     weight_decay: float = 0.0
     """Added to the gradient of every weight matrix (not of biases): ``weight_decay * w``"""
     batch_size: int = 256
@@ -37,7 +40,8 @@ class Recipe:
     max_norm: float | None = None
     """Bound on the L2 norm of each row of a weight matrix (all inputs of one unit), restored after every step"""
     output_l1: float = 0.0
-    """Added to the loss: ``output_l1 * mean(p)``, p the predicted probabilities, averaged as the loss is"""
+    """Added to the loss: ``output_l1 * mean(|z|)``, z what the last dense layer gives (the log-odds: where DeepSEA's
+    authors have it), averaged over batch and tasks as the loss is"""
     prior_bias: bool = False
     """Start the output bias at the log-odds of each task's training frequency instead of 0"""
     ema: float = 0.0

@@ -144,6 +144,8 @@ class Trainer:
         if recipe.ema:
             self.average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))  # type: ignore[no-untyped-call]
         self.progress = Progress()
+        self.saved_step: int | None = None
+        """Steps that the folder's checkpoint holds; None while it has none of this run"""
 
     def start(self, inherited: Collection[str] = ()) -> None:
         """What happens once, before the first step: input statistics and the output bias.
@@ -172,8 +174,14 @@ class Trainer:
                 yield self.net.shown(self.examples.batch(rows, np.full(len(rows), flip)).codes)
 
     @flushing_denormals()  # as which vanishing gradients end
-    def run(self, advance: Callable[[int], None] = lambda n: None, stop_after: float = math.inf) -> Progress:
-        """Train until the recipe says stop, or ``stop_after`` seconds of this call are over; checkpoint and return."""
+    def run(
+        self,
+        advance: Callable[[int], None] = lambda n: None,
+        stop_after: float = math.inf,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Progress:
+        """Train until the recipe says stop, ``stop_after`` seconds of this call are over or ``stop`` says so, which is
+        asked after every step and within validation; checkpoint and return."""
         replica = self.ranks.replica(self.net)
         began = saved = time.monotonic()
         progress = self.progress
@@ -183,7 +191,7 @@ class Trainer:
             while progress.step < self.steps:
                 loss = self._step(replica, order, flips)
                 now = time.monotonic()
-                loss_sum, stops = self.ranks.total([loss, float(now - began > stop_after)])
+                loss_sum, stops = self.ranks.total([loss, float(now - began > stop_after or stop())])
                 progress.loss_sum += loss_sum / self.ranks.world
                 progress.step += 1
                 progress.seconds = now - epoch_began
@@ -194,7 +202,11 @@ class Trainer:
                 if now - saved > self.checkpoint_seconds:
                     self._save()
                     saved = time.monotonic()
-            self._end_epoch()
+            validation = self.validate(stop)
+            if validation is None:  # the next run validates this epoch
+                self._save()
+                return progress
+            self._end_epoch(validation)
             self._save()
             saved = time.monotonic()
         return progress
@@ -213,7 +225,7 @@ class Trainer:
         weight = self._weight(order[mine]) * ranks.world / max(self._weight(order[batch]), 1)
         mine = mine if len(mine) else batch[:1]
         examples = self.examples.batch(order[mine], flips[mine])
-        done = progress.epoch * self.steps + progress.step
+        done = self._done
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, progress.history, done, self.recipe.epochs * self.steps)
         torch.manual_seed(int(np.random.SeedSequence((self.seed, done, ranks.rank)).generate_state(1)[0]))
@@ -236,6 +248,11 @@ class Trainer:
             self.average.update_parameters(self.net)
         return loss.item()
 
+    @property
+    def _done(self) -> int:
+        """Steps so far, of all epochs."""
+        return self.progress.epoch * self.steps + self.progress.step
+
     def _weight(self, rows: np.ndarray) -> int:
         """Of some examples' mean loss beside that of others: examples, or known targets where some are not known."""
         known = self.data.known(rows) if self.ranks.world > 1 else None
@@ -246,12 +263,15 @@ class Trainer:
         """The network that is validated and saved."""
         return self.net if self.average is None else cast(SequenceNet, self.average.module)
 
-    def validate(self) -> float:
-        """Mean loss of the forward strand over the validation split."""
+    def validate(self, stop: Callable[[], bool] = lambda: False) -> float | None:
+        """Mean loss of the forward strand over the validation split; None when ``stop`` has ended it, which it does
+        only where one process trains."""
         net, mine = self.candidate.eval(), self.held_out[self.ranks.rank :: self.ranks.world]
         total = weights = 0.0
         with torch.inference_mode(), arithmetic(self.device, self.precision):
             for first in range(0, len(mine), 512):
+                if self.ranks.world == 1 and stop():
+                    return None
                 rows = mine[first : first + 512]
                 examples = self.examples.batch(rows, np.zeros(len(rows), bool))
                 outputs = net(examples.codes, **examples.extra).float()
@@ -262,9 +282,9 @@ class Trainer:
             raise DataError("no label of the validation split is known", where=self.data.folder)
         return total / weights
 
-    def _end_epoch(self) -> None:
+    def _end_epoch(self, loss: float) -> None:
+        """loss: of the validation split"""
         progress, recipe = self.progress, self.recipe
-        loss = self.validate()
         row = {
             "epoch": progress.epoch,
             "step": (progress.epoch + 1) * self.steps,
@@ -301,6 +321,7 @@ class Trainer:
         with whole_file(self.folder / CHECKPOINT) as file:
             torch.save(state, file)
         write_history(self.folder / HISTORY, self.progress.history)
+        self.saved_step = self._done
 
     def _signature(self) -> dict[str, Any]:
         """What must be the same for a checkpoint to be carried on."""
@@ -347,6 +368,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.progress = Progress(**state["progress"])
+        self.saved_step = self._done
         self._reconsider()
         return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +18,52 @@ def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     weights = [p for p in net.parameters() if p.requires_grad and p.ndim > 1]
     others = [p for p in net.parameters() if p.requires_grad and p.ndim <= 1]
     groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    if recipe.root_epsilon and recipe.optimizer != "rmsprop":
+        raise UsageError(f"{recipe.optimizer} has no epsilon inside a root", remedy="--optimizer rmsprop")
     if recipe.optimizer == "adam":
         return torch.optim.Adam(groups, lr=recipe.lr)
     if recipe.optimizer == "rmsprop":
+        if recipe.root_epsilon:
+            return KerasRMSprop(groups, recipe.lr, recipe.rho, recipe.root_epsilon, recipe.momentum)
         return torch.optim.RMSprop(groups, lr=recipe.lr, alpha=recipe.rho, momentum=recipe.momentum)
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum)
     raise UsageError(f"no optimizer {recipe.optimizer!r}", remedy="adam, rmsprop or sgd")
+
+
+class KerasRMSprop(torch.optim.Optimizer):
+    """RMSprop as Keras has it: a step of ``lr * g / sqrt(v + epsilon)``, v the running mean of g squared.
+
+    torch adds its epsilon to the root, so that it bounds the step of a weight with hardly any gradient at lr / 1e-8;
+    here that bound is lr / sqrt(epsilon). With momentum the step is accumulated as in torch.
+    """
+
+    def __init__(
+        self, groups: list[dict[str, Any]], lr: float, rho: float, epsilon: float, momentum: float = 0.0
+    ) -> None:
+        super().__init__(groups, {"lr": lr, "rho": rho, "epsilon": epsilon, "momentum": momentum, "weight_decay": 0.0})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    self._move(weight, group)
+
+    def _move(self, weight: Tensor, group: dict[str, Any]) -> None:
+        gradient, state = weight.grad, self.state[weight]
+        assert gradient is not None
+        if group["weight_decay"]:
+            gradient = gradient.add(weight, alpha=group["weight_decay"])
+        if not state:
+            state["square_avg"] = torch.zeros_like(weight)
+            if group["momentum"]:
+                state["momentum_buffer"] = torch.zeros_like(weight)
+        square = state["square_avg"].mul_(group["rho"]).addcmul_(gradient, gradient, value=1 - group["rho"])
+        move = gradient / square.add(group["epsilon"]).sqrt_()
+        if group["momentum"]:
+            move = state["momentum_buffer"].mul_(group["momentum"]).add_(move)
+        weight.add_(move, alpha=-group["lr"])
 
 
 def learning_rate(recipe: Recipe, history: Sequence[dict[str, float]], step: int, total: int) -> float:
@@ -47,8 +87,11 @@ def learning_rate(recipe: Recipe, history: Sequence[dict[str, float]], step: int
 
 
 def penalty(recipe: Recipe, logits: Tensor) -> Tensor | float:
-    """What a recipe adds to the loss: the L1 norm of the last layer's output, averaged over the batch and its tasks."""
-    return recipe.output_l1 * logits.sigmoid().mean() if recipe.output_l1 else 0.0
+    """What a recipe adds to the loss: the L1 norm of the last dense layer's output, averaged over batch and tasks.
+
+    logits: float32 (n, tasks)
+    """
+    return recipe.output_l1 * logits.abs().mean() if recipe.output_l1 else 0.0
 
 
 def limit_rows(net: nn.Module, bound: float) -> None:

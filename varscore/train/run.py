@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from varscore.nets import build, find
 from varscore.nets.init import inherit, init_motifs
 from varscore.nets.layers import SequenceNet
 from varscore.nets.registry import Recipe
+from varscore.stop import Stop
 from varscore.train.loop import CHECKPOINT, Progress, Trainer
 from varscore.train.pictures import learning_curve, log_to_tensorboard
 from varscore.train.ranks import join_ranks
@@ -44,6 +46,8 @@ class RunOptions:
     max_seconds: float = math.inf
     checkpoint_seconds: float = 300.0
     command: str = ""
+    stopping: Callable[[], AbstractContextManager[Stop | None]] = nullcontext
+    """Entered while the network is trained: who says whether to stop"""
 
 
 def train_model(
@@ -93,15 +97,39 @@ def train_model(
                 return open_model(folder)
         else:
             trainer.start(inherited)
-        began = time.monotonic()
-        state = trainer.run(progress, options.max_seconds)
-        if ranks.first:
-            fields = {"why": state.finished or "time", "seconds": round(time.monotonic() - began)}
-            log.info("training ended", extra={"fields": fields})
-            facts = _facts(trainer, options, len(motifs), parent, inherited)
-            _write(trainer, architecture, facts, options)
-        ranks.wait()
+        with options.stopping() as stop:
+            _run(trainer, options, stop, progress)
+            if ranks.first:
+                _write(trainer, architecture, _facts(trainer, options, len(motifs), parent, inherited), options)
+            ranks.wait()
+            if stop is not None and stop.asked:  # the model is whole, what was to come after it is not
+                stop.leave()
     return open_model(folder)
+
+
+def _run(trainer: Trainer, options: RunOptions, stop: Stop | None, progress: Callable[[int], None]) -> None:
+    """Train to the end, or for as long as it may take; a run that is asked to stop saves a checkpoint and leaves."""
+    began = time.monotonic()
+    try:
+        state = trainer.run(progress, options.max_seconds, lambda: stop is not None and stop.asked)
+        if stop is not None and stop.asked and not state.finished:
+            stop.leave()
+    except BaseException as error:
+        if not isinstance(error, Exception) and trainer.ranks.first:
+            log.warning(_how_to_go_on(trainer, options))
+        raise
+    if trainer.ranks.first:
+        fields = {"why": state.finished or "time", "seconds": round(time.monotonic() - began)}
+        log.info("training ended", extra={"fields": fields})
+
+
+def _how_to_go_on(trainer: Trainer, options: RunOptions) -> str:
+    """For a run that a signal has ended."""
+    if trainer.saved_step is None:
+        return "stopped before the first checkpoint; the same command starts anew"
+    again = "the same command" if options.resume else "the same command without --no-resume"
+    steps = f"{trainer.saved_step:,} steps"
+    return f"stopped; {trainer.folder / CHECKPOINT} holds the first {steps}: {again} carries on from there"
 
 
 def network_for(
@@ -190,6 +218,7 @@ def _facts(
             "counts": info.get("counts", {}),
             "options": _toml(info.get("options", {})),
             "reference": info.get("reference", {}),
+            "exclude": info.get("exclude", {}),
             "source_sha256": data.source_sha256,
         },
     }
