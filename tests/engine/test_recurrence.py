@@ -88,7 +88,8 @@ def check(half: Half, last: int, changed: Span, seed: int) -> None:
     assert (found - expected[:, span.place]).abs().max() < 1e-5
     untouched = expected[:, changed.hi :] if half.backward else expected[:, : changed.lo]
     reference = hidden[rows, changed.hi :] if half.backward else hidden[rows, : changed.lo]
-    assert torch.equal(untouched, reference), "what the engine leaves out is the reference's own"
+    # the same but for the rounding of another number of rows
+    assert torch.allclose(untouched, reference, rtol=0, atol=1e-13), "what the engine leaves out is the reference's own"
     assert all(map(torch.equal, before, (passage.state.hidden, passage.state.cell))), "the state can be used again"
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from varscore.engine.device import arithmetic
-from varscore.errors import UsageError
+from varscore.engine.device import AUTOCAST, arithmetic
+from varscore.errors import DeviceError, UsageError
 from varscore.genome.windows import Windows
 from varscore.nets.layers import SequenceNet, reverse_complement
 
@@ -18,15 +18,23 @@ one: a window's scores are the same bits whatever is computed beside it. Part of
 may change the last bit of scores."""
 
 
+TRUSTED = 0.02
+"""How far predictions of a reduced precision may be from those of float32: about five times what rounding does to a
+trained network, and far below what a wrong kernel does"""
+
+
 class PlainEngine:
     """Runs one network. ``net`` must be on ``device`` and in evaluation mode; it is not changed.
 
-    ``threads`` of torch are the caller's choice.
+    ``threads`` of torch are the caller's choice. Raises DeviceError when a reduced ``precision`` gives this network
+    other predictions than float32 does: some libraries have kernels that are wrong on some processors.
     """
 
     def __init__(self, net: SequenceNet, device: torch.device, precision: str = "fp32") -> None:
         self.net, self.device, self.precision = net, device, precision
         self.strands = 1 if net.strands == "one" else 2
+        if precision in AUTOCAST:
+            self._demand_precision()
 
     def logits(
         self, windows: np.ndarray, tracks: np.ndarray | None = None, scalars: np.ndarray | None = None
@@ -70,6 +78,26 @@ class PlainEngine:
                 more = {name: self._tile(array, first, 0) for name, array in extra.items()}
                 out[first : first + rows] = self.net(tile, **more).float().cpu().numpy()[:rows]
         return out
+
+    def _demand_precision(self) -> None:
+        """Compare predictions of seeded random windows with those in float32."""
+        random, net = np.random.default_rng(0), self.net
+        codes = torch.from_numpy(random.integers(0, 4, (TILE, net.window), np.uint8))
+        shapes = {"tracks": (TILE, getattr(net.config, "tracks", 0), net.window)}
+        shapes["scalars"] = (TILE, getattr(net.config, "scalars", 0))
+        extra = {name: torch.from_numpy(random.random(shapes[name], np.float32)) for name in net.inputs}
+        reduced = net.goal.predict(self._run(codes, extra))
+        wanted, self.precision = self.precision, "fp32"
+        exact = net.goal.predict(self._run(codes, extra))
+        self.precision = wanted
+        scale = net.goal.scale.cpu().numpy() if net.goal.kind == "values" else 1.0
+        error = float(np.abs((reduced - exact) / scale).max())
+        if not error <= TRUSTED:  # NaN is not, either
+            raise DeviceError(
+                f"precision {wanted} is not to be trusted here: predictions are up to {error:.2g} from float32's",
+                cause=f"rounding, or a faulty kernel of this PyTorch ({torch.__version__}) for this {self.device.type}",
+                remedy="fp32",
+            )  # fmt: skip
 
     def _tile(self, inputs: torch.Tensor, first: int, padding: int) -> torch.Tensor:
         """``TILE`` rows from ``first`` on, padded, on the device."""

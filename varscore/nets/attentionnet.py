@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from varscore.nets.layers import SequenceNet, one_hot
+from varscore.nets.layers import Conv, SequenceNet, one_hot
 from varscore.nets.registry import Recipe, register
 
 
@@ -16,7 +16,7 @@ class ConvNorm(nn.Sequential):
     """Convolution and batch normalisation; positions are as many as before ("same" padding)."""
 
     def __init__(self, channels: int, filters: int, width: int, *after: nn.Module) -> None:
-        super().__init__(nn.Conv1d(channels, filters, width, padding="same"), nn.BatchNorm1d(filters), *after)
+        super().__init__(Conv(channels, filters, width, padding="same"), nn.BatchNorm1d(filters), *after)
 
 
 class Residual(nn.Module):

@@ -6,7 +6,7 @@ each kind of layer, how far a changed base reaches. Feature maps are (N, channel
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -21,6 +21,9 @@ from varscore.nets.lstmtrain import direction
 from varscore.nets.objectives import Objective, make_objective
 
 UNKNOWN = 4
+
+FEW_CHANNELS = 32
+"""oneDNN's bf16 convolution of fewer channels returns noise on CPUs with AMX (a tile's row holds 32 values)"""
 
 LARGEST_MAP = 1 << 23
 """Values of a first layer's map, before pooling, that inference off the table path has in memory at once (32 MB)"""
@@ -42,6 +45,21 @@ def _plain_cpu(x: Tensor) -> bool:
     return COMPILES and x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
 
 
+def _in_full(convolve: Callable[[Tensor], Tensor], x: Tensor, channels: int) -> Tensor:
+    """``convolve(x)``, in float32 where autocast would leave so few channels on the CPU to a faulty kernel."""
+    if not (x.device.type == "cpu" and channels < FEW_CHANNELS and torch.is_autocast_enabled("cpu")):
+        return convolve(x)
+    with torch.autocast("cpu", enabled=False):
+        return convolve(x.float())
+
+
+class Conv(nn.Conv1d):
+    """Convolution, in float32 wherever a reduced one would be wrong."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _in_full(super().forward, x, self.in_channels)
+
+
 class Activation(nn.Module):
     """ReLU (slope 0) or leaky ReLU: monotone, so it commutes with max-pooling."""
 
@@ -59,8 +77,9 @@ class Activation(nn.Module):
 class SequenceConv(nn.Conv1d):
     """The first layer: convolution of DNA, max-pooling, activation.
 
-    Takes uint8 codes (N, L) or one-hot float (N, 4, L). Codes on the CPU in float32 take the table path of
-    :mod:`varscore.nets.kmertable`, several times faster; both give the same numbers up to rounding.
+    Takes uint8 codes (N, L) or one-hot float (N, 4, L). Codes on the CPU take the table path of
+    :mod:`varscore.nets.kmertable`, several times faster; both give the same numbers up to rounding. On the CPU it
+    computes in float32 whatever the precision.
     """
 
     def __init__(self, filters: int, width: int, pool: int, slope: float) -> None:
@@ -69,7 +88,7 @@ class SequenceConv(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dtype != torch.uint8:
-            pooled = F.max_pool1d(self._conv_forward(x, self.weight, None), self.pool)
+            pooled = F.max_pool1d(_in_full(self._of_one_hot, x, 4), self.pool)
         elif self._by_tables(x):
             if not torch.is_grad_enabled():
                 bias, slope = cast(Tensor, self.bias), self.activation.slope
@@ -85,7 +104,10 @@ class SequenceConv(nn.Conv1d):
         convolve_columns(codes, self.weight, bias, self.pool, slope, shift, to, out)
 
     def _pooled(self, codes: Tensor) -> Tensor:
-        return F.max_pool1d(F.conv1d(one_hot(codes, self.weight.dtype), self.weight), self.pool)
+        return F.max_pool1d(_in_full(self._of_one_hot, one_hot(codes, self.weight.dtype), 4), self.pool)
+
+    def _of_one_hot(self, x: Tensor) -> Tensor:
+        return F.conv1d(x, self.weight)
 
     def _rows(self, codes: Tensor) -> int:
         """How many rows to convolve at a time: in inference, so few that their map stays in a GPU's own cache."""
@@ -93,7 +115,8 @@ class SequenceConv(nn.Conv1d):
         return len(codes) if torch.is_grad_enabled() else max(1, LARGEST_MAP // size)
 
     def _by_tables(self, codes: Tensor) -> bool:
-        return codes.device.type == "cpu" and _plain_cpu(self.weight) and self.pool <= LARGEST_POOL
+        float32 = COMPILES and self.weight.dtype == torch.float32 and self.weight.device.type == "cpu"
+        return codes.device.type == "cpu" and float32 and self.pool <= LARGEST_POOL
 
 
 class ConvPool(nn.Conv1d):
@@ -105,9 +128,12 @@ class ConvPool(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         # as an image of height 1: of that torch knows that a position's channels may lie together, as SequenceConv's do
-        mapped = F.conv2d(x.unsqueeze(2), self.weight.unsqueeze(2), self.bias)
+        mapped = _in_full(self._mapped, x.unsqueeze(2), self.in_channels)
         pooled = F.max_pool2d(mapped, (1, self.pool)) if self.pool > 1 else mapped
         return cast(Tensor, self.activation(pooled)).squeeze(2)
+
+    def _mapped(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight.unsqueeze(2), self.bias)
 
 
 class Projection(nn.Linear):
