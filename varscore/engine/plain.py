@@ -83,7 +83,7 @@ class PlainEngine:
         """Compare predictions of seeded random windows with those in float32."""
         random, net = np.random.default_rng(0), self.net
         codes = torch.from_numpy(random.integers(0, 4, (TILE, net.window), np.uint8))
-        shapes = {"tracks": (TILE, getattr(net.config, "tracks", 0), net.window)}
+        shapes: dict[str, tuple[int, ...]] = {"tracks": (TILE, getattr(net.config, "tracks", 0), net.window)}
         shapes["scalars"] = (TILE, getattr(net.config, "scalars", 0))
         extra = {name: torch.from_numpy(random.random(shapes[name], np.float32)) for name in net.inputs}
         reduced = net.goal.predict(self._run(codes, extra))
