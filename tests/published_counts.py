@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-Row = tuple[str, dict[str, int], int, int]
+from typing import Any
+
+Row = tuple[str, dict[str, Any], int, int]
 SIZES = (320, 500, 700, 1000)
 
-# DanQ's paper, the table of Hawkins-Hooker, Kenlay & Reid; DeepSEA's from its layers, and of its script's hidden size
+# DanQ's paper, the table of Hawkins-Hooker, Kenlay & Reid; DeepSEA's from its layers, and of its script's hidden size;
+# of the dilated network, too, by adding up its layers
 ROWS: list[Row] = [
     ("deepsea", {}, 52_843_119, 52_843_119),
     ("deepsea", {"dense": 919}, 52_532_319, 52_532_319),
@@ -15,6 +18,7 @@ ROWS: list[Row] = [
     ("crnn-320", {}, 2_727_335, 2_729_735),
     ("crnn-700-projection", {}, 2_547_779, 2_550_179),
     ("crnn-700", {}, 3_174_595, 3_176_995),
+    ("dilated", {}, 1_042_007, 1_042_007),
     ("kmer", {}, 1_254_435, 1_254_435),
 ]
 CNN_500 = {

@@ -12,13 +12,15 @@ from torch import Tensor
 from varscore.nets import build, find
 from varscore.nets.layers import SequenceNet
 
-SIZES = {
+SIZES: dict[str, Any] = {
     "n_tasks": 5,
     "window": 180,
     "filters": 6,
     "second_filters": 5,
     "third_filters": 6,
     "projection": 3,
+    "channels": 4,
+    "dilations": (1, 2),
     "hidden": 4,
     "dense": 7,
     "longest": 3,

@@ -252,6 +252,18 @@ def test_absurd_networks_are_refused_without_being_built(
     refused(model, "FAILED, the ", capsys)
 
 
+@pytest.mark.parametrize("dilations", [[1, 1 << 30], [1] * 5000, [[1]], ["1"], [1.5], [-1], {"a": 1}])
+def test_absurd_rows_of_numbers_are_refused_without_being_built(
+    tmp_path: Path, dilations: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks = tuple(Task(i, f"task {i}", "TF") for i in range(5))
+    model = save_model(tmp_path / "rows", small("dilated"), "dilated", tasks, {})
+    assert model.load().config.dilations == (1, 2) and run(["models", "verify", str(model.path)]) == 0
+    capsys.readouterr()
+    edit_card(model, lambda card: card["arguments"].update(dilations=dilations))
+    refused(model, "FAILED, ", capsys)
+
+
 def test_verify_names_what_it_has_not_read(model: ModelFolder, capsys: pytest.CaptureFixture[str]) -> None:
     (model.path / "extra.pkl").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
     assert run(["models", "verify", str(model.path)]) == 0

@@ -162,7 +162,9 @@ def open_model(folder: Path) -> ModelFolder:
     if not all(isinstance(table, dict) for table in tables) or not {WEIGHTS, TASKS} <= card["files"].keys():
         raise ModelError("the card does not name the model's files", where=path)
     for name, value in card["arguments"].items():
-        if type(value) is int and value > (MOST_LAYERS if name in REPEATED else LARGEST):
+        numbers = value if type(value) is list else [value]
+        largest = MOST_LAYERS if name in REPEATED else LARGEST
+        if len(numbers) > MOST_LAYERS or any(type(number) is int and number > largest for number in numbers):
             raise ModelError(f"the card asks for an absurd network: {name} = {value}", where=path)
     try:
         find(card["architecture"])

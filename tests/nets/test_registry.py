@@ -96,6 +96,7 @@ MAPS = {
     "danq-jaspar": [(1024, 64), (1024, 64), (65_536,), (925,), (919,)],
     "cnn-500": [(320, 80), (128, 35), (256, 14), (3584,), (2048,), (919,)],
     "cnn-500-projection": [(320, 80), (64, 80), (128, 35), (256, 14), (3584,), (2048,), (919,)],
+    "dilated": [(320, 194), (128, 194), (128, 95), (128, 93), (128, 89), (128, 81), (128, 65), (256,), (512,), (919,)],
     "danq-500": [(320, 36), (200, 36), (7200,), (925,), (919,)],
     "danq-500-projection": [(320, 36), (64, 36), (200, 36), (7200,), (925,), (919,)],
 }
@@ -108,7 +109,7 @@ def test_feature_maps_are_the_papers(name: str) -> None:
         shapes = []
         for layer in net.eval().layers:
             x = layer(x)
-            if not isinstance(layer, (nn.Dropout, Activation)):
+            if not isinstance(layer, (nn.Dropout, nn.Dropout1d, Activation)):
                 shapes.append(tuple(x.shape[1:]))
     assert shapes == MAPS[name]
 
@@ -133,7 +134,7 @@ def test_dropouts_are_the_papers(name: str, rates: list[float]) -> None:
 
 
 def test_slopes_are_the_papers() -> None:
-    for name in CHROMATIN:
+    for name in sorted({*CHROMATIN} - {"dilated"}):
         slope = 0.3 if "crnn" in name or "500" in name else 0.0
         found = {module.slope for module in small(name).modules() if isinstance(module, Activation)}
         assert found <= {slope}, name
@@ -186,11 +187,17 @@ def test_an_unknown_name_lists_near_ones() -> None:
         ({"window": 20}, "20 positions are too few"),
         ({"window": 100}, "10 positions are too few"),
         ({"pool": 0}, "cannot be built"),
+        ({"dilations": 3}, "dilations = 3 is no tuple of ints of 0 or more"),
+        ({"dilations": [1, -2]}, "dilations = .1, -2. is no tuple of ints of 0 or more"),
+        ({"dilations": (1, True)}, "dilations = .1, True. is no tuple"),
+        ({"dilations": ("1",)}, "dilations = .'1',. is no tuple"),
+        ({"dilations": [0]}, "cannot be built"),
+        ({"dilations": [1, 50]}, "1000 bp are too few for dilations of 51 in all"),
     ],
 )
 def test_wrong_arguments_are_usage_errors(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
-        build("crnn-320-projection", **arguments)
+        build("dilated" if "dilations" in arguments else "crnn-320-projection", **arguments)
     assert "\n" not in str(caught.value)
 
 

@@ -174,6 +174,15 @@ def test_arguments_are_typed() -> None:
             parse_arguments(config, [wrong])
 
 
+def test_an_argument_may_be_a_row_of_numbers() -> None:
+    config = find("dilated").config
+    for text, numbers in (("1,2,4", (1, 2, 4)), ("8", (8,))):
+        assert parse_arguments(config, [f"dilations={text}"]) == {"dilations": numbers}
+    for wrong in ("", "1,", "1,b", "1 2", "(1,2)"):
+        with pytest.raises(UsageError, match=r"the value is no row of ints with commas between them"):
+            parse_arguments(config, [f"dilations={wrong}"])
+
+
 def test_the_card_holds_no_path_of_this_machine() -> None:
     arguments = ["train-chromatin", "danq", "--data", "/home/me/data/d1", "-o", "runs/my model", "--lr", "0.1"]
     assert command_line(arguments) == "varscore train-chromatin danq --data d1 -o 'my model' --lr 0.1"

@@ -7,6 +7,7 @@ import math
 import os
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -297,6 +298,10 @@ def parse_arguments(config: type[Any], given: list[str]) -> dict[str, Any]:
     from varscore.errors import UsageError
 
     kinds: dict[str, Any] = {field.name: type(field.default) for field in dataclasses.fields(config)}
+    read: dict[type[Any], Callable[[str], Any]] = {
+        bool: lambda value: {"true": True, "false": False}[value.lower()],
+        tuple: lambda value: tuple(int(each) for each in value.split(",")),
+    }
     values: dict[str, Any] = {}
     for text in given:
         name, equals, value = text.partition("=")
@@ -304,9 +309,10 @@ def parse_arguments(config: type[Any], given: list[str]) -> dict[str, Any]:
             cause = "not NAME=VALUE of an argument it has"
             raise UsageError(f"--arg {text}", cause=cause, remedy=f"one of {', '.join(kinds)}")
         try:
-            values[name] = {"true": True, "false": False}[value.lower()] if kinds[name] is bool else kinds[name](value)
+            values[name] = read.get(kinds[name], kinds[name])(value)
         except (KeyError, ValueError):
-            raise UsageError(f"--arg {text}", cause=f"the value is no {kinds[name].__name__}") from None
+            kind = "row of ints with commas between them" if kinds[name] is tuple else kinds[name].__name__
+            raise UsageError(f"--arg {text}", cause=f"the value is no {kind}") from None
     return values
 
 

@@ -25,6 +25,9 @@ UNKNOWN = 4
 FEW_CHANNELS = 32
 """oneDNN's bf16 convolution of fewer channels returns noise on CPUs with AMX (a tile's row holds 32 values)"""
 
+BIN = 200
+"""Bases from one window of a segment to the next, unless said otherwise: chromatin labels describe bins of so many"""
+
 LARGEST_MAP = 1 << 23
 """Values of a first layer's map, before pooling, that inference off the table path has in memory at once (32 MB)"""
 
@@ -45,7 +48,7 @@ def _plain_cpu(x: Tensor) -> bool:
     return COMPILES and x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
 
 
-def _in_full(convolve: Callable[[Tensor], Tensor], x: Tensor, channels: int) -> Tensor:
+def in_full(convolve: Callable[[Tensor], Tensor], x: Tensor, channels: int) -> Tensor:
     """``convolve(x)``, in float32 where autocast would leave so few channels on the CPU to a faulty kernel."""
     if not (x.device.type == "cpu" and channels < FEW_CHANNELS and torch.is_autocast_enabled("cpu")):
         return convolve(x)
@@ -57,7 +60,7 @@ class Conv(nn.Conv1d):
     """Convolution, in float32 wherever a reduced one would be wrong."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return _in_full(super().forward, x, self.in_channels)
+        return in_full(super().forward, x, self.in_channels)
 
 
 class Activation(nn.Module):
@@ -88,7 +91,7 @@ class SequenceConv(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dtype != torch.uint8:
-            pooled = F.max_pool1d(_in_full(self._of_one_hot, x, 4), self.pool)
+            pooled = F.max_pool1d(in_full(self._of_one_hot, x, 4), self.pool)
         elif self._by_tables(x):
             if not torch.is_grad_enabled():
                 bias, slope = cast(Tensor, self.bias), self.activation.slope
@@ -104,7 +107,7 @@ class SequenceConv(nn.Conv1d):
         convolve_columns(codes, self.weight, bias, self.pool, slope, shift, to, out)
 
     def _pooled(self, codes: Tensor) -> Tensor:
-        return F.max_pool1d(_in_full(self._of_one_hot, one_hot(codes, self.weight.dtype), 4), self.pool)
+        return F.max_pool1d(in_full(self._of_one_hot, one_hot(codes, self.weight.dtype), 4), self.pool)
 
     def _of_one_hot(self, x: Tensor) -> Tensor:
         return F.conv1d(x, self.weight)
@@ -128,7 +131,7 @@ class ConvPool(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         # as an image of height 1: of that torch knows that a position's channels may lie together, as SequenceConv's do
-        mapped = _in_full(self._mapped, x.unsqueeze(2), self.in_channels)
+        mapped = in_full(self._mapped, x.unsqueeze(2), self.in_channels)
         pooled = F.max_pool2d(mapped, (1, self.pool)) if self.pool > 1 else mapped
         return cast(Tensor, self.activation(pooled)).squeeze(2)
 
@@ -291,6 +294,21 @@ class SequenceNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return cast(Tensor, self.layers(x))
+
+    def bins(self, codes: Tensor, count: int, step: int = BIN) -> Tensor:
+        """Outputs of all windows of segments of DNA, float (N, count, n_outputs); differentiable.
+
+        codes: uint8 (N, window + step * (count - 1)); a window begins every ``step`` bases. Here each goes through the
+        network on its own; a network whose windows have something in common may compute that once, to the same numbers.
+        """
+        self.demand_segment(codes, count, step)
+        windows = codes.unfold(1, self.window, step).flatten(0, 1)
+        return cast(Tensor, self(windows)).view(len(codes), count, -1)
+
+    def demand_segment(self, codes: Tensor, count: int, step: int) -> None:
+        """Raises ValueError when segments are not of so many windows."""
+        if codes.shape[1] != self.window + step * (count - 1):
+            raise ValueError(f"{codes.shape[1]} bases are not those of {count} windows of {self.window}, {step} apart")
 
     def adapt(self, objective: str, strands: str, visible: Sequence[int] | None = None) -> None:
         """Say what this network is for, other than its class does. Its weights must not have been trained yet, or for

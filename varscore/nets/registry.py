@@ -63,16 +63,19 @@ class Architecture:
         Raises UsageError when an argument is not a field of the configuration, or not of the field's type, or negative.
         """
         kinds = {field.name: type(field.default) for field in dataclasses.fields(self.config)}
-        for name, value in arguments.items():
+        given: dict[str, Any] = {
+            name: tuple(value) if type(value) is list else value for name, value in arguments.items()
+        }
+        for name, value in given.items():
             if name not in kinds:
                 remedy = f"its arguments are {', '.join(sorted(kinds))}"
                 raise UsageError(f"{self.name} has no argument {name!r}", remedy=remedy)
-            number = kinds[name] is float and type(value) is int
-            if (type(value) is not kinds[name] and not number) or value < 0:
-                raise UsageError(f"{self.name}: {name} = {value!r} is no {kinds[name].__name__} of 0 or more")
+            if not _fits(value, kinds[name]):
+                kind = "tuple of ints" if kinds[name] is tuple else kinds[name].__name__
+                raise UsageError(f"{self.name}: {name} = {value!r} is no {kind} of 0 or more")
             if "dropout" in name and value > 1:
                 raise UsageError(f"{self.name}: {name} = {value!r} is no share")
-        return self.config(**{**self.preset, **arguments})
+        return self.config(**{**self.preset, **given})
 
     def window(self, available: int) -> int:
         """The window to train with on examples of ``available`` bp: all of it, or less where the architecture says so.
@@ -80,6 +83,13 @@ class Architecture:
         What an architecture presets is part of it: one of 500 bp takes the centre of longer examples.
         """
         return min(int(self.preset.get("window", available)), available)
+
+
+def _fits(value: Any, kind: type[Any]) -> bool:
+    """Whether a value is of the kind of an argument, and not negative; an int will do for a float."""
+    if kind is tuple:
+        return type(value) is tuple and all(_fits(each, int) for each in value)
+    return (type(value) is kind or (kind is float and type(value) is int)) and value >= 0
 
 
 _architectures: dict[str, Architecture] = {}
