@@ -233,7 +233,9 @@ def read_vcf(path: Path | str) -> list[dict[str, str]]:
         chrom, pos, name, ref, alts, _, _, info = line.split("\t")[:8]
         tags = dict(entry.partition("=")[::2] for entry in info.split(";") if entry.startswith("VS_"))
         alleles = alts.split(",")
-        columns = {tag: tags.get(f"VS_{tag.upper()}", ".").split(",") for tag in ("status", "diff", "task", "logodds")}
+        assert len(tags) == 1 or "PASS" in tags["VS_STATUS"].split(",")  # without a score the status stands alone
+        none = ",".join("." * len(alleles))
+        columns = {tag: tags.get(f"VS_{tag.upper()}", none).split(",") for tag in ("status", "diff", "task", "logodds")}
         for index, alt in enumerate(alleles):
             row = {"chrom": chrom, "pos": pos, "id": name, "ref": ref, "alt": alt}
             rows.append(row | {tag: values[index] for tag, values in columns.items()})

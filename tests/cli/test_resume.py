@@ -246,6 +246,7 @@ OTHERS = {
     "options": "in.vcf -r g.fa --tasks K562*",
     "regions": "in.vcf -r g.fa --region chr1:5-900",
     "output format": "in.vcf -r g.fa -O t",
+    "tag prefix": "in.vcf -r g.fa --tag-prefix OTHER",
     "shard": "in.vcf -r g.fa --shard 1/2",
     "--scores": "in.vcf -r g.fa --scores m.h5",
     "--skipped": "in.vcf -r g.fa --skipped s.tsv",

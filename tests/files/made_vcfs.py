@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
 import numpy as np
@@ -127,16 +128,21 @@ def _status(alt: bytes) -> int:
     return Status.SYMBOLIC if alt.startswith(b"<") else Status.PASS
 
 
+OUR_TAG = re.compile(rb"VS_(STATUS|DIFF|TASK|LOGODDS|REF|E|E_TASK|E_DIFF|SIG|P_GWAS)(=|$)")
+
+
 def without_our_tags(text: bytes) -> bytes:
-    """A VCF without what varscore adds to it."""
+    """A VCF without what varscore adds to it, and without a semicolon at the end of INFO, which varscore uses."""
     kept = []
     for line in text.split(b"\n"):
-        if line.startswith((b"##varscore", b"##INFO=<ID=VS_")):
+        if line.startswith(b"##varscore") or OUR_TAG.match(line.removeprefix(b"##INFO=<ID=").split(b",")[0]):
             continue
         fields = line.split(b"\t")
         if not line.startswith(b"#") and len(fields) >= 8:
             end = b"\r" if fields[7].endswith(b"\r") else b""
-            info = [entry for entry in fields[7].rstrip(b"\r").split(b";") if not entry.startswith(b"VS_")]
+            info = [entry for entry in fields[7].rstrip(b"\r").split(b";") if not OUR_TAG.match(entry)]
+            if info[-1:] == [b""]:
+                info.pop()
             fields[7] = (b";".join(info) or b".") + end
         kept.append(b"\t".join(fields))
     return b"\n".join(kept)

@@ -101,7 +101,9 @@ def _plan(
     names, columns = [task.name for task in tasks], job.annotations.columns
     identity = identify(job, genome, device)
     return Plan(
-        content=Content(header, provenance, names, columns, lengths, job.model.card.get("objective") == "values"),
+        content=Content(
+            header, provenance, names, columns, lengths, job.model.card.get("objective") == "values", job.tag_prefix
+        ),
         tasks=chosen,
         labels=[f"{tasks[column].index}:{tasks[column].name}" for column in chosen.tolist()],
         identity=identity,

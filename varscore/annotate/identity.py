@@ -30,6 +30,7 @@ def identify(job: AnnotateJob, genome: Genome, device: str) -> dict[str, str]:
         "conservation": _digest([(name, _ends(track.path)) for name, track in job.annotations.tracks.files]),
         "options": f"{job.command()} --device {device}{' --saturate' if job.saturate else ''}",
         "regions": "all" if job.regions is None else _digest(job.regions.intervals),
+        "tag prefix": job.tag_prefix,
         "output format": format_of(job.output, job.output_format).value,
         "version": f"varscore {__version__}, torch {metadata.version('torch')}",
     }

@@ -23,6 +23,7 @@ from varscore.files.outputs import check_names
 from varscore.files.regions import RegionSet
 from varscore.files.scores import safe
 from varscore.files.shards import Shard
+from varscore.files.tags import PREFIX, check_prefix
 from varscore.files.writers import OutputFormat, check_output, format_of
 from varscore.functional.annotations import Annotations
 from varscore.genome.alleles import Status
@@ -62,6 +63,8 @@ class AnnotateJob:
     """Score every substitution at every base of these instead of a file's variants"""
     annotations: Annotations = field(default_factory=Annotations)
     """Classifiers and background of the model"""
+    tag_prefix: str = PREFIX
+    """What the tags of a VCF begin with"""
     check_ref: str = "warn"
     scores: Path | None = None
     skipped: Path | None = None
@@ -80,6 +83,7 @@ class AnnotateJob:
 
         Raises UsageError and OutputExists.
         """
+        check_prefix(self.tag_prefix)
         if self.shard and (self.from_stream or is_stream(self.output)):
             raise UsageError("a shard cannot be read from or written to a stream", remedy="give file names")
         if self.shard and format_of(self.output, self.output_format) in (OutputFormat.BCF, OutputFormat.BCF_RAW):

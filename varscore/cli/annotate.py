@@ -47,6 +47,13 @@ OutputType = Annotated[
         show_default=False,
     ),
 ]
+TagPrefix = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="What INFO tags begin with. Those of a run with another prefix stay: two models fit in one VCF.",
+    ),
+]
 Scores = Annotated[
     Path | None,
     typer.Option(
@@ -166,6 +173,7 @@ def annotate(
     output: Output = None,
     output_format: OutputType = None,
     model: Model = None,
+    tag_prefix: TagPrefix = "VS",
     scores: Scores = None,
     skipped: Skipped = None,
     tasks: Tasks = None,
@@ -219,6 +227,7 @@ def annotate(
         regions=RegionSet(intervals) if region or regions else None,
         saturate=tuple(read_bed(saturate)) if saturate else (),
         annotations=Annotations.open(chosen, names, background, parse_tracks(conservation), deepsea_floor),
+        tag_prefix=tag_prefix,
         check_ref=check_ref,
         scores=scores,
         skipped=skipped,

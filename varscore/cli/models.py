@@ -123,12 +123,13 @@ def import_danq_xgboost(
     force: Force = False,
 ) -> None:
     """Read a functional-SNP classifier that DanQ's authors have published; nothing in its pickle is executed."""
+    from varscore.files.tags import tag
     from varscore.functional.published import import_danq
     from varscore.zoo import find_model
 
     made = import_danq(folder, output, find_model(model) if model else None, force=force)
     folds = len(made.card["imported"]) - 1
-    typer.echo(f"{made.path}: VS_{made.column.upper()}, the mean of {folds} folds, {made.width:,} features")
+    typer.echo(f"{made.path}: {tag(made.column)}, the mean of {folds} folds, {made.width:,} features")
     typer.echo(f"it wants --conservation NAME=BIGWIG for {', '.join(made.conservation)}")
 
 

@@ -230,6 +230,8 @@ def read_about(path: Path) -> dict[str, Any]:
 
 
 def _print(outcome: Outcome) -> None:
+    from varscore.files.tags import tag
+
     rows = [
         [name, group, model, f"{found.positives:,}", f"{found.negatives:,}", str(found.auroc), str(found.auprc)]
         for (name, group, model), found in outcome.tested.measures.items()
@@ -241,4 +243,4 @@ def _print(outcome: Outcome) -> None:
     calibration, card = outcome.tested.calibration, outcome.classifier.card
     typer.echo(f"calibration, classes weighing the same: Brier {calibration.brier:.4f}, error {calibration.ece:.4f}")
     state = "on" if card["on_by_default"] else f"not on by default: {card['off_because']}"
-    typer.echo(f"{outcome.classifier.path}: VS_{outcome.classifier.column.upper()}, {state}")
+    typer.echo(f"{outcome.classifier.path}: {tag(outcome.classifier.column)}, {state}")

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from varscore.files.scores import MISSING, AlleleScores, Provenance, task_labels, text_columns
+from varscore.files.tags import ALWAYS, Tags
 from varscore.files.vcf import RecordChunk
 from varscore.files.vcf_header import VcfHeader, encode
 from varscore.genome.alleles import Status
 
-PREFIX = b"VS_"
-_OUR_LINE = re.compile(rb'##varscore|##INFO=<(?:[^"]*,)?ID=VS_')
-_TAGS = {
-    "STATUS": ("String", "PASS, or why the allele has no score"),
-    "DIFF": ("Float", "Probability difference, alternative minus reference, of the task where it is largest"),
-    "TASK": ("String", "That task, as index:name"),
-    "LOGODDS": ("Float", "log2-odds difference of that task"),
-    "SIG": ("Float", "Functional significance against a background of common variants; lower is more significant"),
+_MEANINGS = {
+    "status": ("String", "PASS, or why the allele has no score"),
+    "diff": ("Float", "Probability difference, alternative minus reference, of the task where it is largest"),
+    "task": ("String", "That task, as index:name"),
+    "logodds": ("Float", "log2-odds difference of that task"),
+    "sig": ("Float", "Functional significance against a background of common variants; lower is more significant"),
 }
-_TAGS_OF_VALUES = {
-    "DIFF": (
+_OF_VALUES = {
+    "diff": (
         "Float",
         "Difference of the predicted value, alternative minus reference, of the task where it is largest",
     ),
-    "LOGODDS": ("Float", "Missing: the model predicts values, which have no odds"),
+    "logodds": ("Float", "Missing: the model predicts values, which have no odds"),
 }
 log = logging.getLogger(__name__)
 
@@ -35,40 +33,51 @@ log = logging.getLogger(__name__)
 def annotated_header(
     header: VcfHeader,
     provenance: Provenance,
-    extra_columns: Sequence[str],
+    tags: Tags,
     contig_lengths: Mapping[str, int],
     of_values: bool = False,
 ) -> list[bytes]:
-    """Every header line of the output: the input's own, less those of an earlier varscore run, then ours.
+    """Every header line of the output: the input's own, less those of an earlier run with these tags, then ours.
 
     of_values: whether the model predicts values, not probabilities
     """
-    kept = [line for line in header.lines if not _OUR_LINE.match(line)]
     contigs = [
         b"##contig=<ID=%s,length=%d>" % (encode(name), length)
         for name, length in contig_lengths.items()
         if name not in header.contigs
     ]
-    meanings = {**_TAGS, **_TAGS_OF_VALUES} if of_values else _TAGS
-    tags = [
-        _declaration(name, meanings) for name in ("STATUS", "DIFF", "TASK", "LOGODDS", *map(str.upper, extra_columns))
+    meanings = {**_MEANINGS, **_OF_VALUES} if of_values else _MEANINGS
+    declared = [
+        _declaration(name, *(meanings.get(column) or _of_classifier(column)))
+        for column, name in zip(tags.columns, tags.names, strict=True)
     ]
-    return [*kept, *contigs, *tags, *provenance.lines(), header.columns]
+    return [
+        *tags.without_earlier(header), *contigs, *declared, tags.line, *provenance.lines(tags.suffix), header.columns
+    ]  # fmt: skip
 
 
-def _declaration(name: str, meanings: Mapping[str, tuple[str, str]]) -> bytes:
-    kind, meaning = meanings.get(name) or ("Float", f"Probability from the classifier {name.removeprefix('P_')}")
-    return f'##INFO=<ID=VS_{name},Number=A,Type={kind},Description="{meaning}">'.encode()
+def _of_classifier(column: str) -> tuple[str, str]:
+    return "Float", f"Probability from the classifier {column.removeprefix('p_').upper()}"
+
+
+def _declaration(name: str, kind: str, meaning: str) -> bytes:
+    return f'##INFO=<ID={name},Number=A,Type={kind},Description="{meaning}">'.encode()
 
 
 class Annotator:
-    """Appends our tags to the INFO column of records and leaves every other byte alone."""
+    """Appends a run's tags to the INFO column of records and leaves every other byte alone.
 
-    def __init__(self, tasks: Sequence[str], extra_columns: Sequence[str]) -> None:
+    header: of the records; the tags that an earlier run has written (see Tags) make room for ours
+    """
+
+    def __init__(self, header: VcfHeader, tasks: Sequence[str], tags: Tags) -> None:
         self._labels = task_labels(tasks)
-        self._extra_columns = tuple(extra_columns)
-        names = (b"STATUS", b"DIFF", b"TASK", b"LOGODDS", *(name.upper().encode() for name in extra_columns))
-        self._template = b";".join(PREFIX + name + b"=%b" for name in names)
+        self._extra_columns = tags.columns[len(ALWAYS) :]
+        names = [name.encode() for name in tags.names]
+        self._template = b";".join(name + b"=%b" for name in names)
+        self._status_alone = names[0] + b"=%b"
+        self._prefix, self._is_rerun = tags.prefix.encode() + b"_", tags.has_run(header)
+        self._replaced = tags.replaced(header)
         self._noted = False
 
     def lines(self, chunk: RecordChunk, scores: AlleleScores) -> Iterator[bytes]:
@@ -76,30 +85,41 @@ class Annotator:
         for line, info, end, tags in zip(
             chunk.lines, chunk.infos, chunk.info_ends.tolist(), self._tags(chunk, scores), strict=True
         ):
-            if PREFIX in info:
-                info, line, end = self._without_our_tags(info, line, end)
+            if self._prefix in info:
+                info, line, end = self._without_earlier_tags(info, line, end)
             if info in (b"", MISSING):
                 yield b"%b%b%b" % (line[: end - len(info)], tags, line[end:])
             else:
-                yield b"%b;%b%b" % (line[:end], tags, line[end:])
+                yield b"%b%b%b%b" % (line[:end], b"" if info.endswith(b";") else b";", tags, line[end:])
 
     def _tags(self, chunk: RecordChunk, scores: AlleleScores) -> list[bytes]:
-        """``VS_STATUS=..;VS_DIFF=..`` of each record, one value per ALT."""
+        """``VS_STATUS=..;VS_DIFF=..`` of each record, one value per ALT; of a record without any score its status."""
         columns = text_columns(scores, self._labels, self._extra_columns)
         if len(chunk) != len(scores):
             spans = list(zip(chunk.rows[:-1].tolist(), chunk.rows[1:].tolist(), strict=True))
             columns = [[b",".join(column[first:end]) for first, end in spans] for column in columns]
         tags = [self._template % values for values in zip(*columns, strict=True)]
-        alone = (scores.status[chunk.rows[:-1]] == Status.NO_ALT) & (np.diff(chunk.rows) == 1)
-        for record in np.flatnonzero(alone).tolist():
-            tags[record] = b"VS_STATUS=NO_ALT"
+        scored = np.add.reduceat(scores.status == Status.PASS, chunk.rows[:-1], dtype=np.int64)
+        for record in np.flatnonzero(scored == 0).tolist():
+            tags[record] = self._status_alone % columns[0][record]
         return tags
 
-    def _without_our_tags(self, info: bytes, line: bytes, end: int) -> tuple[bytes, bytes, int]:
+    def _without_earlier_tags(self, info: bytes, line: bytes, end: int) -> tuple[bytes, bytes, int]:
         """INFO, line and end of INFO after the tags of an earlier run are gone."""
-        kept = b";".join(entry for entry in info.split(b";") if not entry.startswith(PREFIX))
+        entries = info.split(b";")
+        kept = b";".join(entry for entry in entries if entry.partition(b"=")[0] not in self._replaced)
         if kept != info and not self._noted:
             self._noted = True
-            log.info("VS_ tags of an earlier run are replaced")
+            self._note(next(key for entry in entries if (key := entry.partition(b"=")[0]) in self._replaced).decode())
         start = end - len(info)
         return kept, line[:start] + kept + line[end:], start + len(kept)
+
+    def _note(self, name: str) -> None:
+        if self._is_rerun:
+            log.info("%s tags of an earlier run are replaced", self._prefix.decode())
+        else:
+            log.warning(
+                "tags like %s are replaced, though the header tells of no run of varscore; to keep them, name ours "
+                "otherwise with --tag-prefix",
+                name,
+            )

@@ -70,8 +70,9 @@ class Provenance:
         ]
         return [(key, " ".join(value.split())) for key, value in pairs]
 
-    def lines(self) -> list[bytes]:
-        return [f"##{key}={value}".encode() for key, value in self.items()]
+    def lines(self, suffix: str = "") -> list[bytes]:
+        """Lines of a header. suffix: of their keys, see files.tags"""
+        return [f"##{key}{suffix}={value}".encode() for key, value in self.items()]
 
 
 class Writer(Resumable):

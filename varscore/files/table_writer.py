@@ -18,12 +18,13 @@ from varscore.files.resumable import Placement
 from varscore.files.scores import STATUS_NAMES, AlleleScores, Provenance, Writer, task_labels, text_columns
 from varscore.files.shards import split_blocks
 from varscore.files.tablespool import TableSpool
+from varscore.files.tags import ALWAYS
 from varscore.files.vcf import RecordChunk
 from varscore.files.vcf_header import encode
 from varscore.genome.alleles import ByteColumn
 from varscore.genome.coords import one_based
 
-COLUMNS = ("chrom", "pos", "id", "ref", "alt", "status", "diff", "task", "logodds")
+COLUMNS = ("chrom", "pos", "id", "ref", "alt", *ALWAYS)
 ROW_GROUP = 1 << 17
 
 

@@ -12,6 +12,7 @@ from varscore.files.annotation import Annotator, annotated_header
 from varscore.files.atomic import AtomicFile, is_stream, refuse_existing
 from varscore.files.scores import AlleleScores, Provenance, Writer
 from varscore.files.table_writer import ParquetWriter, TsvWriter
+from varscore.files.tags import ALWAYS, PREFIX, Tags
 from varscore.files.vcf_header import VcfHeader
 from varscore.files.vcf_writer import BcfWriter, VcfWriter
 
@@ -95,15 +96,19 @@ def open_writer(
     *,
     force: bool = False,
     contig_lengths: Mapping[str, int] | None = None,
+    tag_prefix: str = PREFIX,
 ) -> Writer:
     """A writer for ``path`` (``-`` is stdout), in the format of its suffix or of the letter ``output_format``.
 
     header: of the input; tasks: names by index; extra_columns: keys of AlleleScores.extra, in output order
     contig_lengths: contigs to declare, as the input spells them; those its header declares already are left alone
+    tag_prefix: what the tags of a VCF begin with
     Raises UsageError, OutputExists and OutputError; nothing is left behind then.
     """
     kind = check_output(path, output_format, force=force)
-    content = Content(header, provenance, tuple(tasks), tuple(extra_columns), contig_lengths or {})
+    content = Content(
+        header, provenance, tuple(tasks), tuple(extra_columns), contig_lengths or {}, tag_prefix=tag_prefix
+    )
     output = AtomicFile(path, force=force)
     try:
         return make_writer(kind, output, content)
@@ -123,11 +128,17 @@ class Content:
     contig_lengths: Mapping[str, int] = field(default_factory=dict)
     of_values: bool = False
     """Whether the model predicts values, not probabilities"""
+    tag_prefix: str = PREFIX
+
+    @property
+    def tags(self) -> Tags:
+        """What the columns are called in a VCF."""
+        return Tags((*ALWAYS, *self.extra_columns), self.tag_prefix)
 
     @property
     def lines(self) -> list[bytes]:
-        """The header of a VCF."""
-        return annotated_header(self.header, self.provenance, self.extra_columns, self.contig_lengths, self.of_values)
+        """The header of a VCF. Raises UsageError when another run has tags of the same names."""
+        return annotated_header(self.header, self.provenance, self.tags, self.contig_lengths, self.of_values)
 
     @property
     def declared(self) -> list[int | None]:
@@ -156,7 +167,7 @@ def make_writer(
         return TsvWriter(output, provenance, tasks, extra, compress=compress, in_pieces=in_pieces, carry=carry)
     if kind is OutputFormat.PARQUET:
         return ParquetWriter(output, provenance, tasks, extra, carry=carry)
-    annotator, lengths = Annotator(tasks, extra), content.declared
+    annotator, lengths = Annotator(content.header, tasks, content.tags), content.declared
     if kind in (OutputFormat.VCF, OutputFormat.VCF_GZ):
         return VcfWriter(
             output, content.lines, annotator, newline=content.header.newline, compress=kind is OutputFormat.VCF_GZ,

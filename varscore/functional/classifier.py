@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import numpy as np
 
 from varscore.errors import ModelError, UsageError
 from varscore.files.bounded import CARD_BYTES, demand_plain_name, read_bounded
+from varscore.files.tags import classifier_column, tag
 from varscore.files.whole import put_file
 from varscore.files.xgbjson import MOST_BYTES, booster_json, parse_booster
 from varscore.functional.crossval import balanced_weights
@@ -123,8 +123,8 @@ class Classifier:
 
     @property
     def column(self) -> str:
-        """``p_gwas``: its column in a TSV; the VCF's tag is ``VS_`` and this in upper case."""
-        return "p_" + re.sub("[^a-z0-9]", "_", self.id.lower())
+        """``p_gwas``: its column in a TSV; files.tags makes a VCF's tag of it."""
+        return classifier_column(self.id)
 
     @property
     def conservation(self) -> tuple[str, ...]:
@@ -245,7 +245,7 @@ def find_classifiers(model: ModelFolder, names: Sequence[str] | None) -> tuple[C
         other = columns.setdefault(classifier.column, classifier)
         if other is not classifier:
             raise UsageError(
-                f"two classifiers share the tag VS_{classifier.column.upper()}",
+                f"two classifiers share the tag {tag(classifier.column)}",
                 where=f"{other.path}, {classifier.path}",
                 remedy="leave one out, or rename its folder and the id on its card",
             )  # fmt: skip
