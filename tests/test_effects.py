@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from varscore.effects import effects, strongest
+from varscore.nets.objectives import make_objective
 
 LOGITS = hnp.arrays(np.float32, (2, 3, 4), elements=st.floats(-8, 8, width=32))
 ODDS_3 = math.log(3)  # the logit of 0.75
@@ -34,13 +36,44 @@ def test_effects_by_hand() -> None:
     assert {column.dtype for column in (found.ref, found.alt, found.diff, found.logodds)} == {np.dtype(np.float32)}
 
 
-def test_saturated_predictions_keep_their_log_odds() -> None:
+def exact(logit: float) -> Decimal:
+    """The probability to 60 digits."""
+    with localcontext(prec=60):
+        return 1 / (1 + (-Decimal(logit)).exp())
+
+
+def test_saturated_predictions_keep_their_log_odds_and_differences() -> None:
     found = effects(one(40, 100), one(60, 90))
-    assert (found.ref[0, 0], found.alt[0, 0], found.diff[0, 0]) == (1, 1, 0)
+    assert (found.ref[0, 0], found.alt[0, 0]) == (1, 1)
     assert found.logodds[0, 0] == pytest.approx((20 - 10) / 2 / math.log(2), rel=1e-6)
+    assert found.diff[0, 0] == pytest.approx(math.exp(-40) / 2, rel=1e-6)
     low = effects(one(-200, -200), one(-100, -100))
-    assert (low.ref[0, 0], low.diff[0, 0]) == (0, 0)
+    assert (low.ref[0, 0], low.diff[0, 0]) == (0, pytest.approx(math.exp(-100), rel=1e-3, abs=1e-45))
     assert low.logodds[0, 0] == pytest.approx(100 / math.log(2), rel=1e-6)
+
+
+@given(st.floats(-69, 69, width=32), st.floats(-12, 12, width=32), st.sampled_from([1.0, 1e-3, 1e-6]))
+def test_probabilities_and_differences_are_right_to_six_digits(ref: float, change: float, scale: float) -> None:
+    """Down to 1e-30, and for effects that are a millionth of the probability: against decimal arithmetic."""
+    alt = float(np.float32(max(-69.0, min(69.0, ref + scale * change))))
+    found = effects(one(ref, ref), one(alt, alt))
+    assert found.ref[0, 0] == pytest.approx(float(exact(ref)), rel=1e-6)
+    assert found.alt[0, 0] == pytest.approx(float(exact(alt)), rel=1e-6)
+    with localcontext(prec=60):
+        difference = float(exact(alt) - exact(ref))
+    assert found.diff[0, 0] == pytest.approx(difference, rel=2e-6, abs=1e-37)
+
+
+def test_a_shift_moves_probabilities_and_leaves_log_odds_alone() -> None:
+    goal = make_objective("labels", 1)
+    goal.prior_shift = np.array([-math.log(3)], np.float32)
+    found = effects(one(0, 0), one(ODDS_3, ODDS_3), goal)  # odds 1 and 3 become 1/3 and 1
+    assert (found.ref[0, 0], found.alt[0, 0], found.diff[0, 0]) == (
+        pytest.approx(0.25),
+        pytest.approx(0.5),
+        pytest.approx(0.25),
+    )
+    assert found.logodds[0, 0] == pytest.approx(math.log2(3))
 
 
 @given(LOGITS, LOGITS)

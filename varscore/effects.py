@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from varscore.nets.objectives import Labels, Objective
+from varscore.nets.objectives import Labels, Objective, both_ways
 
 LN2 = math.log(2.0)
 
@@ -35,17 +35,21 @@ def effects(
 
     goal: what the outputs mean, by default a logit a task; strands: the network's rule.
     Differences are taken on each strand, then averaged, as DeepSEA's scripts do; where the stronger strand counts, they
-    are of the stronger ones. Log-odds come from the logits themselves, so saturated predictions stay exact.
+    are of the stronger ones. Both come from the difference of the logits, so that they stay exact where predictions
+    are near 0 or 1, or nearly the same.
     """
     goal = goal or Labels(ref_logits.shape[2])
-    figures = (goal.predict(ref_logits), goal.predict(alt_logits), goal.odds(ref_logits), goal.odds(alt_logits))
-    p_ref, p_alt, odds_ref, odds_alt = (x.max(0, keepdims=True) if strands == "both-max" else x for x in figures)
-    return Effects(
-        ref=p_ref.mean(0),
-        alt=p_alt.mean(0),
-        diff=(p_alt - p_ref).mean(0),
-        logodds=((odds_alt - odds_ref) / np.float32(LN2)).mean(0, dtype=np.float32),
-    )
+    of_values = goal.kind == "values"
+    figures = [(goal.predict if of_values else goal.odds)(outputs) for outputs in (ref_logits, alt_logits)]
+    before, after = (x.max(0, keepdims=True) if strands == "both-max" else x for x in figures)
+    change = after - before
+    if of_values:
+        return Effects(before.mean(0), after.mean(0), change.mean(0), np.full_like(change[0], np.nan))
+    (ref, not_ref), (alt, not_alt) = (both_ways(odds + goal.shift) for odds in (before, after))
+    # alt - ref, without the difference of two numbers that may be nearly the same
+    diff = np.tanh(change / 2) * (alt * not_ref + ref * not_alt)
+    logodds = (change / np.float32(LN2)).mean(0, dtype=np.float32)
+    return Effects(ref.mean(0), alt.mean(0), diff.mean(0), logodds)
 
 
 def strongest(diff: np.ndarray, tasks: np.ndarray) -> np.ndarray:

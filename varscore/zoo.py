@@ -3,8 +3,9 @@
 ``<id>/`` holds
 
 - ``card.toml``          architecture, arguments, sha256 of every other file, how it was made and how good it is
-- ``model.safetensors``  the weights, float32 or float16
+- ``model.safetensors``  the weights, float32 or float16, and the shift of each task's log-odds, if there is one
 - ``tasks.tsv``          the names of the outputs
+- ``priors.tsv``         how frequent positives are, in training and in truth, where that is known
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tomli_w
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from varscore.data.examples import Task, format_tasks, parse_tasks
+from varscore.data.priors import Priors
 from varscore.errors import DataError, ModelError, UsageError
 from varscore.files.bounded import (
     CARD_BYTES,
@@ -42,7 +45,10 @@ from varscore.nets.layers import SequenceNet
 
 log = logging.getLogger(__name__)
 
-CARD, WEIGHTS, TASKS = "card.toml", "model.safetensors", "tasks.tsv"
+CARD, WEIGHTS, TASKS, PRIORS = "card.toml", "model.safetensors", "tasks.tsv", "priors.tsv"
+SHIFT = "prior_shift"
+"""A tensor among the weights: float32 (tasks,), what a model's priors add to its log-odds. It lies there so that
+whatever predicts otherwise has another checksum."""
 FORMAT = 1
 LARGEST, MOST_LAYERS = 1 << 26, 1 << 10
 """What a number among a card's arguments may be; layers are made one by one, before any shape is compared"""
@@ -86,6 +92,27 @@ class ModelFolder:
             raise ModelError(f"{len(tasks)} tasks for {self.config().n_tasks} outputs", where=self.path / TASKS)
         return tasks
 
+    def priors(self) -> Priors | None:
+        """How frequent positives are; None where the card does not say. Raises ModelError when the table is damaged."""
+        if PRIORS not in self.card["files"]:
+            return None
+        try:
+            return Priors.parse(self.read(PRIORS).decode(), self.config().n_tasks)
+        except (DataError, UnicodeDecodeError) as error:
+            raise ModelError("damaged model", where=self.path / PRIORS, cause=str(error)) from None
+
+    @property
+    def untrained(self) -> np.ndarray:
+        """int64 (k,), ascending: tasks that the card says had no positive example in training. Raises ModelError."""
+        said = self.card.get("priors", {}).get("untrained", [])
+        try:
+            tasks = sorted({int(str(label).partition(":")[0]) for label in said})
+        except ValueError:
+            tasks = [-1]
+        if tasks and not 0 <= tasks[0] <= tasks[-1] < self.config().n_tasks:
+            raise ModelError("the card's untrained tasks are none of the model's", where=self.path / CARD)
+        return np.array(tasks, np.int64)
+
     def verify(self) -> dict[str, str]:
         """Read every file the card names, load weights and tasks; returns the files' checksums.
 
@@ -110,7 +137,10 @@ class ModelFolder:
             weights = {name: t.float() if t.is_floating_point() else t for name, t in load(content).items()}
             with torch.device("meta"):
                 net = self.outline()
+            shift = weights.pop(SHIFT, None)
             net.load_state_dict(weights, assign=True)
+            if shift is not None:
+                net.goal.prior_shift = _demand_shift(shift, net.n_tasks)
         except (SafetensorError, UsageError, RuntimeError, KeyError, TypeError, ValueError, OverflowError) as error:
             reason = " ".join(str(error).split())
             raise ModelError(
@@ -224,8 +254,9 @@ def save_model(
     tasks: Sequence[Task],
     facts: Mapping[str, Any],
     dtype: torch.dtype = torch.float32,
+    priors: Priors | None = None,
 ) -> ModelFolder:
-    """Write weights, tasks and card into ``folder``, replacing what is there; a folder with a card is whole.
+    """Write weights, tasks, priors and card into ``folder``, replacing what is there; a folder with a card is whole.
 
     ``facts`` is what else the card should say (training, data, metrics); values must be TOML types.
     """
@@ -235,7 +266,8 @@ def save_model(
         name: tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
         for name, tensor in net.state_dict().items()
     }
-    contents: dict[str, bytes] = {WEIGHTS: save(weights), TASKS: format_tasks(tasks).encode()}
+    contents, said = _with_priors(weights, tasks, priors)
+    contents[TASKS] = format_tasks(tasks).encode()
     for name, content in contents.items():
         put_file(folder / name, content)
     card = {
@@ -247,10 +279,47 @@ def save_model(
         "strands": net.strands,
         **({"visible": list(net.visible)} if net.visible else {}),
         "files": {name: sha256(content) for name, content in contents.items()},
+        **said,
         **facts,
     }
     write_card(folder, card)
     return open_model(folder)
+
+
+def state_priors(model: ModelFolder, priors: Priors) -> ModelFolder:
+    """Write priors into a model's folder, in the place of those that are there: table, shift and card.
+
+    Raises ModelError when the model is damaged, OutputError.
+    """
+    weights = load(model.read(WEIGHTS))
+    weights.pop(SHIFT, None)
+    contents, said = _with_priors(weights, model.tasks(), priors)
+    for name, content in contents.items():
+        put_file(model.path / name, content)
+    files = {**model.card["files"], **{name: sha256(content) for name, content in contents.items()}}
+    write_card(model.path, {**model.card, "files": files, **said})
+    return open_model(model.path)
+
+
+def _demand_shift(shift: torch.Tensor, tasks: int) -> np.ndarray:
+    """Raises ValueError for what is no shift of so many tasks."""
+    if shift.shape != (tasks,) or not shift.is_floating_point() or not torch.isfinite(shift).all():
+        raise ValueError(f"{SHIFT} is not a number for each of {tasks} tasks")
+    return shift.numpy()
+
+
+def _with_priors(
+    weights: Mapping[str, torch.Tensor], tasks: Sequence[Task], priors: Priors | None
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The files of weights and priors, and what the card says of priors."""
+    if priors is None:
+        return {WEIGHTS: save(dict(weights))}, {}
+    shift = {SHIFT: torch.from_numpy(priors.shift)} if priors.shift.any() else {}
+    shares = {"training": priors.training, "true": priors.true}
+    means = {name: float(f"{np.nanmean(share):.6g}") for name, share in shares.items() if np.isfinite(share).any()}
+    untrained = [f"{task}:{tasks[task].name}" for task in priors.untrained.tolist()]
+    said = {"priors": {"shifted": bool(shift), **means, "untrained": untrained}}
+    return {WEIGHTS: save({**weights, **shift}), PRIORS: priors.text(tasks).encode()}, said
 
 
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:

@@ -13,17 +13,18 @@ from small_nets import random_codes, small
 
 from varscore.cli.boundary import run
 from varscore.data.examples import Task
+from varscore.data.priors import Priors
 from varscore.engine import PlainEngine
 from varscore.genome.sequence import one_hot
 from varscore.nets.layers import SequenceNet
-from varscore.zoo import save_model
+from varscore.zoo import open_model, save_model
 
 onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")
 TASKS = tuple(Task(i, f"task{i}") for i in range(5))
 
 
-def exported(net: SequenceNet, name: str, folder: Path) -> Path:
-    save_model(folder / "m", net, name, TASKS[: net.n_tasks], {})
+def exported(net: SequenceNet, name: str, folder: Path, priors: Priors | None = None) -> Path:
+    save_model(folder / "m", net, name, TASKS[: net.n_tasks], {}, priors=priors)
     assert run(["models", "export", str(folder / "m"), "--onnx", str(folder / "m.onnx")]) == 0
     return folder / "m.onnx"
 
@@ -64,6 +65,16 @@ def test_an_exported_model_predicts_the_same(
     assert np.ptp(expected) > 0.01
     assert run_onnx(path, codes) == pytest.approx(expected, abs=1e-5, rel=1e-5)
     assert run_onnx(path, codes[:1]) == pytest.approx(expected[:1], abs=1e-5, rel=1e-5)
+
+
+def test_the_shift_of_its_priors_goes_with_it(tmp_path: Path) -> None:
+    net = small("danq", seed=1).eval()
+    priors = Priors(*(np.array([n] * 5) for n in (5, 20, 5, 900)))
+    path = exported(net, "danq", tmp_path, priors)
+    codes = random_codes(3, net.window).numpy()
+    expected = PlainEngine(open_model(tmp_path / "m").load(), torch.device("cpu")).predict(codes)
+    assert expected.max() < 0.2 < PlainEngine(net, torch.device("cpu")).predict(codes).min()
+    assert run_onnx(path, codes) == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_file_says_what_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,11 @@ from varscore.cli.options import Force, OutputDir
 
 Names = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Names of the tasks: one a line, or a table with a column 'name'."),
+    typer.Option(
+        metavar="FILE",
+        help="Names of the tasks: one a line, or a table with a column 'name'; columns 'positives' and 'examples' say "
+        "what the training set had of each, 'true_positives' and 'true_examples' what it was drawn from.",
+    ),
 ]
 Check = Annotated[
     list[Path] | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from varscore.cli.options import Force, OutputDir
+from varscore.cli.options import Data, Force, OutputDir
 from varscore.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from varscore.nets.layers import SequenceNet
     from varscore.zoo import ModelFolder
 
+MEANS = {"training": "in training", "true": "in truth"}
 NOT_SHOWN = ("format", "id", "architecture", "arguments", "files")
 Name = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.")]
 
@@ -105,6 +106,25 @@ def path(name: Name) -> None:
     from varscore.zoo import find_model
 
     typer.echo(find_model(name).path)
+
+
+def priors(name: Name, data: Data) -> None:
+    """State how frequent positives are, in a model's training and in truth, and shift its log-odds accordingly.
+
+    Training does so by itself; this is for models made before it did. Predictions change: a background and classifiers
+    have to be made anew.
+    """
+    from varscore.data.examples import ExampleSet
+    from varscore.train.run import add_priors
+    from varscore.zoo import find_model
+
+    model = add_priors(find_model(name), ExampleSet(data))
+    said = model.card["priors"]
+    shares = ", ".join(f"{said[key]:.3%} {what}" for key, what in MEANS.items() if key in said)
+    typer.echo(
+        f"{model.path}: positives are {shares}, on average over tasks; {len(said['untrained'])} tasks without any"
+    )
+    typer.echo(f"log-odds are {'shifted' if said['shifted'] else 'as they were'}; sha256 {model.sha256}")
 
 
 def import_danq_xgboost(

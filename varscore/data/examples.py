@@ -25,6 +25,9 @@ What only some data sets have:
     fold.npy       int16 (n,)          of a cross-validation
     names.txt                          a name a line (genes, sequences)
 
+``population`` in dataset.json counts what the training split was drawn from: ``examples``, and ``positives`` of each
+task among them (``examples`` may differ by task, too).
+
 ``strands`` in dataset.json is ``both`` (the default: an example may be read from either strand) or ``one`` (sequences
 stand as they are transcribed; none is ever turned round).
 
@@ -111,6 +114,7 @@ class ExampleSet:
             self.tasks = parse_tasks((self.folder / "tasks.tsv").read_text())
             self.kind = self.info["kind"] if self.info.get("kind") in KINDS else "labels"
             self.strands = str(self.info.get("strands", "both"))
+            self.population = _population(self.info, len(self.tasks))
             self.track_names, self.scalar_names, self.cells = (
                 tuple(self.info.get(name, ())) for name in ("tracks", "scalars", "cells")
             )
@@ -173,7 +177,9 @@ class ExampleSet:
         part of the identity of the data set, so that no run carries on with another split's checkpoint.
         """
         other = copy.copy(self)
-        other.split, other.info = split, {**self.info, **facts}
+        other.split = split
+        other.info = {name: fact for name, fact in self.info.items() if name != "population"} | facts
+        other.population = _population(other.info, len(self.tasks))
         return other
 
     def held_out(self, fold: int) -> ExampleSet:
@@ -273,6 +279,15 @@ def _read_info(folder: Path) -> dict[str, Any]:
     if not isinstance(info, dict) or info.get("format") != FORMAT:
         raise DataError(f"not a data set of format {FORMAT}", where=folder, remedy="make it again")
     return info
+
+
+def _population(info: Mapping[str, Any], tasks: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positives and examples of each task in what the training split was drawn from: int64 (tasks,) each, 0 where the
+    data set does not say."""
+    said = info.get("population", {})
+    counts = (np.asarray(said.get(name, 0), np.int64) for name in ("positives", "examples"))
+    positives, examples = (np.broadcast_to(count, tasks) for count in counts)
+    return positives, examples
 
 
 def _json_sha256(value: object) -> str:

@@ -211,6 +211,15 @@ def keep_bins(packed: np.ndarray, split: np.ndarray, tracks: Sequence[Track], op
     return keep
 
 
+def count_population(packed: np.ndarray, split: np.ndarray, tasks: int) -> dict[str, Any]:
+    """All bins of the training split, kept or not, and those of them that carry each label."""
+    learnt = np.flatnonzero(split == 0)
+    positives = np.zeros(tasks, np.int64)
+    for first in range(0, len(learnt), _CHUNK):
+        positives += np.unpackbits(packed[learnt[first : first + _CHUNK]], axis=1, count=tasks).sum(0, dtype=np.int64)
+    return {"examples": len(learnt), "positives": positives.tolist()}
+
+
 def build_peaks(
     genome: Genome, source: Path, folder: Path, options: BinOptions, exclude: Path | None = None
 ) -> Mapping[str, int]:
@@ -224,7 +233,7 @@ def build_peaks(
     if exclude is not None:
         bins = bins.where(_covered_bases(exclude, bins, genome, -options.flank, options.bin + options.flank) == 0)
     packed, split = label_bins(tracks, bins, genome, options.bin), split_of[bins.contig]
-    keep = keep_bins(packed, split, tracks, options)
+    keep, population = keep_bins(packed, split, tracks, options), count_population(packed, split, len(tracks))
     bins, packed, split = bins.where(keep), packed[keep], split[keep]
     if not packed.any():
         raise DataError("no bin carries a label", where=source, cause="no peak lies in the known sequence of the FASTA")
@@ -234,7 +243,7 @@ def build_peaks(
     counts["labelled"] = int(packed.any(1).sum())
     write_examples(
         folder,
-        info=_provenance(genome, tracks, source, options, exclude) | {"counts": counts},
+        info=_provenance(genome, tracks, source, options, exclude) | {"counts": counts, "population": population},
         tasks=[track.task for track in tracks],
         codes=(genome.codes(contigs[c], a, b) for c, a, b in stretches.tolist()),
         bases=int((stretches[:, 2] - stretches[:, 1]).sum()),

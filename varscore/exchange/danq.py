@@ -28,6 +28,7 @@ import torch
 
 from varscore import __version__
 from varscore.data.deepsea import read_tasks
+from varscore.data.priors import stated_priors
 from varscore.errors import ModelError
 from varscore.exchange.check import TOLERANCE, Reference, largest_difference, read_reference
 from varscore.files.atomic import refuse_existing
@@ -95,7 +96,7 @@ def import_danq_keras(
         },
         "licence": "the authors': non-commercial use",
     }
-    return save_model(output, net, name, tasks, facts), difference
+    return save_model(output, net, name, tasks, facts, priors=stated_priors(tasks)), difference
 
 
 def read_weights(path: Path) -> KerasWeights:

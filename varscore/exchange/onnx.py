@@ -199,8 +199,12 @@ def _values(graph: _Graph, net: SequenceNet, x: str) -> str:
     return graph.add("Add", graph.add("Mul", x, graph.constant(net.goal.scale)), graph.constant(net.goal.mean))
 
 
+def _labels(graph: _Graph, net: SequenceNet, x: str) -> str:
+    return graph.add("Sigmoid", graph.add("Add", x, graph.constant(net.goal.shift)) if net.goal.shift.any() else x)
+
+
 _PREDICTIONS: dict[str, Callable[[_Graph, SequenceNet, str], str]] = {
-    "labels": lambda graph, net, x: graph.add("Sigmoid", x),
+    "labels": _labels,
     "classes": lambda graph, net, x: graph.add("Softmax", x, axis=1),
     "values": _values,
 }

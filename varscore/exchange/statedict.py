@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from varscore import __version__
 from varscore.data.deepsea import read_tasks
+from varscore.data.priors import stated_priors
 from varscore.errors import DataError, ModelError, UsageError
 from varscore.exchange.check import TOLERANCE, largest_difference, read_reference
 from varscore.files.atomic import refuse_existing
@@ -69,6 +70,7 @@ def import_state_dict(
     theirs = read_state_dict(path)
     wanted = net.state_dict()
     sources = read_map(name_map) if name_map else {name: Source(name) for name in wanted}
+    tasks = read_tasks(names, net.n_tasks)
     state = translate(theirs, sources, {name: tuple(tensor.shape) for name, tensor in wanted.items()}, path)
     state = {name: tensor.to(wanted[name].dtype) for name, tensor in state.items()}
     _reorder(state, net, channels)
@@ -82,7 +84,7 @@ def import_state_dict(
             "checked": "no reference was given" if difference is None else f"largest difference {difference:.2g}",
         },
     }
-    return save_model(output, net, architecture, read_tasks(names, net.n_tasks), facts), difference
+    return save_model(output, net, architecture, tasks, facts, priors=stated_priors(tasks)), difference
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:

@@ -9,6 +9,11 @@
 
 An unknown target has no part in any loss, so it gives no gradient. What an objective learns from the training targets
 (means, weights) are buffers: they are saved with the network.
+
+This is the one place where outputs become probabilities. They keep their relative precision down to 1e-38: in single
+precision 0.5 (1 + tanh(x / 2)) is off by 83 % at 1e-7, and what is left of a difference of two such numbers is noise.
+A network that was trained on another share of positives than it predicts for has its log-odds shifted: by what the
+model's priors say, and by the log of the weight that ``states`` gave to bound in the loss.
 """
 
 from __future__ import annotations
@@ -39,10 +44,14 @@ class Objective(nn.Module):
     mean: Tensor
     scale: Tensor
     weight: Tensor
+    prior_shift: np.ndarray
+    """float32 (tasks,), from the log-odds of the training set to those of the genome. It belongs to a model's priors
+    (:mod:`varscore.zoo`), not to its weights: a network in training has none"""
 
     def __init__(self, n_tasks: int) -> None:
         super().__init__()
         self.n_tasks = n_tasks
+        self.prior_shift = np.zeros(n_tasks, np.float32)
 
     def fit(self, targets: Iterable[Targets]) -> None:
         """Learn what there is to learn from the training targets, once, before the first step."""
@@ -60,11 +69,16 @@ class Objective(nn.Module):
 
     def predict(self, outputs: np.ndarray) -> np.ndarray:
         """float32 (..., outputs) to predictions, float32 (..., tasks)."""
-        raise NotImplementedError
+        return probabilities(self.odds(outputs) + self.shift)
 
     def odds(self, outputs: np.ndarray) -> np.ndarray:
-        """Natural log-odds of the predictions, float32 (..., tasks); NaN where a prediction is no probability."""
+        """The network's own natural log-odds, float32 (..., tasks); NaN where a prediction is no probability."""
         raise NotImplementedError
+
+    @property
+    def shift(self) -> np.ndarray:
+        """float32 (tasks,): what its log-odds lack to be those of the predictions."""
+        return self.prior_shift
 
 
 class Labels(Objective):
@@ -82,9 +96,6 @@ class Labels(Objective):
             return F.binary_cross_entropy_with_logits(outputs, targets), len(outputs)
         losses = F.binary_cross_entropy_with_logits(outputs, targets, reduction="none")
         return _weighted_mean(losses, known.float())
-
-    def predict(self, outputs: np.ndarray) -> np.ndarray:
-        return probabilities(outputs)
 
     def odds(self, outputs: np.ndarray) -> np.ndarray:
         return outputs
@@ -104,20 +115,16 @@ class Classes(Objective):
     def loss(self, outputs: Tensor, targets: Tensor, known: Tensor | None) -> tuple[Tensor, float]:
         return F.cross_entropy(outputs, targets.argmax(1)), len(outputs)
 
-    def predict(self, outputs: np.ndarray) -> np.ndarray:
-        raised = np.exp(outputs - outputs.max(-1, keepdims=True))
-        shares: np.ndarray = raised / raised.sum(-1, keepdims=True)
-        return shares.astype(np.float32)
-
     def odds(self, outputs: np.ndarray) -> np.ndarray:
         """Of each class against all others together."""
-        rest = np.empty_like(outputs)
+        exact = outputs.astype(np.float64)
+        rest = np.empty_like(exact)
         for task in range(self.n_tasks):
-            others = np.delete(outputs, task, -1)
+            others = np.delete(exact, task, -1)
             top = others.max(-1, keepdims=True)
             rest[..., task] = top[..., 0] + np.log(np.exp(others - top).sum(-1))
-        against: np.ndarray = outputs - rest
-        return against
+        against: np.ndarray = exact - rest
+        return against.astype(np.float32)
 
 
 class Values(Objective):
@@ -175,13 +182,15 @@ class States(Objective):
         losses = -torch.where(targets > 0, logs[..., 2], logs[..., 1])
         return _weighted_mean(losses, weights if known is None else weights * known)
 
-    def predict(self, outputs: np.ndarray) -> np.ndarray:
-        return probabilities(self.odds(outputs))
-
     def odds(self, outputs: np.ndarray) -> np.ndarray:
         states = outputs.reshape(*outputs.shape[:-1], self.n_tasks, 3)
         bound: np.ndarray = states[..., 2] - states[..., 1]
         return bound
+
+    @property
+    def shift(self) -> np.ndarray:
+        """The loss counted bound ``weight`` times, so the network's odds are as many times too large."""
+        return np.asarray(self.prior_shift - np.log(self.weight.cpu().numpy()))
 
 
 OBJECTIVES: dict[str, Callable[[int], Objective]] = {kind.name: kind for kind in (Labels, Classes, Values, States)}
@@ -194,9 +203,18 @@ def make_objective(name: str, n_tasks: int) -> Objective:
     return OBJECTIVES[name](n_tasks)
 
 
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Logits to probabilities, float32 in [0, 1], without overflow."""
-    return (0.5 * (1 + np.tanh(0.5 * logits))).astype(np.float32)
+def probabilities(odds: np.ndarray) -> np.ndarray:
+    """Natural log-odds to probabilities, float32 (...) both."""
+    return both_ways(odds)[0]
+
+
+def both_ways(odds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """p and 1 - p of natural log-odds, float32 (...) each; the smaller one, too, to its last digits."""
+    raised = np.exp(-np.abs(odds))
+    likelier = 1 / (1 + raised)
+    rarer = raised * likelier
+    rises = odds > 0
+    return np.where(rises, likelier, rarer), np.where(rises, rarer, likelier)
 
 
 def _sums(targets: Iterable[Targets]) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,8 @@ import torch
 
 from varscore import __version__
 from varscore.data.examples import ExampleSet, Task
-from varscore.errors import ModelError, OutputExists, VarscoreError
+from varscore.data.priors import count_priors
+from varscore.errors import DataError, ModelError, OutputExists, VarscoreError
 from varscore.files.motifs import Motif
 from varscore.nets import build, find
 from varscore.nets.init import inherit, init_motifs
@@ -27,7 +28,7 @@ from varscore.stop import Stop
 from varscore.train.loop import CHECKPOINT, Progress, Trainer
 from varscore.train.pictures import learning_curve, log_to_tensorboard
 from varscore.train.ranks import join_ranks
-from varscore.zoo import CARD, ModelFolder, open_model, save_model
+from varscore.zoo import CARD, ModelFolder, open_model, save_model, state_priors
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +133,25 @@ def _how_to_go_on(trainer: Trainer, options: RunOptions) -> str:
     return f"stopped; {trainer.folder / CHECKPOINT} holds the first {steps}: {again} carries on from there"
 
 
+def add_priors(model: ModelFolder, data: ExampleSet) -> ModelFolder:
+    """State the priors of a model that was trained before models did so, from the data set that it was trained on.
+
+    Raises DataError when it was trained on another one.
+    """
+    if data.kind == "values":
+        raise DataError("values have no priors", where=data.folder)
+    if names(model.tasks()) != names(data.tasks):
+        raise DataError("the data set has other tasks than the model", where=data.folder)
+    stated = model.card.get("data", {})
+    ours = {"source_sha256": data.source_sha256, "counts": data.info.get("counts", {})}
+    if different := [name for name, value in ours.items() if name in stated and stated[name] != value]:
+        raise DataError(
+            f"the model was trained on another data set: {', '.join(different)} differ", where=data.folder,
+            remedy="make it with the options on the model's card (varscore models show)",
+        )  # fmt: skip
+    return state_priors(model, count_priors(data))
+
+
 def network_for(
     architecture: str, data: ExampleSet, arguments: Mapping[str, Any], visible: tuple[int, int] | None = None
 ) -> SequenceNet:
@@ -178,7 +198,9 @@ def _write(trainer: Trainer, architecture: str, facts: Mapping[str, Any], option
     if state.history:
         learning_curve(folder / "learning_curve.png", state.history, architecture, trainer.net.goal.loss_name)
         log_to_tensorboard(folder / "tensorboard", state.history)
-    save_model(folder, trainer.best(), architecture, trainer.data.tasks, facts, STORAGE[options.storage])
+    data = trainer.data
+    priors = None if data.kind == "values" else count_priors(data)
+    save_model(folder, trainer.best(), architecture, data.tasks, facts, STORAGE[options.storage], priors)
     log.info("model written", extra={"fields": {"folder": str(folder)}})
 
 
