@@ -174,8 +174,19 @@ def test_the_exact_name_of_a_contig_comes_first() -> None:
 def test_held_out_contigs_must_exist_and_belong_to_one_split() -> None:
     with pytest.raises(DataError, match="no contig 'chr7' to hold out"):
         split_contigs(["chr1"], BinOptions())
-    with pytest.raises(DataError, match="in the validation and in the test split"):
+    with pytest.raises(DataError, match="in the validation split and in the test split"):
         split_contigs(["chr1"], BinOptions(validation=("chr1",), test=("1",)))
+    with pytest.raises(DataError, match="no contig 'chrY' to skip"):
+        split_contigs(["chr1"], BinOptions(validation=(), test=(), skip=("chrY",)))
+    with pytest.raises(DataError, match="in the test split and to be skipped"):
+        split_contigs(["chr1"], BinOptions(validation=(), test=("chr1",), skip=("1",)))
+
+
+def test_no_bin_is_kept_of_a_contig_to_skip(tmp_path: Path, plain: World) -> None:
+    options = {"bins": "all", "validation": ("chr2",)}
+    whole = contents(plain.build(tmp_path / "whole", BinOptions(test=("chr3",), **options)))
+    fewer = contents(plain.build(tmp_path / "fewer", BinOptions(test=(), skip=("3",), **options)))
+    assert fewer == {key: example for key, example in whole.items() if key[0] != "chr3"} != whole
 
 
 @pytest.fixture
@@ -322,9 +333,14 @@ def test_without_a_table_every_peak_file_is_a_track(tmp_path: Path) -> None:
         (lambda folder: None, "no BED, narrowPeak or broadPeak file"),
         (lambda folder: (folder / "tracks.tsv").write_text(""), "no column 'file'"),
         (lambda folder: (folder / "tracks.tsv").write_text("name\nx\n"), "no column 'file'"),
-        (lambda folder: (folder / "tracks.tsv").write_text("file\tname\n\tx\n"), "no column 'file', or an empty one"),
+        (
+            lambda folder: (folder / "tracks.tsv").write_text("file\tname\n\tx\n"),
+            "an empty column 'file'.*tracks.tsv line 2",
+        ),
         (lambda folder: (folder / "tracks.tsv").write_text("file\nnone.bed\n"), "1 of 1 peak files are missing"),
-        (lambda folder: (folder / "tracks.tsv").write_bytes(b"file\n\xff\xfe\n"), "not a table of tracks"),
+        (lambda folder: (folder / "tracks.tsv").write_bytes(b"file\n\xff\xfe\n"), "cannot read the table"),
+        (lambda folder: (folder / "tracks.tsv").write_text("file\tname\nx.bed\n"), "1 columns under a header of 2"),
+        (lambda folder: (folder / "tracks.tsv").write_text("file\n"), "no line but the header"),
         (lambda folder: folder.rmdir(), "give a folder of peak files or a table"),
     ],
 )
@@ -334,6 +350,12 @@ def test_no_tracks(tmp_path: Path, prepare: Callable[[Path], object], message: s
     prepare(folder)
     with pytest.raises(DataError, match=message):
         find_tracks(folder)
+
+
+def test_a_table_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    touch(tmp_path, "a.bed")
+    (tmp_path / "tracks.tsv").write_bytes(b"\xef\xbb\xbffile\tmark\r\na.bed\tCTCF\r\n\r\n")
+    assert [track.task.name for track in find_tracks(tmp_path)] == ["CTCF"]
 
 
 @pytest.mark.realdata

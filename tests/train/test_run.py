@@ -252,10 +252,13 @@ def test_an_interim_model_is_said_to_be_one_when_it_is_used(
         assert ("the model m is interim: its training did not come to its end" in capsys.readouterr().err) is named
 
 
-def test_the_card_says_what_was_excluded(data: ExampleSet, tmp_path: Path) -> None:
-    data.info["exclude"] = {"blacklist.bed": "0" * 64}
-    assert train(data, tmp_path / "m").card["data"]["exclude"] == {"blacklist.bed": "0" * 64}
-    del data.info["exclude"]
+def test_the_card_says_what_was_excluded_and_what_is_unknown(data: ExampleSet, tmp_path: Path) -> None:
+    uses = {"exclude": {"blacklist.bed": "0" * 64}, "unknown": {"unmeasured.tsv": "1" * 64}}
+    data.info.update(uses)
+    card = train(data, tmp_path / "m").card["data"]
+    assert {use: card[use] for use in uses} == uses
+    for use in uses:
+        del data.info[use]
 
 
 @pytest.mark.slow

@@ -19,6 +19,14 @@ def peaks(
     exclude: Annotated[
         Path | None, typer.Option(metavar="BED", help="Leave out windows that touch these regions (a blacklist).")
     ] = None,
+    unknown: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TSV",
+            help="Labels that are not known, and so neither train nor count: a table with track (a task or its file; "
+            "* for any letters) and contig, and if need be start and end.",
+        ),
+    ] = None,
     bin: Annotated[int, typer.Option(min=1, metavar="BP", help="Length of a bin, which labels describe.")] = 200,
     window: Annotated[int, typer.Option(min=1, metavar="BP", help="Length of the window around each bin.")] = 1000,
     bins: Annotated[
@@ -34,6 +42,7 @@ def peaks(
     ] = 0.0,
     validation: Annotated[str, typer.Option(metavar="CHR,..", help="Chromosomes of the validation split.")] = "chr7",
     test: Annotated[str, typer.Option(metavar="CHR,..", help="Chromosomes of the test split.")] = "chr8,chr9",
+    skip_contigs: Annotated[str, typer.Option(metavar="CHR,..", help="Chromosomes to leave out altogether.")] = "",
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
@@ -44,9 +53,9 @@ def peaks(
 
     options = BinOptions(
         bin=bin, window=window, bins=bins, unlabelled=unlabelled, max_unknown=max_unknown, seed=seed,
-        validation=parse_names(validation), test=parse_names(test),
+        validation=parse_names(validation), test=parse_names(test), skip=parse_names(skip_contigs),
     )  # fmt: skip
     fresh_folder(output, force)
     with Genome(reference) as genome:
-        counts = build_peaks(genome, source, output, options, exclude)
+        counts = build_peaks(genome, source, output, options, exclude, unknown)
     typer.echo(f"{output}: " + ", ".join(f"{n:,} {name}" for name, n in counts.items()))

@@ -63,15 +63,37 @@ def _listed(folder: Path, row: Mapping[str, str]) -> Chip:
 
 def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """The lines of a tab-separated table whose header has these columns, none of them empty. Raises DataError."""
+    return [row for _, row in numbered_rows(path, columns)]
+
+
+def numbered_rows(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
+    """The lines of a tab-separated table, each with the file and line it stands in, for messages.
+
+    The header has these columns, none of which is empty anywhere. Empty lines are passed over, and so is a byte order
+    mark. Raises DataError, with the line, for any other table, one without a line but the header, and one whose lines
+    have more or fewer columns than the header.
+    """
     try:
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = csv.reader(file, delimiter="\t")
+            found = [(f"{path} line {lines.line_num}", cells) for cells in lines if cells]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError("cannot read the table", where=path, cause=str(error)) from None
-    if not rows or not all(row.get(column) for row in rows for column in columns):
-        remedy = f"a header line with {', '.join(columns)}, tabs between them"
-        raise DataError("not such a table, or a cell of it is empty", where=path, remedy=remedy)
-    return rows
+    header = found[0][1] if found else []
+    remedy = f"a header line with {', '.join(columns)}, tabs between them"
+    if lacking := [column for column in columns if column not in header]:
+        raise DataError(f"no column {lacking[0]!r}", where=path, remedy=remedy)
+    if len(set(header)) < len(header):
+        raise DataError("two columns of one name", where=found[0][0], remedy=remedy)
+    if len(found) == 1:
+        raise DataError("no line but the header", where=path)
+    for where, cells in found[1:]:
+        if len(cells) != len(header):
+            cause = "a tab too many or too few"
+            raise DataError(f"{len(cells)} columns under a header of {len(header)}", where=where, cause=cause)
+        if empty := [column for column in columns if not cells[header.index(column)].strip()]:
+            raise DataError(f"an empty column {empty[0]!r}", where=where)
+    return [(where, dict(zip(header, cells, strict=True))) for where, cells in found[1:]]
 
 
 def bare(name: str) -> str:

@@ -146,7 +146,7 @@ def read_tasks(names: Path | None, count: int) -> tuple[Task, ...]:
 
 def _read_names(path: Path) -> list[dict[str, str]]:
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("cannot read the names of tasks", where=path, cause=str(error)) from None
     if lines and "name" in lines[0].split("\t"):

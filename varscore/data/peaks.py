@@ -5,8 +5,8 @@ A bin is positive for a track when more than half of it lies under the union of 
 
 from __future__ import annotations
 
-import csv
 import hashlib
+import logging
 import math
 import os
 import re
@@ -17,14 +17,20 @@ from typing import Any
 
 import numpy as np
 
+from varscore.data.cells import read_table
 from varscore.data.examples import SPLITS, Task, pack_windows, write_examples
-from varscore.data.spans import covered, read_union
+from varscore.data.spans import covered, find_contig, read_union
+from varscore.data.unknown import Patch, read_unknown
 from varscore.errors import DataError, UsageError
 from varscore.genome.sequence import UNKNOWN, Genome
 
 HISTONE = re.compile(r"H[1234][AB]?(\.Z|[KRST]\d+\w*)|H2A\.?Z", re.IGNORECASE)
 OPEN = ("DNase", "ATAC", "FAIRE")
 PEAKS = re.compile(r"\.(bed|narrowPeak|broadPeak)(\.gz)?$")
+SKIPPED = len(SPLITS)
+"""What split_contigs says of a contig that is in no split"""
+_AIMS = ("", "in the validation split", "in the test split", "to be skipped")
+log = logging.getLogger(__name__)
 _CHUNK = 5_000  # bins looked at together: their codes stay in the processor's cache
 
 
@@ -50,6 +56,8 @@ class BinOptions:
     """Largest share of unknown bases in a window"""
     validation: tuple[str, ...] = ("chr7",)
     test: tuple[str, ...] = ("chr8", "chr9")
+    skip: tuple[str, ...] = ()
+    """Contigs of which no bin is kept"""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -104,14 +112,7 @@ def find_tracks(source: Path) -> list[Track]:
 
 
 def _listed_tracks(table: Path) -> list[Track]:
-    try:
-        with table.open(newline="") as handle:
-            rows = list(csv.DictReader(handle, delimiter="\t"))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError("not a table of tracks", where=table, cause=str(error)) from None
-    if not rows or not all(row.get("file") for row in rows):
-        remedy = "a tab-separated table with a header line, one file a line"
-        raise DataError("no column 'file', or an empty one", where=table, remedy=remedy)
+    rows = read_table(table, ["file"])
     tracks = [_listed(table.parent, index, row) for index, row in enumerate(rows)]
     missing = [str(track.path) for track in tracks if not track.path.is_file()]
     if missing:
@@ -124,13 +125,19 @@ def _listed(folder: Path, index: int, row: dict[str, str]) -> Track:
     parts = [row.get("cell") or "", mark, "" if treatment == "None" else treatment]
     name = row.get("name") or "|".join(part for part in parts if part) or PEAKS.sub("", row["file"])
     group = row.get("group") or (_group(mark) if mark else "")
-    facts = {key: value for key, value in row.items() if key not in ("file", "name", "group", "index", None) and value}
+    facts = {key: value for key, value in row.items() if key not in ("file", "name", "group", "index") and value}
     return Track(folder / row["file"], Task(index, name, group, facts))
 
 
 def known_bins(genome: Genome, options: BinOptions) -> Bins:
-    """The bins that lie on their contig and whose window is known well enough."""
-    found = [_known_starts(genome, contig, options) for contig in genome.contigs]
+    """The bins that lie on their contig and whose window is known well enough. Raises DataError: see split_contigs."""
+    contigs = list(genome.contigs)
+    wanted = split_contigs(contigs, options) < SKIPPED
+    nothing = np.zeros(0, np.int64)
+    found = [
+        _known_starts(genome, contig, options) if there else nothing
+        for contig, there in zip(contigs, wanted.tolist(), strict=True)
+    ]
     kind = np.int16 if len(found) < 2**15 else np.int32
     contig = np.repeat(np.arange(len(found), dtype=kind), [len(starts) for starts in found])
     return Bins(contig, np.concatenate(found))
@@ -152,19 +159,20 @@ def _known_starts(genome: Genome, contig: str, options: BinOptions) -> np.ndarra
 
 
 def split_contigs(contigs: Sequence[str], options: BinOptions) -> np.ndarray:
-    """uint8 (len(contigs),): which split each contig belongs to; ``1`` and ``chr1`` are the same.
+    """uint8 (len(contigs),): which split each contig belongs to, or SKIPPED; ``1`` and ``chr1`` are the same.
 
-    Raises DataError when a contig to hold out does not exist, or is wanted twice.
+    Raises DataError when a contig to hold out or to skip does not exist, or two things are wanted of one.
     """
-    bare = {name.removeprefix("chr"): index for index, name in reversed(list(enumerate(contigs)))}
     split = np.zeros(len(contigs), np.uint8)
-    for number, names in ((1, options.validation), (2, options.test)):
+    for number, names in ((1, options.validation), (2, options.test), (SKIPPED, options.skip)):
         for name in names:
-            index = contigs.index(name) if name in contigs else bare.get(name.removeprefix("chr"))
+            index = find_contig(contigs, name)
             if index is None:
-                raise DataError(f"no contig {name!r} to hold out", remedy="name contigs of the FASTA, or none")
+                aim = "skip" if number == SKIPPED else "hold out"
+                raise DataError(f"no contig {name!r} to {aim}", remedy="name contigs of the FASTA, or none")
             if split[index] not in (0, number):
-                raise DataError(f"contig {name!r} is in the validation and in the test split")
+                first, second = _AIMS[split[index]], _AIMS[number]
+                raise DataError(f"contig {name!r} is {first} and {second}", remedy="give each contig to one of them")
             split[index] = number
     return split
 
@@ -211,50 +219,82 @@ def keep_bins(packed: np.ndarray, split: np.ndarray, tracks: Sequence[Track], op
     return keep
 
 
-def count_population(packed: np.ndarray, split: np.ndarray, tasks: int) -> dict[str, Any]:
-    """All bins of the training split, kept or not, and those of them that carry each label."""
+def count_population(packed: np.ndarray, known: np.ndarray, split: np.ndarray, tasks: int) -> dict[str, Any]:
+    """All bins of the training split, kept or not, in which each label is known, and those of them that carry it."""
     learnt = np.flatnonzero(split == 0)
-    positives = np.zeros(tasks, np.int64)
+    counted = {"examples": known, "positives": packed}
+    sums = {name: np.zeros(tasks, np.int64) for name in counted}
     for first in range(0, len(learnt), _CHUNK):
-        positives += np.unpackbits(packed[learnt[first : first + _CHUNK]], axis=1, count=tasks).sum(0, dtype=np.int64)
-    return {"examples": len(learnt), "positives": positives.tolist()}
+        some = learnt[first : first + _CHUNK]
+        for name, bits in counted.items():
+            sums[name] += np.unpackbits(bits[some], axis=1, count=tasks).sum(0, dtype=np.int64)
+    return {name: numbers.tolist() for name, numbers in sums.items()}
 
 
 def build_peaks(
-    genome: Genome, source: Path, folder: Path, options: BinOptions, exclude: Path | None = None
+    genome: Genome,
+    source: Path,
+    folder: Path,
+    options: BinOptions,
+    exclude: Path | None = None,
+    unknown: Path | None = None,
 ) -> Mapping[str, int]:
-    """Build the data set; returns the number of examples a split, and of labelled ones.
+    """Build the data set; returns the number of examples a split, of labelled ones and of unknown labels.
 
+    exclude: BED of what no window may touch; unknown: table of labels that are not known (``varscore.data.unknown``)
     Raises DataError when nothing is left to learn from.
     """
     tracks, contigs = find_tracks(source), list(genome.contigs)
     split_of = split_contigs(contigs, options)
+    patches = [] if unknown is None else read_unknown(unknown, [(t.path.name, t.task.name) for t in tracks], contigs)
     bins = known_bins(genome, options)
     if exclude is not None:
         bins = bins.where(_covered_bases(exclude, bins, genome, -options.flank, options.bin + options.flank) == 0)
     packed, split = label_bins(tracks, bins, genome, options.bin), split_of[bins.contig]
-    keep, population = keep_bins(packed, split, tracks, options), count_population(packed, split, len(tracks))
-    bins, packed, split = bins.where(keep), packed[keep], split[keep]
+    known = known_labels(patches, bins, len(tracks), options.bin)
+    if hidden := int(np.bitwise_count(packed & ~known).sum()):
+        log.warning("%s: %d positive labels lie where it says unknown, and do not count", unknown, hidden)
+    packed &= known
+    population = count_population(packed, known, split, len(tracks))
+    keep = keep_bins(packed, split, tracks, options)
+    bins, packed, known, split = bins.where(keep), packed[keep], known[keep], split[keep]
     if not packed.any():
         raise DataError("no bin carries a label", where=source, cause="no peak lies in the known sequence of the FASTA")
     start = bins.start - options.flank
     stretches, offset = pack_windows(bins.contig, start, options.window)
     counts = {name: int(np.count_nonzero(split == index)) for index, name in enumerate(SPLITS)}
     counts["labelled"] = int(packed.any(1).sum())
+    arrays = {"offset": offset, "contig": bins.contig, "start": start, "labels": packed, "split": split}
+    if unknown is not None:
+        counts["unknown labels"] = len(bins) * len(tracks) - int(np.bitwise_count(known).sum())
+        arrays["known"] = known
     write_examples(
         folder,
-        info=_provenance(genome, tracks, source, options, exclude) | {"counts": counts, "population": population},
+        info=_provenance(genome, tracks, source, options, {"exclude": exclude, "unknown": unknown})
+        | {"counts": counts, "population": population},
         tasks=[track.task for track in tracks],
         codes=(genome.codes(contigs[c], a, b) for c, a, b in stretches.tolist()),
         bases=int((stretches[:, 2] - stretches[:, 1]).sum()),
-        arrays={"offset": offset, "contig": bins.contig, "start": start, "labels": packed, "split": split},
+        arrays=arrays,
     )
     return counts
 
 
+def known_labels(patches: Sequence[Patch], bins: Bins, tracks: int, size: int) -> np.ndarray:
+    """uint8 (n, ceil(tracks / 8)): one bit a track, set where its label is known: where no patch touches the bin."""
+    every = np.packbits(np.ones(tracks, np.uint8))
+    known = np.tile(every, (len(bins), 1))
+    for patch in patches:
+        first, last = np.searchsorted(bins.contig, [patch.contig, patch.contig + 1])
+        first, last = first + np.searchsorted(bins.start[first:last], [patch.start - size + 1, patch.end])
+        known[first:last] &= ~np.packbits(patch.tracks)
+    return known
+
+
 def _provenance(
-    genome: Genome, tracks: Sequence[Track], source: Path, options: BinOptions, exclude: Path | None
+    genome: Genome, tracks: Sequence[Track], source: Path, options: BinOptions, further: Mapping[str, Path | None]
 ) -> dict[str, Any]:
+    """further: files besides the peaks, by what they are for"""
     base = source if source.is_dir() else source.parent
     facts: dict[str, Any] = {
         "kind": "chromatin",
@@ -264,7 +304,7 @@ def _provenance(
         "reference": {"name": genome.path.name, "sha256": genome.sha256},
         "peaks": {os.path.relpath(track.path, base): _file_sha256(track.path) for track in tracks},
     }
-    return facts | ({"exclude": {exclude.name: _file_sha256(exclude)}} if exclude is not None else {})
+    return facts | {use: {path.name: _file_sha256(path)} for use, path in further.items() if path is not None}
 
 
 def _file_sha256(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +93,11 @@ def covered(union: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray
 
     difference: np.ndarray = up_to(end) - up_to(start)
     return difference
+
+
+def find_contig(contigs: Sequence[str], name: str) -> int | None:
+    """Which contig a user means: the one of that name, else the first of that name with or without ``chr``."""
+    if name in contigs:
+        return contigs.index(name)
+    bare = name.removeprefix("chr")
+    return next((index for index, contig in enumerate(contigs) if contig.removeprefix("chr") == bare), None)

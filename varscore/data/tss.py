@@ -98,7 +98,7 @@ def read_peaks(path: Path) -> list[Peak]:
     any other columns. Raises DataError.
     """
     try:
-        lines = [line.decode("utf-8", "replace").rstrip("\r\n") for line in read_lines(path)]
+        lines = [line.decode("utf-8-sig", "replace").rstrip("\r\n") for line in read_lines(path)]
     except (OSError, EOFError, zlib.error) as error:
         raise DataError("cannot read peaks", where=path, cause=str(error)) from None
     header = next((line for line in lines if line and not line.startswith(("#", "track", "browser"))), "")

@@ -240,7 +240,7 @@ def _facts(
             "counts": info.get("counts", {}),
             "options": _toml(info.get("options", {})),
             "reference": info.get("reference", {}),
-            "exclude": info.get("exclude", {}),
+            **{use: info.get(use, {}) for use in ("exclude", "unknown")},
             "source_sha256": data.source_sha256,
         },
     }
