@@ -30,7 +30,6 @@ def tiny_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelFolder:
         torch.nn.init.normal_(weight, std=0.5)
     facts = {
         "default": True,
-        "interim": True,
         "licence": "MIT",
         "training": {"epochs": 3, "recipe": {"lr": 0.001}},
         "metrics": {"test": {"examples": 90, "all": {"tasks": 3, "auroc": 0.91234, "auprc": 0.345}}},

@@ -54,8 +54,9 @@ def test_every_architecture_is_listed(capsys: pytest.CaptureFixture[str]) -> Non
     assert listed["danq-500"] == ["500", "919", "7,882,319"]
 
 
-@pytest.mark.usefixtures("tiny_model")
-def test_list_shows_figures_and_marks(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_shows_figures_and_marks(tiny_model: ModelFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    card = tiny_model.path / "card.toml"
+    card.write_text(card.read_text().replace("default = true", "default = true\ninterim = true"))
     head, line = output(capsys, "list").splitlines()
     assert head.split() == ["model", "architecture", "tasks", "parameters", "AUROC", "AUPRC", "notes"]
     assert line.split()[:3] == ["tiny", "crnn-320-projection", "3"]
