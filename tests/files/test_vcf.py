@@ -162,6 +162,17 @@ def test_an_error_names_the_line_even_after_empty_lines(tmp_path: Path, size: in
         (EMPTY + SITES, "a header line among the records"),
         (GENOTYPES + SITE + b"\tGT\t0/1\n", "10 columns instead of 11"),
         (GENOTYPES + SITE + b"\n", "8 columns instead of 11"),
+        (
+            EMPTY + SITE + SITE + b"\n",
+            "15 columns instead of 8, separated by tabs, in.vcf line 10; a line end was lost",
+        ),
+        (GENOTYPES + (SITE + b"\tGT\t0/1\t0/1") * 2 + b"\n", "21 columns instead of 11"),
+        (
+            GENOTYPES + SITE + b"\tGT\t0/1\t0/1\t0/1\n",
+            "12 columns instead of 11, separated by tabs, in.vcf line 12; a tab",
+        ),
+        (EMPTY + SITE + b"\tGT\t0/1\n", "10 columns instead of 8"),
+        (EMPTY + SITE + b"\t\n", "9 columns instead of 8"),
         (EMPTY + SITE.replace(b"\t5\t", b"\t5.0\t"), "POS is not a position: '5.0'"),
         (EMPTY + SITE.replace(b"\t5\t", b"\t-5\t"), "POS"),
         (EMPTY + SITE.replace(b"\t5\t", b"\t\t"), "POS"),

@@ -101,7 +101,6 @@ class VariantReader:
         self._header_lines = 0
         self._first_records: list[bytes] = []
         self.header = self._read_header()
-        self._required = self.header.n_columns if self.header.n_samples else 8
         self.records = 0
         """Records read so far, those left out included"""
         self._blanks: list[tuple[int, int]] = []  # (number of the record that follows, how many empty lines)
@@ -205,13 +204,11 @@ class VariantReader:
         self._blanks.append((number, blank))
 
     def _chunk(self, numbers: list[int], lines: list[bytes]) -> RecordChunk:
+        tabs = self.header.n_columns - 1
+        if any(line.count(b"\t") != tabs for line in lines):
+            raise self._bad_record(numbers, lines)
         fields = [line.split(b"\t", 8) for line in lines]
-        if min(map(len, fields)) < min(self._required, 9):
-            raise self._bad_record(numbers, lines)
-        names, positions, ids, refs, alts, _, filters, infos, *rest = zip(*fields, strict=False)
-        samples = self.header.n_samples
-        if samples and min(text.count(b"\t") for text in rest[0]) < samples:
-            raise self._bad_record(numbers, lines)
+        names, positions, ids, refs, alts, _, filters, infos, *_ = zip(*fields, strict=True)
         if not b"".join(positions).isdigit() or max(map(len, positions)) > _POS_DIGITS or not min(map(len, positions)):
             raise self._bad_record(numbers, lines)
         counts = np.array([alt.count(b",") + 1 for alt in alts])
@@ -253,11 +250,13 @@ class VariantReader:
 
     def _bad_record(self, numbers: list[int], lines: list[bytes]) -> VariantFileError:
         """The error for the first bad one of ``lines``; looked for only once it is known that there is one."""
+        required = self.header.n_columns
         for number, line in zip(numbers, lines, strict=True):
-            if problem := _problem(line, self._required):
+            if problem := _problem(line, required):
                 skipped = sum(blank for before, blank in self._blanks if before <= number)
                 where = self._line(self._header_lines + number + 1 + skipped)
-                return VariantFileError(problem, where=f"{self.where} record {number + 1}" if self._is_bcf else where)
+                where = f"{self.where} record {number + 1}" if self._is_bcf else where
+                return VariantFileError(problem, where=where, cause=_surplus(line.count(b"\t") + 1, required))
         raise AssertionError("no record is bad")
 
     def _line(self, number: int) -> str:
@@ -284,7 +283,7 @@ def _problem(line: bytes, required: int) -> str | None:
     fields = line.split(b"\t")
     if line.startswith(b"#"):
         return "a header line among the records (files joined with cat? use bcftools concat)"
-    if len(fields) < required:
+    if len(fields) != required:
         return f"{len(fields)} columns instead of {required}, separated by tabs"
     chrom, pos, _, ref, alt = fields[:5]
     if not pos.isdigit() or len(pos) > _POS_DIGITS:
@@ -298,6 +297,13 @@ def _problem(line: bytes, required: int) -> str | None:
     if found := _COMMA_IN_KEY.search(b";" + fields[7]):
         return f"a comma in the name of an INFO entry: {decode(found[0][1:41])!r}"
     return None
+
+
+def _surplus(columns: int, required: int) -> str | None:
+    """What is likely the cause of more columns than the header has."""
+    if columns == 2 * required - 1:  # the last column of one and the first of the other are one
+        return "a line end was lost: two records on one line"
+    return "a tab too many, or a sample that the header does not name" if columns > required else None
 
 
 def _info_ends(lines: list[bytes], fields: list[list[bytes]]) -> np.ndarray:
