@@ -16,8 +16,10 @@ from torch.nn import functional as F
 
 from varscore.errors import UsageError
 from varscore.nets.init import variance_preserving_init
+from varscore.nets.kernels import bf16
 from varscore.nets.layers import (
     BIN,
+    FEW_CHANNELS,
     Activation,
     ConvPool,
     Projection,
@@ -52,6 +54,10 @@ class Residual(nn.Module):
         return self.conv.dilation[0]
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.conv.in_channels >= FEW_CHANNELS and bf16.wanted(x):
+            mix, bias = (self.scale[:, None] * self.mix.weight).t(), cast(Tensor, self.conv.bias)
+            steps = x.transpose(1, 2)
+            return bf16.residual(steps, self.conv.weight, bias, mix, self.dilation, self.activation.slope).transpose(1, 2)
         hidden = self.activation(in_full(self._convolved, self.activation(x).unsqueeze(2), self.conv.in_channels))
         kept: Tensor = x[:, :, self.dilation : x.shape[2] - self.dilation]
         added: Tensor = self.mix(hidden.squeeze(2))
@@ -86,6 +92,8 @@ class PositionPool(nn.Module):
 
     def along(self, x: Tensor, step: int) -> Tensor:
         """Of every ``positions`` of a longer map, ``step`` apart: (N, channels, T) to (N, stretches, ...)."""
+        if bf16.wanted(x):
+            return bf16.position_pool(x.transpose(1, 2), self.weight, step)
         stretches = x.unfold(2, self.weight.shape[2], step)
         return torch.einsum("ncst,kct->nskc", stretches, self.weight).flatten(2)
 

@@ -11,7 +11,7 @@ which does not depend on the number of threads. So results are the same bits on 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -190,25 +190,55 @@ def _made_places(codes: np.ndarray, width: int) -> np.ndarray:
     return rows
 
 
+def tables_of(weight: Tensor) -> np.ndarray:
+    """:func:`banks` of weights that are trained."""
+    made: np.ndarray = banks(weight.detach()).numpy()
+    return made
+
+
+def forward_tables(
+    bases: np.ndarray, table: np.ndarray, width: int, pool: int, best: np.ndarray, where: np.ndarray
+) -> None:
+    """The max-pooled convolution of windows, uint8 (n, L), by :func:`tables_of` filters of this width.
+
+    Written: best, float32 (n, cells, filters), and where each maximum stands in its cell, uint8.
+    """
+    _forward(_made_places(bases, width), table, pool, best, where)
+
+
+class WeightGradient:
+    """The gradient of filters, float32 (filters, 4, k), collected in ``PIECES`` parts that threads fill side by side."""
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        self._filters, _, self._width = shape
+        count = -(-self._filters // BANK)
+        self._parts = np.zeros((PIECES, count, -(-self._width // 3), ROWS, -(-self._filters // count)), np.float32)
+
+    def add(self, piece: int, bases: np.ndarray, by: np.ndarray, where: np.ndarray, pool: int) -> None:
+        """What windows contribute: ``by`` is the gradient of ``best`` in :func:`forward_tables`, which gave ``where``."""
+        _backward(bases, by, where, pool, self._parts[piece])
+
+    def total(self) -> Tensor:
+        by_bank = [table_gradient(bank, self._width) for bank in torch.from_numpy(self._parts.sum(0))]
+        return torch.cat(by_bank)[: self._filters]
+
+
 class _ConvolvePool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, codes: Tensor, weight: Tensor, pool: int) -> Tensor:
-        table, bases, (filters, _, width) = banks(weight.detach()).numpy(), codes.contiguous().numpy(), weight.shape
+        table, bases, (filters, _, width) = tables_of(weight), codes.contiguous().numpy(), weight.shape
         best = _room(len(bases), (bases.shape[1] - width + 1) // pool, filters)
         where, places = np.empty(best.shape, np.uint8), _made_places(bases, width)
         each_piece(lambda _, a, b: _forward(places[a:b], table, pool, best[a:b], where[a:b]), len(bases))
-        count = -(-filters // BANK)
-        ctx.saved = (bases, where, pool, (count, -(-width // 3), ROWS, -(-filters // count)), width)
+        ctx.saved = (bases, where, pool, weight.shape)
         return torch.from_numpy(best)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:
-        bases, where, pool, shape, width = ctx.saved
-        slope = gradients[0].float().contiguous().numpy()
-        parts = np.zeros((PIECES, *shape), np.float32)
-        each_piece(lambda i, a, b: _backward(bases[a:b], slope[a:b], where[a:b], pool, parts[i]), len(bases))
-        by_bank = [table_gradient(bank, width) for bank in torch.from_numpy(parts.sum(0))]
-        return None, torch.cat(by_bank)[: slope.shape[2]], None
+        bases, where, pool, shape = ctx.saved
+        slope, collected = gradients[0].float().contiguous().numpy(), WeightGradient(shape)
+        each_piece(lambda i, a, b: collected.add(i, bases[a:b], slope[a:b], where[a:b], pool), len(bases))
+        return None, collected.total(), None
 
 
 def convolve_pool(codes: Tensor, weight: Tensor, pool: int) -> Tensor:

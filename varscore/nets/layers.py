@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from varscore.errors import UsageError
 from varscore.nets.compiled import COMPILES
+from varscore.nets.kernels import bf16
 from varscore.nets.kmertable import LARGEST_POOL, convolve_columns, convolve_pool, convolve_pool_activate
 from varscore.nets.lstmtrain import direction
 from varscore.nets.objectives import Objective, make_objective
@@ -92,6 +93,9 @@ class SequenceConv(nn.Conv1d):
     def forward(self, x: Tensor) -> Tensor:
         if x.dtype != torch.uint8:
             pooled = F.max_pool1d(in_full(self._of_one_hot, x, 4), self.pool)
+        elif torch.is_grad_enabled() and bf16.wanted(x):
+            bias, slope = cast(Tensor, self.bias), self.activation.slope
+            return bf16.first_layer(x, self.weight, bias, self.pool, slope).transpose(1, 2)
         elif self._by_tables(x):
             if not torch.is_grad_enabled():
                 bias, slope = cast(Tensor, self.bias), self.activation.slope
@@ -130,6 +134,9 @@ class ConvPool(nn.Conv1d):
         self.pool, self.activation = pool, Activation(slope)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.in_channels >= FEW_CHANNELS and bf16.wanted(x):
+            bias, slope = cast(Tensor, self.bias), self.activation.slope
+            return bf16.conv_pool(x.transpose(1, 2), self.weight, bias, self.pool, slope).transpose(1, 2)
         # as an image of height 1: of that torch knows that a position's channels may lie together, as SequenceConv's do
         mapped = in_full(self._mapped, x.unsqueeze(2), self.in_channels)
         pooled = F.max_pool2d(mapped, (1, self.pool)) if self.pool > 1 else mapped

@@ -1,0 +1,273 @@
+"""What lies between matrix products when a network is trained in bf16 on the CPU: one pass over memory each.
+
+Torch has its products at the CPU's full speed, but spends more time on what is around them. Values are bf16, kept as
+uint16 arrays, and computed with in float32; sums of gradients stay float32. Maps are (N, positions, channels).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from varscore.nets.compiled import COMPILES, compiled, inlined
+
+if COMPILES:
+    from llvmlite import ir
+    from numba import types
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def _as_float(context: Any, bits: Any) -> Any:
+        return types.float32(types.uint32), lambda c, builder, s, a: builder.bitcast(a[0], ir.FloatType())
+
+    @intrinsic
+    def _as_bits(context: Any, value: Any) -> Any:
+        return types.uint32(types.float32), lambda c, builder, s, a: builder.bitcast(a[0], ir.IntType(32))
+
+
+@inlined
+def up(half):  # type: ignore[no-untyped-def]
+    """bf16 to float32."""
+    return _as_float(np.uint32(np.uint32(half) << np.uint32(16)))
+
+
+@inlined
+def down(value):  # type: ignore[no-untyped-def]
+    """float32 to bf16, to the nearest, ties to even; no number keeps being none unless its payload is all ones."""
+    bits = _as_bits(value)
+    return np.uint16((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
+
+
+@compiled
+def gather(x: np.ndarray, dilation: int, slope: float, columns: np.ndarray) -> None:
+    """columns[n, t, k] = leaky(x[n, t + k * dilation]): uint16 (N, T, C) to (N, T', taps, C)."""
+    taps, channels = columns.shape[2], x.shape[2]
+    row = np.empty((x.shape[1], channels), np.uint16)
+    for n in range(columns.shape[0]):
+        for t in range(x.shape[1]):
+            a, b = x[n, t], row[t]
+            if slope == 1:
+                for c in range(channels):
+                    b[c] = a[c]
+            else:
+                for c in range(channels):
+                    value = up(a[c])
+                    b[c] = down(value if value > 0 else value * np.float32(slope))
+        for t in range(columns.shape[1]):
+            for k in range(taps):
+                a, b = row[t + k * dilation], columns[n, t, k]
+                for c in range(channels):
+                    b[c] = a[c]
+
+
+@compiled
+def scatter(columns: np.ndarray, dilation: int, x: np.ndarray) -> None:
+    """The way back through :func:`gather` with slope 1: x[n, t + k * dilation] is the sum of columns[n, t, k]."""
+    taps, channels = columns.shape[2], x.shape[2]
+    total = np.empty((x.shape[1], channels), np.float32)
+    for n in range(columns.shape[0]):
+        total[:] = 0
+        for t in range(columns.shape[1]):
+            for k in range(taps):
+                a, b = columns[n, t, k], total[t + k * dilation]
+                for c in range(channels):
+                    b[c] += up(a[c])
+        for t in range(x.shape[1]):
+            a, b = total[t], x[n, t]
+            for c in range(channels):
+                b[c] = down(a[c])
+
+
+@compiled
+def scatter_residual(
+    columns: np.ndarray, kept: np.ndarray, x: np.ndarray, dilation: int, slope: float, by: np.ndarray
+) -> None:
+    """The way back through a residual block: the gradient of its input, ``by``, uint16 like x (N, T, C).
+
+    columns: the gradient of what :func:`gather` gave; kept: that of the block's output, which x is part of
+    """
+    channels, first, last = x.shape[2], dilation, dilation + kept.shape[1]
+    total = np.empty((x.shape[1], channels), np.float32)
+    for n in range(columns.shape[0]):
+        total[:] = 0
+        for t in range(columns.shape[1]):
+            for k in range(columns.shape[2]):
+                a, b = columns[n, t, k], total[t + k * dilation]
+                for c in range(channels):
+                    b[c] += up(a[c])
+        for t in range(x.shape[1]):
+            a, b, out = total[t], x[n, t], by[n, t]
+            for c in range(channels):
+                a[c] = a[c] if up(b[c]) > 0 else a[c] * np.float32(slope)
+            if first <= t < last:
+                more = kept[n, t - first]
+                for c in range(channels):
+                    out[c] = down(a[c] + up(more[c]))
+            else:
+                for c in range(channels):
+                    out[c] = down(a[c])
+
+
+@compiled
+def add_middle(x: np.ndarray, dilation: int, y: np.ndarray) -> None:
+    """y[n, t] += x[n, t + dilation]"""
+    for n in range(y.shape[0]):
+        for t in range(y.shape[1]):
+            a, b = x[n, t + dilation], y[n, t]
+            for c in range(y.shape[2]):
+                b[c] = down(up(a[c]) + up(b[c]))
+
+
+@compiled
+def activate(x: np.ndarray, bias: np.ndarray, slope: float) -> None:
+    """x = leaky(x + bias), uint16 (rows, C)."""
+    for row in range(x.shape[0]):
+        a = x[row]
+        for c in range(x.shape[1]):
+            value = up(a[c]) + bias[c]
+            a[c] = down(value if value > 0 else value * np.float32(slope))
+
+
+@compiled
+def activate_back(by: np.ndarray, y: np.ndarray, slope: float, by_bias: np.ndarray) -> None:
+    """The way back through :func:`activate`, which gave y: ``by`` becomes the gradient of x, and is added to the bias's."""
+    total = np.zeros(len(by_bias), np.float32)
+    for row in range(by.shape[0]):
+        a, b = by[row], y[row]
+        for c in range(by.shape[1]):
+            value = up(a[c])
+            value = value if up(b[c]) > 0 else value * np.float32(slope)
+            a[c] = down(value)
+            total[c] += value
+    for c in range(len(total)):
+        by_bias[c] += total[c]
+
+
+@compiled
+def pool(x: np.ndarray, bias: np.ndarray, size: int, slope: float, y: np.ndarray, at: np.ndarray) -> None:
+    """y[n, t] = leaky(max(x[n, size * t + i]) + bias); at: the first i to reach the maximum, uint8 like y."""
+    channels = y.shape[2]
+    best, place = np.empty(channels, np.float32), np.empty(channels, np.int32)
+    for n in range(y.shape[0]):
+        for t in range(y.shape[1]):
+            a = x[n, t * size]
+            for c in range(channels):
+                best[c] = up(a[c])
+                place[c] = 0
+            for i in range(1, size):
+                a = x[n, t * size + i]
+                for c in range(channels):
+                    value, most = up(a[c]), best[c]
+                    place[c] = i if value > most else place[c]
+                    best[c] = value if value > most else most
+            b, p = y[n, t], at[n, t]
+            for c in range(channels):
+                value = best[c] + bias[c]
+                b[c] = down(value if value > 0 else value * np.float32(slope))
+            for c in range(channels):
+                p[c] = place[c]
+
+
+@compiled
+def pool_back(
+    by: np.ndarray, y: np.ndarray, at: np.ndarray, size: int, slope: float, x: np.ndarray, by_bias: np.ndarray
+) -> None:
+    """The way back through :func:`pool`: x, the gradient of its input; that of the bias is added to ``by_bias``."""
+    channels = y.shape[2]
+    value, total = np.empty(channels, np.float32), np.zeros(channels, np.float32)
+    for n in range(y.shape[0]):
+        for t in range(y.shape[1]):
+            a, b, p = by[n, t], y[n, t], at[n, t]
+            for c in range(channels):
+                given = up(a[c])
+                value[c] = given if up(b[c]) > 0 else given * np.float32(slope)
+                total[c] += value[c]
+            for i in range(size):
+                out = x[n, t * size + i]
+                for c in range(channels):
+                    out[c] = down(value[c]) if p[c] == i else np.uint16(0)
+        for t in range(y.shape[1] * size, x.shape[1]):
+            out = x[n, t]
+            for c in range(channels):
+                out[c] = 0
+    for c in range(channels):
+        by_bias[c] += total[c]
+
+
+@compiled
+def finish(peak: np.ndarray, bias: np.ndarray, slope: float, y: np.ndarray) -> None:
+    """y = leaky(peak + bias), float32 (N, T, C) to uint16."""
+    for n in range(y.shape[0]):
+        for t in range(y.shape[1]):
+            a, b = peak[n, t], y[n, t]
+            for c in range(y.shape[2]):
+                value = a[c] + bias[c]
+                b[c] = down(value if value > 0 else value * np.float32(slope))
+
+
+@compiled
+def finish_back(by: np.ndarray, y: np.ndarray, slope: float, peak: np.ndarray, by_bias: np.ndarray) -> None:
+    """The way back through :func:`finish`: peak, the gradient of its input, float32."""
+    total = np.zeros(len(by_bias), np.float32)
+    for n in range(y.shape[0]):
+        for t in range(y.shape[1]):
+            a, b, out = by[n, t], y[n, t], peak[n, t]
+            for c in range(y.shape[2]):
+                value = up(a[c])
+                out[c] = value if up(b[c]) > 0 else value * np.float32(slope)
+                total[c] += out[c]
+    for c in range(len(total)):
+        by_bias[c] += total[c]
+
+
+@compiled
+def weigh(x: np.ndarray, weight: np.ndarray, step: int, y: np.ndarray) -> None:
+    """y[n, s, k] = sum over p of x[n, step * s + p] * weight[k, p]: (N, T, C), float32 (sets, P, C) to (N, S, sets, C)."""
+    channels = x.shape[2]
+    total = np.empty(channels, np.float32)
+    for n in range(y.shape[0]):
+        for s in range(y.shape[1]):
+            for k in range(y.shape[2]):
+                total[:] = 0
+                for p in range(weight.shape[1]):
+                    a, w = x[n, step * s + p], weight[k, p]
+                    for c in range(channels):
+                        total[c] += up(a[c]) * w[c]
+                b = y[n, s, k]
+                for c in range(channels):
+                    b[c] = down(total[c])
+
+
+@compiled
+def weigh_back(
+    by: np.ndarray, x: np.ndarray, weight: np.ndarray, step: int, by_x: np.ndarray, by_weight: np.ndarray
+) -> None:
+    """The way back through :func:`weigh`; the gradient of the weights is added to ``by_weight``."""
+    channels = x.shape[2]
+    total, given = np.empty((x.shape[1], channels), np.float32), np.empty(channels, np.float32)
+    for n in range(by.shape[0]):
+        total[:] = 0
+        for s in range(by.shape[1]):
+            for k in range(by.shape[2]):
+                a = by[n, s, k]
+                for c in range(channels):
+                    given[c] = up(a[c])
+                for p in range(weight.shape[1]):
+                    seen, w, to, of = x[n, step * s + p], weight[k, p], total[step * s + p], by_weight[k, p]
+                    for c in range(channels):
+                        to[c] += given[c] * w[c]
+                        of[c] += given[c] * up(seen[c])
+        for t in range(x.shape[1]):
+            a, b = total[t], by_x[n, t]
+            for c in range(channels):
+                b[c] = down(a[c])
+
+
+@compiled
+def accumulate(total: np.ndarray, part: np.ndarray) -> None:
+    """total += part, float32 and uint16 (rows, columns)."""
+    for row in range(total.shape[0]):
+        a, b = total[row], part[row]
+        for c in range(total.shape[1]):
+            a[c] += up(b[c])
