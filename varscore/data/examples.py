@@ -192,6 +192,11 @@ class ExampleSet:
         return self.with_split(split, held_out_fold=fold)
 
     @property
+    def bin(self) -> int:
+        """Bases from one bin to the next; 0 in a data set that is not made of bins."""
+        return int(self.info.get("options", {}).get("bin", 0))
+
+    @property
     def source_sha256(self) -> str:
         """One hash over the hashes of every source file: the identity of the data set's raw material."""
         return _json_sha256(self.info.get("peaks", self.info.get("sources", {})))

@@ -28,7 +28,7 @@ from varscore.nets.layers import (
     in_full,
     pooled_length,
 )
-from varscore.nets.registry import Recipe, register
+from varscore.nets.registry import FAST, register
 
 AS_IS = 1.0
 """The slope of an activation that does nothing: the first block has its own"""
@@ -57,7 +57,9 @@ class Residual(nn.Module):
         if self.conv.in_channels >= FEW_CHANNELS and bf16.wanted(x):
             mix, bias = (self.scale[:, None] * self.mix.weight).t(), cast(Tensor, self.conv.bias)
             steps = x.transpose(1, 2)
-            return bf16.residual(steps, self.conv.weight, bias, mix, self.dilation, self.activation.slope).transpose(1, 2)
+            return bf16.residual(steps, self.conv.weight, bias, mix, self.dilation, self.activation.slope).transpose(
+                1, 2
+            )
         hidden = self.activation(in_full(self._convolved, self.activation(x).unsqueeze(2), self.conv.in_channels))
         kept: Tensor = x[:, :, self.dilation : x.shape[2] - self.dilation]
         added: Tensor = self.mix(hidden.squeeze(2))
@@ -126,22 +128,8 @@ class DilatedConfig:
     slope: float = 0.1
 
 
-# designed here. A batch is that of 64 segments of 8 bins, the warm-up 5 % of the steps
-RECIPE = Recipe(
-    optimizer="adam",
-    lr=4e-3,
-    batch_size=512,
-    epochs=14,
-    schedule="cosine",
-    warmup_steps=500,
-    clip_norm=0.5,
-    prior_bias=True,
-    ema=0.999,
-)
-
-
 @register(
-    "dilated", DilatedConfig, RECIPE, "conv 320 k28, projection 128, conv k5, 4 dilated residual blocks, position pool"
+    "dilated", DilatedConfig, FAST, "conv 320 k28, projection 128, conv k5, 4 dilated residual blocks, position pool"
 )
 class Dilated(SequenceNet):
     def __init__(self, config: DilatedConfig) -> None:

@@ -40,6 +40,36 @@ def init_motifs(net: SequenceNet, motifs: Sequence[np.ndarray], seed: int = 0) -
     return count
 
 
+def lay_motifs(net: SequenceNet, motifs: Sequence[np.ndarray], share: float, seed: int = 0) -> int:
+    """Begin a ``share`` of the first filters as motifs of one loudness; returns how many are.
+
+    motifs: as for :func:`init_motifs`, of which so many are drawn as there is place for. Each stands in the middle of
+    its filter as ``frequencies - 0.25``, half of them turned round, between weights of deviation .02; a filter without
+    a motif is random. Then every filter is scaled to outputs of variance 1 on random DNA, and its bias is -1, so that
+    it speaks at good matches only. Designed here.
+
+    Raises UsageError when the network's first layer is no convolution of DNA.
+    """
+    layer = net.layers[0]
+    if not isinstance(layer, SequenceConv):
+        raise UsageError("motifs can only initialise a network that begins with a convolution")
+    random = np.random.default_rng(seed)
+    filters, _, width = layer.weight.shape
+    chosen = random.permutation(len(motifs))[: int(filters * share)]
+    weight = random.normal(0, 0.5, (filters, width, 4))
+    for index, number in enumerate(chosen):
+        motif = informative(np.asarray(motifs[number], np.float64), width) - 0.25
+        at = (width - len(motif)) // 2
+        weight[index] = random.normal(0, 0.02, (width, 4))
+        weight[index, at : at + len(motif)] = motif[::-1, ::-1] if random.random() < 0.5 else motif
+    weight /= np.sqrt(weight.var(2).sum(1))[:, None, None]
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(weight.transpose(0, 2, 1)))
+        if layer.bias is not None:
+            layer.bias.fill_(-1)
+    return len(chosen)
+
+
 def inherit(net: SequenceNet, parent: SequenceNet, outputs: bool) -> list[str]:
     """Copy the parent's weights and buffers whose name and shape agree; returns their names.
 

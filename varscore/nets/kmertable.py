@@ -207,7 +207,7 @@ def forward_tables(
 
 
 class WeightGradient:
-    """The gradient of filters, float32 (filters, 4, k), collected in ``PIECES`` parts that threads fill side by side."""
+    """The gradient of filters, float32 (filters, 4, k), in ``PIECES`` parts that threads fill side by side."""
 
     def __init__(self, shape: Sequence[int]) -> None:
         self._filters, _, self._width = shape
@@ -215,7 +215,7 @@ class WeightGradient:
         self._parts = np.zeros((PIECES, count, -(-self._width // 3), ROWS, -(-self._filters // count)), np.float32)
 
     def add(self, piece: int, bases: np.ndarray, by: np.ndarray, where: np.ndarray, pool: int) -> None:
-        """What windows contribute: ``by`` is the gradient of ``best`` in :func:`forward_tables`, which gave ``where``."""
+        """What windows contribute. by: the gradient of ``best`` of :func:`forward_tables`, which gave ``where``."""
         _backward(bases, by, where, pool, self._parts[piece])
 
     def total(self) -> Tensor:

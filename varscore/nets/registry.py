@@ -17,6 +17,7 @@ class Recipe:
     """How an architecture is trained unless the user says otherwise. Source: the architecture's own paper."""
 
     optimizer: str = "adam"
+    """``adam``, ``adamw``, ``rmsprop`` or ``sgd``"""
     lr: float = 3e-4
     momentum: float = 0.0
     """Of sgd and rmsprop; adam has its own"""
@@ -25,9 +26,19 @@ class Recipe:
     root_epsilon: float = 0.0
     """Of rmsprop: added to that mean inside the square root, as Keras does (1e-6 in the version behind DanQ's published
     weights); 0: torch's rule, 1e-8 added to the root"""
+    beta2: float = 0.999
+    """Decay of adamw's running mean of squared gradients"""
     weight_decay: float = 0.0
-    """Added to the gradient of every weight matrix (not of biases): ``weight_decay * w``"""
+    """Added to the gradient of every weight matrix (not of biases): ``weight_decay * w``; adamw takes it off the
+    weights instead, times the rate"""
+    decay_filters: bool = True
+    """Whether that holds for the filters of the first layer"""
     batch_size: int = 256
+    segment: int = 1
+    """Neighbouring bins that are read as one stretch of DNA; 1: every window for itself"""
+    motif_share: float = 0.0
+    """Share of the first filters that motifs, where some are given, become by :func:`varscore.nets.init.lay_motifs`; 0:
+    as many as there are, by DanQ-JASPAR's way"""
     epochs: int = 60
     patience: int = 5
     schedule: str = "plateau"
@@ -46,6 +57,25 @@ class Recipe:
     """Start the output bias at the log-odds of each task's training frequency instead of 0"""
     ema: float = 0.0
     """Decay of an exponential moving average of the weights, which is then what is validated and saved; 0: none"""
+
+
+FAST = Recipe(
+    optimizer="adamw",
+    lr=4e-3,
+    beta2=0.99,
+    weight_decay=0.01,
+    decay_filters=False,
+    batch_size=512,
+    segment=8,
+    motif_share=0.85,
+    epochs=14,
+    schedule="cosine",
+    warmup_steps=500,
+    clip_norm=0.5,
+    prior_bias=True,
+    ema=0.9995,
+)
+"""``--recipe fast``: designed here, for any network of 200-bp bins, on all of them"""
 
 
 @dataclass(frozen=True)

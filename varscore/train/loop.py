@@ -20,18 +20,20 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from varscore.data.examples import ExampleSet
+from varscore.data.segments import NONE, Runs
 from varscore.engine.device import arithmetic, flushing_denormals
 from varscore.errors import DataError, UsageError
 from varscore.files.csvtable import csv_text
 from varscore.files.whole import put_file, whole_file
-from varscore.nets.layers import SequenceNet, reverse_complement
-from varscore.nets.objectives import Targets
+from varscore.nets.layers import BIN, SequenceNet
 from varscore.nets.registry import Recipe
-from varscore.train.optim import learning_rate, limit_rows, make_optimizer, penalty
+from varscore.train.batches import Examples, Order, Outputs
+from varscore.train.optim import learning_rate, limit_rows, make_optimizer, moving_average, penalty
 from varscore.train.ranks import Ranks
+from varscore.train.validation import Validation
 
 log = logging.getLogger(__name__)
 
@@ -54,60 +56,6 @@ class Progress:
     best_epoch: int = -1
     finished: str = ""
     """Why training ended; empty while it has not"""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """n examples on the training device. codes: uint8 (n, window); targets: float32 (n, tasks); known: bool (n, tasks),
-    or None for all; extra: what the network reads besides, by name."""
-
-    codes: Tensor
-    targets: Tensor
-    known: Tensor | None
-    extra: dict[str, Tensor]
-
-
-class Examples:
-    """What a network reads and learns of a data set, gathered on the training device batch by batch."""
-
-    def __init__(self, data: ExampleSet, net: SequenceNet, device: torch.device) -> None:
-        self.data, self.device = data, device
-        self.windows = torch.from_numpy(data.codes).to(device).unfold(0, data.window, 1)
-        self.tracks = self.scalars = 0
-        if "tracks" in net.inputs:
-            self.tracks = net.config.tracks
-            self.signal = torch.from_numpy(data.signal[: self.tracks]).to(device).unfold(1, data.window, 1)
-        if "scalars" in net.inputs:
-            self.scalars = net.config.scalars
-        there = (len(data.track_names), len(data.scalar_names))
-        if self.tracks > there[0] or self.scalars > there[1]:
-            raise DataError(
-                f"the network reads {self.tracks} tracks and {self.scalars} scalars", where=data.folder,
-                cause=f"the data set has {there[0]} and {there[1]}",
-            )  # fmt: skip
-
-    def batch(self, rows: np.ndarray, flip: np.ndarray) -> Batch:
-        """The examples ``rows``, those where ``flip`` (bool (n,)) is set seen from the other strand."""
-        offset = torch.from_numpy(self.data.offset[rows]).to(self.device)
-        where = torch.from_numpy(flip).to(self.device)
-        codes = self.windows[offset]
-        codes = torch.where(where[:, None], reverse_complement(codes), codes)
-        extra = {}
-        if self.tracks:
-            tracks = self.signal[:, offset].transpose(0, 1)
-            extra["tracks"] = torch.where(where[:, None, None], tracks.flip(2), tracks)
-        if self.scalars:
-            extra["scalars"] = self._moved(self.data.scalars(rows)[:, : self.scalars])
-        known = self.data.known(rows)
-        return Batch(codes, self._moved(self.data.targets(rows)), None if known is None else self._moved(known), extra)
-
-    def _moved(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
-
-    def targets(self, rows: np.ndarray) -> Iterator[Targets]:
-        """The targets of many examples, piece by piece."""
-        for piece in np.array_split(rows, 64):
-            yield self.data.targets(piece), self.data.known(piece)
 
 
 class Trainer:
@@ -133,16 +81,20 @@ class Trainer:
         self.rows, self.held_out = data.rows("train"), data.rows("validation")
         if len(self.rows) == 0 or len(self.held_out) == 0:
             raise DataError("no training or no validation examples", where=data.folder)
-        self.steps = -(-len(self.rows) // recipe.batch_size)
-        if len(self.rows) % recipe.batch_size == 1 < self.steps and _normalises(net):
-            self.steps -= 1  # a batch of one has no variance: in each epoch another example is left out
+        if recipe.segment > 1 and net.inputs:
+            raise UsageError("segments are for networks of nothing but sequence", remedy="--segment 1")
+        step = data.bin or BIN
+        self.order = Order(data, self.rows, recipe.batch_size, recipe.segment, step, seed)
+        if recipe.segment == 1 and len(self.rows) % recipe.batch_size == 1 < self.order.steps and _normalises(net):
+            self.order.steps -= 1  # a batch of one has no variance: in each epoch another example is left out
+        self.steps = self.order.steps
         self.both_strands = data.strands == "both" and net.strands != "one"
-        self.examples = Examples(data, net, device)
+        self.examples = Examples(data, net, device, step)
         self.optimizer = make_optimizer(net, recipe)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16" and device.type == "cuda")
         self.average: AveragedModel | None = None
         if recipe.ema:
-            self.average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(net, multi_avg_fn=moving_average(recipe.ema))
         self.progress = Progress()
         self.saved_step: int | None = None
         """Steps that the folder's checkpoint holds; None while it has none of this run"""
@@ -182,12 +134,12 @@ class Trainer:
     ) -> Progress:
         """Train until the recipe says stop, ``stop_after`` seconds of this call are over or ``stop`` says so, which is
         asked after every step and within validation; checkpoint and return."""
-        replica = self.ranks.replica(self.net)
+        replica = self.ranks.replica(Outputs(self.net, self.examples.step))
         began = saved = time.monotonic()
         progress = self.progress
         while not progress.finished:
             epoch_began = time.monotonic() - progress.seconds
-            order, flips = self._plan(progress.epoch)
+            order, flips = self.order.epoch(progress.epoch, self.both_strands)
             while progress.step < self.steps:
                 loss = self._step(replica, order, flips)
                 now = time.monotonic()
@@ -211,15 +163,10 @@ class Trainer:
             saved = time.monotonic()
         return progress
 
-    def _plan(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """The epoch's order of examples, and the strand of each."""
-        random = np.random.default_rng((self.seed, epoch))
-        return random.permutation(self.rows), (random.random(len(self.rows)) < 0.5) & self.both_strands
-
     def _step(self, replica: nn.Module, order: np.ndarray, flips: np.ndarray) -> float:
         """One step of the optimizer; returns this process's loss, of which the mean over processes is the batch's."""
-        progress, size, ranks = self.progress, self.recipe.batch_size, self.ranks
-        batch = np.arange(progress.step * size, min((progress.step + 1) * size, len(order)))
+        progress, ranks = self.progress, self.ranks
+        batch = self.order.batch(progress.step, len(order))
         mine = batch[ranks.rank :: ranks.world]
         # gradients are averaged over processes, whose parts of a batch may differ in what is known, or be empty
         weight = self._weight(order[mine]) * ranks.world / max(self._weight(order[batch]), 1)
@@ -231,7 +178,7 @@ class Trainer:
         torch.manual_seed(int(np.random.SeedSequence((self.seed, done, ranks.rank)).generate_state(1)[0]))
         replica.train()
         with arithmetic(self.device, self.precision):
-            outputs = replica(examples.codes, **examples.extra)
+            outputs = replica(examples.codes, examples.count, examples.extra)
         outputs = outputs.float()
         mean, _ = self.net.goal.loss(outputs, examples.targets, examples.known)
         loss = weight * (mean + (penalty(self.recipe, outputs) if self.net.objective == "labels" else 0.0))
@@ -255,42 +202,52 @@ class Trainer:
 
     def _weight(self, rows: np.ndarray) -> int:
         """Of some examples' mean loss beside that of others: examples, or known targets where some are not known."""
-        known = self.data.known(rows) if self.ranks.world > 1 else None
-        return len(rows) if known is None else int(np.count_nonzero(known))
+        if self.ranks.world == 1:
+            return len(rows)
+        rows = rows[rows != NONE]
+        known = self.data.known(rows)
+        return len(rows) * len(self.data.tasks) if known is None else int(np.count_nonzero(known))
 
     @property
     def candidate(self) -> SequenceNet:
         """The network that is validated and saved."""
         return self.net if self.average is None else cast(SequenceNet, self.average.module)
 
-    def validate(self, stop: Callable[[], bool] = lambda: False) -> float | None:
-        """Mean loss of the forward strand over the validation split; None when ``stop`` has ended it, which it does
-        only where one process trains."""
-        net, mine = self.candidate.eval(), self.held_out[self.ranks.rank :: self.ranks.world]
-        total = weights = 0.0
+    def validate(self, stop: Callable[[], bool] = lambda: False) -> dict[str, float] | None:
+        """Of the validation split, forward strand: ``validation_loss``, and how well tasks are told apart
+        (:class:`Validation`). None when ``stop`` has ended it, which it does only where one process trains."""
+        net, mine = Outputs(self.candidate.eval(), self.examples.step), self._held_out()
+        mine = mine[self.ranks.rank :: self.ranks.world]
+        found = Validation(self.data, net.net.goal, self.held_out)
+        size = max(1, 512 // self.recipe.segment)
         with torch.inference_mode(), arithmetic(self.device, self.precision):
-            for first in range(0, len(mine), 512):
+            for first in range(0, len(mine), size):
                 if self.ranks.world == 1 and stop():
                     return None
-                rows = mine[first : first + 512]
+                rows = mine[first : first + size]
                 examples = self.examples.batch(rows, np.zeros(len(rows), bool))
-                outputs = net(examples.codes, **examples.extra).float()
-                loss, weight = net.goal.loss(outputs, examples.targets, examples.known)
-                total, weights = total + loss.item() * weight, weights + weight
-        total, weights = self.ranks.total([total, weights])
+                outputs = net(examples.codes, examples.count, examples.extra).float()
+                found.add(rows.reshape(-1), outputs, examples.targets, examples.known)
+        total, weights = self.ranks.total([found.total, found.weight])
         if not weights:
             raise DataError("no label of the validation split is known", where=self.data.folder)
-        return total / weights
+        return {"validation_loss": total / weights, **found.measures()}
 
-    def _end_epoch(self, loss: float) -> None:
-        """loss: of the validation split"""
-        progress, recipe = self.progress, self.recipe
+    def _held_out(self) -> np.ndarray:
+        """The validation split as the training split is taken: int64 (n,), or segments of rows (m, size)."""
+        if self.recipe.segment == 1:
+            return self.held_out
+        return Runs(self.data, self.held_out, self.examples.step, self.recipe.segment).segments()
+
+    def _end_epoch(self, validation: dict[str, float]) -> None:
+        """validation: the measures of the validation split"""
+        progress, recipe, loss = self.progress, self.recipe, validation["validation_loss"]
         row = {
             "epoch": progress.epoch,
             "step": (progress.epoch + 1) * self.steps,
             "lr": self.optimizer.param_groups[0]["lr"],
             "train_loss": progress.loss_sum / self.steps,
-            "validation_loss": loss,
+            **validation,
             "seconds": round(progress.seconds, 1),
         }
         progress.history.append(row)
@@ -401,4 +358,6 @@ def _binding(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_history(path: Path, history: list[dict[str, float]]) -> None:
-    put_file(path, csv_text(history, HISTORY_COLUMNS))
+    """The history as CSV: the columns that every run has, then those that only some have."""
+    columns = dict.fromkeys((*HISTORY_COLUMNS, *(name for row in history for name in row)))
+    put_file(path, csv_text(history, tuple(columns)))

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from varscore.errors import UsageError
+from varscore.nets.layers import SequenceConv
 from varscore.nets.registry import Recipe
 
 
 def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Raises UsageError when there is no such optimizer."""
-    weights = [p for p in net.parameters() if p.requires_grad and p.ndim > 1]
-    others = [p for p in net.parameters() if p.requires_grad and p.ndim <= 1]
+    trained = [p for p in net.parameters() if p.requires_grad]
+    spared = filters(net) if not recipe.decay_filters else None
+    weights = [p for p in trained if p.ndim > 1 and p is not spared]
+    others = [p for p in trained if p.ndim <= 1 or p is spared]
     groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
     if recipe.root_epsilon and recipe.optimizer != "rmsprop":
         raise UsageError(f"{recipe.optimizer} has no epsilon inside a root", remedy="--optimizer rmsprop")
     if recipe.optimizer == "adam":
         return torch.optim.Adam(groups, lr=recipe.lr)
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, recipe.beta2), fused=True)
     if recipe.optimizer == "rmsprop":
         if recipe.root_epsilon:
             return KerasRMSprop(groups, recipe.lr, recipe.rho, recipe.root_epsilon, recipe.momentum)
         return torch.optim.RMSprop(groups, lr=recipe.lr, alpha=recipe.rho, momentum=recipe.momentum)
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum)
-    raise UsageError(f"no optimizer {recipe.optimizer!r}", remedy="adam, rmsprop or sgd")
+    raise UsageError(f"no optimizer {recipe.optimizer!r}", remedy="adam, adamw, rmsprop or sgd")
 
 
 class KerasRMSprop(torch.optim.Optimizer):
@@ -100,3 +105,21 @@ def limit_rows(net: nn.Module, bound: float) -> None:
         for weight in net.parameters():
             if weight.ndim > 1:
                 weight.renorm_(2, 0, bound)
+
+
+def filters(net: nn.Module) -> Tensor | None:
+    """The filters of a network that begins with a convolution of DNA."""
+    return next((module.weight for module in net.modules() if isinstance(module, SequenceConv)), None)
+
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """How a step's weights enter their average: by ``1 - decay``, and more at first, so that the start is forgotten."""
+
+    def update(average: Tensors, current: Tensors, taken: Tensor | int) -> None:
+        kept = min(decay, (1 + int(taken)) / (10 + int(taken)))
+        torch._foreach_lerp_(average, current, 1 - kept)
+
+    return update

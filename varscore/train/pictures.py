@@ -26,18 +26,28 @@ def _missing(module: str, what: str) -> bool:
 
 
 def learning_curve(path: Path, history: Sequence[dict[str, float]], title: str, loss: str) -> None:
-    """PNG of training and validation loss against the epoch, with the learning rate below. loss: what it is called"""
+    """PNG of training and validation loss against the epoch, how well tasks were told apart if that is known, and the
+    learning rate. loss: what it is called
+    """
     if _missing("matplotlib", "learning curve"):
         return
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 5), layout="constrained")
-    losses, rates = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    measures = [name for name in history[-1] if name.startswith(("auroc", "auprc"))]
+    figure = Figure(figsize=(6, 8 if measures else 5), layout="constrained")
+    losses, *others, rates = figure.subplots(
+        2 + bool(measures), 1, sharex=True, height_ratios=(3, *[3] * bool(measures), 1)
+    )
     epochs = [row["epoch"] + 1 for row in history]
     losses.plot(epochs, [row["train_loss"] for row in history], marker=".", label="training")
     losses.plot(epochs, [row["validation_loss"] for row in history], marker=".", label="validation")
     losses.set(ylabel=loss, title=title)
     losses.legend(frameon=False)
+    for axis in others:
+        for name in measures:
+            axis.plot(epochs, [row.get(name, np.nan) for row in history], marker=".", label=name)
+        axis.set(ylabel="validation", ylim=(0, 1))
+        axis.legend(frameon=False, fontsize="small")
     rates.plot(epochs, [row["lr"] for row in history], color="grey", drawstyle="steps-mid")
     rates.set(xlabel="epoch", ylabel="learning rate", yscale="log")
     with whole_file(path) as file:
@@ -109,5 +119,6 @@ def log_to_tensorboard(folder: Path, history: Sequence[dict[str, float]]) -> Non
     shutil.rmtree(folder, ignore_errors=True)
     with SummaryWriter(str(folder)) as writer:
         for row in history:
-            for name in ("train_loss", "validation_loss", "lr"):
-                writer.add_scalar(name, row[name], int(row["step"]))
+            for name, value in row.items():
+                if name not in ("epoch", "step", "seconds"):
+                    writer.add_scalar(name.replace(" ", "/"), value, int(row["step"]))

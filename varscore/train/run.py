@@ -21,10 +21,11 @@ from varscore.data.priors import count_priors
 from varscore.errors import DataError, ModelError, OutputExists, VarscoreError
 from varscore.files.motifs import Motif
 from varscore.nets import build, find
-from varscore.nets.init import inherit, init_motifs
-from varscore.nets.layers import SequenceNet
+from varscore.nets.init import inherit, init_motifs, lay_motifs
+from varscore.nets.layers import BIN, SequenceNet
 from varscore.nets.registry import Recipe
 from varscore.stop import Stop
+from varscore.train.batches import Order
 from varscore.train.loop import CHECKPOINT, Progress, Trainer
 from varscore.train.pictures import learning_curve, log_to_tensorboard
 from varscore.train.ranks import join_ranks
@@ -82,8 +83,7 @@ def train_model(
     torch.manual_seed(options.seed)
     data = data.cropped(arguments.get("window", find(architecture).window(data.window)))
     net = network_for(architecture, data, arguments, visible)
-    if motifs:
-        init_motifs(net, [motif.frequencies for motif in motifs], seed=options.seed)
+    begun = _begin(net, motifs, recipe.motif_share, options.seed)
     inherited = inherit(net, parent.load(), outputs=names(parent.tasks()) == names(data.tasks)) if parent else []
     with join_ranks(options.device) as ranks:
         trainer = Trainer(
@@ -101,7 +101,7 @@ def train_model(
         with options.stopping() as stop:
             _run(trainer, options, stop, progress)
             if ranks.first:
-                _write(trainer, architecture, _facts(trainer, options, len(motifs), parent, inherited), options)
+                _write(trainer, architecture, _facts(trainer, options, begun, parent, inherited), options)
             ranks.wait()
             if stop is not None and stop.asked:  # the model is whole, what was to come after it is not
                 stop.leave()
@@ -152,6 +152,12 @@ def add_priors(model: ModelFolder, data: ExampleSet) -> ModelFolder:
     return state_priors(model, count_priors(data))
 
 
+def planned_steps(data: ExampleSet, recipe: Recipe) -> int:
+    """How many steps a run takes at most. Raises as training would."""
+    order = Order(data, data.rows("train"), recipe.batch_size, recipe.segment, data.bin or BIN, 0)
+    return recipe.epochs * order.steps
+
+
 def network_for(
     architecture: str, data: ExampleSet, arguments: Mapping[str, Any], visible: tuple[int, int] | None = None
 ) -> SequenceNet:
@@ -163,6 +169,14 @@ def network_for(
     objective = net.objective if net.goal.kind == data.kind else data.kind
     net.adapt(objective, "one" if data.strands == "one" else net.strands, visible)
     return net
+
+
+def _begin(net: SequenceNet, motifs: Sequence[Motif], share: float, seed: int) -> int:
+    """Start the first filters from motifs; returns how many are."""
+    if not motifs:
+        return 0
+    columns = [motif.frequencies for motif in motifs]
+    return lay_motifs(net, columns, share, seed) if share else init_motifs(net, columns, seed=seed)
 
 
 def _origin(motifs: Sequence[Motif], parent: ModelFolder | None) -> str:

@@ -1,8 +1,8 @@
-"""Layers trained in bf16 on a CPU that multiplies in bf16 (AMX, AVX512-bf16): products by torch, the rest in few passes.
+"""Layers trained in bf16 on a CPU that multiplies in it (AMX, AVX512-bf16): products by torch, few passes for the rest.
 
-Weights stay float32 and are rounded for each step; what is added up over many examples is added up in float32. Work goes
-through memory a few examples at a time, so that what lies between two products is still in the cache. Each function is
-one layer, differentiable once; maps are bf16 (N, positions, channels).
+Weights stay float32 and are rounded for each step; what is added up over many examples is added up in float32. Work
+goes through memory a few examples at a time, so that what lies between two products is still in the cache. Each
+function is one layer, differentiable once; maps are bf16 (N, positions, channels).
 """
 
 from __future__ import annotations

@@ -17,13 +17,14 @@ if COMPILES:
     from numba import types
     from numba.extending import intrinsic
 
-    @intrinsic
-    def _as_float(context: Any, bits: Any) -> Any:
+    def _bits_to_float(context: Any, bits: Any) -> Any:
         return types.float32(types.uint32), lambda c, builder, s, a: builder.bitcast(a[0], ir.FloatType())
 
-    @intrinsic
-    def _as_bits(context: Any, value: Any) -> Any:
+    def _float_to_bits(context: Any, value: Any) -> Any:
         return types.uint32(types.float32), lambda c, builder, s, a: builder.bitcast(a[0], ir.IntType(32))
+
+    _as_float: Any = intrinsic(_bits_to_float)
+    _as_bits: Any = intrinsic(_float_to_bits)
 
 
 @inlined
@@ -131,7 +132,7 @@ def activate(x: np.ndarray, bias: np.ndarray, slope: float) -> None:
 
 @compiled
 def activate_back(by: np.ndarray, y: np.ndarray, slope: float, by_bias: np.ndarray) -> None:
-    """The way back through :func:`activate`, which gave y: ``by`` becomes the gradient of x, and is added to the bias's."""
+    """The way back through :func:`activate`, which gave y: ``by`` becomes the gradient of x, its sum adds to ``by_bias``."""
     total = np.zeros(len(by_bias), np.float32)
     for row in range(by.shape[0]):
         a, b = by[row], y[row]
@@ -223,7 +224,10 @@ def finish_back(by: np.ndarray, y: np.ndarray, slope: float, peak: np.ndarray, b
 
 @compiled
 def weigh(x: np.ndarray, weight: np.ndarray, step: int, y: np.ndarray) -> None:
-    """y[n, s, k] = sum over p of x[n, step * s + p] * weight[k, p]: (N, T, C), float32 (sets, P, C) to (N, S, sets, C)."""
+    """y[n, s, k] = sum over p of x[n, step * s + p] * weight[k, p].
+
+    x: (N, T, C); weight: float32 (sets, P, C); y: (N, stretches, sets, C)
+    """
     channels = x.shape[2]
     total = np.empty(channels, np.float32)
     for n in range(y.shape[0]):
