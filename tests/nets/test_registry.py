@@ -157,7 +157,7 @@ def test_lists_are_sorted_and_recipes_are_known() -> None:
     assert sorted(NAMES) == NAMES
     for name, architecture in architectures().items():
         assert architecture.name == name and architecture.summary
-        assert architecture.recipe.optimizer in ("adam", "rmsprop", "sgd")
+        assert architecture.recipe.optimizer in ("adam", "adamw", "rmsprop", "sgd")
         assert architecture.recipe.schedule in ("plateau", "cosine", "constant")
 
 

@@ -31,7 +31,7 @@ def stepped(data: ExampleSet, folder: Path, recipe: Recipe, steps: int = 1) -> T
     made = Trainer(small("deepsea", n_tasks=2, conv_dropout=0, pool_dropout=0), data, recipe, folder, device=CPU)
     order, flips = made._plan(0)
     for made.progress.step in range(steps):
-        made._step(made.net, order, flips)
+        made._step(made.outputs, order, flips)
     return made
 
 

@@ -147,7 +147,7 @@ def test_half_precision_storage(data: ExampleSet, tmp_path: Path) -> None:
 def test_divergence_in_the_first_epoch_is_an_error(
     data: ExampleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Trainer, "validate", lambda self, stop: math.nan)
+    monkeypatch.setattr(Trainer, "validate", lambda self, stop: {"validation_loss": math.nan})
     with pytest.raises(VarscoreError, match="diverged in its first epoch"):
         train(data, tmp_path / "m")
     assert not (tmp_path / "m/card.toml").exists()

@@ -90,6 +90,7 @@ class Trainer:
         self.steps = self.order.steps
         self.both_strands = data.strands == "both" and net.strands != "one"
         self.examples = Examples(data, net, device, step)
+        self.outputs = Outputs(self.net, step)
         self.optimizer = make_optimizer(net, recipe)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16" and device.type == "cuda")
         self.average: AveragedModel | None = None
@@ -134,12 +135,12 @@ class Trainer:
     ) -> Progress:
         """Train until the recipe says stop, ``stop_after`` seconds of this call are over or ``stop`` says so, which is
         asked after every step and within validation; checkpoint and return."""
-        replica = self.ranks.replica(Outputs(self.net, self.examples.step))
+        replica = self.ranks.replica(self.outputs)
         began = saved = time.monotonic()
         progress = self.progress
         while not progress.finished:
             epoch_began = time.monotonic() - progress.seconds
-            order, flips = self.order.epoch(progress.epoch, self.both_strands)
+            order, flips = self._plan(progress.epoch)
             while progress.step < self.steps:
                 loss = self._step(replica, order, flips)
                 now = time.monotonic()
@@ -162,6 +163,10 @@ class Trainer:
             self._save()
             saved = time.monotonic()
         return progress
+
+    def _plan(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """The epoch's order of examples or segments, and the strand of each."""
+        return self.order.epoch(epoch, self.both_strands)
 
     def _step(self, replica: nn.Module, order: np.ndarray, flips: np.ndarray) -> float:
         """One step of the optimizer; returns this process's loss, of which the mean over processes is the batch's."""

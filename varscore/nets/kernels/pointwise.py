@@ -132,7 +132,7 @@ def activate(x: np.ndarray, bias: np.ndarray, slope: float) -> None:
 
 @compiled
 def activate_back(by: np.ndarray, y: np.ndarray, slope: float, by_bias: np.ndarray) -> None:
-    """The way back through :func:`activate`, which gave y: ``by`` becomes the gradient of x, its sum adds to ``by_bias``."""
+    """The way back through :func:`activate`, which gave y: ``by`` becomes the gradient of x; by_bias adds it up."""
     total = np.zeros(len(by_bias), np.float32)
     for row in range(by.shape[0]):
         a, b = by[row], y[row]
