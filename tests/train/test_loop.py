@@ -310,7 +310,7 @@ def test_the_rate_reaches_the_optimizer_and_the_history(data: ExampleSet, tmp_pa
     assert [row["lr"] for row in progress.history] == pytest.approx([0.007, 0.014])
     assert [row["step"] for row in progress.history] == [7, 14]
     lines = (tmp_path / HISTORY).read_text().splitlines()
-    assert lines[0] == "epoch,step,lr,train_loss,validation_loss,seconds" and len(lines) == 3
+    assert lines[0].startswith("epoch,step,lr,train_loss,validation_loss,seconds,auroc,auprc") and len(lines) == 3
 
 
 def test_unknown_names_are_usage_errors() -> None:
