@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from varscore.nets import build
 from varscore.nets.compiled import COMPILES
-from varscore.nets.kernels import bf16, pointwise
+from varscore.nets.kernels import bf16, lstm, pointwise
 from varscore.nets.layers import one_hot
 
 pytestmark = pytest.mark.skipif(not COMPILES, reason="numba is not here")
@@ -90,6 +90,23 @@ def test_position_pool() -> None:
         return torch.stack([torch.einsum("ntc,kct->nkc", one, weight).flatten(1) for one in stretches], 1)
 
     compare(lambda *given: bf16.position_pool(*given, 4), theirs, x, weight)
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_lstm(backward: bool) -> None:
+    """One direction of torch's own layer."""
+    torch.manual_seed(0)
+    layer = torch.nn.LSTM(16, 32)
+    steps = torch.randn(12, 20, 16).to(torch.bfloat16)
+    weights = [weight.detach().to(torch.bfloat16).float() for weight in layer.parameters()]
+
+    def theirs(x: Tensor, *weights: Tensor) -> Tensor:
+        start = x.new_zeros(1, 20, 32)
+        turned = x.flip(0) if backward else x
+        states = torch.lstm(turned, (start, start), list(weights), True, 1, 0.0, True, False, False)[0]
+        return states.flip(0) if backward else states
+
+    compare(lambda x, *given: lstm.direction(x, list(given), backward), theirs, steps, *weights)
 
 
 def test_rounding_is_torchs() -> None:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from varscore.errors import UsageError
 from varscore.nets.compiled import COMPILES
-from varscore.nets.kernels import bf16
+from varscore.nets.kernels import bf16, lstm
 from varscore.nets.kmertable import LARGEST_POOL, convolve_columns, convolve_pool, convolve_pool_activate
 from varscore.nets.lstmtrain import direction
 from varscore.nets.objectives import Objective, make_objective
@@ -165,7 +165,7 @@ class BiLSTM(nn.LSTM):
     """Bidirectional LSTM over the positions; (N, channels, T) to (N, 2 hidden, T).
 
     Where gradients are wanted on the CPU in float32, :mod:`varscore.nets.lstmtrain` computes it; the numbers are the
-    same up to rounding.
+    same up to rounding. In bf16 on a CPU that multiplies in it, :mod:`varscore.nets.kernels.lstm` does.
 
     ``recurrent_dropout`` is by default one mask a batch on the hidden-to-hidden weights, which keeps the fused kernel.
     With ``per_step`` it is Keras's: one mask a sequence and gate on the hidden state at every step, in a slow Python
@@ -196,7 +196,10 @@ class BiLSTM(nn.LSTM):
             F.dropout(weight, self.recurrent_dropout, self.training) if "weight_hh" in name else weight
             for name, weight in self.named_parameters()
         ]
-        if torch.is_grad_enabled() and _plain_cpu(steps) and _plain_cpu(weights[0]):
+        if bf16.wanted(x) and self.hidden_size >= FEW_CHANNELS:
+            halves = lstm.direction(steps, weights[:4], False), lstm.direction(steps, weights[4:], True)
+            output = torch.cat(halves, 2)
+        elif torch.is_grad_enabled() and _plain_cpu(steps) and _plain_cpu(weights[0]):
             output = torch.cat([direction(steps, weights[:4], False), direction(steps, weights[4:], True)], 2)
         else:
             start = steps.new_zeros(2, steps.shape[1], self.hidden_size)
