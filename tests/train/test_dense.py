@@ -141,6 +141,18 @@ def test_validation_measures_are_those_of_evaluate(data: ExampleSet, tmp_path: P
     assert found["auprc TF"] == pytest.approx(scores.auprc[2])
 
 
+def test_so_many_steps_end_in_mid_epoch(data: ExampleSet, tmp_path: Path) -> None:
+    """The rate has fallen by then, the rest is validated and kept, and more steps are another recipe."""
+    recipe = dataclasses.replace(RECIPE, steps=5, segment=1, batch_size=20)  # an epoch has four
+    progress = trainer(data, tmp_path, recipe).run()
+    assert progress.finished == "all 5 steps done" and [row["step"] for row in progress.history] == [4, 5]
+    assert progress.history[1]["lr"] < progress.history[0]["lr"] < recipe.lr
+    assert progress.history[1]["train_loss"] == pytest.approx(progress.history[0]["train_loss"], rel=0.3)
+    assert trainer(data, tmp_path, recipe).progress.finished
+    with pytest.raises(UsageError, match="another recipe"):
+        trainer(data, tmp_path, dataclasses.replace(recipe, steps=6))
+
+
 def test_a_batch_is_whole_segments(data: ExampleSet, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="a batch of 30 bins is no whole number of segments of 4"):
         trainer(data, tmp_path, dataclasses.replace(RECIPE, batch_size=30))

@@ -54,6 +54,9 @@ RecipeName = Annotated[
 ]
 Optimizer = Annotated[Literal["adam", "adamw", "rmsprop", "sgd"] | None, recipe_option("Optimizer.")]
 Schedule = Annotated[Literal["plateau", "cosine", "constant"] | None, recipe_option("How the learning rate falls.")]
+Steps = Annotated[
+    int | None, recipe_option("Train for N steps, whatever part of an epoch that is.", min=1, metavar="N")
+]
 Beta2 = Annotated[
     float | None, recipe_option("Decay of adamw's mean of squared gradients.", min=0, max=1, metavar="DECAY")
 ]
@@ -130,6 +133,7 @@ class Training:
     ] = None
     recipe: RecipeName = "own"
     epochs: Epochs = None
+    steps: Steps = None
     batch_size: BatchSize = None
     segment: Segment = None
     motif_share: MotifShare = None

@@ -40,6 +40,8 @@ class Recipe:
     """Share of the first filters that motifs, where some are given, become by :func:`varscore.nets.init.lay_motifs`; 0:
     as many as there are, by DanQ-JASPAR's way"""
     epochs: int = 60
+    steps: int = 0
+    """Steps to train for, whatever part of an epoch that is; 0: ``epochs``"""
     patience: int = 5
     schedule: str = "plateau"
     """``plateau`` (divide by ``plateau_factor`` after ``plateau_patience`` epochs without a better loss), ``cosine`` or

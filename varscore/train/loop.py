@@ -88,6 +88,8 @@ class Trainer:
         if recipe.segment == 1 and len(self.rows) % recipe.batch_size == 1 < self.order.steps and _normalises(net):
             self.order.steps -= 1  # a batch of one has no variance: in each epoch another example is left out
         self.steps = self.order.steps
+        """Of an epoch"""
+        self.total = planned(recipe, self.steps)
         self.both_strands = data.strands == "both" and net.strands != "one"
         self.examples = Examples(data, net, device, step)
         self.outputs = Outputs(self.net, step)
@@ -141,7 +143,7 @@ class Trainer:
         while not progress.finished:
             epoch_began = time.monotonic() - progress.seconds
             order, flips = self._plan(progress.epoch)
-            while progress.step < self.steps:
+            while progress.step < self._last:
                 loss = self._step(replica, order, flips)
                 now = time.monotonic()
                 loss_sum, stops = self.ranks.total([loss, float(now - began > stop_after or stop())])
@@ -179,7 +181,7 @@ class Trainer:
         examples = self.examples.batch(order[mine], flips[mine])
         done = self._done
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.recipe, progress.history, done, self.recipe.epochs * self.steps)
+            group["lr"] = learning_rate(self.recipe, progress.history, done, self.total)
         torch.manual_seed(int(np.random.SeedSequence((self.seed, done, ranks.rank)).generate_state(1)[0]))
         replica.train()
         with arithmetic(self.device, self.precision):
@@ -204,6 +206,11 @@ class Trainer:
     def _done(self) -> int:
         """Steps so far, of all epochs."""
         return self.progress.epoch * self.steps + self.progress.step
+
+    @property
+    def _last(self) -> int:
+        """Steps of the current epoch: the last one may be cut short."""
+        return min(self.steps, self.total - self.progress.epoch * self.steps)
 
     def _weight(self, rows: np.ndarray) -> int:
         """Of some examples' mean loss beside that of others: examples, or known targets where some are not known."""
@@ -249,9 +256,9 @@ class Trainer:
         progress, recipe, loss = self.progress, self.recipe, validation["validation_loss"]
         row = {
             "epoch": progress.epoch,
-            "step": (progress.epoch + 1) * self.steps,
+            "step": self._done,
             "lr": self.optimizer.param_groups[0]["lr"],
-            "train_loss": progress.loss_sum / self.steps,
+            "train_loss": progress.loss_sum / max(progress.step, 1),
             **validation,
             "seconds": round(progress.seconds, 1),
         }
@@ -266,8 +273,8 @@ class Trainer:
             progress.finished = "diverged"
         elif recipe.schedule != "cosine" and progress.epoch - 1 - progress.best_epoch >= recipe.patience:
             progress.finished = f"early stopping: no better validation loss in {recipe.patience} epochs"
-        elif progress.epoch >= recipe.epochs:
-            progress.finished = f"all {recipe.epochs} epochs done"
+        elif self._done >= self.total:
+            progress.finished = f"all {recipe.steps} steps done" if recipe.steps else f"all {recipe.epochs} epochs done"
 
     def _save(self) -> None:
         if not self.ranks.first:
@@ -339,13 +346,18 @@ class Trainer:
         progress, recipe = self.progress, self.recipe
         waited = progress.epoch - 1 - progress.best_epoch
         patient = recipe.schedule == "cosine" or waited < recipe.patience
-        if progress.finished != "diverged" and progress.epoch < recipe.epochs and patient:
+        if progress.finished != "diverged" and self._done < self.total and patient:
             progress.finished = ""
 
     def best(self) -> SequenceNet:
         """The network with the weights of the best validation loss, or the last ones before the first epoch's end."""
         self.net.load_state_dict(self.progress.best or self.candidate.state_dict())
         return self.net
+
+
+def planned(recipe: Recipe, steps: int) -> int:
+    """Steps of a whole run, of epochs of so many steps."""
+    return recipe.steps or recipe.epochs * steps
 
 
 def _normalises(net: nn.Module) -> bool:

@@ -26,7 +26,7 @@ from varscore.nets.layers import BIN, SequenceNet
 from varscore.nets.registry import Recipe
 from varscore.stop import Stop
 from varscore.train.batches import Order
-from varscore.train.loop import CHECKPOINT, Progress, Trainer
+from varscore.train.loop import CHECKPOINT, Progress, Trainer, planned
 from varscore.train.pictures import learning_curve, log_to_tensorboard
 from varscore.train.ranks import join_ranks
 from varscore.zoo import CARD, ModelFolder, open_model, save_model, state_priors
@@ -155,7 +155,7 @@ def add_priors(model: ModelFolder, data: ExampleSet) -> ModelFolder:
 def planned_steps(data: ExampleSet, recipe: Recipe) -> int:
     """How many steps a run takes at most. Raises as training would."""
     order = Order(data, data.rows("train"), recipe.batch_size, recipe.segment, data.bin or BIN, 0)
-    return recipe.epochs * order.steps
+    return planned(recipe, order.steps)
 
 
 def network_for(
