@@ -4,9 +4,9 @@
 
 A step is forward, backward and AdamW on random DNA. *Plain* is what one would write without varscore: the same layers
 by PyTorch's own functions on one-hot windows, in float32 and under autocast in bf16, at two batch sizes of which the
-better one in float32 is what ratios are to. ``train-chromatin --recipe fast`` reads segments of eight neighbouring bins;
-to plain PyTorch a bin is a window of its own. All in one process and in turn; a ratio is taken in every round, and the
-median counts. Gradients of one step are compared with those of plain float32.
+better one in float32 is what ratios are to. ``train-chromatin --recipe fast`` reads segments of eight neighbouring
+bins; to plain PyTorch a bin is a window of its own. All in one process and in turn; a ratio is taken in every round,
+and the median counts. Gradients of one step are compared with those of plain float32.
 """
 
 from __future__ import annotations
