@@ -1,0 +1,53 @@
+"""Make a trained model one that comes with varscore: what its card says of it, and the predictions tests hold it to.
+
+python benchmarks/bundle.py about MODEL ABOUT.toml      id, default, licence, intended_use and limits onto its card
+python benchmarks/bundle.py golden                      tests/golden/bundled.json anew, of every model in models/
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from varscore.engine.plain import PlainEngine
+from varscore.nets.objectives import probabilities
+from varscore.zoo import bundled_folder, open_model, write_card
+
+GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "golden" / "bundled.json"
+SAID = ("id", "default", "licence", "intended_use", "limits")
+
+
+def about(folder: Path, said: Path) -> None:
+    """Write what a person says of a model onto its card, in the card's order."""
+    card, words = open_model(folder).card, tomllib.loads(said.read_text())
+    if unknown := set(words) - set(SAID):
+        sys.exit(f"{said}: unknown: {', '.join(sorted(unknown))}")
+    first = ("format", "id", "architecture", *SAID[1:])
+    merged = {**card, **words}
+    write_card(folder, {name: merged[name] for name in (*first, *merged) if name in merged})
+
+
+def golden() -> None:
+    """Strand-mean probabilities of four fixed sequences, every 23rd task, of each bundled model."""
+    windows = np.random.default_rng(20).integers(0, 4, (4, 1000)).astype(np.uint8)
+    found = {}
+    for card in sorted(bundled_folder().glob("*/card.toml")):
+        engine = PlainEngine(open_model(card.parent).load(), torch.device("cpu"))
+        predicted = probabilities(engine.logits(windows)).mean(0)[:, ::23]
+        found[card.parent.name] = [[float(f"{p:.8g}") for p in row] for row in predicted]
+    GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["about", folder, said]:
+            about(Path(folder), Path(said))
+        case ["golden"]:
+            golden()
+        case _:
+            sys.exit(__doc__)
