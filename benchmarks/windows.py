@@ -63,7 +63,7 @@ def rate(path: Path, contig: str | None, count: int, *, sorted_input: bool, repe
     for _ in range(repeats):
         begin = time.perf_counter()
         with Genome(path) as genome:
-            passed = sum(len(cut_windows(batch, genome, [contig], LENGTH)[1]) for batch in batches)
+            passed = sum(len(cut_windows(batch, genome, [contig], LENGTH)[2]) for batch in batches)
         seconds.append(time.perf_counter() - begin)
     return passed / min(seconds)
 

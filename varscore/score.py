@@ -12,6 +12,7 @@ from varscore.effects import Effects, effects
 from varscore.engine.plain import PlainEngine
 from varscore.engine.pool import Pool
 from varscore.genome.alleles import AlleleBatch
+from varscore.genome.reasons import BY_DEFAULT, Rules
 from varscore.genome.sequence import Genome, match_contigs
 from varscore.genome.windows import Windows, cut_windows
 
@@ -21,11 +22,12 @@ class ScoreBatch:
     """What became of a batch of n alleles.
 
     status: uint8 (n,) :class:`varscore.genome.alleles.Status`; rows: int64 (m,), the alleles that were scored;
-    effects: m rows.
+    alleles: the batch in the form in which these were scored; effects: m rows.
     """
 
     status: np.ndarray
     rows: np.ndarray
+    alleles: AlleleBatch
     effects: Effects
 
 
@@ -61,22 +63,22 @@ Chunk = TypeVar("Chunk", bound=HasAlleles)
 
 
 def score_chunks(
-    chunks: Iterable[Chunk], genome: Genome, names: ContigNames, pool: Pool, window: int, check_ref: bool = True
+    chunks: Iterable[Chunk], genome: Genome, names: ContigNames, pool: Pool, window: int, rules: Rules = BY_DEFAULT
 ) -> Iterator[tuple[Chunk, ScoreBatch]]:
     """Each chunk with what became of its alleles, in order.
 
     Windows are cut here while the pool's engines compute those of earlier chunks; a few chunks are under way at a time.
-    window: length of the network's windows; check_ref: whether a REF that is not the FASTA's costs an allele its score.
+    window: length of the network's windows; rules: which alleles are scored, and in which form.
     """
 
-    def cut() -> Iterator[tuple[tuple[Chunk, np.ndarray, np.ndarray], Windows]]:
+    def cut() -> Iterator[tuple[tuple[Chunk, np.ndarray, np.ndarray, AlleleBatch], Windows]]:
         for chunk in chunks:
-            alleles = chunk.alleles
-            status, windows = cut_windows(alleles, genome, names.of(alleles.contigs), window, check_ref)
-            yield (chunk, status, windows.rows), windows
+            written = chunk.alleles
+            status, alleles, windows = cut_windows(written, genome, names.of(written.contigs), window, rules)
+            yield (chunk, status, windows.rows, alleles), windows
 
-    for (chunk, status, rows), found in pool.map(effects_of, cut()):
-        yield chunk, ScoreBatch(status, rows, found)
+    for (chunk, status, rows, alleles), found in pool.map(effects_of, cut()):
+        yield chunk, ScoreBatch(status, rows, alleles, found)
 
 
 def effects_of(engine: PlainEngine, windows: Windows) -> Effects:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import pysam
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spellings import minimal, trim
 
 from varscore.genome.alleles import AlleleBatch, ByteColumn, Status
 from varscore.genome.sequence import Genome, decode
@@ -79,40 +81,84 @@ def slow_status(sequence: str | None, start: int, ref: str, alt: str, length: in
         return Status.BREAKEND
     if alt == "*":
         return Status.SPANNING_DELETION
-    if not ref or set((ref + alt).upper()) - set("ACGT"):
+    ref, alt = ref.upper(), alt.upper()
+    lone = {"ref": ref == "N" and is_sequence(alt), "alt": alt == "N" and is_sequence(ref)}
+    is_spelled = ref and (not set(ref + alt) - set("ACGT") or any(lone.values()))
+    if not is_spelled and not is_padded(sequence, start, ref, alt):
         return Status.NON_ACGT
     if sequence is None:
         return Status.MISSING_CONTIG
     if start < 0 or start + len(ref) > len(sequence):
         return Status.OFF_CONTIG
-    if len(ref) > length / 2 or len(alt) > length / 2:
+    if max(map(len, trim(ref, alt)[1:])) > length / 2:
         return Status.TOO_LONG
     there = sequence[start : start + len(ref)].upper()
-    if set(there) - set("ACGT"):
+    pairs = list(zip(ref, there, strict=True))
+    if any(base not in "ACGT" and (letter != "N" or lone["ref"]) for letter, base in pairs):
         return Status.REF_UNKNOWN
-    if there != ref.upper():
-        return Status.REF_MISMATCH
-    if max(window.count("N") for window in slow_windows(sequence, start, ref, alt, length)) > length / 2:
+    if not lone["ref"] and any(letter != base for letter, base in pairs if letter != "N"):
+        return Status.REF_MISMATCH if lone["alt"] or not sequence[start:].upper().startswith(alt) else Status.SWAPPED
+    if (
+        max(window.count("N") for window in slow_windows(sequence, *scored(sequence, start, ref, alt), length))
+        > length / 2
+    ):
         return Status.N_WINDOW
     return Status.PASS
 
 
+def is_sequence(allele: str) -> bool:
+    return len(allele) > 1 and not set(allele) - set("ACGT")
+
+
+def is_padded(sequence: str | None, start: int, ref: str, alt: str) -> bool:
+    """Whether all letters other than ACGT are N, trimmed away, and in the genome not ACGT either."""
+    if sequence is None or not ref or not 0 <= start <= len(sequence) - len(ref):
+        return False
+    there = sequence[start : start + len(ref)].upper()
+    if any(
+        letter not in "ACGT" and not (letter == "N" and base not in "ACGT")
+        for letter, base in zip(ref, there, strict=True)
+    ):
+        return False
+    suffix = os.path.commonprefix([ref[::-1], alt[::-1]])
+    rest = [allele.removesuffix(suffix[::-1]) for allele in (ref, alt)]
+    prefix = os.path.commonprefix(rest)
+    changed = "".join(allele.removeprefix(prefix) for allele in rest)
+    return bool(changed) and not set(changed) - set("ACGT")
+
+
+def scored(sequence: str, start: int, ref: str, alt: str) -> tuple[int, str, str]:
+    """An allele that is PASS in the form in which it is scored."""
+    base = sequence[start].upper()
+    return minimal(sequence, start, base if ref.upper() == "N" else ref, base if alt.upper() == "N" else alt)
+
+
 def check(alleles: Sequence[Allele], genome: Genome, length: int) -> Counter[Status]:
     """Compare a whole batch with the slow truth; returns how often each status occurred."""
-    status, windows = cut_windows(batch_of(alleles), genome, list(NAMES.values()), length)
+    written = batch_of(alleles)
+    status, batch, windows = cut_windows(written, genome, list(NAMES.values()), length)
     truth = []
     for contig, start, ref, alt in alleles:
         name = NAMES[contig]
         truth.append(slow_status(None if name is None else SEQUENCES[name], start, ref, alt, length))
     assert status.dtype == np.uint8
     assert [Status(s).name for s in status] == [s.name for s in truth]
+    for row in np.flatnonzero((status != Status.PASS) & (status != Status.N_WINDOW)).tolist():
+        assert (batch.start[row], batch.ref[row], batch.alt[row]) == (
+            written.start[row],
+            written.ref[row],
+            written.alt[row],
+        )
     assert windows.rows.tolist() == [row for row, s in enumerate(truth) if s == Status.PASS]
     assert windows.ref.shape == windows.alt.shape == (len(windows), length)
     assert windows.ref.dtype == windows.alt.dtype == np.uint8
     for i, row in enumerate(windows.rows.tolist()):
         contig, start, ref, alt = alleles[row]
         found = decode(windows.ref[i]).decode(), decode(windows.alt[i]).decode()
-        assert found == slow_windows(SEQUENCES[str(NAMES[contig])], start, ref, alt, length), alleles[row]
+        sequence = SEQUENCES[str(NAMES[contig])]
+        start, ref, alt = scored(sequence, start, ref, alt)
+        assert (batch.start[row], batch.ref[row].decode().upper(), batch.alt[row].decode().upper()) == (start, ref, alt)
+        assert found == slow_windows(sequence, start, ref, alt, length), alleles[row]
         assert list(NAMES)[windows.contig[i]] == contig
         assert windows.start[i] == start - (length - 1) // 2
         assert (windows.ref_length[i], windows.alt_length[i]) == (len(ref), len(alt))
@@ -165,7 +211,7 @@ def test_thousands_of_variants_agree_and_every_kind_is_among_them(genome: Genome
     alleles = [random_allele(dice, length) for _ in range(2000)]
     seen = check(alleles, genome, length)
     assert seen[Status.PASS] > 700 and min(seen[Status.REF_UNKNOWN], seen[Status.NON_ACGT]) > 50
-    status, windows = cut_windows(batch_of(alleles), genome, list(NAMES.values()), length)
+    status, _, windows = cut_windows(batch_of(alleles), genome, list(NAMES.values()), length)
     change = windows.alt_length - windows.ref_length
     kinds = {
         "SNV": (windows.ref_length == 1) & (change == 0),
@@ -192,7 +238,7 @@ def cut(
     small: Genome, *alleles: tuple[int, str, str], contig: str = "c", length: int = 7
 ) -> tuple[list[Status], Windows]:
     batch = batch_of([(contig, start, ref, alt) for start, ref, alt in alleles], ["c", "tiny", "gone"])
-    status, windows = cut_windows(batch, small, ["c", "tiny", None], length)
+    status, _, windows = cut_windows(batch, small, ["c", "tiny", None], length)
     return [Status(s) for s in status], windows
 
 
@@ -237,6 +283,9 @@ def test_windows_by_hand(small: Genome, start: int, ref: str, alt: str, expected
         (4, "T", "T.", Status.BREAKEND),
         (4, "T", "*", Status.SPANNING_DELETION),
         (4, "T", "N", Status.NON_ACGT),
+        (4, "N", "T", Status.NON_ACGT),
+        (4, "N", "N", Status.NON_ACGT),
+        (10, "N", "N", Status.NON_ACGT),
         (4, "TN", "T", Status.NON_ACGT),
         (4, "T", "R", Status.NON_ACGT),
         (4, "T", "T*", Status.NON_ACGT),
@@ -252,7 +301,33 @@ def test_windows_by_hand(small: Genome, start: int, ref: str, alt: str, expected
         (9, "CA", "C", Status.REF_UNKNOWN),
         (36, "A", "C", Status.REF_UNKNOWN),  # the FASTA has R
         (4, "A", "C", Status.REF_MISMATCH),
-        (4, "TA", "T", Status.REF_MISMATCH),
+        (4, "CG", "C", Status.REF_MISMATCH),
+        (4, "TA", "T", Status.SWAPPED),  # as bcftools norm -c s takes it: T>TA
+        (4, "A", "T", Status.SWAPPED),
+        (4, "a", "t", Status.SWAPPED),
+        (4, "A", "TG", Status.SWAPPED),
+        (4, "A", "TGA", Status.REF_MISMATCH),
+        (4, "AGC", "TGC", Status.SWAPPED),
+        (0, "C", "ACG", Status.SWAPPED),
+        (36, "A", "R", Status.NON_ACGT),
+        (35, "C", "TR", Status.NON_ACGT),
+        (35, "C", "TA", Status.REF_MISMATCH),
+        (4, "N", "TA", Status.PASS),  # N is the genome's T
+        (4, "n", "ac", Status.PASS),
+        (4, "TG", "N", Status.PASS),
+        (4, "TA", "N", Status.REF_MISMATCH),  # N says nothing of what is swapped
+        (4, "N", "NA", Status.NON_ACGT),
+        (4, "NG", "NA", Status.NON_ACGT),  # the genome knows the base
+        (10, "N", "AC", Status.REF_UNKNOWN),
+        (19, "NT", "NA", Status.PASS),  # unknown in the genome too, and trimmed away
+        (19, "nT", "NA", Status.PASS),
+        (19, "RT", "RA", Status.NON_ACGT),
+        (19, "AT", "AA", Status.REF_UNKNOWN),
+        (20, "TT", "T", Status.N_WINDOW),  # scored at 19, like the next
+        (19, "NT", "N", Status.N_WINDOW),
+        (19, "N", "NT", Status.N_WINDOW),
+        (18, "NN", "NA", Status.NON_ACGT),
+        (18, "NN", "N", Status.NON_ACGT),
         (9, "C", "A", Status.PASS),  # AACNNN: three of seven unknown
         (8, "AC", "A", Status.PASS),  # three of seven in the ALT window
         (7, "AAC", "A", Status.PASS),  # one of seven in the REF window, three in the ALT window
@@ -291,7 +366,7 @@ def test_a_deletion_that_pulls_unknown_bases_into_the_alt_window_alone(small: Ge
         ("c", -1, "AAAA", "A", Status.OFF_CONTIG),
         ("c", 10, "AAAA", "A", Status.TOO_LONG),
         ("c", 9, "AA", "A", Status.REF_UNKNOWN),  # one base differs, the other is unknown
-        ("tiny", 0, "GAC", "G", Status.REF_MISMATCH),  # the ALT window would have too many N
+        ("tiny", 0, "GAC", "T", Status.REF_MISMATCH),  # the ALT window would have too many N
     ],
 )
 def test_the_first_reason_wins(small: Genome, contig: str, start: int, ref: str, alt: str, status: Status) -> None:
@@ -329,7 +404,7 @@ def test_every_snv_of_the_1000_genomes_matches_the_real_genome(shared_data: Path
     assert len(alleles) > 27_000
     path = shared_data / "genome" / "hg19.masked.fa.gz"
     with Genome(path) as genome, pysam.FastaFile(str(path)) as reader:
-        status, windows = cut_windows(batch_of(alleles, ["20"]), genome, ["chr20"], 1000)
+        status, _, windows = cut_windows(batch_of(alleles, ["20"]), genome, ["chr20"], 1000)
         assert set(status.tolist()) == {Status.PASS}
         for i in range(0, len(windows), 997):
             start, (_, _, _, alt) = int(windows.start[i]), alleles[windows.rows[i]]

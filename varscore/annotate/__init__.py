@@ -17,6 +17,7 @@ from varscore.annotate.job import (
     demand_all,
     missing_contigs,
     warn_of_assembly,
+    warn_of_swapped,
 )
 from varscore.annotate.record import RunInfo, peak_memory
 from varscore.annotate.rows import allele_scores
@@ -33,4 +34,5 @@ __all__ = [
     "missing_contigs",
     "peak_memory",
     "warn_of_assembly",
+    "warn_of_swapped",
 ]

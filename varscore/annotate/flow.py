@@ -10,7 +10,7 @@ import numpy as np
 
 from varscore import __version__
 from varscore.annotate.identity import identify, journal_key
-from varscore.annotate.job import AnnotateJob, Summary, choose_tasks, missing_contigs
+from varscore.annotate.job import SWAP, AnnotateJob, Summary, choose_tasks, missing_contigs
 from varscore.annotate.outputs import Outputs, Plan, Portion
 from varscore.annotate.record import RunInfo
 from varscore.data.examples import Task
@@ -25,6 +25,7 @@ from varscore.files.vcf import RecordChunk, VariantReader
 from varscore.files.writers import Content
 from varscore.genome.alleles import Status
 from varscore.genome.coords import Variant
+from varscore.genome.reasons import Rules
 from varscore.genome.sequence import Genome, decode
 from varscore.score import ContigNames, ScoreBatch, score_chunks
 from varscore.stop import Stop
@@ -70,7 +71,8 @@ def annotate_file(
         plan = EnginePlan(net, where if several else where[:1], ENGINES[job.engine], job.precision)
         pool = stack.enter_context(engines.pool(plan))
         read = itertools.chain(head, portions)
-        for portion, found in score_chunks(read, genome, names, pool, net.window, job.check_ref != "skip"):
+        rules = Rules(check_ref=job.check_ref != "skip", as_written=job.as_written)
+        for portion, found in score_chunks(read, genome, names, pool, net.window, rules):
             if job.check_ref == "error":
                 _demand_matches(portion.chunk, found, genome, names)
             outputs.write(portion, found)
@@ -79,13 +81,15 @@ def annotate_file(
                 outputs.commit()
                 stop.leave()
         _check_contigs(reader, names)
+        if isinstance(reader, SaturationReader):
+            outputs.summary.unknown = reader.skipped
         outputs.finish(reader.records)
     return outputs.summary
 
 
 def _open_reader(job: AnnotateJob, genome: Genome) -> AbstractContextManager[Reader]:
     if job.saturate:
-        return nullcontext(SaturationReader(job.saturate, genome, job.source))
+        return nullcontext(SaturationReader(job.saturate, genome, job.source, job.shard))
     return VariantReader(job.source)
 
 
@@ -138,7 +142,7 @@ def _check_contigs(reader: Reader, names: ContigNames) -> None:
 
 def _demand_matches(chunk: RecordChunk, found: ScoreBatch, genome: Genome, names: ContigNames) -> None:
     """``--check-ref error``: raises VariantFileError for the first allele whose REF is not what the FASTA has."""
-    mismatches = np.flatnonzero(found.status == Status.REF_MISMATCH).tolist()
+    mismatches = np.flatnonzero(np.isin(found.status, [Status.SWAPPED, Status.REF_MISMATCH])).tolist()
     if not mismatches:
         return
     alleles, row = chunk.alleles, mismatches[0]
@@ -146,7 +150,9 @@ def _demand_matches(chunk: RecordChunk, found: ScoreBatch, genome: Genome, names
     start, ref = int(alleles.start[row]), alleles.ref[row].decode("ascii")
     variant = Variant(contig, start, ref, alleles.alt[row].decode("ascii"))
     there = decode(genome.codes(names.of([contig])[0] or contig, start, start + len(ref))).decode()
+    is_swapped = found.status[row] == Status.SWAPPED
     raise VariantFileError(
         f"REF of {variant} is not what the FASTA has ({there})", where=genome.path,
-        cause="another assembly, or a shifted POS", remedy="pass the right FASTA, or --check-ref warn",
+        cause="REF and ALT are swapped" if is_swapped else "another assembly, or a shifted POS",
+        remedy=f"{SWAP}, or --check-ref warn" if is_swapped else "pass the right FASTA, or --check-ref warn",
     )  # fmt: skip

@@ -43,6 +43,10 @@ WRONG_ASSEMBLY = 0.5
 """Share of REF alleles that disagree with the FASTA from which on another assembly is suspected."""
 
 
+SWAP = "`bcftools norm -c s` swaps substitutions back"
+"""What helps when REF and ALT are the other way round"""
+
+
 @dataclass(frozen=True)
 class AnnotateJob:
     """Everything ``annotate`` is asked to do.
@@ -66,6 +70,8 @@ class AnnotateJob:
     tag_prefix: str = PREFIX
     """What the tags of a VCF begin with"""
     check_ref: str = "warn"
+    as_written: bool = False
+    """Alleles keep the spelling of their record instead of the minimal, left-aligned form"""
     scores: Path | None = None
     skipped: Path | None = None
     device: str = "auto"
@@ -129,6 +135,7 @@ class AnnotateJob:
             f"--precision {self.precision}",
             f"--check-ref {'skip' if self.check_ref == 'skip' else 'warn'}",
         ]
+        parts += ["--as-written"] if self.as_written else []
         parts += [f"--tasks {glob}" for glob in sorted(set(self.tasks))]
         return " ".join([*parts, *self.annotations.command])
 
@@ -141,6 +148,8 @@ class Summary:
     alleles: int = 0
     outside: int = 0
     """Records left out by ``--region``"""
+    unknown: int = 0
+    """Bases left out by ``--saturate`` because the genome has N there"""
     statuses: Counter[str] = field(default_factory=Counter)
     """Alleles (and records without ALT) per status"""
 
@@ -152,6 +161,7 @@ class Summary:
         parts = [f"{self.records:,} records", f"{self.alleles:,} alleles", f"{self.scored:,} scored"]
         parts += [f"{n:,} {reason}" for reason, n in self.reasons().items()]
         parts += [f"{self.outside:,} records outside the regions left out"] if self.outside else []
+        parts += [f"{self.unknown:,} bases that are N left out"] if self.unknown else []
         return ", ".join(parts)
 
     def reasons(self) -> dict[str, int]:
@@ -175,7 +185,7 @@ class Summary:
 
     def fields(self) -> dict[str, int]:
         counts = {"records": self.records, "alleles": self.alleles, "scored": self.scored, "outside": self.outside}
-        return counts | self.reasons()
+        return counts | ({"unknown_bases": self.unknown} if self.unknown else {}) | self.reasons()
 
 
 def choose_tasks(tasks: Sequence[Task], globs: Sequence[str]) -> np.ndarray:
@@ -235,6 +245,12 @@ def warn_of_assembly(summary: Summary, reference: Path) -> None:
             "GRCh38/hg38?); pass its FASTA with -r",
             f"{mismatches:,}", f"{mismatches + summary.scored:,}", reference.name,
         )  # fmt: skip
+
+
+def warn_of_swapped(summary: Summary, reference: Path) -> None:
+    """Say so when alleles have REF and ALT the other way round."""
+    if swapped := summary.statuses[Status.SWAPPED.name]:
+        log.warning("%s alleles have REF and ALT swapped: ALT is what %s has; %s", f"{swapped:,}", reference.name, SWAP)
 
 
 def demand_all(summary: Summary) -> None:

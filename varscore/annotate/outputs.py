@@ -180,7 +180,7 @@ class Outputs:
     def write(self, portion: Portion, found: ScoreBatch) -> None:
         """Count the records, hand them to every output, and commit when it is time. Raises OutputError."""
         chunk, tasks = portion.chunk, self._plan.tasks
-        extra = self.job.annotations.compute(found.effects, chunk.alleles, found.rows)
+        extra = self.job.annotations.compute(found.effects, found.alleles, found.rows)
         scores = allele_scores(found, tasks, extra.columns)
         self._is_whole = False
         self._count(portion, found.status)

@@ -91,7 +91,7 @@ CheckRef = Annotated[
     Literal["warn", "error", "skip"],
     typer.Option(
         help="A REF that disagrees with the FASTA: mark the allele REF_MISMATCH, stop, or do not compare "
-        "(the FASTA's bases are scored as REF).",
+        "(the FASTA's bases are scored as REF). An ALT that is what the FASTA has is SWAPPED, compared or not.",
         rich_help_panel=CHOOSING,
     ),
 ]
@@ -121,6 +121,15 @@ DeepseaFloor = Annotated[
     typer.Option(
         "--deepsea-floor",
         help="The smallest E-value is 1e-6 even when the background has fewer variants.",
+        rich_help_panel=CHOOSING,
+    ),
+]
+AsWritten = Annotated[
+    bool,
+    typer.Option(
+        "--as-written",
+        help="Score each allele in its record's spelling, padding and place of an indel, instead of its minimal, "
+        "left-aligned form.",
         rich_help_panel=CHOOSING,
     ),
 ]
@@ -185,6 +194,7 @@ def annotate(
     conservation: Conservation = None,
     deepsea_floor: DeepseaFloor = False,
     check_ref: CheckRef = "warn",
+    as_written: AsWritten = False,
     strict: Strict = False,
     engine: Engine = "exact",
     device: Device = "auto",
@@ -229,6 +239,7 @@ def annotate(
         annotations=Annotations.open(chosen, names, background, parse_tracks(conservation), deepsea_floor),
         tag_prefix=tag_prefix,
         check_ref=check_ref,
+        as_written=as_written,
         scores=scores,
         skipped=skipped,
         device=device,
@@ -263,7 +274,15 @@ def run(job: AnnotateJob, strict: bool, cluster: str | None = None) -> None:
     import time
     from contextlib import nullcontext
 
-    from varscore.annotate import RunInfo, annotate_file, count_records, demand_all, peak_memory, warn_of_assembly
+    from varscore.annotate import (
+        RunInfo,
+        annotate_file,
+        count_records,
+        demand_all,
+        peak_memory,
+        warn_of_assembly,
+        warn_of_swapped,
+    )
     from varscore.cli import log
     from varscore.cli.stopping import SignalStop
     from varscore.cluster import ray_engines
@@ -281,6 +300,7 @@ def run(job: AnnotateJob, strict: bool, cluster: str | None = None) -> None:
     }  # fmt: skip
     logging.getLogger(__name__).info("%s", summary, extra={"json_fields": summary.fields() | fields})
     warn_of_assembly(summary, job.reference)
+    warn_of_swapped(summary, job.reference)
     if strict:
         demand_all(summary)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from varscore.errors import DataError
+from varscore.files.shards import Shard
 from varscore.files.vcf import RecordChunk
 from varscore.files.vcf_header import COLUMNS, VcfHeader, encode
 from varscore.genome.alleles import AlleleBatch, ByteColumn
@@ -21,13 +23,14 @@ _OTHERS = (b"C,G,T", b"A,G,T", b"A,C,T", b"A,C,G")
 class SaturationReader:
     """Reads like a VariantReader: one record a base, its three alternatives together; bases that are N are left out.
 
-    Overlapping intervals are merged, so that no record comes twice. ``skipped`` counts the bases left out so far.
-    Raises DataError when an interval lies outside the genome.
+    Overlapping intervals are merged, so that no record comes twice. ``skipped`` counts the bases left out so far, each
+    by the shard that has the record after it. Raises DataError when an interval lies outside the genome.
     """
 
-    def __init__(self, intervals: Sequence[Interval], genome: Genome, where: str) -> None:
+    def __init__(self, intervals: Sequence[Interval], genome: Genome, where: str, shard: Shard | None = None) -> None:
         self.where = where
         self.skipped = 0
+        self._shard = shard or Shard()
         self.records = 0
         """Records made so far, those left out included"""
         self._genome = genome
@@ -64,7 +67,8 @@ class SaturationReader:
     def _chunk(self, interval: Interval) -> RecordChunk:
         codes = self._genome.codes(interval.contig, interval.start, interval.end)
         known = np.flatnonzero(codes != UNKNOWN)
-        self.skipped += len(codes) - len(known)
+        after = self.records + np.searchsorted(known, np.flatnonzero(codes == UNKNOWN))
+        self.skipped += sum(n for record, n in Counter(after.tolist()).items() if self._shard.has(record))
         name, bases = encode(interval.contig), codes[known]
         starts = interval.start + known
         lines = [

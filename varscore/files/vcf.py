@@ -60,9 +60,8 @@ class RecordChunk:
         if keep.all():
             return self
         records = np.flatnonzero(keep).tolist()
-        chosen = np.flatnonzero(keep[self.alleles.record]).tolist()
+        chosen = np.flatnonzero(keep[self.alleles.record])
         counts = np.diff(self.rows)[records]
-        alleles = self.alleles
         return RecordChunk(
             numbers=self.numbers[records],
             lines=[self.lines[i] for i in records],
@@ -70,14 +69,7 @@ class RecordChunk:
             infos=[self.infos[i] for i in records],
             info_ends=self.info_ends[records],
             rows=_offsets(counts),
-            alleles=AlleleBatch(
-                record=np.repeat(np.arange(len(records)), counts),
-                contig=alleles.contig[chosen],
-                contigs=alleles.contigs,
-                start=alleles.start[chosen],
-                ref=ByteColumn.of([alleles.ref[i] for i in chosen]),
-                alt=ByteColumn.of([alleles.alt[i] for i in chosen]),
-            ),
+            alleles=self.alleles.take(chosen, np.repeat(np.arange(len(records)), counts)),
         )
 
 

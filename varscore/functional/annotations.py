@@ -101,7 +101,7 @@ class Annotations:
         return tuple(notes)
 
     def compute(self, effects: Effects, alleles: AlleleBatch, rows: np.ndarray) -> Extra:
-        """effects: of the m alleles ``rows`` (int64) of the batch, all tasks"""
+        """effects: of the m alleles ``rows`` (int64) of a batch in the form that was scored, all tasks"""
         tracks = self.tracks.values(alleles, rows)
         columns: dict[str, np.ndarray] = {}
         evalues = None

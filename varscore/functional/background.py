@@ -26,6 +26,9 @@ from varscore.genome.sequence import Genome
 from varscore.score import ContigNames, score_chunks
 from varscore.zoo import ModelFolder, write_card
 
+REMEMBERED = 1 << 14
+"""Alleles of a file among which one that comes again is noticed"""
+
 
 @dataclass(frozen=True)
 class BackgroundJob:
@@ -57,9 +60,9 @@ def make_background(
 ) -> tuple[Background, int]:
     """Score the variants and write the file; returns the background and the file's size in bytes.
 
-    An allele that comes several times at one place of a file counts once. Memory does not grow with the number of
-    variants. A model's own background is also noted on its card. ``advance`` is told of records read. Raises DataError
-    when no allele can be scored, and the errors of the readers.
+    An allele that comes several times in a file, not too far apart, counts once, however it is spelled. Memory does
+    not grow with the number of variants. A model's own background is also noted on its card. ``advance`` is told of
+    records read. Raises DataError when no allele can be scored, and the errors of the readers.
     """
     job.check()
     config = job.model.config()
@@ -72,9 +75,9 @@ def make_background(
                 chunks = _chosen(job, reader, left_out, advance)
                 repeats = _Repeats()
                 for chunk, found in score_chunks(chunks, genome, names, pool, config.window):
-                    tracks = job.tracks.values(chunk.alleles, found.rows)
+                    tracks = job.tracks.values(found.alleles, found.rows)
                     rare = frequencies(chunk)[found.rows] < job.least_frequency  # unknown counts as common
-                    again = repeats.among(chunk.alleles, found.rows[~rare])
+                    again = repeats.among(found.alleles, found.rows[~rare])
                     values = magnitudes(found.effects.diff, found.effects.logodds)
                     builder.add(np.concatenate([values, tracks], axis=1)[~rare][~again])
                     left_out["rare"] += int(np.count_nonzero(rare))
@@ -99,22 +102,21 @@ def _note_on_card(model: ModelFolder, background: Background) -> None:
 
 
 class _Repeats:
-    """Finds alleles that have been met at the same position before, in a file whose equal positions come together."""
+    """Finds alleles that have been met before, among the last ones of a file: spellings of one variant lie close."""
 
     def __init__(self) -> None:
-        self._place: tuple[int, int] | None = None
-        self._met: set[tuple[bytes, bytes]] = set()
+        self._met: dict[tuple[int, int, bytes, bytes], None] = {}
 
     def among(self, alleles: AlleleBatch, rows: np.ndarray) -> np.ndarray:
-        """bool (len(rows),) for the rows (int64, ascending) of the next piece of the file"""
+        """bool (len(rows),) for the rows (int64, ascending) of the next piece of the file, in their minimal form"""
         found = np.zeros(len(rows), bool)
         places = zip(alleles.contig[rows].tolist(), alleles.start[rows].tolist(), strict=True)
         for number, (row, place) in enumerate(zip(rows.tolist(), places, strict=True)):
-            if place != self._place:
-                self._place, self._met = place, set()
-            allele = alleles.ref[row].upper(), alleles.alt[row].upper()
+            allele = *place, alleles.ref[row].upper(), alleles.alt[row].upper()
             found[number] = allele in self._met
-            self._met.add(allele)
+            self._met[allele] = None
+            if len(self._met) > REMEMBERED:
+                del self._met[next(iter(self._met))]
         return found
 
 

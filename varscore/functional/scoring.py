@@ -44,6 +44,6 @@ def features_of(
     features = []
     with how.pool(model) as pool:
         for piece, found in score_chunks(pieces, genome, ContigNames(genome, {}), pool, config.window):
-            features.append(raw_features(found.effects, tracks.values(piece.alleles, found.rows)))
+            features.append(raw_features(found.effects, tracks.values(found.alleles, found.rows)))
             advance(len(piece))
     return np.concatenate(features)

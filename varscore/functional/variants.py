@@ -11,7 +11,9 @@ import numpy as np
 from varscore.errors import DataError
 from varscore.files.regions import RegionSet
 from varscore.files.sites import VariantTable, join_bytes, read_variants
-from varscore.genome.alleles import AlleleBatch, ByteColumn
+from varscore.genome.alleles import AlleleBatch
+from varscore.genome.named import NamedGenome
+from varscore.genome.reasons import Rules, judge
 from varscore.genome.sequence import Genome, match_contigs
 from varscore.genome.windows import cut_windows
 
@@ -22,8 +24,11 @@ _PIECE = 4096  # variants whose windows are in memory at a time
 
 @dataclass(frozen=True)
 class Variants:
-    """n alleles, all on contigs of the FASTA. ``alleles.contigs`` are all of the FASTA's, in its order, so that contig
-    indices of different Variants agree. frequency: float64 (n,), NaN where unknown."""
+    """n alleles, all on contigs of the FASTA, in their minimal form: one variant is one allele, however it was spelled.
+
+    ``alleles.contigs`` are all of the FASTA's, in its order, so that contig indices of different Variants agree.
+    frequency: float64 (n,), NaN where unknown. An allele that the genome contradicts stays as it was written.
+    """
 
     alleles: AlleleBatch
     frequency: np.ndarray
@@ -42,18 +47,7 @@ class Variants:
     def take(self, rows: np.ndarray) -> Variants:
         """The variants picked by a boolean mask or an index array."""
         chosen = np.flatnonzero(rows) if rows.dtype == bool else rows
-        alleles = self.alleles
-        return Variants(
-            AlleleBatch(
-                record=np.arange(len(chosen)),
-                contig=alleles.contig[chosen],
-                contigs=alleles.contigs,
-                start=alleles.start[chosen],
-                ref=ByteColumn.of([alleles.ref[row] for row in chosen.tolist()]),
-                alt=ByteColumn.of([alleles.alt[row] for row in chosen.tolist()]),
-            ),
-            self.frequency[chosen],
-        )
+        return Variants(self.alleles.take(chosen, np.arange(len(chosen))), self.frequency[chosen])
 
     def identities(self) -> list[Key]:
         """What makes an allele the same as another: contig, position, REF, ALT."""
@@ -134,7 +128,8 @@ def _on_genome(table: VariantTable, genome: Genome, path: str) -> Variants:
     contig = numbers[table.alleles.contig] if len(numbers) else table.alleles.contig
     alleles = table.alleles
     placed = AlleleBatch(alleles.record, contig, contigs, alleles.start, alleles.ref, alleles.alt)
+    found = Variants(placed, table.frequency)
     if missing := np.count_nonzero(contig < 0):
         log.warning("%s of %s alleles of %s are on contigs the FASTA lacks", f"{missing:,}", f"{len(contig):,}", path)
-        return Variants(placed, table.frequency).take(contig >= 0)
-    return Variants(placed, table.frequency)
+        found = found.take(contig >= 0)
+    return Variants(judge(found.alleles, NamedGenome(genome, contigs), Rules())[1], found.frequency)

@@ -22,8 +22,16 @@ class Status(IntEnum):
     OFF_CONTIG = 7
     TOO_LONG = 8
     REF_UNKNOWN = 9
-    REF_MISMATCH = 10
-    N_WINDOW = 11
+    SWAPPED = 10
+    REF_MISMATCH = 11
+    N_WINDOW = 12
+
+
+def stretches(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """start, start + 1, ... of each stretch, one stretch after the other. All int64: (n,), (n,), (total,)"""
+    ends = np.cumsum(lengths)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.asarray(np.arange(total) + np.repeat(starts - (ends - lengths), lengths))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +51,41 @@ class ByteColumn:
         np.cumsum([len(item) for item in items], out=offsets[1:])
         return cls(np.frombuffer(b"".join(items), np.uint8), offsets)
 
+    @classmethod
+    def end_to_end(cls, data: np.ndarray, lengths: np.ndarray) -> ByteColumn:
+        """data: uint8 (total,); lengths: int64 (n,) of the strings it consists of"""
+        return cls(data, np.concatenate([[0], np.cumsum(lengths)]))
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def __getitem__(self, row: int) -> bytes:
         return self.data[self.offsets[row] : self.offsets[row + 1]].tobytes()
 
+    def take(self, rows: np.ndarray) -> ByteColumn:
+        """The strings ``rows``, int64 (m,)."""
+        return self.part(rows, self.lengths[rows])
+
+    def part(self, rows: np.ndarray, lengths: np.ndarray, skip: np.ndarray | int = 0) -> ByteColumn:
+        """Of each of the strings ``rows`` the ``lengths`` bytes that follow the first ``skip``; int64 (m,) each."""
+        data = self.data[stretches(self.offsets[rows] + skip, lengths)]
+        return ByteColumn.end_to_end(data, lengths)
+
+    def replaced(self, rows: np.ndarray, by: ByteColumn) -> ByteColumn:
+        """The column with other strings at ``rows``, int64 (m,)."""
+        lengths = self.lengths
+        lengths[rows] = by.lengths
+        column = ByteColumn.end_to_end(np.empty(lengths.sum(), np.uint8), lengths)
+        same = np.ones(len(self), bool)
+        same[rows] = False
+        for there, strings in ((np.flatnonzero(same), self.take(np.flatnonzero(same))), (rows, by)):
+            column.data[stretches(column.offsets[there], strings.lengths)] = strings.data
+        return column
+
     @property
     def lengths(self) -> np.ndarray:
         """int64 (n,)"""
-        return np.diff(self.offsets)
+        return np.asarray(self.offsets[1:] - self.offsets[:-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +108,8 @@ class AlleleBatch:
 
     def __len__(self) -> int:
         return len(self.record)
+
+    def take(self, rows: np.ndarray, record: np.ndarray) -> AlleleBatch:
+        """The rows ``rows``, int64 (m,), which belong to the records ``record``, int64 (m,)."""
+        ref, alt = self.ref.take(rows), self.alt.take(rows)
+        return AlleleBatch(record, self.contig[rows], self.contigs, self.start[rows], ref, alt)
