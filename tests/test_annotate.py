@@ -22,6 +22,7 @@ import pytest
 import torch
 import zarr
 from files.made_vcfs import without_our_tags
+from spellings import minimal, trim
 
 from varscore.annotate import AnnotateJob, Summary, annotate_file, choose_tasks, flow, missing_contigs
 from varscore.data.examples import Task
@@ -159,19 +160,21 @@ def judge(contig: str, pos: int, ref: str, alt: str) -> str:
         return "MISSING_CONTIG"
     if pos < 1 or pos - 1 + len(ref) > len(sequence):
         return "OFF_CONTIG"
-    if max(len(ref), len(alt)) > WINDOW / 2:
+    if max(map(len, trim(ref.upper(), alt.upper())[1:])) > WINDOW / 2:
         return "TOO_LONG"
     there = sequence[pos - 1 : pos - 1 + len(ref)].upper()
     if "N" in there:
         return "REF_UNKNOWN"
     if there != ref.upper():
-        return "REF_MISMATCH"
+        return "SWAPPED" if sequence[pos - 1 :].upper().startswith(alt.upper()) else "REF_MISMATCH"
     return "N_WINDOW" if max(text.count("N") for text in windows(contig, pos, ref, alt)) > WINDOW / 2 else "PASS"
 
 
 def windows(contig: str, pos: int, ref: str, alt: str) -> tuple[str, str]:
-    padded = "N" * WINDOW + SEQUENCES.get(contig, SEQUENCES.get(f"chr{contig}", "")).upper() + "N" * WINDOW
-    first = WINDOW + pos - 1
+    sequence = SEQUENCES.get(contig, SEQUENCES.get(f"chr{contig}", "")).upper()
+    start, ref, alt = minimal(sequence, pos - 1, ref, alt)
+    padded = "N" * WINDOW + sequence + "N" * WINDOW
+    first = WINDOW + start
     left, right = padded[first - (WINDOW - 1) // 2 : first], padded[first + len(ref) :]
     return (left + ref.upper() + right)[:WINDOW], (left + alt.upper() + right)[:WINDOW]
 
@@ -596,7 +599,8 @@ def test_provenance_says_what_changes_scores_and_nothing_else(job: AnnotateJob, 
     assert (tmp_path / "a.vcf").read_bytes() == (tmp_path / "c.vcf").read_bytes()
     assert replace(job, tasks=("b*", "a*")).command() == replace(job, tasks=("a*", "b*")).command()
     changes = [{"tasks": ("a*",)}, {"precision": "bf16"}, {"check_ref": "skip"}, {"engine": "plain"}]
-    assert len({replace(job, **change).command() for change in ({}, *changes)}) == 5
+    changes += [{"as_written": True}]
+    assert len({replace(job, **change).command() for change in ({}, *changes)}) == 6
 
 
 # -- contigs ---------------------------------------------------------------------------------------------------------

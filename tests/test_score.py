@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 from small_nets import small
+from spellings import minimal
 
 from varscore.effects import effects
 from varscore.engine import ENGINES, PlainEngine
 from varscore.engine.pool import EnginePool, Plan
 from varscore.genome.alleles import AlleleBatch, ByteColumn, Status
+from varscore.genome.reasons import BY_DEFAULT, Rules
 from varscore.genome.sequence import Genome
 from varscore.nets.layers import SequenceNet
 from varscore.score import ContigNames, ScoreBatch, score_chunks, spread
@@ -72,12 +74,12 @@ def score(
     genome: Genome,
     alleles: list[tuple[str, int, str, str]],
     engine: str = "exact",
-    check_ref: bool = True,
+    rules: Rules = BY_DEFAULT,
 ) -> ScoreBatch:
     """One chunk through one engine."""
     with EnginePool(Plan(net, [CPU], ENGINES[engine])) as pool:
         chunk = Chunk(batch_of(alleles))
-        ((same, found),) = score_chunks([chunk], genome, ContigNames(genome, {}), pool, net.window, check_ref)
+        ((same, found),) = score_chunks([chunk], genome, ContigNames(genome, {}), pool, net.window, rules)
     assert same is chunk
     return found
 
@@ -86,7 +88,8 @@ def slow_effects(net: SequenceNet, alleles: list[tuple[str, int, str, str]]) -> 
     """Strand means, float64 (alleles, tasks) each, from windows cut out of strings, one-hot made letter by letter."""
     windows = []
     for contig, pos, ref, alt in alleles:
-        sequence, first = "N" * 500 + SEQUENCES[contig] + "N" * 500, 500 + pos - 1
+        start, ref, alt = minimal(SEQUENCES[contig], pos - 1, ref, alt)
+        sequence, first = "N" * 500 + SEQUENCES[contig] + "N" * 500, 500 + start
         left, right = sequence[first - (net.window - 1) // 2 : first], sequence[first + len(ref) :]
         windows += [(left + allele + right)[: net.window] for allele in (ref, alt)]
     texts = [text for window in windows for text in (window, window[::-1].translate(OTHER_STRAND))]
@@ -150,7 +153,7 @@ def test_alleles_without_a_score_keep_their_place(net: SequenceNet, genome: Geno
     assert found.status.tolist() == reasons
     assert found.rows.tolist() == [1, 3]
     np.testing.assert_array_equal(found.effects.diff[0], found.effects.diff[1])
-    unchecked = score(net, genome, alleles, check_ref=False)
+    unchecked = score(net, genome, alleles, rules=Rules(check_ref=False))
     assert unchecked.rows.tolist() == [1, 3, 4]
     np.testing.assert_array_equal(unchecked.effects.diff[2], found.effects.diff[0])
 

@@ -41,8 +41,6 @@ COUNTED_BYTES = 200 << 20
 """Files up to this size are read once in advance to know how many records there are."""
 WRONG_ASSEMBLY = 0.5
 """Share of REF alleles that disagree with the FASTA from which on another assembly is suspected."""
-
-
 SWAP = "`bcftools norm -c s` swaps substitutions back"
 """What helps when REF and ALT are the other way round"""
 
