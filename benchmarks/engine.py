@@ -15,7 +15,7 @@ from varscore.bench import BenchJob, find_network, machine, measure
 from varscore.engine.device import pick_device, use_threads
 from varscore.nets import architectures
 
-NETWORKS = ("danq", "crnn-700-projection", "crnn-320-projection", "danq-jaspar", "deepsea")
+NETWORKS = ("dilated", "danq", "crnn-700-projection", "crnn-320-projection", "danq-jaspar", "deepsea")
 
 
 def main() -> None:

@@ -13,13 +13,21 @@ from varscore.engine.maps import SharedMap, WholeMap, Workshop, common_cells
 from varscore.engine.product import BLOCK
 from varscore.engine.reach import Span
 from varscore.nets.compiled import COMPILES
+from varscore.nets.dilated import Residual
 from varscore.nets.layers import Activation, ConvPool, Projection, SequenceConv
 
 pytestmark = pytest.mark.skipif(not COMPILES, reason="shared maps are for machines with numba")
 
 WINDOW = 90
 FIRST = SequenceConv(7, 5, 3, 0.3)
-LATER = nn.Sequential(Projection(7, 4), ConvPool(4, 6, 3, 2, 0.3), Activation(0.5), ConvPool(6, 3, 2, 1, 0.0))
+LATER = nn.Sequential(
+    Projection(7, 4),
+    ConvPool(4, 6, 3, 2, 0.3),
+    Activation(0.5),
+    ConvPool(6, 3, 2, 1, 0.0),
+    Residual(3, 1),
+    Residual(3, 3),
+)
 WORKSHOP = Workshop()
 
 
@@ -35,7 +43,8 @@ def maps(codes: Tensor, shift: np.ndarray) -> list[SharedMap]:
     with torch.inference_mode():
         found = [SharedMap.first(FIRST, codes, shift, Workshop())]
         for layer in LATER:
-            found.append(found[-1].convolved(layer) if isinstance(layer, ConvPool) else found[-1].through(layer))
+            local = isinstance(layer, (ConvPool, Residual))
+            found.append(found[-1].convolved(layer) if local else found[-1].through(layer))
     return found
 
 
@@ -81,19 +90,23 @@ def test_columns_are_as_many_as_places_differ() -> None:
     assert [one.index.max() + 1 for one in (found[0], found[1])] == [64 + 81] * 2
     assert found[2].size == (13, 64)
     assert [one.index.max() + 1 for one in (found[2], found[3])] == [64 + 72] * 2
+    assert [(one.size[0], one.index.max() + 1) for one in found[4:]] == [(12, 64 + 66), (10, 64 + 54), (4, 64 + 18)]
     assert all(len(one.values) % BLOCK == 0 for one in found)
     assert maps(codes, np.full(64, -1))[0].index.max() + 1 == 28 * 64
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_a_stretch_of_some_rows_and_its_convolution(shared: bool) -> None:
+@pytest.mark.parametrize(("before", "layer", "reach"), [(1, LATER[1], 10), (4, LATER[5], 9)])
+def test_a_stretch_of_some_rows_and_what_a_layer_makes_of_it(
+    shared: bool, before: int, layer: ConvPool | Residual, reach: int
+) -> None:
     codes, shift = windows([1, 0, 7, 100, 2])
-    whole = whole_maps(codes)[1]
-    seen = maps(codes, shift)[1] if shared else WholeMap(whole)
-    rows, field, layer = torch.tensor([3, 0, 0, 5]), Span(4, 14), LATER[1]
+    whole = whole_maps(codes)[before]
+    seen = maps(codes, shift)[before] if shared else WholeMap(whole)
+    rows, field = torch.tensor([3, 0, 0, 5]), Span(2, 2 + reach)
     with torch.inference_mode():
         local = seen.at(field, rows)
-        assert local.shape == (4, 4, 10)
+        assert local.shape == (4, whole.shape[1], reach)
         assert (local - whole[rows][:, :, field.place]).abs().max() < 1e-6
         local[:, :, 3] = 2.5
         assert (seen.cells(layer, local) - layer(local)).abs().max() < 1e-5

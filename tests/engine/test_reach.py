@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from small_nets import random_codes, small
 from torch import Tensor, nn
 
-from varscore.engine.reach import Reach, Span, reach, receptive, recurrent, touched
+from varscore.engine.reach import Reach, Span, extent, reach, receptive, recurrent, touched
 from varscore.nets import architectures, build, find
+from varscore.nets.dilated import PositionPool, Residual
 from varscore.nets.layers import Activation, BiLSTM, ConvPool, FlattenTime, SequenceConv, SequenceNet
 
 SHARING = [
     name
     for name, each in architectures().items()
-    if each.network.forward is SequenceNet.forward and name not in ("kmer", "deepmotif", "dilated")
+    if each.network.forward is SequenceNet.forward and name not in ("kmer", "deepmotif")
 ]
 """Plain lists of layers that work position by position; k-mer counts and DeepMotif's maximum are of the whole window"""
 
@@ -90,13 +91,13 @@ def changed_positions(old: Tensor, new: Tensor) -> set[int]:
 
 
 def feature_maps(net: SequenceNet, codes: Tensor) -> list[Tensor]:
-    """Outputs of the first layer and of every later convolution, float64."""
+    """Outputs of the first layer and of every later convolution or residual block, float64."""
     maps, x = [], codes
     for layer in net.layers:
-        if isinstance(layer, (BiLSTM, FlattenTime)):
+        if isinstance(layer, (BiLSTM, FlattenTime, PositionPool)):
             break
         x = layer(x)
-        if isinstance(layer, (SequenceConv, ConvPool)):
+        if isinstance(layer, (SequenceConv, ConvPool, Residual)):
             maps.append(x)
     return maps
 
@@ -126,13 +127,15 @@ def test_reach_of_small_networks(name: str, span: tuple[int, int]) -> None:
     check_reach(small(name).eval(), Span(*span))
 
 
-# changed cells of the first layer and of later convolutions, by hand: cell c reads [c * pool, c * pool + pool + k - 1)
+# changed cells of the first layer and of later convolutions, by hand: cell c reads [c * pool, c * pool + pool + k - 1),
+# of a residual block c, c + d and c + 2 d
 SNV = {
     "danq": (Span(36, 39), ()),
     "danq-jaspar": (Span(31, 34), ()),
     "deepsea": (Span(123, 125), (Span(29, 32), Span(22, 32))),
     "cnn-500": (Span(38, 42), (Span(14, 21), Span(4, 11))),
     "danq-500": (Span(17, 20), ()),
+    "dilated": (Span(94, 100), (Span(45, 50), Span(43, 50), Span(39, 50), Span(31, 50), Span(15, 50))),
     "crnn": (Span(67, 72), (Span(28, 36),)),
 }
 SNV |= {f"{name}-500-projection": SNV[f"{name}-500"] for name in ("cnn", "danq")}
@@ -144,7 +147,7 @@ def test_reach_of_full_size_networks(name: str) -> None:
     """SNVs on either strand, substitutions of up to 16 bases and indels."""
     torch.manual_seed(0)
     config = find(name).configure()
-    sizes = {"dense": 1, "hidden": 1, "filters": 64, "third_filters": 64}
+    sizes = {"dense": 1, "hidden": 1, "filters": 64, "third_filters": 64, "channels": 16}
     arguments = {size: value for size, value in sizes.items() if hasattr(config, size)}
     net = build(name, n_tasks=1, **arguments).eval()
     length = net.window
@@ -153,9 +156,25 @@ def test_reach_of_full_size_networks(name: str) -> None:
     flipped = check_reach(net, Span(at + 1, at + 2), rows=8)
     if name in SNV:
         assert (snv.first, snv.maps) == SNV[name]
-        assert len(flipped.first) <= 6
+        assert len(flipped.first) <= 7
     for span in (Span(at, at + 16), Span(at - 14, at + 2), Span(at, length), Span(0, at + 2)):
         check_reach(net, span, rows=4)
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 9), st.integers(0, 40), st.integers(1, 41), st.integers(0, 99))
+def test_a_residual_block_widens_a_change_by_its_dilation(dilation: int, lo: int, size: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    block, before = Residual(3, dilation).double(), torch.randn(1, 3, 42, dtype=torch.float64).repeat(8, 1, 1)
+    span = Span(lo, min(lo + size, 42))
+    after = before.clone()
+    after[:, :, span.place] = torch.randn(8, 3, len(span), dtype=torch.float64)
+    cells = touched(span, *extent(block), 42)
+    reads = [c for c in range(42 - 2 * dilation) if any(span.lo <= c + k * dilation < span.hi for k in range(3))]
+    assert changed_positions(block(before), block(after)) == set(reads)
+    assert set(reads) <= set(range(cells.lo, cells.hi))
+    if 2 * dilation <= span.lo and span.hi <= 42 - 2 * dilation:  # at the ends of a map some taps find nothing
+        assert (cells.lo, cells.hi) == (reads[0], reads[-1] + 1)
 
 
 def test_a_span_in_a_dropped_tail_touches_nothing() -> None:

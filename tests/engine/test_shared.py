@@ -234,6 +234,7 @@ FULL = [
     ("danq-500-projection", {"dense": 64}),
     ("crnn-320-projection", {}),
     ("crnn-700", {}),
+    ("dilated", {}),
 ]
 
 
@@ -254,11 +255,11 @@ def test_full_size_networks(name: str, arguments: dict[str, int]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["danq", "crnn-320-projection", "deepsea"])
+@pytest.mark.parametrize("name", ["danq", "crnn-320-projection", "deepsea", "dilated"])
 def test_full_size_neighbours_get_the_bits_they_get_alone(name: str) -> None:
     """What neighbouring windows share is computed in blocks of one shape, here of a library's own making."""
     torch.manual_seed(0)
-    net = build(name, n_tasks=20, dense=16).eval()
+    net = build(name, n_tasks=20, **({} if name == "dilated" else {"dense": 16})).eval()
     windows = cut([Change(0, start, 1, (start % 4,)) for start in range(40, 110)], net.window)
     engine = SharedEngine(net, CPU)
     found, expected = engine.score(windows), naive(net, windows)

@@ -43,6 +43,8 @@ CASES = [
     ("deepsea", {}, "values", "both-mean"),
     ("crnn-320-projection", {}, "classes", "one"),
     ("crnn-320", {}, "labels", "both-mean"),
+    ("dilated", {}, "labels", "both-mean"),
+    ("dilated", {"dilations": (1, 3), "sets": 3, "second_pool": 1}, "values", "one"),
     ("tss", {}, "classes", "one"),
 ]
 

@@ -32,7 +32,7 @@ print(json.dumps([COMPILES, *here.figures()]))
 def figures() -> list[list[float]]:
     """Scores, a gradient and k-mer counts: all that this package computes with its own kernels."""
     found = []
-    for name in ("crnn-320-projection", "danq", "deepsea"):
+    for name in ("crnn-320-projection", "danq", "deepsea", "dilated"):
         torch.manual_seed(0)
         net = small(name)
         ref = random_codes(6, net.window, seed=1).numpy()

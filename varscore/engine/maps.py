@@ -10,11 +10,16 @@ from typing import cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from varscore.engine.memory import Room
 from varscore.engine.product import BLOCK, Product, in_blocks, whole_blocks
-from varscore.engine.reach import Span, receptive
+from varscore.engine.reach import Span, cells_of, extent, receptive
+from varscore.nets.dilated import Residual
 from varscore.nets.layers import ConvPool, Projection, SequenceConv
+
+Local = ConvPool | Residual
+"""Layers whose cells read some positions around their own"""
 
 
 class Workshop:
@@ -53,16 +58,16 @@ class FeatureMap(ABC):
         """After a layer that treats every position on its own."""
 
     @abstractmethod
-    def convolved(self, layer: ConvPool) -> FeatureMap:
-        """After a convolution."""
+    def convolved(self, layer: Local) -> FeatureMap:
+        """After a convolution or a residual block."""
 
     @abstractmethod
     def at(self, field: Span, rows: Tensor) -> Tensor:
         """A copy of some positions of some rows, float (rows, channels, len(field))."""
 
     @abstractmethod
-    def cells(self, layer: ConvPool, local: Tensor) -> Tensor:
-        """A convolution of what :meth:`at` gave, changed or not: float (rows, filters, cells)."""
+    def cells(self, layer: Local, local: Tensor) -> Tensor:
+        """The layer's cells from what :meth:`at` gave, changed or not: float (rows, filters, cells)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +86,13 @@ class WholeMap(FeatureMap):
     def through(self, layer: nn.Module) -> WholeMap:
         return WholeMap(layer(self.values))
 
-    def convolved(self, layer: ConvPool) -> WholeMap:
+    def convolved(self, layer: Local) -> WholeMap:
         return WholeMap(layer(self.values))
 
     def at(self, field: Span, rows: Tensor) -> Tensor:
         return self.values[:, :, field.place].index_select(0, rows)
 
-    def cells(self, layer: ConvPool, local: Tensor) -> Tensor:
+    def cells(self, layer: Local, local: Tensor) -> Tensor:
         return cast(Tensor, layer(local))
 
 
@@ -152,40 +157,65 @@ class SharedMap(FeatureMap):
         in_blocks(self.workshop.product(layer), self.values, values)
         return replace(self, values=values)
 
-    def convolved(self, layer: ConvPool) -> SharedMap:
-        length, width = len(self.index), layer.kernel_size[0]
-        stride = self.stride * layer.pool
-        index, made = common_cells(self.begin, stride, (length - width + 1) // layer.pool)
+    def convolved(self, layer: Local) -> SharedMap:
+        _, pool = extent(layer)
+        stride = self.stride * pool
+        index, made = common_cells(self.begin, stride, cells_of(layer, len(self.index)))
         cell, row = np.divmod(made, index.shape[1])
-        field = receptive(Span(0, 1), width, layer.pool)
-        read = np.zeros((whole_blocks(len(made)), len(field)), np.int64)
-        read[: len(made)] = self.index[cell[:, None] * layer.pool + np.arange(len(field)), row[:, None]]
-        values = self.workshop.columns(layer, self.values, len(made), layer.out_channels)
-        seen = self.values.new_empty(BLOCK * len(field), layer.in_channels)
-        for first in range(0, len(read), BLOCK):
-            block = slice(first, first + BLOCK)
-            torch.index_select(self.values, 0, torch.from_numpy(read[block].ravel()), out=seen)
-            self._sums(layer, seen.view(BLOCK, -1), values[block])
-        return SharedMap(_finished(layer, values), index, self.begin, stride, self.workshop)
+        read = self.index[cell[:, None] * pool + _taps(layer), row[:, None]]
+        values = self.workshop.columns(layer, self.values, len(made), _outputs(layer))
+        self._make(layer, self.values, read, values)
+        return SharedMap(values, index, self.begin, stride, self.workshop)
 
     def at(self, field: Span, rows: Tensor) -> Tensor:
         chosen = self.index[field.place].T[rows.numpy()]
         found = self.values.index_select(0, torch.from_numpy(chosen.ravel()))
         return found.view(len(rows), len(field), -1).transpose(1, 2)
 
-    def cells(self, layer: ConvPool, local: Tensor) -> Tensor:
+    def cells(self, layer: Local, local: Tensor) -> Tensor:
         rows, channels, length = local.shape
+        count = cells_of(layer, length)
+        if isinstance(layer, Residual):
+            read = np.arange(count)[:, None, None] + np.arange(rows)[:, None] * length + _taps(layer)
+            made = local.new_empty(whole_blocks(count * rows), channels)
+            self._make(layer, local.transpose(1, 2).reshape(-1, channels), read.reshape(count * rows, -1), made)
+            return made[: count * rows].view(count, rows, channels).permute(1, 2, 0)
         seen = local.transpose(1, 2).reshape(rows, -1)
-        count = (length - layer.kernel_size[0] + 1) // layer.pool
         values = local.new_empty(count, rows, layer.out_channels)
         for cell, out in enumerate(values):
-            field = receptive(Span(cell, cell + 1), layer.kernel_size[0], layer.pool)
-            self._sums(layer, seen[:, channels * field.lo : channels * field.hi], out)
-        return _finished(layer, values).permute(1, 2, 0)
+            field = receptive(Span(cell, cell + 1), *extent(layer))
+            self._cell(layer, seen[:, channels * field.lo : channels * field.hi], out)
+        return values.permute(1, 2, 0)
+
+    def _make(self, layer: Local, columns: Tensor, read: np.ndarray, out: Tensor) -> None:
+        """Cells, block by block, from the columns that each reads, int64 (n, taps), to ``out``: whole blocks."""
+        padded = np.zeros((len(out), read.shape[1]), np.int64)
+        padded[: len(read)] = read
+        seen = columns.new_empty(BLOCK * read.shape[1], columns.shape[1])
+        for first in range(0, len(out), BLOCK):
+            block = slice(first, first + BLOCK)
+            torch.index_select(columns, 0, torch.from_numpy(padded[block].ravel()), out=seen)
+            self._cell(layer, seen.view(BLOCK, -1), out[block])
+
+    def _cell(self, layer: Local, seen: Tensor, out: Tensor) -> None:
+        """One cell of each row, from what it reads, float (rows, taps * channels), to ``out``, (rows, filters)."""
+        if isinstance(layer, Residual):
+            self._added(layer, seen, out)
+        else:
+            self._sums(layer, seen, out)
+            # monotone, so the largest sum becomes the largest value
+            functional.leaky_relu_(out.add_(cast(Tensor, layer.bias)), layer.activation.slope)
+
+    def _added(self, layer: Residual, seen: Tensor, out: Tensor) -> None:
+        """A residual block's cell from its three taps, which are overwritten."""
+        channels, slope = layer.conv.in_channels, layer.activation.slope
+        out.copy_(seen[:, channels : 2 * channels])
+        hidden = self.workshop.product(layer.conv)(functional.leaky_relu_(seen, slope), torch.empty_like(out))
+        functional.leaky_relu_(hidden.add_(cast(Tensor, layer.conv.bias)), slope)
+        out.addcmul_(self.workshop.product(layer.mix)(hidden, torch.empty_like(out)), layer.scale)
 
     def _sums(self, layer: ConvPool, seen: Tensor, out: Tensor) -> None:
-        """The largest sum of one cell of each row, from what it reads, float (rows, positions * channels), to ``out``,
-        (rows, filters)."""
+        """The largest sum of a convolution's cell."""
         product, channels = self.workshop.product(layer), layer.in_channels
         product(seen[:, : layer.kernel_size[0] * channels], out)
         for offset in range(1, layer.pool):
@@ -193,15 +223,20 @@ class SharedMap(FeatureMap):
             torch.maximum(out, product(here, torch.empty_like(out)), out=out)
 
 
-def _finished(layer: ConvPool, sums: Tensor) -> Tensor:
-    """Bias and activation, which are monotone: the largest sum becomes the largest value."""
-    return cast(Tensor, layer.activation(sums.add_(cast(Tensor, layer.bias))))
+def _taps(layer: Local) -> np.ndarray:
+    """The positions that a layer's first cell reads, in order."""
+    width, pool = extent(layer)
+    return np.arange(0, width + pool - 1, layer.dilation if isinstance(layer, Residual) else 1)
 
 
-def weights_of(layer: ConvPool | Projection) -> Tensor:
+def _outputs(layer: Local) -> int:
+    return layer.conv.out_channels if isinstance(layer, Residual) else layer.out_channels
+
+
+def weights_of(layer: nn.Conv1d | Projection) -> Tensor:
     """A layer's weights for what a position's columns, one after the other, contribute: float (out, in)."""
     weight = layer.weight.detach()
-    return weight.transpose(1, 2).flatten(1) if isinstance(layer, ConvPool) else weight
+    return weight.transpose(1, 2).flatten(1) if isinstance(layer, nn.Conv1d) else weight
 
 
 def common_cells(begin: np.ndarray, stride: int, cells: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from varscore.nets.dilated import PositionPool, Residual
 from varscore.nets.layers import (
     Activation,
     BiLSTM,
@@ -22,7 +23,7 @@ from varscore.nets.layers import (
     SequenceNet,
 )
 
-POINTWISE = (Activation, nn.Dropout)
+POINTWISE = (Activation, nn.Dropout, nn.Dropout1d)
 """Layers that treat every cell alike, and on its own."""
 
 
@@ -61,12 +62,29 @@ def receptive(cells: Span, width: int, pool: int) -> Span:
     return Span(cells.lo * pool, cells.hi * pool + width - 1)
 
 
+def extent(layer: SequenceConv | ConvPool | Residual) -> tuple[int, int]:
+    """Width and pooling of a layer, as :func:`touched` and :func:`receptive` count them.
+
+    The taps of a dilated convolution lie apart: it is as wide as what lies between the outermost.
+    """
+    if isinstance(layer, Residual):
+        return 2 * layer.dilation + 1, 1
+    return layer.kernel_size[0], layer.pool
+
+
+def cells_of(layer: SequenceConv | ConvPool | Residual, length: int) -> int:
+    """How many cells a layer makes of so many positions."""
+    width, pool = extent(layer)
+    return (length - width + 1) // pool
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """Where a change is seen.
 
-    first: cells of the first layer that change; maps: for each convolution after the first, its changed output cells,
-    in order; steps: the changed positions of the last of these maps, which are the recurrent layer's if there is one.
+    first: cells of the first layer that change; maps: for each convolution or residual block after the first layer, its
+    changed output cells, in order; steps: the changed positions of the last of these maps, which are the recurrent
+    layer's if there is one.
     """
 
     window: Span
@@ -90,20 +108,21 @@ def reach(net: SequenceNet, span: Span) -> Reach | None:
     head = next(layers)
     if not isinstance(head, SequenceConv):
         return None
-    first = now = touched(span, head.kernel_size[0], head.pool, net.window)
-    length = (net.window - head.kernel_size[0] + 1) // head.pool
+    first = now = touched(span, *extent(head), net.window)
+    length = cells_of(head, net.window)
     maps: list[Span] = []
     layer = next(layers, None)
-    while len(now) and isinstance(layer, (ConvPool, Projection, *POINTWISE)):
-        if isinstance(layer, ConvPool):
-            now = touched(now, layer.kernel_size[0], layer.pool, length)
-            length = (length - layer.kernel_size[0] + 1) // layer.pool
+    while len(now) and isinstance(layer, (ConvPool, Residual, Projection, *POINTWISE)):
+        if isinstance(layer, (ConvPool, Residual)):
+            now = touched(now, *extent(layer), length)
+            length = cells_of(layer, length)
             maps.append(now)
         layer = next(layers, None)
     if isinstance(layer, BiLSTM):
         layer = next((later for later in layers if not isinstance(later, POINTWISE)), None)
     flat = isinstance(layer, (FlattenTime, FlattenChannels)) and isinstance(next(layers, None), nn.Linear)
-    return Reach(span, first, tuple(maps)) if len(now) and (flat or isinstance(layer, MeanOverTime)) else None
+    summed = isinstance(layer, (MeanOverTime, PositionPool))
+    return Reach(span, first, tuple(maps)) if len(now) and (flat or summed) else None
 
 
 def recurrent(net: SequenceNet) -> BiLSTM | None:

@@ -6,10 +6,12 @@ A window is a *row*: one strand of one sequence. An alternative row equals its r
 positions (:mod:`varscore.engine.reach` says how far it spreads). For each row of the reference the engine keeps what
 every layer saw. For the alternative it carries a *patch*, the values at changed positions alone, through the layers:
 
-    convolution      computed at the touched cells only, from the reference's map with the patch laid in
+    convolution,     computed at the touched cells only, from the reference's map with the patch laid in; a residual
+    residual block   block widens the patch by its dilation on either side
     recurrent layer  the forward half restarts from the reference's state before the first touched step, the backward
                      half from its state after the last; about half the steps of a centred variant are the reference's
-    mean, dense      linear, so the alternative's result is the reference's plus the weighted difference of the patch
+    mean, weighted   linear, so the alternative's result is the reference's plus the weighted difference of the patch
+    sums, dense
     after that       every row on its own, as in the plain network
 
 Rows come in tiles of one shape a reach, padded: kernels round the same way for the same shape, so that a
@@ -25,7 +27,7 @@ convolutions, what steps of a recurrent layer are given. These are computed once
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import cast
@@ -38,11 +40,12 @@ from varscore.engine.device import arithmetic
 from varscore.engine.maps import FeatureMap, SharedMap, WholeMap, Workshop
 from varscore.engine.plain import TILE, PlainEngine
 from varscore.engine.product import apart
-from varscore.engine.reach import Reach, Span, reach, receptive, recurrent
+from varscore.engine.reach import Reach, Span, extent, reach, receptive, recurrent
 from varscore.engine.recurrence import Passage, halves
 from varscore.genome.coords import anchor
 from varscore.genome.windows import Windows
 from varscore.nets.compiled import COMPILES
+from varscore.nets.dilated import PositionPool, Residual
 from varscore.nets.layers import (
     BiLSTM,
     ConvPool,
@@ -188,12 +191,12 @@ class SharedEngine(PlainEngine):
         seen = self._first(cast(SequenceConv, next(layers)), codes, shift)
         pieces: Pieces = ()
         for layer in layers:
-            if isinstance(layer, ConvPool):
+            if isinstance(layer, (ConvPool, Residual)):
                 trace.convolved.append(seen)
                 seen = seen.convolved(layer)
             elif isinstance(layer, BiLSTM):
                 pieces = self._recur_reference(seen, spread, trace)
-            elif isinstance(layer, (MeanOverTime, FlattenTime, FlattenChannels)):
+            elif isinstance(layer, (MeanOverTime, PositionPool, FlattenTime, FlattenChannels)):
                 trace.gathered = pieces or _whole(seen.whole())
                 trace.whole = self._gathered(layer, layers, trace.gathered)
                 break
@@ -207,16 +210,20 @@ class SharedEngine(PlainEngine):
         """Logits of a tile of alternative rows; ``rows``, int64 (tile,), says which reference row each one has."""
         layers, maps, convolved = iter(self.net.layers), iter(spread.maps), iter(trace.convolved)
         first = cast(SequenceConv, next(layers))
-        field_ = receptive(spread.first, first.kernel_size[0], first.pool)
+        field_ = receptive(spread.first, *extent(first))
         patch: Pieces = (Piece(slice(None), spread.first, first(codes[:, field_.place])),)
         whole = trace.whole.index_select(0, rows)
         for layer in layers:
-            if isinstance(layer, ConvPool):
+            if isinstance(layer, (ConvPool, Residual)):
                 patch = (_convolve(layer, next(convolved), rows, patch[0], next(maps)),)
             elif isinstance(layer, BiLSTM):
                 patch = self._recur(patch[0], rows, trace)
             elif isinstance(layer, MeanOverTime):
                 _mean(trace.gathered, rows, patch, whole)
+                break
+            elif isinstance(layer, PositionPool):
+                for piece, reference in zip(patch, trace.gathered, strict=True):
+                    _weighted(layer, piece, _changes(piece, reference, rows), whole)
                 break
             elif isinstance(layer, (FlattenTime, FlattenChannels)):
                 whole = self._dense(layer, next(layers), trace.gathered, rows, patch, whole)
@@ -253,6 +260,12 @@ class SharedEngine(PlainEngine):
         """What is left of the reference without positions: their mean, or the output of the next dense layer."""
         if isinstance(layer, MeanOverTime):
             return torch.cat([layer(piece.values) for piece in pieces], 1)
+        if isinstance(layer, PositionPool):
+            rows, (sets, channels, _) = len(pieces[0].values), layer.weight.shape
+            total = layer.weight.new_zeros(rows, sets * channels)
+            for piece in pieces:
+                _weighted(layer, piece, piece.steps, total)
+            return total
         return self._dense_reference(layer, next(later), pieces)
 
     def _dense_reference(self, flatten: nn.Module, dense: nn.Module, pieces: Pieces) -> Tensor:
@@ -274,10 +287,8 @@ class SharedEngine(PlainEngine):
             new, old = piece.steps, reference.steps[piece.span.place]
             weight = self._shares(flatten, dense, seen, piece)[piece.span.place]
             if self.stepwise:
-                change = torch.empty_like(new[0])
-                for now, before, share in zip(new, old, weight, strict=True):
-                    torch.index_select(before, 0, rows, out=change)
-                    total.addmm_(torch.sub(now, change, out=change), share)
+                for change, share in zip(_changes(piece, reference, rows), weight, strict=True):
+                    total.addmm_(change, share)
             else:
                 change = (new - old[:, rows]).transpose(0, 1)
                 total = torch.addmm(total, change.flatten(1), weight.flatten(0, 1))
@@ -327,13 +338,29 @@ def _shift(windows: Windows, rows: np.ndarray, tile: int) -> np.ndarray:
     return np.append(-1, np.where((steps[:, :2] == 0).all(1), steps[:, 2], -1))
 
 
-def _convolve(layer: ConvPool, seen: FeatureMap, rows: Tensor, piece: Piece, cells: Span) -> Piece:
-    """The touched cells of a convolution, from what it was given for the reference with the patch laid in."""
-    field_ = receptive(cells, layer.kernel_size[0], layer.pool)
+def _convolve(layer: ConvPool | Residual, seen: FeatureMap, rows: Tensor, piece: Piece, cells: Span) -> Piece:
+    """A layer's touched cells, from what it was given for the reference with the patch laid in."""
+    field_ = receptive(cells, *extent(layer))
     local = seen.at(field_, rows)
     lo, hi = max(piece.span.lo, field_.lo), min(piece.span.hi, field_.hi)
     local[:, :, lo - field_.lo : hi - field_.lo] = piece.values[:, :, lo - piece.span.lo : hi - piece.span.lo]
     return Piece(slice(None), cells, seen.cells(layer, local))
+
+
+def _changes(piece: Piece, reference: Piece, rows: Tensor) -> Iterator[Tensor]:
+    """By how much each position of a piece is more than the reference's, float (rows, channels), until the next."""
+    change = torch.empty_like(piece.steps[0])
+    for now, before in zip(piece.steps, reference.steps[piece.span.place], strict=True):
+        torch.index_select(before, 0, rows, out=change)
+        yield torch.sub(now, change, out=change)
+
+
+def _weighted(layer: PositionPool, piece: Piece, steps: Iterable[Tensor], total: Tensor) -> None:
+    """Add weighted sums of a piece's positions, float (rows, channels) each, to ``total``, (rows, sets * channels)."""
+    weight = layer.weight.detach()[:, piece.channels, piece.span.place].permute(2, 0, 1)
+    sums = total.view(len(total), weight.shape[1], -1)[:, :, piece.channels]
+    for step, share in zip(steps, weight, strict=True):
+        sums.addcmul_(step[:, None], share)
 
 
 def _mean(seen: Pieces, rows: Tensor, patch: Pieces, total: Tensor) -> None:

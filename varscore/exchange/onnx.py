@@ -19,6 +19,7 @@ from varscore import __version__
 from varscore.errors import UsageError
 from varscore.files.atomic import refuse_existing
 from varscore.files.whole import put_file
+from varscore.nets.dilated import PositionPool, Residual
 from varscore.nets.layers import (
     Activation,
     BiLSTM,
@@ -96,7 +97,7 @@ class _Graph:
 
     def layer(self, layer: nn.Module, x: str) -> str:
         """A layer on (n, channels, positions) or (n, channels). Raises UsageError for a layer of another kind."""
-        if isinstance(layer, nn.Dropout):
+        if isinstance(layer, (nn.Dropout, nn.Dropout1d)):
             return x
         for kind, translate in _LAYERS.items():
             if type(layer) is kind:
@@ -136,6 +137,22 @@ def _convolution(graph: _Graph, layer: SequenceConv | ConvPool, x: str) -> str:
 
 def _projection(graph: _Graph, layer: Projection, x: str) -> str:
     return graph.add("Conv", x, graph.constant(layer.weight[:, :, None]))
+
+
+def _residual(graph: _Graph, layer: Residual, x: str) -> str:
+    d, weights = layer.dilation, [layer.conv.weight, cast(Tensor, layer.conv.bias)]
+    hidden = graph.add(
+        "Conv", _activation(graph, layer.activation, x), *map(graph.constant, weights), dilations=[d]
+    )  # fmt: skip
+    mixed = (layer.mix.weight * layer.scale[:, None])[:, :, None]
+    added = graph.add("Conv", _activation(graph, layer.activation, hidden), graph.constant(mixed))
+    middle = [graph.constant(np.array(values)) for values in ([d], [-d], [2])]
+    return graph.add("Add", graph.add("Slice", x, *middle), added)
+
+
+def _position_pool(graph: _Graph, layer: PositionPool, x: str) -> str:
+    sums = graph.add("Einsum", x, graph.constant(layer.weight), equation="nct,kct->nkc")
+    return graph.add("Flatten", sums, axis=1)
 
 
 def _linear(graph: _Graph, layer: nn.Linear, x: str) -> str:
@@ -186,6 +203,8 @@ _LAYERS: dict[type[nn.Module], Callable[[_Graph, Any, str], str]] = {
     SequenceConv: _convolution,
     ConvPool: _convolution,
     Projection: _projection,
+    Residual: _residual,
+    PositionPool: _position_pool,
     BiLSTM: _lstm,
     MeanOverTime: _mean,
     FlattenTime: _flatten_time,
