@@ -69,6 +69,9 @@ class Residual(nn.Module):
         """Of an image of height 1: see ConvPool."""
         return F.conv2d(x, self.conv.weight.unsqueeze(2), self.conv.bias, dilation=(1, self.dilation))
 
+    def extra_repr(self) -> str:
+        return f"channels={self.conv.in_channels}, dilation={self.dilation}"
+
 
 class PositionPool(nn.Module):
     """Sums over positions, each channel weighted in several ways: (N, channels, positions) to (N, sets * channels).
