@@ -200,6 +200,9 @@ def expected(model: ModelFolder) -> list[dict[str, np.ndarray] | None]:
     return found
 
 
+NUMBERS = ("diff", "logodds", "ref_prob")
+
+
 def close(number: float, exact: float) -> bool:
     return abs(number - exact) <= 3e-6 + 2e-5 * abs(exact)
 
@@ -208,12 +211,13 @@ def check_row(row: dict[str, str], status: str, exact: dict[str, np.ndarray] | N
     """One allele of an annotated file; ``columns`` are the tasks that take part."""
     assert row["status"] == status
     if exact is None:
-        assert (row["diff"], row["task"], row["logodds"]) == (".", ".", ".")
+        assert (row["diff"], row["task"], row["logodds"], row["ref_prob"]) == (".", ".", ".", ".")
         return
     task = LABELS.index(row["task"])
     assert task in columns
     assert close(float(row["diff"]), exact["diff"][task])
     assert close(float(row["logodds"]), exact["logodds"][task])
+    assert close(float(row["ref_prob"]), exact["ref"][task])
     assert abs(exact["diff"][task]) >= np.abs(exact["diff"][columns]).max() - 1e-6
 
 
@@ -225,7 +229,7 @@ def read_tsv(path: Path | str) -> list[dict[str, str]]:
     return list(csv.DictReader(lines, delimiter="\t"))
 
 
-def read_vcf(path: Path | str) -> list[dict[str, str]]:
+def read_vcf(path: Path | str, split: bool = False) -> list[dict[str, str]]:
     """The rows a TSV would have, from the text of a VCF."""
     rows = []
     content = Path(path).read_bytes()
@@ -236,9 +240,15 @@ def read_vcf(path: Path | str) -> list[dict[str, str]]:
         chrom, pos, name, ref, alts, _, _, info = line.split("\t")[:8]
         tags = dict(entry.partition("=")[::2] for entry in info.split(";") if entry.startswith("VS_"))
         alleles = alts.split(",")
-        assert len(tags) == 1 or "PASS" in tags["VS_STATUS"].split(",")  # without a score the status stands alone
+        # without a score the status stands alone, but where a record was split
+        assert split or len(tags) == 1 or "PASS" in tags["VS_STATUS"].split(",")
         none = ",".join("." * len(alleles))
-        columns = {tag: tags.get(f"VS_{tag.upper()}", none).split(",") for tag in ("status", "diff", "task", "logodds")}
+        columns = {
+            column: tags.get(f"VS_{tag}", none).split(",")
+            for column, tag in zip(
+                ("status", *NUMBERS, "task"), ("STATUS", "DIFF", "LOGODDS", "REF", "TASK"), strict=True
+            )
+        }
         for index, alt in enumerate(alleles):
             row = {"chrom": chrom, "pos": pos, "id": name, "ref": ref, "alt": alt}
             rows.append(row | {tag: values[index] for tag, values in columns.items()})
@@ -285,7 +295,7 @@ def test_every_format_says_what_the_table_says(job: AnnotateJob, tmp_path: Path,
     if name.endswith(".parquet"):
         parquet = pq.read_table(output).to_pylist()
         for ours, theirs in zip(table, parquet, strict=True):
-            numbers = {key: "." if theirs[key] is None else f"{theirs[key]:.6g}" for key in ("diff", "logodds")}
+            numbers = {key: "." if theirs[key] is None else f"{theirs[key]:.6g}" for key in NUMBERS}
             texts = {key: str(value) for key, value in theirs.items()} | {"task": theirs["task"] or "."}
             assert ours == texts | numbers
         return
@@ -296,7 +306,7 @@ def test_every_format_says_what_the_table_says(job: AnnotateJob, tmp_path: Path,
     rows = read_vcf(output)
     if name.endswith(".bcf"):  # numbers are binary there
         for ours, theirs in zip(table, rows, strict=True):
-            for key in ("diff", "logodds"):
+            for key in NUMBERS:
                 assert (ours[key] == ".") == (theirs[key] == ".")
                 assert ours[key] == "." or float(theirs[key]) == pytest.approx(float(ours[key]), rel=1e-5)
                 ours[key] = theirs[key] = ""
@@ -463,12 +473,12 @@ def test_norm_splits_every_tag(job: AnnotateJob, tmp_path: Path) -> None:
     annotate_file(replace(job, output=output))
     split = tmp_path / "split.vcf"
     split.write_text(pysam.bcftools.norm("--no-version", "-m-", output))
-    rows = read_vcf(split)
+    rows = read_vcf(split, split=True)
     assert len(rows) == len(ALLELES)
-    keys = ("chrom", "pos", "ref", "alt", "status", "task", "diff", "logodds")
+    keys = ("chrom", "pos", "ref", "alt", "status", "task", *NUMBERS)
 
     def content(rows: list[dict[str, str]]) -> list[tuple[str, ...]]:
-        numbers = [row | {key: row[key][:6] for key in ("diff", "logodds")} for row in rows]
+        numbers = [row | {key: row[key][:6] for key in NUMBERS} for row in rows]
         return sorted(tuple(row[key] for key in keys) for row in numbers)
 
     assert content(rows) == content(read_tsv(job.output))

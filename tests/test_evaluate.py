@@ -365,7 +365,7 @@ def test_pictures_and_curves(
     out = tmp_path / "out"
     command = [model.path, "--data", data.folder, "-o", out, *compared, "--curves", "planted", "--curves", "1"]
     assert evaluate(*command) == 0
-    pictures = [out / name for name in ("roc.png", "roc.svg", "pr.png", "pr.svg")]
+    pictures = [out / f"{name}.{kind}" for name in ("roc", "pr", "reliability") for kind in ("png", "svg")]
     assert f"pictures: {', '.join(map(str, pictures))}" in capsys.readouterr().out
     assert pictures[0].read_bytes().startswith(b"\x89PNG")
     texts = ["".join(ElementTree.parse(path).getroot().itertext()) for path in pictures[1::2]]
@@ -386,7 +386,9 @@ def test_pictures_and_curves(
     assert evaluate(*command, "--force") == 0
     assert [path.read_bytes() for path in pictures] == before
     assert evaluate(model.path, "--data", data.folder, "-o", out, "--force") == 0
-    assert sorted(path.name for path in out.iterdir()) == ["means.csv", "metrics.csv", "metrics.json"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "means.csv", "metrics.csv", "metrics.json", "reliability.csv", "reliability.png", "reliability.svg"
+    ]  # fmt: skip
 
 
 def test_without_matplotlib_a_report_has_no_pictures(
@@ -397,7 +399,9 @@ def test_without_matplotlib_a_report_has_no_pictures(
     out = tmp_path / "out"
     assert evaluate(model.path, "--data", data.folder, "-o", out, "--curves", "0") == 0
     assert "pip install 'varscore[train]'" in capsys.readouterr().err
-    assert sorted(path.name for path in out.iterdir()) == ["curves.csv", "means.csv", "metrics.csv", "metrics.json"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "curves.csv", "means.csv", "metrics.csv", "metrics.json", "reliability.csv"
+    ]  # fmt: skip
 
 
 def test_means_are_in_a_table_of_their_own(data: ExampleSet, model: ModelFolder, tmp_path: Path) -> None:

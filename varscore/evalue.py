@@ -87,6 +87,20 @@ class Background:
         larger = self._larger(np.asarray(values, np.float32), slice(first, first + values.shape[1]))
         return np.asarray(np.maximum(larger / self.n, self.floor(deepsea_floor)))
 
+    def rarest(self, values: np.ndarray, evalues: np.ndarray, tasks: np.ndarray) -> np.ndarray:
+        """The task of the smallest E-value: int64 (m,). Of equal ones that whose value is the largest in relation to
+        the largest of the background, so that neither its place nor its base rate decides.
+
+        values: float32 (m, T) of all tasks, evalues: their E-values; tasks: int64 (k,), those that take part
+        """
+        if not len(values):
+            return np.zeros(0, np.int64)
+        some = evalues[:, tasks]
+        largest = np.maximum(self.tail[tasks, -1], np.finfo(np.float32).tiny)
+        beyond = np.nan_to_num(values[:, tasks] / largest)
+        least = some == some.min(1, keepdims=True)
+        return np.asarray(tasks[np.where(least, beyond, -1).argmax(1)])
+
     def _larger(self, values: np.ndarray, columns: slice) -> np.ndarray:
         """How many background values are strictly larger, float64 (m, c)."""
         tail, counts = self.tail[columns], self.counts[columns]

@@ -133,7 +133,7 @@ def test_from_stdin_to_stdout(capsysbinary: pytest.CaptureFixture[bytes], monkey
     assert out == Path("out.vcf").read_bytes()
     assert run(["annotate", "in.vcf", "-r", "g.fa", "-o", "-", "-O", "t"]) == 0
     table = capsysbinary.readouterr().out.splitlines()
-    assert table[4] == b"chrom\tpos\tid\tref\talt\tstatus\tdiff\ttask\tlogodds"
+    assert table[4] == b"chrom\tpos\tid\tref\talt\tstatus\tdiff\ttask\tlogodds\tref_prob"
     assert len(table) == 5 + 4
 
 

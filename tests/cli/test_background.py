@@ -15,7 +15,7 @@ from cli.made_snps import Snv, made_snvs, write_genome, write_vcf
 from varscore.cli.boundary import run
 from varscore.evalue import load_background
 from varscore.genome.sequence import Genome
-from varscore.zoo import ModelFolder
+from varscore.zoo import ModelFolder, write_card
 
 
 @pytest.fixture
@@ -67,6 +67,37 @@ def test_significance_is_what_counting_gives(
     np.testing.assert_allclose(found, np.exp(np.log(expected).mean(1)), rtol=1e-5)
     assert "##varscoreBackground=<N=90,SHA256=" in header and "SOURCES=common.vcf,FLOOR=0.010989" in header
     assert np.mean(np.array(found) < 0.5) > 0.1
+
+
+@pytest.mark.parametrize("untrained", [[], ["1:K562|DNase|None"]])
+def test_the_answer_to_which_cell_type_is_in_every_format(
+    tmp_path: Path, snvs: list[Snv], tiny_model: ModelFolder, untrained: list[str]
+) -> None:
+    """Smallest E-value, its task and difference against the matrix; --tasks limits them, VS_SIG it does not."""
+    write_card(tiny_model.path, {**tiny_model.card, "priors": {"untrained": untrained}})
+    made, scores = str(make(tmp_path)), tmp_path / "mine.parquet"
+    annotate(tmp_path, "--background", made, "--scores", str(scores), name="all.tsv")
+    blocks = {name: matrix(scores, name) for name in ("evalue", "diff", "ref_prob")}
+    known = [0, 1, 2] if not untrained else [0, 2]
+    for name, globs, tasks in (("o.vcf", [], known), ("o.bcf", [], known), ("k.vcf", ["K562*"], known[:-1])):
+        limits = [word for glob in globs for word in ("--tasks", glob)]
+        with pysam.VariantFile(str(annotate(tmp_path, "--background", made, *limits, name=name))) as file:
+            rows = [record.info for record in file]
+        for row, info in enumerate(rows):
+            e_task, task = (int(info[tag][0].partition(":")[0]) for tag in ("VS_E_TASK", "VS_TASK"))
+            assert e_task in tasks and task in tasks
+            assert info["VS_E"][0] == pytest.approx(blocks["evalue"][row, tasks].min(), rel=1e-5)
+            assert blocks["evalue"][row, e_task] == blocks["evalue"][row, tasks].min()
+            assert info["VS_E_DIFF"][0] == pytest.approx(blocks["diff"][row, e_task], rel=1e-5)
+            assert info["VS_REF"][0] == pytest.approx(blocks["ref_prob"][row, task], rel=1e-5)
+            assert abs(blocks["diff"][row, task]) == np.abs(blocks["diff"][row, tasks]).max()
+            significance = np.exp(np.log(blocks["evalue"][row, known]).mean())
+            assert info["VS_SIG"][0] == pytest.approx(significance, rel=1e-5)
+    table = pq.read_table(annotate(tmp_path, "--background", made, name="o.parquet"))
+    columns = ["status", "diff", "task", "logodds", "ref_prob", "e", "e_task", "e_diff", "sig"]
+    head = next(line for line in (tmp_path / "all.tsv").read_text().split("\n") if line.startswith("chrom\t"))
+    assert table.column_names[5:] == columns == head.split("\t")[5:]
+    annotate(tmp_path, "--tasks", "K562|DNase*", name="x.vcf", status=2 if untrained else 0)
 
 
 def test_a_model_s_own_background_is_found(tmp_path: Path, snvs: list[Snv], tiny_model: ModelFolder) -> None:

@@ -37,7 +37,10 @@ def test_the_table_is_what_the_annotated_file_says(tmp_path: Path, capsys: pytes
             (f"{record.chrom}:{record.pos} {record.ref}>{alt}", status, task, diff)
             for record in file
             for alt, status, task, diff in zip(
-                record.alts or (), *(record.info[f"VS_{name}"] for name in ("STATUS", "TASK", "DIFF")), strict=True
+                record.alts or (),
+                record.info["VS_STATUS"],
+                *(record.info.get(f"VS_{name}", (None,) * len(record.alts or ())) for name in ("TASK", "DIFF")),
+                strict=True,
             )
         ]
     assert [row[0] for row in rows] == [row[0] for row in expected]
@@ -77,9 +80,10 @@ def test_e_values_are_shown_when_the_model_has_a_background(
     save_background(str(tiny_model.path / BACKGROUND), builder.finish(tiny_model.sha256, (), {}))
     assert run(["demo", str(tmp_path / "demo")]) == 0
     head, *lines = capsys.readouterr().out.partition("\n\n")[0].splitlines()
-    assert head.split()[-2:] == ["log-odds", "E-value"]
+    assert head.split()[-2:] == ["log-odds", "significance"]
     with pysam.VariantFile(str(tmp_path / "demo" / "demo.varscore.vcf.gz")) as file:
-        expected = [value for record in file for value in record.info["VS_SIG"]]
+        records = [(record, record.alts or ()) for record in file]
+        expected = [value for record, alts in records for value in record.info.get("VS_SIG", (None,) * len(alts))]
     found = [None if line.split()[-1] == "." else float(line.split()[-1]) for line in lines]
     assert found == [value if value is None else pytest.approx(value, rel=1e-4) for value in expected]
     assert len({value for value in found if value is not None}) > 5

@@ -102,7 +102,11 @@ def records(text: bytes) -> list[bytes]:
     return [line for line in text.splitlines() if not line.startswith(b"#")]
 
 
-def scores_for(chunk: RecordChunk, extra: tuple[str, ...] = ("sig", "p_gwas")) -> AlleleScores:
+EXTRA = ("ref_prob", "e", "e_task", "e_diff", "sig", "p_gwas")
+"""Every kind of column that a run may have"""
+
+
+def scores_for(chunk: RecordChunk, extra: tuple[str, ...] = EXTRA) -> AlleleScores:
     """Scores that depend on POS and ALT alone, so that every test and format gets the same."""
     alleles = chunk.alleles
     alts = [alleles.alt[row] for row in range(len(alleles))]
@@ -115,9 +119,9 @@ def scores_for(chunk: RecordChunk, extra: tuple[str, ...] = ("sig", "p_gwas")) -
         return np.where(scored, values, np.nan).astype(np.float32)
 
     task = np.where(scored, np.array(seeds, np.int64) % len(TASKS), -1).astype(np.int32)
-    return AlleleScores(
-        status, task, column(1), column(0.3), {name: column(2 + i * 0.7) for i, name in enumerate(extra)}
-    )
+    other = np.where(scored, np.array(seeds, np.int64) // 3 % len(TASKS), -1).astype(np.int32)
+    columns = {name: other if name == "e_task" else column(2 + i * 0.7) for i, name in enumerate(extra)}
+    return AlleleScores(status, task, column(1), column(0.3), columns)
 
 
 def _status(alt: bytes) -> int:

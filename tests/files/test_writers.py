@@ -28,6 +28,7 @@ from made_vcfs import (
     COLUMNS,
     DECLARED,
     EMPTY,
+    EXTRA,
     GENOTYPES,
     MADE,
     PROVENANCE,
@@ -47,8 +48,9 @@ from varscore.files.scores import AlleleScores, Provenance, format_floats
 from varscore.files.vcf import VariantReader
 from varscore.files.writers import SUFFIXES, OutputFormat, format_of, open_writer
 
-EXTRA = ("sig", "p_gwas")
-TAGS = ("VS_STATUS", "VS_DIFF", "VS_TASK", "VS_LOGODDS", "VS_SIG", "VS_P_GWAS")
+TAGS = (
+    "VS_STATUS", "VS_DIFF", "VS_TASK", "VS_LOGODDS", "VS_REF", "VS_E", "VS_E_TASK", "VS_E_DIFF", "VS_SIG", "VS_P_GWAS"
+)  # fmt: skip
 LENGTHS = {"chr1": 1000, "chr2": 500, "1": 2000, "X": 3000}
 
 
@@ -326,11 +328,12 @@ def test_our_header_lines(tmp_path: Path) -> None:
         b"##contig=<ID=1,length=2000>",
         b"##contig=<ID=X,length=3000>",
     ]
-    assert [line.split(b",Desc")[0].decode() for line in added[3:9]] == [
-        f"##INFO=<ID={tag},Number=A,Type={'String' if tag in ('VS_STATUS', 'VS_TASK') else 'Float'}" for tag in TAGS
+    assert [line.split(b",Desc")[0].decode() for line in added[3:13]] == [
+        f"##INFO=<ID={tag},Number=A,Type={'String' if tag in ('VS_STATUS', 'VS_TASK', 'VS_E_TASK') else 'Float'}"
+        for tag in TAGS
     ]
-    assert added[9:] == [
-        b"##varscoreTags=VS_STATUS,VS_DIFF,VS_TASK,VS_LOGODDS,VS_SIG,VS_P_GWAS",
+    assert added[13:] == [
+        b"##varscoreTags=VS_STATUS,VS_DIFF,VS_TASK,VS_LOGODDS,VS_REF,VS_E,VS_E_TASK,VS_E_DIFF,VS_SIG,VS_P_GWAS",
         b"##varscoreVersion=1.2",
         b"##varscoreCommand=annotate --check-ref warn",
         b"##varscoreModel=<ID=crnn_700,SHA256=ab12>",
@@ -685,25 +688,13 @@ def test_parquet_says_what_the_tsv_says(tmp_path: Path, monkeypatch: pytest.Monk
     text = contents(tmp_path / "out.tsv.gz").decode().splitlines()
     names, *rows = [line.split("\t") for line in text if not line.startswith("#")]
     table = pq.read_table(tmp_path / "out.parquet")
-    assert (
-        table.column_names
-        == names
-        == ["chrom", "pos", "id", "ref", "alt", "status", "diff", "task", "logodds", "sig", "p_gwas"]
-    )
-    types = [str(kind) for kind in table.schema.types]
-    assert types == [
-        "string",
-        "int64",
-        "string",
-        "string",
-        "string",
-        "string",
-        "float",
-        "string",
-        "float",
-        "float",
-        "float",
-    ]
+    assert table.column_names == names == [
+        "chrom", "pos", "id", "ref", "alt", "status", "diff", "task", "logodds",
+        "ref_prob", "e", "e_task", "e_diff", "sig", "p_gwas",
+    ]  # fmt: skip
+    texts = {"chrom", "id", "ref", "alt", "status", "task", "e_task"}
+    kinds = dict(zip(names, map(str, table.schema.types), strict=True))
+    assert kinds == {name: "string" if name in texts else "int64" if name == "pos" else "float" for name in names}
     found = [
         ["." if value is None else f"{value:.6g}" if isinstance(value, float) else str(value) for value in row.values()]
         for row in table.to_pylist()

@@ -34,6 +34,13 @@ def variants_at(
     return Variants(batch, np.full(n, np.nan) if frequency is None else np.asarray(frequency, np.float64))
 
 
+GOOD = {
+    "cross-validation": {"all": {"auroc": 0.7, "auroc_low": 0.6, "auroc_high": 0.8}},
+    "calibration": {"brier": 0.2, "brier_low": 0.19, "brier_high": 0.21},
+}
+"""Metrics on a card of a classifier that may be on by default"""
+
+
 def make_model(folder: Path, tasks: tuple[Task, ...] = TASKS, seed: int = 7) -> ModelFolder:
     """120 bp, large random weights."""
     torch.manual_seed(seed)

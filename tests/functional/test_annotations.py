@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xgboost
-from functional.made import make_model, variants_at
+from functional.made import GOOD, make_model, variants_at
 
 from varscore.effects import Effects
 from varscore.errors import ModelError, UsageError
 from varscore.evalue import BACKGROUND, BackgroundBuilder, save_background
 from varscore.files.bigwig import BigWig
-from varscore.functional.annotations import Annotations
+from varscore.functional.annotations import OF_BACKGROUND, Annotations
 from varscore.functional.classifier import FOLDER, Settings, fit, save_classifier
+from varscore.functional.features import raw_features
 from varscore.zoo import ModelFolder
 
 pybigtools = pytest.importorskip("pybigtools")
@@ -44,6 +45,7 @@ def model(tmp_path: Path) -> ModelFolder:
             "features": {"tasks": 3, "conservation": list(names)},
             "model": {"id": model.id, "sha256": model.sha256},
             "on_by_default": True,
+            "metrics": GOOD,
         }
         trees = fit(raw, np.abs(raw[:, -1]) + np.abs(raw[:, 0]) > 1.3, names, Settings(trees=9))
         save_classifier(model.path / FOLDER / name, trees, facts)
@@ -78,7 +80,7 @@ def slow_significance(found: Effects, conservation: list[float] | None) -> list[
 
 def test_everything_is_computed_as_by_hand(model: ModelFolder, track: Path) -> None:
     opened = Annotations.open(model, tracks={"cons": track})
-    assert opened.columns == ("sig", "p_plain", "p_wide")
+    assert opened.columns == (*OF_BACKGROUND, "p_plain", "p_wide")
     found = effects(3)
     extra = opened.compute(found, ALLELES, ROWS)
     assert list(extra.columns) == list(opened.columns)
@@ -93,12 +95,12 @@ def test_everything_is_computed_as_by_hand(model: ModelFolder, track: Path) -> N
         raw = np.concatenate([found.logodds, found.diff, *(np.array(s)[:, None] for s in block)], 1)
         prepared = ensemble.preparation.apply(raw.astype(np.float32))
         booster = xgboost.Booster(model_file=str(model.path / FOLDER / name / "classifier.json"))
-        np.testing.assert_array_equal(extra.columns[f"p_{name}"], booster.predict(xgboost.DMatrix(prepared)))
+        np.testing.assert_allclose(extra.columns[f"p_{name}"], booster.predict(xgboost.DMatrix(prepared)), rtol=1e-6)
 
 
 def test_without_conservation_significance_is_the_tasks_alone_and_the_header_says_so(model: ModelFolder) -> None:
     opened = Annotations.open(model)
-    assert opened.columns == ("sig", "p_plain")  # the other one wants a track
+    assert opened.columns == (*OF_BACKGROUND, "p_plain")  # the other one wants a track
     found = effects(3)
     extra = opened.compute(found, ALLELES, ROWS)
     np.testing.assert_allclose(extra.columns["sig"], slow_significance(found, None), rtol=1e-5)
@@ -110,7 +112,7 @@ def test_without_conservation_significance_is_the_tasks_alone_and_the_header_say
 
 def test_deepsea_s_floor_is_an_option_that_the_command_tells(model: ModelFolder) -> None:
     opened = Annotations.open(model, [], deepsea_floor=True)
-    assert opened.columns == ("sig",) and opened.command == ("--deepsea-floor",)
+    assert opened.columns == OF_BACKGROUND and opened.command == ("--deepsea-floor",)
     huge = Effects(*np.full((4, 1, 3), 100, np.float32))
     assert opened.compute(huge, ALLELES, ROWS[:1]).columns["sig"] == pytest.approx(1e-6)
     assert Annotations.open(model, []).compute(huge, ALLELES, ROWS[:1]).columns["sig"] == pytest.approx(1 / (N + 1))
@@ -124,7 +126,7 @@ def test_the_command_names_what_changes_scores(model: ModelFolder, track: Path) 
 def test_a_classifier_that_is_named_has_to_have_its_tracks(model: ModelFolder, track: Path) -> None:
     with pytest.raises(UsageError, match=r"wide wants conservation scores .*, cons; --conservation cons=BIGWIG"):
         Annotations.open(model, ["wide"])
-    assert Annotations.open(model, ["wide"], tracks={"cons": track}).columns == ("sig", "p_wide")
+    assert Annotations.open(model, ["wide"], tracks={"cons": track}).columns == (*OF_BACKGROUND, "p_wide")
 
 
 def test_a_model_without_extras_gets_none(tmp_path: Path) -> None:
@@ -151,3 +153,44 @@ def test_nothing_scored_is_no_trouble_and_a_copy_computes_the_same(model: ModelF
     for name in opened.columns:
         np.testing.assert_array_equal(first.columns[name], second.columns[name])
     assert isinstance(copy.tracks.files[0][1], BigWig)
+
+
+def test_the_smallest_e_value_and_its_task_are_those_of_a_slow_search(model: ModelFolder) -> None:
+    opened, found = Annotations.open(model, []), effects(40)
+    values, background = np.abs(found.diff * found.logodds), background_values()[:, :3]
+    alleles = variants_at([0] * 40, range(40)).alleles
+    for tasks in ([0, 1, 2], [0, 2], [1]):
+        columns = opened.compute(found, alleles, np.arange(40), np.array(tasks)).columns
+        for row in range(40):
+            shares = {t: max(float(np.mean(background[:, t] > values[row, t])), 1 / (N + 1)) for t in tasks}
+            least = min(shares.values())
+            ties = [t for t in tasks if shares[t] == least]
+            best = max(ties, key=lambda t: values[row, t] / background[:, t].max())
+            assert columns["e"][row] == pytest.approx(least, rel=1e-6)
+            assert columns["e_task"][row] == best and columns["e_diff"][row] == found.diff[row, best]
+
+
+def test_tasks_without_a_positive_in_training_take_no_part(model: ModelFolder) -> None:
+    card = {**model.card, "priors": {"untrained": ["1:y"]}}
+    opened = Annotations.open(ModelFolder(model.path, card), [])
+    found = effects(3)
+    found.diff[:, 1] = 50  # the largest by far, of a task that nothing is known of
+    columns = opened.compute(found, ALLELES, ROWS).columns
+    assert set(columns["e_task"].tolist()) <= {0, 2}
+    values, background = np.abs(found.diff * found.logodds), background_values()
+    for row in range(3):
+        shares = [max(np.mean(background[:, t] > values[row, t]), 1 / (N + 1)) for t in (0, 2)]
+        assert columns["sig"][row] == pytest.approx(np.sqrt(shares[0] * shares[1]), rel=1e-5)
+    assert "geometric mean of the E-values of all 2 tasks" in opened.meanings["sig"]
+    assert raw_features(found, np.empty((3, 0)), (1,)).shape == (3, 4)
+    kept = np.concatenate([found.logodds[:, [0, 2]], found.diff[:, [0, 2]]], 1)
+    np.testing.assert_array_equal(raw_features(found, np.empty((3, 0)), (1,)), kept)
+
+
+def test_the_header_says_what_numbers_mean(model: ModelFolder, track: Path) -> None:
+    said = Annotations.open(model, tracks={"cons": track}).meanings
+    assert list(said) == ["e", "e_task", "e_diff", "sig", "p_plain", "p_wide"]
+    assert "n=400 background variants" in said["sig"] and "geometric mean" in said["sig"]
+    assert "times that of the conservation scores" in said["sig"]
+    assert "conservation" not in Annotations.open(model).meanings["sig"]
+    assert "prior of 0.5" in said["p_plain"] and "AUROC 0.700, 95% interval 0.600 to 0.800" in said["p_plain"]

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from varscore.functional.assess import Ranking, assess, calibrate, resample
+from varscore.functional.assess import CONSTANT_BRIER, Ranking, assess, calibrate, resample
 
 ROWS = st.lists(st.tuples(st.booleans(), st.sampled_from([0.1, 0.2, 0.5, 0.7]), st.integers(0, 3)), min_size=2)
 
@@ -84,19 +84,37 @@ def test_clusters_are_drawn_whole() -> None:
 def test_calibration_by_hand() -> None:
     labels = np.array([True, False, True, True])
     probabilities = np.array([0.25, 0.29, 0.8, 1.0])
-    weights = np.array([1.0, 3.0, 2.0, 2.0])
-    found = calibrate(labels, probabilities, weights)
+    found = calibrate(labels, probabilities, np.arange(4), seed=0)  # the negative weighs 1/2, each positive 1/6
     assert found.predicted[2] == pytest.approx((0.25 + 3 * 0.29) / 4)
     assert found.observed[2] == pytest.approx(0.25)
     assert np.isfinite(found.predicted).sum() == 3 and found.predicted[9] == 1
-    brier = (0.75**2 + 3 * 0.29**2 + 2 * 0.2**2 + 0) / 8
-    ece = 0.5 * abs(0.28 - 0.25) + 0.25 * 0.2
-    assert (found.brier, found.ece) == (pytest.approx(brier), pytest.approx(ece))
+    brier = 0.29**2 / 2 + (0.75**2 + 0.2**2 + 0) / 6
+    ece = 4 / 6 * abs(0.28 - 0.25) + 1 / 6 * 0.2
+    assert (found.brier.value, found.ece) == (pytest.approx(brier), pytest.approx(ece))
+
+
+def test_a_constant_has_the_brier_score_of_a_constant_however_many_are_drawn() -> None:
+    labels = np.arange(50) < 9
+    brier = calibrate(labels, np.full(50, 0.5), np.arange(50), seed=0).brier
+    assert (brier.value, brier.low, brier.high) == (pytest.approx(CONSTANT_BRIER),) * 3
+
+
+def test_the_interval_of_brier_scores_is_as_wide_as_theory_says() -> None:
+    random = np.random.default_rng(5)
+    probabilities = random.random(4000)
+    labels = random.random(4000) < probabilities
+    brier = calibrate(labels, probabilities, np.arange(4000), seed=0).brier
+    squares = (probabilities - labels) ** 2
+    error = 0.5 * np.sqrt(sum(squares[side].var() / side.sum() for side in (labels, ~labels)))
+    assert brier.high - brier.low == pytest.approx(2 * 1.96 * error, rel=0.12) and brier.low < brier.value < brier.high
+    wide = calibrate(labels, probabilities, np.arange(4000) // 100, seed=0).brier
+    assert wide.value == brier.value and wide.low != brier.low
 
 
 def test_true_probabilities_are_calibrated() -> None:
     random = np.random.default_rng(4)
     probabilities = random.random(20_000)
     labels = random.random(20_000) < probabilities
-    assert calibrate(labels, probabilities, np.ones(20_000)).ece < 0.02
-    assert calibrate(labels, probabilities**3, np.ones(20_000)).ece > 0.1
+    clusters = np.arange(20_000)
+    assert calibrate(labels, probabilities, clusters, 0).ece < 0.02
+    assert calibrate(labels, probabilities**3, clusters, 0).ece > 0.1

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from varscore.evalue import BACKGROUND, load_background
-from varscore.functional.classifier import FOLDER, open_classifier
+from varscore.functional.classifier import FOLDER, off_because, open_classifier
 from varscore.zoo import bundled_folder, open_model
 
 MODELS = sorted(path.parent for path in bundled_folder().glob("*/card.toml"))
@@ -23,7 +23,8 @@ def test_a_classifier_is_its_model_s_and_says_how_good_it_is(folder: Path) -> No
     assert classifier.id == folder.name
     assert {"intended_use", "positives", "negatives", "limits", "licence"} <= card.keys()
     figures = card["metrics"]["cross-validation"]["all"]
-    assert card["on_by_default"] == (figures["auroc_low"] > 0.5) == ("off_because" not in card)
+    assert classifier.is_on == card["on_by_default"] == ("off_because" not in card)
+    assert not card["on_by_default"] or off_because(card["metrics"]) == ""
     assert figures["auroc_low"] <= figures["auroc"] <= figures["auroc_high"]
     assert (figures["positives"], figures["negatives"]) == (card["data"]["positives"], card["data"]["negatives"])
     assert not (folder / "predictions.tsv").exists()  # it would be a copy of the variants

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 import tomli_w
 import xgboost
-from functional.made import TASKS, make_model
+from functional.made import GOOD, TASKS, make_model
 
 from varscore.errors import ModelError, UsageError
 from varscore.functional.classifier import (
@@ -22,11 +24,13 @@ from varscore.functional.classifier import (
     Settings,
     find_classifiers,
     fit,
+    off_because,
     open_classifier,
     save_classifier,
 )
 from varscore.functional.features import Preparation
-from varscore.zoo import ModelFolder
+from varscore.functional.platt import Platt
+from varscore.zoo import ModelFolder, write_card
 
 NAMES = ("a", "b")
 FEATURES = {"tasks": 39, "conservation": list(NAMES)}  # 2 x 39 + 2 = 80
@@ -50,8 +54,8 @@ def test_plain_xgboost_gives_identical_probabilities(
     scaler = json.loads((saved.path / "scaler.json").read_text())
     prepared = ((np.abs(raw) - np.array(scaler["mean"])) / np.array(scaler["scale"])).astype(np.float32)
     plain = booster.predict(xgboost.DMatrix(prepared))
-    np.testing.assert_array_equal(saved.load().probabilities(raw), plain)
-    np.testing.assert_array_equal(ensemble.probabilities(raw), plain)
+    np.testing.assert_allclose(saved.load().probabilities(raw), plain, rtol=1e-6)
+    np.testing.assert_array_equal(ensemble.probabilities(raw), saved.load().probabilities(raw))
     assert np.std(plain) > 0.1
 
 
@@ -164,6 +168,7 @@ def owner(tmp_path: Path) -> ModelFolder:
             "features": {"tasks": 3, "conservation": []},
             "model": {"id": model.id, "sha256": model.sha256},
             "on_by_default": name == "on",
+            "metrics": GOOD,
         }
         save_classifier(model.path / FOLDER / name, trees, facts)
     return model
@@ -201,3 +206,56 @@ def test_two_classifiers_of_one_tag_are_refused(owner: ModelFolder, tmp_path: Pa
     shutil.copytree(owner.path / FOLDER / "on", tmp_path / "again")
     with pytest.raises(UsageError, match="two classifiers share the tag VS_P_ON"):
         find_classifiers(owner, ["on", str(tmp_path / "again")])
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "reason"),
+    [
+        (("cross-validation", "all"), {"auroc_low": 0.55}, "AUROC is not all above 0.55: 0.700 (0.550-0.800)"),
+        (("calibration",), {"brier_high": 0.25}, "Brier score is not all below 0.25, a constant's: 0.2000 (0.1900-"),
+        (("calibration",), {"brier_high": None}, "are not on its card"),
+        (("cross-validation", "all"), {"auroc_low": float("nan")}, "AUROC is not all above 0.55"),
+    ],
+)
+def test_only_a_good_and_calibrated_classifier_is_on(
+    owner: ModelFolder, table: tuple[str, ...], change: dict[str, float | None], reason: str
+) -> None:
+    """Whatever its card says of being on: what was measured decides."""
+    path = owner.path / FOLDER / "on"
+    assert off_because(open_classifier(path).card["metrics"]) == "" and open_classifier(path).is_on
+    card = tomllib.loads((path / "card.toml").read_text())
+    within = card["metrics"]
+    for key in table:
+        within = within[key]
+    within |= change
+    card["metrics"]["calibration"] = {k: v for k, v in card["metrics"]["calibration"].items() if v is not None}
+    write_card(path, card)
+    assert reason in off_because(card["metrics"])
+    assert find_classifiers(owner, None) == () and [one.id for one in find_classifiers(owner, ["on"])] == ["on"]
+
+
+def test_a_calibration_goes_with_a_classifier(
+    tmp_path: Path, ensemble: Ensemble, planted: tuple[np.ndarray, np.ndarray]
+) -> None:
+    raw, _ = planted
+    plain = save_classifier(tmp_path / "a" / "x", ensemble, {"features": FEATURES})
+    calibrated = dataclasses.replace(ensemble, calibration=Platt(0.5, -1.0))
+    saved = save_classifier(tmp_path / "b" / "x", calibrated, {"features": FEATURES})
+    assert saved.sha256 != plain.sha256, "whoever carries on with a run must have the same"
+    odds = np.log(1 / (1 / ensemble.probabilities(raw).astype(float) - 1))
+    assert saved.load().probabilities(raw) == pytest.approx(1 / (1 + np.exp(1 - 0.5 * odds)), rel=1e-5)
+    assert pickle.loads(pickle.dumps(calibrated)).calibration == Platt(0.5, -1.0)
+    write_card(saved.path, {**saved.card, "calibration": {"method": "platt", "slope": "1"}})
+    with pytest.raises(ModelError, match="not a calibration"):
+        open_classifier(saved.path).load()
+
+
+def test_the_mean_of_several_is_taken_of_probabilities(
+    ensemble: Ensemble, planted: tuple[np.ndarray, np.ndarray]
+) -> None:
+    raw, labels = planted
+    other = fit(raw, labels, NAMES, Settings(trees=4, depth=2))
+    both = Ensemble(ensemble.preparation, (*ensemble.models, *other.models))
+    parts = (Ensemble(ensemble.preparation, models) for models in (ensemble.models, other.models))
+    mean = np.mean([part.probabilities(raw).astype(float) for part in parts], 0)
+    assert both.probabilities(raw) == pytest.approx(mean, rel=1e-6)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pysam
 import pytest
-from functional.made import TASKS, make_model
+from functional.made import GOOD, TASKS, make_model
 
 from varscore.cli.boundary import run
 from varscore.evalue import BACKGROUND, BackgroundBuilder, save_background
@@ -39,6 +39,7 @@ def wheel(tmp_path: Path) -> Path:
     for name in ("on", "off"):
         facts = {
             "on_by_default": name == "on",
+            "metrics": GOOD,
             "model": {"id": model.id, "sha256": open_model(model.path).sha256},
             "features": {"tasks": len(TASKS), "conservation": []},
         }

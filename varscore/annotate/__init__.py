@@ -16,6 +16,7 @@ from varscore.annotate.job import (
     count_records,
     demand_all,
     missing_contigs,
+    ranked_tasks,
     warn_of_assembly,
     warn_of_swapped,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "count_records",
     "demand_all",
     "missing_contigs",
+    "ranked_tasks",
     "peak_memory",
     "warn_of_assembly",
     "warn_of_swapped",

@@ -10,9 +10,10 @@ import numpy as np
 
 from varscore import __version__
 from varscore.annotate.identity import identify, journal_key
-from varscore.annotate.job import SWAP, AnnotateJob, Summary, choose_tasks, missing_contigs
+from varscore.annotate.job import SWAP, AnnotateJob, Summary, choose_tasks, missing_contigs, ranked_tasks
 from varscore.annotate.outputs import Outputs, Plan, Portion
 from varscore.annotate.record import RunInfo
+from varscore.annotate.rows import REF_PROB
 from varscore.data.examples import Task
 from varscore.engine import ENGINES
 from varscore.engine.pool import LOCAL, Engines
@@ -102,13 +103,21 @@ def _plan(
     )  # fmt: skip
     header = reader.header
     lengths = missing_contigs(genome, header.contigs, reader.first_contigs(SPELLING))
-    names, columns = [task.name for task in tasks], job.annotations.columns
+    names, columns = [task.name for task in tasks], (REF_PROB, *job.annotations.columns)
     identity = identify(job, genome, device)
     return Plan(
         content=Content(
-            header, provenance, names, columns, lengths, job.model.card.get("objective") == "values", job.tag_prefix
+            header,
+            provenance,
+            names,
+            columns,
+            lengths,
+            job.model.card.get("objective") == "values",
+            job.tag_prefix,
+            job.annotations.meanings,
         ),
         tasks=chosen,
+        ranked=ranked_tasks(job.model, chosen),
         labels=[f"{tasks[column].index}:{tasks[column].name}" for column in chosen.tolist()],
         identity=identity,
         key=journal_key(job, identity),

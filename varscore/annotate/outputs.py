@@ -40,13 +40,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Plan:
-    """What goes into the outputs. tasks: int64 (k,) columns of ``--tasks``; labels: their names
+    """What goes into the outputs. tasks: int64 (k,) columns of ``--tasks``; labels: their names; ranked: those of them
+    among which the strongest is looked for
 
     identity: what the output is a function of; key: that, and what else a journal must agree with
     """
 
     content: Content
     tasks: np.ndarray
+    ranked: np.ndarray
     labels: Sequence[str]
     identity: Mapping[str, str]
     key: Mapping[str, str]
@@ -179,9 +181,9 @@ class Outputs:
 
     def write(self, portion: Portion, found: ScoreBatch) -> None:
         """Count the records, hand them to every output, and commit when it is time. Raises OutputError."""
-        chunk, tasks = portion.chunk, self._plan.tasks
-        extra = self.job.annotations.compute(found.effects, found.alleles, found.rows)
-        scores = allele_scores(found, tasks, extra.columns)
+        chunk, tasks, ranked = portion.chunk, self._plan.tasks, self._plan.ranked
+        extra = self.job.annotations.compute(found.effects, found.alleles, found.rows, ranked)
+        scores = allele_scores(found, ranked, extra.columns)
         self._is_whole = False
         self._count(portion, found.status)
         self.writer.write(chunk, scores)

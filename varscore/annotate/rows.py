@@ -17,6 +17,8 @@ from varscore.genome.alleles import Status
 from varscore.genome.coords import one_based
 from varscore.score import ScoreBatch, spread
 
+REF_PROB = "ref_prob"
+"""The further column that every run has"""
 EVALUE = "evalue"
 """The block of a score matrix that comes with a background"""
 
@@ -24,20 +26,29 @@ EVALUE = "evalue"
 def allele_scores(found: ScoreBatch, tasks: np.ndarray, extra: Mapping[str, np.ndarray] | None = None) -> AlleleScores:
     """The columns of the annotated file: the strongest of ``tasks`` (int64 column indices) of every allele.
 
-    extra: further columns of the scored alleles, float32 (m,)
+    extra: further columns of the scored alleles, float32 (m,), or int64 (m,) indices of tasks
     """
     n, effects = len(found.status), found.effects
     best = strongest(effects.diff, tasks)
     scored = np.arange(len(effects))
-    task = np.full(n, -1, np.int32)
-    task[found.rows] = best
+    columns = {REF_PROB: effects.ref[scored, best], **(extra or {})}
     return AlleleScores(
         status=found.status,
-        task=task,
+        task=_spread_tasks(best, found.rows, n),
         diff=spread(effects.diff[scored, best], found.rows, n),
         logodds=spread(effects.logodds[scored, best], found.rows, n),
-        extra={name: spread(column, found.rows, n) for name, column in (extra or {}).items()},
+        extra={
+            name: (spread if column.dtype == np.float32 else _spread_tasks)(column, found.rows, n)
+            for name, column in columns.items()
+        },
     )
+
+
+def _spread_tasks(tasks: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
+    """Indices of tasks of the scored rows as a column of all n alleles, int32, -1 elsewhere."""
+    out = np.full(n, -1, np.int32)
+    out[rows] = tasks
+    return out
 
 
 def write_matrix(

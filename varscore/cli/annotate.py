@@ -258,10 +258,11 @@ def check(job: AnnotateJob) -> None:
     """What ``--dry-run`` does: everything that can be known to be wrong before any work is done."""
     import logging
 
-    from varscore.annotate import choose_tasks
+    from varscore.annotate import choose_tasks, ranked_tasks
 
     job.check()
     chosen = choose_tasks(job.model.tasks(), job.tasks)
+    ranked_tasks(job.model, chosen)
     message = "nothing wrong so far: %s, %d tasks of %s, would write %s"
     logging.getLogger(__name__).info(message, job.source, len(chosen), job.model.id, job.output)
 

@@ -45,7 +45,7 @@ def demo(
 
     scored = list(zip(records, read_outcomes(files.scored), strict=True))
     found = {tag for _, outcomes in scored for outcome in outcomes for tag in outcome.tags}
-    shown = {"STATUS": "status", "TASK": "strongest task", "DIFF": "diff", "LOGODDS": "log-odds", "SIG": "E-value"}
+    shown = {"STATUS": "status", "TASK": "strongest task", "DIFF": "diff", "LOGODDS": "log-odds", "SIG": "significance"}
     shown |= {tag: f"VS_{tag}" for tag in sorted(found) if tag.startswith("P_")}
     tags = [tag for tag in shown if tag in found]
     rows = [

@@ -45,7 +45,8 @@ def evaluate(
 
     AUPRC is average precision, and recall is given at false-discovery rates of 10 % and 50 %. Tasks without positives
     or without negatives are NA: counted, and left out of means. Beside --compare models every task's AUROC and AUPRC
-    are drawn against theirs, as PNG and SVG.
+    are drawn against theirs, as PNG and SVG. Whether probabilities are what they claim stands in reliability.csv and
+    its pictures: predicted against observed shares of positives, and the expected calibration error.
 
     Classes are measured each against the rest, beside a confusion matrix; values by Pearson's and Spearman's r and mean
     squared error.
@@ -76,6 +77,7 @@ def _print(report: Report) -> None:
     from varscore.evaluate import MIN_POSITIVES
 
     _print_means(report)
+    _print_calibration(report)
     name, confusion = report.names[0], report.confusions[0]
     if confusion is not None:
         print_confusion(name, report.examined.data.tasks, confusion)
@@ -104,6 +106,23 @@ VALUE_MEASURES = {
     "pearson": "Pearson r", "pearson_median": "median", "spearman": "Spearman r", "spearman_median": "median",
     "mse": "squared error",
 }  # fmt: skip
+
+
+def _print_calibration(report: Report) -> None:
+    """How much the models predict, and how much there is; nothing of values."""
+    from varscore.cli.tables import print_table
+
+    rows = []
+    for group in report.groups:
+        for number, (name, summary) in enumerate(report.summaries.items()):
+            row = summary[group].row()
+            if "ece" in row:
+                ratio = f"{row['predicted'] / row['observed']:.2f}" if row["observed"] else ""
+                figures = [f"{row[measure]:.5f}" for measure in ("predicted", "observed", "ece")]
+                rows.append(["" if number else group, name, *figures[:2], ratio, figures[2]])
+    if rows:
+        columns = ["group", "model", "mean prediction", "share of positives", "ratio", "calibration error"]
+        print_table(columns, rows, columns[2:])
 
 
 def _print_means(report: Report) -> None:

@@ -228,10 +228,7 @@ def _show_model(model: ModelFolder) -> None:
     typer.echo(f"sha256: {model.sha256}")
     typer.echo("tasks: " + ", ".join(f"{n:,} {group}" for group, n in groups.items()))
     if classifiers := belonging(model):
-        states = [
-            f"{name} ({'on' if open_classifier(path).card['on_by_default'] else 'off'})"
-            for name, path in classifiers.items()
-        ]
+        states = [f"{name} ({'on' if open_classifier(path).is_on else 'off'})" for name, path in classifiers.items()]
         typer.echo("classifiers: " + ", ".join(states))
     typer.echo()
     _print_network(net, layers)

@@ -231,6 +231,7 @@ def read_about(path: Path) -> dict[str, Any]:
 
 def _print(outcome: Outcome) -> None:
     from varscore.files.tags import tag
+    from varscore.functional.assess import CONSTANT_BRIER
 
     rows = [
         [name, group, model, f"{found.positives:,}", f"{found.negatives:,}", str(found.auroc), str(found.auprc)]
@@ -241,6 +242,7 @@ def _print(outcome: Outcome) -> None:
     for (name, group), difference in outcome.tested.differences.items():
         typer.echo(f"AUROC above the baseline, {name}, {group}: {difference}")
     calibration, card = outcome.tested.calibration, outcome.classifier.card
-    typer.echo(f"calibration, classes weighing the same: Brier {calibration.brier:.4f}, error {calibration.ece:.4f}")
+    brier = f"Brier {calibration.brier.text(4)}, {CONSTANT_BRIER} by a constant"
+    typer.echo(f"calibration, classes weighing the same: {brier}; error {calibration.ece:.4f}")
     state = "on" if card["on_by_default"] else f"not on by default: {card['off_because']}"
     typer.echo(f"{outcome.classifier.path}: {tag(outcome.classifier.column)}, {state}")

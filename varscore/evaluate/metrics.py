@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from varscore.evaluate.reliability import Reliability
+
 RATES = (0.1, 0.5)
 """False-discovery rates at which recall is reported"""
 _TASKS, _ROWS = 64, 256  # copied out of the row-major matrices at once: what the processor's cache holds
@@ -28,6 +30,8 @@ class TaskScores:
     recall_at_fdr: dict[float, np.ndarray]
     confusion: np.ndarray | None = None
     """int64 (classes, classes), true by predicted, where tasks are classes"""
+    reliability: Reliability | None = None
+    """Predictions against shares of positives; None where only figures are known"""
 
 
 def score_task(labels: np.ndarray, scores: np.ndarray, rates: Sequence[float] = RATES) -> tuple[float, ...]:
@@ -85,6 +89,7 @@ def score_tasks(
     """
     tasks = labels.shape[1]
     positives, loss, measures = np.zeros(tasks, np.int64), np.empty(tasks), np.empty((tasks, 2 + len(rates)))
+    reliability = Reliability.empty(tasks)
     for first in range(0, tasks, _TASKS):
         some = slice(first, first + _TASKS)
         truths, scores = _by_task(labels[:, some], bool), _by_task(predicted[:, some], np.float32)
@@ -93,7 +98,8 @@ def score_tasks(
                 truth, score = truth[known[:, task]], score[known[:, task]]
             positives[task] = np.count_nonzero(truth)
             measures[task] = score_task(truth, score, rates)
+            reliability.count(task, truth, score)
             certain = np.clip(score.astype(np.float64), 1e-7, 1 - 1e-7)
             loss[task] = -np.log(np.abs(certain - ~truth)).mean() if len(truth) else np.nan  # p, or |p - 1|
     recalls = {rate: measures[:, 2 + i] for i, rate in enumerate(rates)}
-    return TaskScores(positives, measures[:, 0], measures[:, 1], loss, recalls)
+    return TaskScores(positives, measures[:, 0], measures[:, 1], loss, recalls, reliability=reliability)

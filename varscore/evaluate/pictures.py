@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from varscore.evaluate.curves import Curve
+from varscore.evaluate.reliability import Bins
 from varscore.files.whole import whole_file
 
 if TYPE_CHECKING:
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FORMATS = ("png", "svg")
+RELIABILITY = "reliability"
 _COLUMNS = 4
+_LEAST = 1e-5
+"""The beginning of logarithmic axes: smaller shares, and none at all, are drawn there"""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,21 @@ class Figure:
 
 def draw(folder: Path, figure: Figure) -> list[Path]:
     """Write the figure as PNG and SVG; returns the files. Raises OutputError."""
-    panels = len(figure.curves) + len(figure.scatters)
+    curves = [partial(_draw_curves, kind=figure.name, title=title, lines=x) for title, x in figure.curves.items()]
+    scatters = [partial(_draw_scatter, measure=figure.measure, scatter=scatter) for scatter in figure.scatters]
+    return _paint(folder, figure.name, [*curves, *scatters])
+
+
+def draw_reliability(folder: Path, groups: Mapping[str, Mapping[str, Bins]]) -> list[Path]:
+    """Observed against predicted shares as PNG and SVG; returns the files. groups: group of tasks -> model -> its bins
+
+    Raises OutputError.
+    """
+    return _paint(folder, RELIABILITY, [partial(_draw_reliability, title=name, lines=x) for name, x in groups.items()])
+
+
+def _paint(folder: Path, name: str, panels: Sequence[Callable[[Axes], None]]) -> list[Path]:
+    """A picture of some panels."""
     if not panels:
         return []
     if importlib.util.find_spec("matplotlib") is None:
@@ -63,23 +82,32 @@ def draw(folder: Path, figure: Figure) -> list[Path]:
     import matplotlib
     from matplotlib.figure import Figure as Canvas
 
-    columns = min(panels, _COLUMNS)
-    rows = -(-panels // columns)
-    paths = [folder / f"{figure.name}.{kind}" for kind in FORMATS]
+    columns = min(len(panels), _COLUMNS)
+    rows = -(-len(panels) // columns)
+    paths = [folder / f"{name}.{kind}" for kind in FORMATS]
     # the same report is the same bytes: SVG names its parts at random, and dates itself, unless told otherwise
-    with matplotlib.rc_context({"svg.hashsalt": figure.name, "svg.fonttype": "none"}):
+    with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         canvas = Canvas(figsize=(4.2 * columns, 4.2 * rows), layout="constrained")
-        axes = iter(canvas.subplots(rows, columns, squeeze=False).flat)
-        for title, lines in figure.curves.items():
-            _draw_curves(next(axes), figure.name, title, lines)
-        for scatter in figure.scatters:
-            _draw_scatter(next(axes), figure.measure, scatter)
-        for spare in axes:
+        axes = list(canvas.subplots(rows, columns, squeeze=False).flat)
+        for draw_into, place in zip(panels, axes, strict=False):
+            draw_into(place)
+        for spare in axes[len(panels) :]:
             spare.remove()
         for path, kind in zip(paths, FORMATS, strict=True):
             with whole_file(path) as file:
                 canvas.savefig(file, dpi=120, format=kind, metadata={"Date": None} if kind == "svg" else None)
     return paths
+
+
+def _draw_reliability(axes: Axes, title: str, lines: Mapping[str, Bins]) -> None:
+    for name, bins in lines.items():
+        predicted, observed = bins.points()
+        axes.plot(np.maximum(predicted, _LEAST), np.maximum(observed, _LEAST), marker=".", label=_plain(name))
+    axes.plot([_LEAST, 1], [_LEAST, 1], color="grey", linestyle=":", linewidth=1)
+    axes.set(xlabel="predicted probability", ylabel="share of positives", title=_plain(title))
+    axes.set(xscale="log", yscale="log", xlim=(_LEAST, 1), ylim=(_LEAST, 1))
+    axes.set_box_aspect(1)
+    axes.legend(frameon=False, fontsize="small", loc="upper left")
 
 
 def _draw_curves(axes: Axes, kind: str, title: str, lines: Mapping[str, tuple[Curve, float]]) -> None:

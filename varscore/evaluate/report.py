@@ -19,13 +19,15 @@ from varscore.evaluate.curves import Curve, curves_text, draw_curves
 from varscore.evaluate.flow import Examined, predict_model
 from varscore.evaluate.kinds import Scores, score
 from varscore.evaluate.metrics import TaskScores
-from varscore.evaluate.pictures import FORMATS, Figure, Scatter, draw
+from varscore.evaluate.pictures import FORMATS, RELIABILITY, Figure, Scatter, draw, draw_reliability
+from varscore.evaluate.reliability import Bins, by_group, reliability_text
 from varscore.evaluate.tables import Figures, ValueFigures, groups, means_text, published, summarise, table_text
 from varscore.files.atomic import refuse_existing
 from varscore.files.whole import put_file
 from varscore.zoo import ModelFolder
 
 TABLE, FIGURES, MEANS, CURVES = "metrics.csv", "metrics.json", "means.csv", "curves.csv"
+BINS = f"{RELIABILITY}.csv"
 PICTURES = {"roc": ("auroc", "AUROC"), "pr": ("auprc", "average precision")}
 """Names of pictures, and the measure that each is about"""
 MIN_POSITIVES = 50
@@ -124,6 +126,18 @@ class Report:
         """Each model's name and curves."""
         return list(zip(self.names, self.curves, strict=True)) if self.curves else []
 
+    @property
+    def reliability(self) -> dict[str, dict[str, Bins]]:
+        """Group -> model -> predictions against shares of positives, of tasks with both classes; none of values."""
+        kinds = [(name, found) for name, found in zip(self.names, self.scores, strict=True)]
+        known = [(name, x) for name, x in kinds if isinstance(x, TaskScores) and x.reliability is not None]
+        if not known:
+            return {}
+        members = groups(self.examined.data.tasks)
+        there = {name: tasks[np.isfinite(known[0][1].auroc[tasks])] for name, tasks in members.items()}
+        found = [(name, scores.reliability) for name, scores in known if scores.reliability is not None]
+        return by_group({name: tasks for name, tasks in there.items() if len(tasks)}, found)
+
     def means(self) -> str:
         """The CSV of all groups, with what others have published (``*``)."""
         return means_text({**self.summaries, **{f"{name}*": row for name, row in self.published.items()}})
@@ -197,12 +211,12 @@ def refuse_report(folder: Path, force: bool) -> None:
 
 
 def write_report(folder: Path, report: Report) -> list[Path]:
-    """Write ``metrics.csv`` (every task), ``means.csv`` (groups), ``metrics.json`` (means, provenance), ``curves.csv``
-    and pictures where there are any; returns the pictures. Those of a report in their place are gone. Raises
-    OutputError.
+    """Write ``metrics.csv`` (every task), ``means.csv`` (groups), ``metrics.json`` (means, provenance),
+    ``reliability.csv``, ``curves.csv`` and pictures where there are any; returns the pictures. Those of a report in
+    their place are gone. Raises OutputError.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (CURVES, *(f"{picture}.{kind}" for picture in PICTURES for kind in FORMATS)):
+    for name in (CURVES, BINS, *(f"{picture}.{kind}" for picture in (*PICTURES, RELIABILITY) for kind in FORMATS)):
         (folder / name).unlink(missing_ok=True)
     put_file(folder / TABLE, report.table())
     put_file(folder / MEANS, report.means())
@@ -210,5 +224,8 @@ def write_report(folder: Path, report: Report) -> list[Path]:
         thinned = {name: {task: c.thinned() for task, c in curves.items()} for name, curves in report.drawn}
         put_file(folder / CURVES, curves_text(report.examined.data.tasks, thinned))
     pictures = [path for figure in report.figures() for path in draw(folder, figure)]
+    if bins := report.reliability:
+        put_file(folder / BINS, reliability_text(bins))
+        pictures += draw_reliability(folder, bins)
     put_file(folder / FIGURES, json.dumps(report.facts(), indent=1) + "\n")
     return pictures

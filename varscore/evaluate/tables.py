@@ -33,6 +33,11 @@ class Figures:
     auprc_median: float
     loss: float = math.nan
     recall_at_fdr: Mapping[float, float] = field(default_factory=dict)
+    predicted: float = math.nan
+    """Mean prediction, to be held against the share of positives, ``observed``"""
+    observed: float = math.nan
+    ece: float = math.nan
+    """Mean of the tasks' expected calibration errors"""
 
     def row(self) -> dict[str, float]:
         """Plain names and numbers; what does not exist is left out."""
@@ -45,6 +50,9 @@ class Figures:
             "auprc_median": self.auprc_median,
             "loss": self.loss,
             **{f"recall_at_fdr_{rate:g}": value for rate, value in self.recall_at_fdr.items()},
+            "predicted": self.predicted,
+            "observed": self.observed,
+            "ece": self.ece,
         }
         return {name: value for name, value in named.items() if math.isfinite(value)}
 
@@ -104,6 +112,15 @@ def published_facts(tasks: Sequence[Task]) -> list[str]:
 
 def _figures(scores: TaskScores, members: np.ndarray) -> Figures:
     auroc, auprc = scores.auroc[members], scores.auprc[members]
+    found = scores.reliability
+    calibration = (
+        {}
+        if found is None
+        else {
+            name: _over_known(np.mean, np.where(np.isnan(auroc), np.nan, values[members]))
+            for name, values in (("predicted", found.mean_predicted), ("observed", found.observed), ("ece", found.ece))
+        }
+    )
     return Figures(
         tasks=len(members),
         na=int(np.isnan(auroc).sum()),
@@ -113,6 +130,7 @@ def _figures(scores: TaskScores, members: np.ndarray) -> Figures:
         auprc_median=_over_known(np.median, auprc),
         loss=_over_known(np.mean, scores.loss[members]),
         recall_at_fdr={rate: _over_known(np.mean, values[members]) for rate, values in scores.recall_at_fdr.items()},
+        **calibration,
     )
 
 
@@ -176,7 +194,11 @@ def _columns(scores: Scores) -> dict[str, np.ndarray]:
     if isinstance(scores, ValueScores):
         return {"pearson": scores.pearson, "spearman": scores.spearman, "mse": scores.mse}
     recalls = {f"recall_at_fdr_{rate:g}": values for rate, values in scores.recall_at_fdr.items()}
-    return {"auroc": scores.auroc, "auprc": scores.auprc, "loss": scores.loss, **recalls}
+    found = scores.reliability
+    calibration = (
+        {} if found is None else {"predicted": found.mean_predicted, "observed": found.observed, "ece": found.ece}
+    )
+    return {"auroc": scores.auroc, "auprc": scores.auprc, "loss": scores.loss, **recalls, **calibration}
 
 
 def _cell(value: float) -> str:

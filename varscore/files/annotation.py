@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from varscore.files.scores import MISSING, AlleleScores, Provenance, task_labels, text_columns
-from varscore.files.tags import ALWAYS, Tags
+from varscore.files.tags import ALWAYS, OF_TASKS, Tags
 from varscore.files.vcf import RecordChunk
 from varscore.files.vcf_header import VcfHeader, encode
 from varscore.genome.alleles import Status
@@ -18,14 +18,19 @@ _MEANINGS = {
     "diff": ("Float", "Probability difference, alternative minus reference, of the task where it is largest"),
     "task": ("String", "That task, as index:name"),
     "logodds": ("Float", "log2-odds difference of that task"),
-    "sig": ("Float", "Functional significance against a background of common variants; lower is more significant"),
+    "ref_prob": ("Float", "Probability of that task with the reference allele, both strands together"),
+    "e": ("Float", "Smallest E-value of a task"),
+    "e_task": ("String", "The task whose E-value is smallest, as index:name"),
+    "e_diff": ("Float", "Probability difference, alternative minus reference, of the task whose E-value is smallest"),
 }
+"""What columns hold, unless a run says more of them"""
 _OF_VALUES = {
     "diff": (
         "Float",
         "Difference of the predicted value, alternative minus reference, of the task where it is largest",
     ),
     "logodds": ("Float", "Missing: the model predicts values, which have no odds"),
+    "ref_prob": ("Float", "Predicted value of that task with the reference allele"),
 }
 log = logging.getLogger(__name__)
 
@@ -36,19 +41,21 @@ def annotated_header(
     tags: Tags,
     contig_lengths: Mapping[str, int],
     of_values: bool = False,
+    meanings: Mapping[str, str] | None = None,
 ) -> list[bytes]:
     """Every header line of the output: the input's own, less those of an earlier run with these tags, then ours.
 
-    of_values: whether the model predicts values, not probabilities
+    of_values: whether the model predicts values, not probabilities; meanings: what this run says of its columns
     """
     contigs = [
         b"##contig=<ID=%s,length=%d>" % (encode(name), length)
         for name, length in contig_lengths.items()
         if name not in header.contigs
     ]
-    meanings = {**_MEANINGS, **_OF_VALUES} if of_values else _MEANINGS
+    known = {**_MEANINGS, **(_OF_VALUES if of_values else {})}
+    said = {column: ("String" if column in OF_TASKS else "Float", text) for column, text in (meanings or {}).items()}
     declared = [
-        _declaration(name, *(meanings.get(column) or _of_classifier(column)))
+        _declaration(name, *(said.get(column) or known.get(column) or ("Float", "See ##varscoreTags")))
         for column, name in zip(tags.columns, tags.names, strict=True)
     ]
     return [
@@ -56,12 +63,9 @@ def annotated_header(
     ]  # fmt: skip
 
 
-def _of_classifier(column: str) -> tuple[str, str]:
-    return "Float", f"Probability from the classifier {column.removeprefix('p_').upper()}"
-
-
 def _declaration(name: str, kind: str, meaning: str) -> bytes:
-    return f'##INFO=<ID={name},Number=A,Type={kind},Description="{meaning}">'.encode()
+    quoted = meaning.replace("\\", "/").replace('"', "'")
+    return f'##INFO=<ID={name},Number=A,Type={kind},Description="{quoted}">'.encode()
 
 
 class Annotator:

@@ -25,7 +25,8 @@ class AlleleScores:
     status: uint8 (n,) genome.alleles.Status
     task: int32 (n,) index of the task with the largest absolute difference, -1 when unscored
     diff, logodds: float32 (n,) of that task, NaN when unscored
-    extra: further float32 (n,) columns by their TSV name (``sig``, ``p_gwas``), in output order, NaN when unscored
+    extra: further (n,) columns by their TSV name (``sig``, ``p_gwas``), in output order: float32, NaN when unscored, or
+    int32, indices of tasks (``e_task``), -1 when unscored
     """
 
     status: np.ndarray
@@ -108,5 +109,12 @@ def text_columns(scores: AlleleScores, labels: list[bytes], extra_columns: Seque
         format_floats(scores.diff),
         [labels[task] for task in scores.task.tolist()],
         format_floats(scores.logodds),
-        *(format_floats(scores.extra[name]) for name in extra_columns),
+        *(
+            [labels[task] for task in column.tolist()] if _is_of_tasks(column) else format_floats(column)
+            for column in (scores.extra[name] for name in extra_columns)
+        ),
     ]
+
+
+def _is_of_tasks(column: np.ndarray) -> bool:
+    return np.issubdtype(column.dtype, np.integer)

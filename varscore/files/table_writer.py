@@ -18,7 +18,7 @@ from varscore.files.resumable import Placement
 from varscore.files.scores import STATUS_NAMES, AlleleScores, Provenance, Writer, task_labels, text_columns
 from varscore.files.shards import split_blocks
 from varscore.files.tablespool import TableSpool
-from varscore.files.tags import ALWAYS
+from varscore.files.tags import ALWAYS, OF_TASKS
 from varscore.files.vcf import RecordChunk
 from varscore.files.vcf_header import encode
 from varscore.genome.alleles import ByteColumn
@@ -83,7 +83,7 @@ class ParquetWriter(Writer):
     ) -> None:
         self._output, self._extra_columns = output, tuple(extra_columns)
         self._labels = pa.array([label.decode() for label in task_labels(tasks)[:-1]], pa.string())
-        floats = {"diff", "logodds", *extra_columns}
+        floats = {"diff", "logodds", *extra_columns} - {*OF_TASKS}
         kinds = {"pos": pa.int64(), **dict.fromkeys(floats, pa.float32())}
         fields = [(name, kinds.get(name, pa.string())) for name in (*COLUMNS, *extra_columns)]
         self._schema = pa.schema(fields, metadata=dict(provenance.items()))
@@ -102,10 +102,13 @@ class ParquetWriter(Writer):
             _text(_strings(alleles.alt)),
             _text(STATUS_NAMES).take(pa.array(scores.status)),
             _floats(scores.diff),
-            self._labels.take(pa.array(scores.task, mask=scores.task < 0)),
+            self._names(scores.task),
             _floats(scores.logodds),
-            *(_floats(scores.extra[name]) for name in self._extra_columns),
+            *((self._names if name in OF_TASKS else _floats)(scores.extra[name]) for name in self._extra_columns),
         ]
+
+    def _names(self, tasks: np.ndarray) -> pa.Array:
+        return self._labels.take(pa.array(tasks, mask=tasks < 0))
 
     def mark(self) -> dict[str, Any]:
         return self._spool.mark()

@@ -129,6 +129,8 @@ class Content:
     of_values: bool = False
     """Whether the model predicts values, not probabilities"""
     tag_prefix: str = PREFIX
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    """What the columns of this run hold, where it says more than always"""
 
     @property
     def tags(self) -> Tags:
@@ -138,7 +140,9 @@ class Content:
     @property
     def lines(self) -> list[bytes]:
         """The header of a VCF. Raises UsageError when another run has tags of the same names."""
-        return annotated_header(self.header, self.provenance, self.tags, self.contig_lengths, self.of_values)
+        return annotated_header(
+            self.header, self.provenance, self.tags, self.contig_lengths, self.of_values, self.meanings
+        )
 
     @property
     def declared(self) -> list[int | None]:

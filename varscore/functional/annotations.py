@@ -20,12 +20,16 @@ from varscore.zoo import ModelFolder
 
 log = logging.getLogger(__name__)
 
+OF_BACKGROUND = ("e", "e_task", "e_diff", "sig")
+"""Columns that come with a background"""
+
 
 @dataclass(frozen=True)
 class Extra:
     """What a batch's m scored alleles get.
 
-    columns: float32 (m,) each, by their TSV name; evalues: float32 (m, tasks), None without a background
+    columns: float32 (m,) each, by their TSV name, ``e_task`` int64; evalues: float32 (m, tasks), None without a
+    background
     """
 
     columns: dict[str, np.ndarray]
@@ -40,6 +44,8 @@ class Annotations:
     background: Background | None = None
     tracks: Tracks = Tracks()
     deepsea_floor: bool = False
+    untrained: tuple[int, ...] = ()
+    """Tasks of which the model knows nothing; they take no part in anything"""
 
     @classmethod
     def open(
@@ -68,12 +74,31 @@ class Annotations:
             background=load_background(path, model.sha256, model.config().n_tasks) if there else None,
             tracks=opened,
             deepsea_floor=deepsea_floor,
+            untrained=tuple(model.untrained.tolist()),
         )
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns of :meth:`compute`, in output order: ``sig``, ``p_gwas`` ..."""
-        return (*(("sig",) if self.background else ()), *(classifier.column for classifier, _ in self.classifiers))
+        """Names of the columns of :meth:`compute`, in output order: ``e``, ``e_task``, ``sig``, ``p_gwas`` ..."""
+        return (*(OF_BACKGROUND if self.background else ()), *(classifier.column for classifier, _ in self.classifiers))
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What the columns hold, for the output's header."""
+        said = {classifier.column: classifier.meaning for classifier, _ in self.classifiers}
+        if self.background is None:
+            return said
+        tasks = self.background.tasks - len(self.untrained)
+        conservation = ", times that of the conservation scores' E-values" if self._conservation() else ""
+        share = f"share of the n={self.background.n} background variants whose |diff x log-odds| is larger"
+        return {
+            "e": f"Smallest E-value of a task: {share}",
+            "e_task": "The task whose E-value is smallest, as index:name",
+            "e_diff": "Probability difference, alternative minus reference, of the task whose E-value is smallest",
+            "sig": f"Functional significance: geometric mean of the E-values of all {tasks} tasks{conservation}; "
+            f"an E-value is the {share}; lower is more significant",
+            **said,
+        }
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -100,21 +125,29 @@ class Annotations:
         ]
         return tuple(notes)
 
-    def compute(self, effects: Effects, alleles: AlleleBatch, rows: np.ndarray) -> Extra:
-        """effects: of the m alleles ``rows`` (int64) of a batch in the form that was scored, all tasks"""
+    def compute(
+        self, effects: Effects, alleles: AlleleBatch, rows: np.ndarray, tasks: np.ndarray | None = None
+    ) -> Extra:
+        """effects: of the m alleles ``rows`` (int64) of a batch in the form that was scored, all tasks
+
+        tasks: int64 (k,), those among which the smallest E-value is looked for, by default all that were trained
+        """
         tracks = self.tracks.values(alleles, rows)
         columns: dict[str, np.ndarray] = {}
         evalues = None
         if self.background is not None:
-            evalues = self._evalues(self.background, effects)
-            columns["sig"] = self._significance(self.background, evalues, tracks)
+            values = magnitudes(effects.diff, effects.logodds)
+            evalues = self.background.evalues(values, deepsea_floor=self.deepsea_floor)
+            trained = np.setdiff1d(np.arange(evalues.shape[1]), self.untrained)
+            rarest = self.background.rarest(values, evalues, trained if tasks is None else tasks)
+            scored = np.arange(len(rarest))
+            columns["e"] = evalues[scored, rarest].astype(np.float32)
+            columns["e_task"], columns["e_diff"] = rarest, effects.diff[scored, rarest]
+            columns["sig"] = self._significance(self.background, evalues[:, trained], tracks)
         for classifier, ensemble in self.classifiers:
             own = tracks[:, [self.tracks.names.index(name) for name in classifier.conservation]]
-            columns[classifier.column] = ensemble.probabilities(raw_features(effects, own))
+            columns[classifier.column] = ensemble.probabilities(raw_features(effects, own, classifier.without))
         return Extra(columns, None if evalues is None else evalues.astype(np.float32))
-
-    def _evalues(self, background: Background, effects: Effects) -> np.ndarray:
-        return background.evalues(magnitudes(effects.diff, effects.logodds), deepsea_floor=self.deepsea_floor)
 
     def _significance(self, background: Background, evalues: np.ndarray, tracks: np.ndarray) -> np.ndarray:
         names = self._conservation()

@@ -20,7 +20,10 @@ class Interval:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f}-{self.high:.3f})"
+        return self.text(3)
+
+    def text(self, digits: int) -> str:
+        return f"{self.value:.{digits}f} ({self.low:.{digits}f}-{self.high:.{digits}f})"
 
 
 class Ranking:
@@ -105,19 +108,26 @@ class Calibration:
     """How probabilities compare with shares of positives, both classes weighing the same.
 
     predicted, observed: float64 (bins,), means over each tenth of the scale, NaN where it is empty
-    weight: float64 (bins,), shares of the variants' weight
+    weight: float64 (bins,), shares of the variants' weight; brier: with its interval
     """
 
     predicted: np.ndarray
     observed: np.ndarray
     weight: np.ndarray
-    brier: float
+    brier: Interval
     ece: float
     """Expected calibration error: the mean absolute difference of predicted and observed"""
 
 
-def calibrate(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, bins: int = 10) -> Calibration:
-    """labels: bool (n,); probabilities, weights: float (n,)"""
+CONSTANT_BRIER = 0.25
+"""Brier score of whoever always says .5, classes weighing the same: no constant has a better one"""
+
+
+def calibrate(
+    labels: np.ndarray, probabilities: np.ndarray, clusters: np.ndarray, seed: int, bins: int = 10
+) -> Calibration:
+    """labels: bool (n,); probabilities: float (n,); clusters: int64 (n,), drawn as a whole for the interval."""
+    weights = _balanced(labels, np.ones(len(labels)))
     bin_ = np.minimum((probabilities * bins).astype(np.int64), bins - 1)
     total = np.bincount(bin_, weights, bins)
     with np.errstate(invalid="ignore"):
@@ -125,9 +135,17 @@ def calibrate(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
         observed = np.bincount(bin_, weights * labels, bins) / total
     share = total / total.sum()
     there = total > 0
-    brier = float(np.average((probabilities - labels) ** 2, weights=weights))
+    squares = (probabilities.astype(np.float64) - labels) ** 2
+    drawn = np.array([squares @ _balanced(labels, weights) for weights in resample(clusters, seed)])
     ece = float((share * np.abs(predicted - observed))[there].sum())
-    return Calibration(predicted, observed, share, brier, ece)
+    return Calibration(predicted, observed, share, _interval(float(squares @ weights), drawn), ece)
+
+
+def _balanced(labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The weights, so that each class has half of a sum of 1; NaN where one has none."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        halves = [0.5 / (weights * of).sum() for of in (~labels, labels)]
+        return np.asarray(weights * np.where(labels, halves[1], halves[0]))
 
 
 def _from_top(steps: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,13 +24,18 @@ from varscore.files.bounded import CARD_BYTES, demand_plain_name, read_bounded
 from varscore.files.tags import classifier_column, tag
 from varscore.files.whole import put_file
 from varscore.files.xgbjson import MOST_BYTES, booster_json, parse_booster
+from varscore.functional.assess import CONSTANT_BRIER
 from varscore.functional.crossval import balanced_weights
 from varscore.functional.features import Preparation
+from varscore.functional.platt import PRIOR, Platt
+from varscore.nets.objectives import both_ways
 from varscore.zoo import CARD, ModelFolder, sha256, write_card
 
 if TYPE_CHECKING:
     from xgboost import Booster
 
+LEAST_AUROC = 0.55
+"""What the interval of a classifier's AUROC has to lie above for it to be on by default"""
 FORMAT, KIND = 1, "functional-snp"
 FOLDER = "classifiers"
 """Where, in a model's folder, the classifiers lie that belong to it"""
@@ -51,18 +57,27 @@ class Settings:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Features to a probability: the mean over ``models``, each a whole XGBoost model as JSON. Can be pickled."""
+    """Features to a probability: the mean over ``models``, each a whole XGBoost model as JSON, calibrated. Can be
+    pickled."""
 
     preparation: Preparation
     models: tuple[bytes, ...]
+    calibration: Platt = Platt()
 
-    def probabilities(self, raw: np.ndarray) -> np.ndarray:
-        """float32 (n, width) raw features to float32 (n,)"""
+    def scores(self, raw: np.ndarray) -> np.ndarray:
+        """float32 (n, width) raw features to the log-odds of the trees' mean probability, float32 (n,)"""
         if not len(raw):
             return np.zeros(0, np.float32)
         prepared = self.preparation.apply(raw)
-        each = np.stack([booster.inplace_predict(prepared) for booster in self._boosters])
-        return np.asarray(each.mean(0, dtype=np.float32))
+        each = np.stack([booster.inplace_predict(prepared, predict_type="margin") for booster in self._boosters])
+        if len(each) == 1:
+            return np.asarray(each[0], np.float32)
+        positive, negative = (side.mean(0, dtype=np.float64) for side in both_ways(each))
+        return np.asarray(np.log(positive) - np.log(negative), np.float32)
+
+    def probabilities(self, raw: np.ndarray) -> np.ndarray:
+        """float32 (n, width) raw features to float32 (n,)"""
+        return self.calibration.apply(self.scores(raw))
 
     def gains(self) -> np.ndarray:
         """Total gain of each feature over all splits, as shares of 1: float64 (width,)"""
@@ -82,7 +97,7 @@ class Ensemble:
         return boosters
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"preparation": self.preparation, "models": self.models}
+        return {"preparation": self.preparation, "models": self.models, "calibration": self.calibration}
 
 
 def fit(raw: np.ndarray, labels: np.ndarray, conservation: Sequence[str], settings: Settings) -> Ensemble:
@@ -131,17 +146,35 @@ class Classifier:
         return tuple(map(str, self.card["features"]["conservation"]))
 
     @property
+    def without(self) -> tuple[int, ...]:
+        """Tasks that are no features, ascending."""
+        return tuple(sorted({int(task) for task in self.card["features"].get("without", ())}))
+
+    @property
     def width(self) -> int:
-        return 2 * int(self.card["features"]["tasks"]) + len(self.conservation)
+        return 2 * (int(self.card["features"]["tasks"]) - len(self.without)) + len(self.conservation)
 
     @property
     def sha256(self) -> str:
-        """Of the trees: the identity of the classifier."""
-        names = sorted(name for name in self.card["files"] if name != SCALER)
-        return str(self.card["files"][names[0]]) if len(names) == 1 else sha256("".join(map(self._sum, names)).encode())
+        """Of everything that makes a probability: the identity of the classifier."""
+        parts = {name: self.card.get(name) for name in ("files", "features", "calibration")}
+        return sha256(json.dumps(parts, sort_keys=True, default=str).encode())
 
-    def _sum(self, name: str) -> str:
-        return str(self.card["files"][name])
+    @property
+    def is_on(self) -> bool:
+        """Whether it is used without being asked for: its card says so, and what was measured allows it."""
+        return bool(self.card.get("on_by_default")) and not off_because(self.card.get("metrics", {}))
+
+    @property
+    def meaning(self) -> str:
+        """What its probability is, in one line."""
+        figures = _table(self.card.get("metrics", {}), "cross-validation", "all")
+        known = all(isinstance(figures.get(name), int | float) for name in ("auroc", "auroc_low", "auroc_high"))
+        auroc = "AUROC not known"
+        if known:
+            ends = f"{figures['auroc_low']:.3f} to {figures['auroc_high']:.3f}"
+            auroc = f"cross-validated AUROC {figures['auroc']:.3f}, 95% interval {ends}"
+        return f"Probability from the classifier {self.id}, for a prior of {PRIOR} (classes weighing the same); {auroc}"
 
     def load(self) -> Ensemble:
         """Raises ModelError when a file is not what the card says, or is not what it should be."""
@@ -152,7 +185,11 @@ class Classifier:
         for name in names:
             trees = parse_booster(self._read(name), self.width, self.path / name)
             models.append(booster_json(trees, self.width))
-        return Ensemble(preparation, tuple(models))
+        try:
+            calibration = Platt.read(self.card["calibration"]) if "calibration" in self.card else Platt()
+        except (ValueError, AttributeError) as error:
+            raise ModelError("damaged card", where=self.path / CARD, cause=str(error)) from None
+        return Ensemble(preparation, tuple(models), calibration)
 
     def check(self, model: ModelFolder) -> None:
         """Raises ModelError when the classifier was made with the features of another model."""
@@ -193,7 +230,8 @@ def save_classifier(folder: Path, ensemble: Ensemble, facts: Mapping[str, Any]) 
     for name, content in contents.items():
         put_file(folder / name, content)
     sums = {name: sha256(content) for name, content in contents.items()}
-    write_card(folder, {"format": FORMAT, "kind": KIND, "id": folder.name, "files": sums, **facts})
+    calibration = {"calibration": ensemble.calibration.facts()} if ensemble.calibration != Platt() else {}
+    write_card(folder, {"format": FORMAT, "kind": KIND, "id": folder.name, "files": sums, **calibration, **facts})
     return open_classifier(folder)
 
 
@@ -215,11 +253,41 @@ def open_classifier(folder: Path) -> Classifier:
         and SCALER in card["files"]
         and isinstance(features, dict)
         and isinstance(features.get("tasks"), int)
+        and _are_tasks(features.get("without", []), features["tasks"])
         and isinstance(features.get("conservation"), list)
     )
     if not whole:
         raise ModelError("not a classifier's card, or not one this varscore can read", where=path)
     return Classifier(folder, card)
+
+
+def off_because(metrics: Mapping[str, Any]) -> str:
+    """The one place that judges classifiers: why one with these metrics on its card is not on by default; empty for one
+    that is. It has to be better than chance by a margin, and its probabilities better than a constant, intervals
+    included.
+    """
+    auroc, found = _table(metrics, "cross-validation", "all"), _table(metrics, "calibration")
+    low, high = auroc.get("auroc_low"), found.get("brier_high")
+    if not isinstance(low, int | float) or not isinstance(high, int | float):
+        return "its AUROC and Brier score, with intervals, are not on its card"
+    if not low > LEAST_AUROC:
+        interval = f"{auroc.get('auroc', low):.3f} ({low:.3f}-{auroc.get('auroc_high', low):.3f})"
+        return f"the 95 % interval of its AUROC is not all above {LEAST_AUROC}: {interval}"
+    if not high < CONSTANT_BRIER:
+        interval = f"{found.get('brier', high):.4f} ({found.get('brier_low', high):.4f}-{high:.4f})"
+        return f"the 95 % interval of its Brier score is not all below {CONSTANT_BRIER}, a constant's: {interval}"
+    return ""
+
+
+def _table(card: Any, *keys: str) -> Mapping[str, Any]:
+    """A table within tables; empty when it is not there."""
+    for key in keys:
+        card = card.get(key, {}) if isinstance(card, Mapping) else {}
+    return card if isinstance(card, Mapping) else {}
+
+
+def _are_tasks(found: Any, tasks: int) -> bool:
+    return isinstance(found, list) and all(type(task) is int and 0 <= task < tasks for task in found)
 
 
 def belonging(model: ModelFolder) -> dict[str, Path]:
@@ -236,7 +304,7 @@ def find_classifiers(model: ModelFolder, names: Sequence[str] | None) -> tuple[C
     known = belonging(model)
     if names is None:
         found = [open_classifier(path) for path in known.values()]
-        found = [classifier for classifier in found if classifier.card.get("on_by_default")]
+        found = [classifier for classifier in found if classifier.is_on]
     else:
         found = [_find(model, known, name) for name in dict.fromkeys(names)]
     columns: dict[str, Classifier] = {}

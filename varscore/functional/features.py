@@ -27,9 +27,13 @@ DEEPSEA_CONSERVATION = {
 """DeepSEA's conservation scores, in its order, and what stands in for a missing one"""
 
 
-def raw_features(effects: Effects, conservation: np.ndarray) -> np.ndarray:
-    """float32 (m, 2 x tasks + k), still signed; NaN where a conservation score is missing. conservation: (m, k)"""
-    return np.concatenate([effects.logodds, effects.diff, conservation], axis=1, dtype=np.float32)
+def raw_features(effects: Effects, conservation: np.ndarray, without: Sequence[int] = ()) -> np.ndarray:
+    """float32 (m, 2 x tasks + k), still signed; NaN where a conservation score is missing.
+
+    conservation: (m, k); without: tasks that are left out, of which a model knows nothing
+    """
+    blocks = (np.delete(block, np.asarray(without, np.int64), 1) for block in (effects.logodds, effects.diff))
+    return np.concatenate([*blocks, conservation], axis=1, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -95,9 +99,11 @@ class Preparation:
         return cls(*parts)
 
 
-def class_of_features(tasks: Sequence[Task], conservation: Sequence[str]) -> list[tuple[str, str, str]]:
+def class_of_features(
+    tasks: Sequence[Task], conservation: Sequence[str], without: Sequence[int] = ()
+) -> list[tuple[str, str, str]]:
     """(block, chromatin class, name) of every feature, in order."""
-    classes = [(task.group or "other", f"{task.index}:{task.name}") for task in tasks]
+    classes = [(task.group or "other", f"{task.index}:{task.name}") for task in tasks if task.index not in without]
     blocks = [(block, *task) for block in ("logodds", "diff") for task in classes]
     return [*blocks, *(("conservation", "conservation", name) for name in conservation)]
 

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,22 @@ import numpy as np
 from varscore import __version__
 from varscore.errors import DataError, UsageError
 from varscore.files.atomic import is_stream, refuse_existing
-from varscore.functional.assess import Calibration, Interval, Measures, assess, calibrate
-from varscore.functional.classifier import Classifier, Ensemble, Settings, fit, save_classifier
-from varscore.functional.crossval import LOCUS, assign_folds, balanced_weights, loci
+from varscore.functional.assess import CONSTANT_BRIER, Calibration, Interval, Measures, assess, calibrate
+from varscore.functional.classifier import Classifier, Ensemble, Settings, fit, off_because, save_classifier
+from varscore.functional.crossval import LOCUS, assign_folds, loci
 from varscore.functional.features import Tracks
+from varscore.functional.platt import calibrate_folds
 from varscore.functional.scoring import Computing, features_of
 from varscore.functional.selection import Selection, Sources, select
 from varscore.genome.sequence import Genome, match_contigs
+from varscore.nets.objectives import probabilities
 from varscore.zoo import CARD, ModelFolder
 
 log = logging.getLogger(__name__)
 
 ALL = "all"
 HEAD = ("format", "kind", "id", "files", "on_by_default", "off_because")
-OWN = {*HEAD, "model", "features", "data", "training", "metrics"}
+OWN = {*HEAD, "model", "features", "data", "training", "metrics", "calibration"}
 """Entries of the card that are not ``about``'s"""
 HELD_OUT = -1
 """The fold of variants on chromosomes that are held out"""
@@ -71,7 +73,8 @@ class SnpJob:
 class Tested:
     """Predictions for variants that were not trained on, and what they are worth.
 
-    fold: int64 (n,), HELD_OUT where held out; probability, baseline: float32 (n,)
+    fold: int64 (n,), HELD_OUT where held out; probability: float32 (n,), calibrated on other folds; baseline: float32
+    (n,), not calibrated
     measures: (``cross-validation`` or ``hold-out``, group, model) -> measures; differences in AUROC to the baseline
     """
 
@@ -115,14 +118,14 @@ def train_classifier(job: SnpJob, advance: Callable[[int], None] = lambda n: Non
 def cross_validate(
     features: np.ndarray, label: np.ndarray, fold: np.ndarray, conservation: Sequence[str], settings: Settings
 ) -> np.ndarray:
-    """The probability of each variant from trees that its fold had no part in: float32 (n,).
+    """The score of each variant, log-odds, from trees that its fold had no part in: float32 (n,).
 
     features: float32 (n, width), raw; label: bool (n,); fold: int64 (n,), those below 0 take no part (NaN)
     """
     out = np.full(len(label), np.nan, np.float32)
     for test in range(fold.max() + 1):
         train, here = (fold != test) & (fold >= 0), fold == test
-        out[here] = fit(features[train], label[train], conservation, settings).probabilities(features[here])
+        out[here] = fit(features[train], label[train], conservation, settings).scores(features[here])
     return out
 
 
@@ -139,18 +142,21 @@ def _test_and_train(
     fold[~held] = assign_folds(groups[~held], label[~held], job.folds, settings.seed)
     if fold.max() + 1 < job.folds:
         log.warning("%d folds instead of %d: there are no more groups to keep together", fold.max() + 1, job.folds)
-    ensemble = fit(features[~held], label[~held], names, settings)
-    probability = cross_validate(features, label, fold, names, settings)
-    probability[held] = ensemble.probabilities(features[held])
+    trees = fit(features[~held], label[~held], names, settings)
+    scores = cross_validate(features, label, fold, names, settings)
+    probability, platt = calibrate_folds(scores, label, fold)
+    scores[held] = trees.scores(features[held])
+    probability[held] = platt.apply(scores[held])
     baseline = None
     if other is not None:
         baseline = cross_validate(other, label, fold, (), settings)
         if held.any():
-            baseline[held] = fit(other[~held], label[~held], (), settings).probabilities(other[held])
-    measures, differences = _measure(job, selection, groups, fold, probability, baseline)
-    weights = balanced_weights(label[~held])
-    calibration = calibrate(label[~held], probability[~held], weights)
-    return Tested(selection, locus, fold, probability, baseline, measures, differences, calibration), ensemble
+            baseline[held] = fit(other[~held], label[~held], (), settings).scores(other[held])
+    measures, differences = _measure(job, selection, groups, fold, scores, baseline)
+    calibration = calibrate(label[~held], probability[~held], groups[~held], settings.seed)
+    without = None if baseline is None else probabilities(baseline)
+    tested = Tested(selection, locus, fold, probability, without, measures, differences, calibration)
+    return tested, replace(trees, calibration=platt)
 
 
 def _measure(
@@ -158,10 +164,12 @@ def _measure(
     selection: Selection,
     clusters: np.ndarray,
     fold: np.ndarray,
-    probability: np.ndarray,
+    scores: np.ndarray,
     baseline: np.ndarray | None,
 ) -> tuple[dict[tuple[str, str, str], Measures], dict[tuple[str, str], Interval]]:
-    """Against all negatives and against each group of them, on what was cross-validated and on what was held out."""
+    """Against all negatives and against each group of them, on what was cross-validated and on what was held out.
+
+    How well scores rank is measured before they are calibrated, which each fold is by itself."""
     measures: dict[tuple[str, str, str], Measures] = {}
     differences: dict[tuple[str, str], Interval] = {}
     for name, rows in (("cross-validation", fold >= 0), ("hold-out", fold < 0)):
@@ -170,7 +178,7 @@ def _measure(
             if len(np.unique(selection.label[here])) < 2:
                 continue
             other = None if baseline is None else baseline[here]
-            found = assess(selection.label[here], probability[here], clusters[here], job.settings.seed, other)
+            found = assess(selection.label[here], scores[here], clusters[here], job.settings.seed, other)
             measures[name, group, job.model.id] = found[0]
             if job.baseline is not None and found[1] is not None and found[2] is not None:
                 measures[name, group, _baseline_name(job)] = found[1]
@@ -197,14 +205,18 @@ def _facts(job: SnpJob, tested: Tested, reference: dict[str, str]) -> dict[str, 
     from xgboost import __version__ as xgboost_version  # loaded by now
 
     label, kept = tested.selection.label, tested.fold >= 0
-    overall = tested.measures["cross-validation", ALL, job.model.id]
     negatives = Counter(tested.selection.group[~label & kept].tolist())
-    on = bool(overall.auroc.low > 0.5)
+    metrics = card_metrics(tested, job.model.id)
+    reason = off_because(metrics)
     return {
-        "on_by_default": on,
-        **({} if on else {"off_because": f"the 95 % interval of its AUROC is not all above 0.5: {overall.auroc}"}),
+        "on_by_default": not reason,
+        **({"off_because": reason} if reason else {}),
         "model": {"id": job.model.id, "sha256": job.model.sha256},
-        "features": {"tasks": job.model.config().n_tasks, "conservation": list(job.tracks.names)},
+        "features": {
+            "tasks": job.model.config().n_tasks,
+            "without": job.model.untrained.tolist(),
+            "conservation": list(job.tracks.names),
+        },
         "data": {
             "positives": int((label & kept).sum()),
             "negatives": int((~label & kept).sum()),
@@ -224,7 +236,7 @@ def _facts(job: SnpJob, tested: Tested, reference: dict[str, str]) -> dict[str, 
             "locus": job.locus,
             "folds": int(tested.fold.max()) + 1,
         },
-        "metrics": card_metrics(tested, job.model.id),
+        "metrics": metrics,
     }
 
 
@@ -234,10 +246,12 @@ def card_metrics(tested: Tested, model: str) -> dict[str, Any]:
     for (name, group, of), measures in tested.measures.items():
         if of == model:
             found.setdefault(name, {})[group] = measures_row(measures)
-    found["calibration"] = {"brier": rounded(tested.calibration.brier), "ece": rounded(tested.calibration.ece)}
+    brier = tested.calibration.brier
+    ends = {"brier": brier.value, "brier_low": brier.low, "brier_high": brier.high, "brier_of_constant": CONSTANT_BRIER}
+    found["calibration"] = {name: rounded(value) for name, value in {**ends, "ece": tested.calibration.ece}.items()}
     for (name, group), difference in tested.differences.items():
-        ends = [rounded(value) for value in (difference.value, difference.low, difference.high)]
-        found[name][group]["auroc_above_baseline"] = ends
+        interval = (difference.value, difference.low, difference.high)
+        found[name][group]["auroc_above_baseline"] = [rounded(value) for value in interval]
     return found
 
 

@@ -37,11 +37,12 @@ def write_report(outcome: Outcome, tasks: Sequence[Task]) -> None:
     """
     folder, tested = outcome.classifier.path, outcome.tested
     conservation = outcome.classifier.conservation
-    classes = class_shares(outcome.gains, tasks, conservation)
+    without = outcome.classifier.without
+    classes = class_shares(outcome.gains, tasks, conservation, without)
     put_file(folder / TABLE, _metrics_table(tested))
     put_file(folder / FIGURES, json.dumps(_figures(outcome, classes), indent=1) + "\n")
     put_file(folder / PREDICTIONS, _predictions(tested))
-    put_file(folder / IMPORTANCE, _importance(outcome.gains, tasks, conservation))
+    put_file(folder / IMPORTANCE, _importance(outcome.gains, tasks, conservation, without))
     if importlib.util.find_spec("matplotlib") is None:
         log.warning("pictures left out: matplotlib is not installed (pip install 'varscore[train]')")
         return
@@ -50,10 +51,13 @@ def write_report(outcome: Outcome, tasks: Sequence[Task]) -> None:
     _bars(folder / "importance.png", classes, outcome.classifier.id)
 
 
-def class_shares(gains: np.ndarray, tasks: Sequence[Task], conservation: Sequence[str]) -> dict[str, float]:
+def class_shares(
+    gains: np.ndarray, tasks: Sequence[Task], conservation: Sequence[str], without: Sequence[int] = ()
+) -> dict[str, float]:
     """Share of the total gain of each chromatin class in each block, such as ``diff DNase``, the largest first."""
     shares: dict[str, float] = {}
-    for gain, (block, group, _) in zip(gains.tolist(), class_of_features(tasks, conservation), strict=True):
+    features = class_of_features(tasks, conservation, without)
+    for gain, (block, group, _) in zip(gains.tolist(), features, strict=True):
         name = group if block == group else f"{block} {group}"
         shares[name] = shares.get(name, 0.0) + gain
     return dict(sorted(shares.items(), key=lambda item: -item[1]))
@@ -112,11 +116,11 @@ def _predictions(tested: Tested) -> str:
     return text.getvalue()
 
 
-def _importance(gains: np.ndarray, tasks: Sequence[Task], conservation: Sequence[str]) -> str:
+def _importance(gains: np.ndarray, tasks: Sequence[Task], conservation: Sequence[str], without: Sequence[int]) -> str:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["feature", "block", "class", "gain"])
-    features = class_of_features(tasks, conservation)
+    features = class_of_features(tasks, conservation, without)
     for index in np.argsort(-gains, kind="stable").tolist():
         block, group, name = features[index]
         rows.writerow([name, block, group, f"{gains[index]:.6g}"])
@@ -167,7 +171,7 @@ def _reliability(path: Path, calibration: Calibration, title: str) -> None:
     axes.plot(calibration.predicted[there], calibration.observed[there], marker="o")
     axes.bar(np.arange(len(there)) / len(there) + 0.05, calibration.weight, 0.09, color="lightgrey", zorder=0)
     axes.set(xlabel="predicted probability", ylabel="share of positives, classes weighing the same")
-    axes.set(title=f"{title}: Brier {calibration.brier:.3f}, calibration error {calibration.ece:.3f}")
+    axes.set(title=f"{title}: Brier {calibration.brier.text(4)}, calibration error {calibration.ece:.3f}")
     axes.set(xlim=(0, 1), ylim=(0, 1))
     _save(axes, path)
 

@@ -40,10 +40,10 @@ def features_of(
 ) -> np.ndarray:
     """The raw features of the m variants that can be scored (``variants.statuses``), float32 (m, width)."""
     pieces = (variants.take(rows) for rows in np.split(np.arange(len(variants)), range(CHUNK, len(variants), CHUNK)))
-    config = model.config()
+    config, untrained = model.config(), model.untrained.tolist()
     features = []
     with how.pool(model) as pool:
         for piece, found in score_chunks(pieces, genome, ContigNames(genome, {}), pool, config.window):
-            features.append(raw_features(found.effects, tracks.values(found.alleles, found.rows)))
+            features.append(raw_features(found.effects, tracks.values(found.alleles, found.rows), untrained))
             advance(len(piece))
     return np.concatenate(features)
