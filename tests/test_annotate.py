@@ -388,9 +388,9 @@ def test_tasks_are_chosen_by_name_number_or_label(globs: tuple[str, ...], column
     assert choose_tasks(tasks, globs).tolist() == columns
 
 
-@pytest.mark.parametrize("glob", ["PML*", "k562*", "7:*", ""])
+@pytest.mark.parametrize("glob", ["PML*", "k562", "7:*", ""])
 def test_a_glob_that_fits_no_task_is_refused(glob: str) -> None:
-    with pytest.raises(UsageError, match=r"matches none of the 4 tasks; they are named like K562\|CTCF\|None"):
+    with pytest.raises(UsageError, match=r"matches none of the 4 tasks; near it are "):
         choose_tasks([Task(index, name) for index, name in enumerate(TASKS)], ["*CTCF*", glob])
 
 

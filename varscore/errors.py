@@ -17,6 +17,20 @@ The message is one line, ``what, where; likely cause; remedy``; parts that are n
 
 from __future__ import annotations
 
+import errno
+
+_REASONS = {
+    errno.ENOENT: "there is no such file",
+    errno.EISDIR: "it is a folder, where a file is expected",
+    errno.ENOTDIR: "a part of the path is a file, where a folder is expected",
+    errno.EACCES: "there is no permission to read it",
+}
+
+
+def reason(error: OSError) -> str:
+    """Why a file cannot be read, in words."""
+    return _REASONS.get(error.errno or 0) or error.strerror or str(error)
+
 
 class VarscoreError(Exception):
     """Base of the tree. ``exit_status`` is what the process ends with."""

@@ -18,7 +18,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from varscore.errors import ModelError
+from varscore.errors import ModelError, reason
 from varscore.files.atomic import AtomicFile
 from varscore.files.bounded import TABLE_BYTES, demand_tensors, read_bounded
 
@@ -208,7 +208,7 @@ def load_background(path: Path, model_sha256: str, tasks: int) -> Background:
     try:
         content = read_bounded(path, TABLE_BYTES * 4)
     except OSError as error:
-        raise ModelError("cannot read the background", where=path, cause=error.strerror) from None
+        raise ModelError("cannot read the background", where=path, cause=reason(error)) from None
     try:
         demand_tensors(content)
         background = _assemble(load(content), _metadata(content))

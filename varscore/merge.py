@@ -14,7 +14,7 @@ from zlib import crc32
 
 import pyarrow as pa
 
-from varscore.errors import DataError, OutputError, UsageError
+from varscore.errors import DataError, OutputError, UsageError, reason
 from varscore.files.arrays import MatrixWriter, check_matrix, open_matrix
 from varscore.files.atomic import AtomicFile, is_stream, refuse_existing
 from varscore.files.bcf import write_bcf
@@ -90,7 +90,7 @@ class Piece:
                 file.seek(self.start)
                 data = file.read(self.size)
         except OSError as error:
-            raise DataError("cannot read", where=self.path, cause=error.strerror or str(error)) from None
+            raise DataError("cannot read", where=self.path, cause=reason(error)) from None
         if len(data) != self.size or crc32(data) != self.crc:
             raise DataError(
                 "the shard is not what was written", where=self.path, cause="it was changed, cut or damaged since",

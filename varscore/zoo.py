@@ -30,7 +30,7 @@ from safetensors.torch import load, save
 
 from varscore.data.examples import Task, format_tasks, parse_tasks
 from varscore.data.priors import Priors
-from varscore.errors import DataError, ModelError, UsageError
+from varscore.errors import DataError, ModelError, UsageError, reason
 from varscore.files.bounded import (
     CARD_BYTES,
     TABLE_BYTES,
@@ -183,7 +183,7 @@ def open_model(folder: Path) -> ModelFolder:
     except (FileNotFoundError, NotADirectoryError):
         raise ModelError("not a model directory", where=folder, cause=f"it has no {CARD}") from None
     except OSError as error:
-        raise ModelError(f"cannot read the card ({error.strerror})", where=path) from None
+        raise ModelError(f"cannot read the card ({reason(error)})", where=path) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ModelError("damaged card", where=path, cause=str(error)) from None
     if card.get("format") != FORMAT or not isinstance(card.get("architecture"), str):

@@ -72,7 +72,7 @@ def fail_with(error: BaseException) -> Callable[[], None]:
         (VarscoreError("two\nlines \x1b[31m"), 1, r"two lines \x1b[31m"),
         (OSError(errno.ENOSPC, "No space left on device", "o.vcf"), 1, "No space left on device, o.vcf; the disk is"),
         (PermissionError(errno.EACCES, "Permission denied", "o.vcf"), 1, "Permission denied, o.vcf; check the perm"),
-        (FileNotFoundError(errno.ENOENT, "No such file or directory", "i.vcf"), 2, "No such file or directory, i.vcf"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "i.vcf"), 2, "there is no such file, i.vcf"),
         (MemoryError(), 1, "out of memory; "),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), 1, "out of memory; "),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 1, "out of memory; "),

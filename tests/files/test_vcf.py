@@ -197,7 +197,7 @@ def test_what_is_wrong_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 def test_what_cannot_be_opened_is_said(tmp_path: Path) -> None:
     with pytest.raises(VariantFileError, match="no such file"):
         VariantReader(str(tmp_path / "nothing.vcf"))
-    with pytest.raises(VariantFileError, match="directory"):
+    with pytest.raises(VariantFileError, match="a folder, where a file"):
         VariantReader(str(tmp_path))
 
 

@@ -456,7 +456,7 @@ def test_what_is_no_usable_fasta_is_one_line(tmp_path: Path, content: bytes, mes
 
 def test_missing_files_and_folders_are_one_line(tmp_path: Path) -> None:
     for path, message in (
-        (tmp_path / "none.fa", "No such file"),
+        (tmp_path / "none.fa", "no such FASTA"),
         (tmp_path, "not a file"),
         (Path(os.devnull), "not a file"),
     ):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from varscore import __version__
 from varscore.annotate.job import AnnotateJob
-from varscore.errors import VariantFileError
+from varscore.errors import VariantFileError, reason
 from varscore.files.writers import format_of
 from varscore.genome.sequence import Genome
 
@@ -52,7 +52,7 @@ def _digest_of_file(path: str) -> str:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise VariantFileError("cannot read", where=path, cause=error.strerror or str(error)) from None
+        raise VariantFileError("cannot read", where=path, cause=reason(error)) from None
 
 
 def _ends(path: Path) -> list[str]:

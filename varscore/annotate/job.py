@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from varscore.data.examples import Task
+from varscore.data.tasknames import choose
 from varscore.errors import StrictError, UsageError
 from varscore.files.arrays import check_matrix
 from varscore.files.atomic import is_stream, refuse_existing
@@ -21,7 +21,6 @@ from varscore.files.journal import DamagedJournal, Journal
 from varscore.files.lines import read_blocks
 from varscore.files.outputs import check_names
 from varscore.files.regions import RegionSet
-from varscore.files.scores import safe
 from varscore.files.shards import Shard
 from varscore.files.tags import PREFIX, check_prefix
 from varscore.files.writers import OutputFormat, check_output, format_of
@@ -187,29 +186,11 @@ class Summary:
 
 
 def choose_tasks(tasks: Sequence[Task], globs: Sequence[str]) -> np.ndarray:
-    """Columns whose name, ``index:name`` or VS_TASK fits one of the globs, all without globs. int64 (k,)
+    """Columns of the tasks that fit one of the globs of ``--tasks``, all without globs. int64 (k,)
 
     Raises UsageError when a glob fits nothing.
     """
-    if not globs:
-        return np.arange(len(tasks))
-    chosen: set[int] = set()
-    for glob in globs:
-        fits = [
-            column
-            for column, task in enumerate(tasks)
-            if any(
-                fnmatch.fnmatchcase(name, glob)
-                for name in (task.name, f"{column}:{task.name}", f"{column}:{safe(task.name)}")
-            )
-        ]
-        if not fits:
-            example = ", ".join(task.name for task in tasks[:3])
-            raise UsageError(
-                f"--tasks {glob!r} matches none of the {len(tasks)} tasks", remedy=f"they are named like {example}"
-            )
-        chosen.update(fits)
-    return np.array(sorted(chosen))
+    return np.array(choose(tasks, globs, "--tasks")) if globs else np.arange(len(tasks))
 
 
 def ranked_tasks(model: ModelFolder, chosen: np.ndarray) -> np.ndarray:

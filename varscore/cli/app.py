@@ -35,6 +35,7 @@ from varscore.cli import (
 app = typer.Typer(
     name="varscore",
     help="Which non-coding variants change what the DNA does.",
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="The options above may also stand after the command.",
     pretty_exceptions_enable=False,
 )
@@ -110,6 +111,7 @@ app.command("evaluate", rich_help_panel=TRAINING)(evaluate.evaluate)
 registry = typer.Typer(help="The models and architectures there are.", no_args_is_help=True)
 registry.command("list")(models.list_models)
 registry.command("show")(models.show)
+registry.command("tasks")(models.tasks)
 registry.command("verify")(models.verify)
 registry.command("path")(models.path)
 registry.command("priors")(models.priors)

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from varscore.cli import log
-from varscore.errors import OutputError, VarscoreError
+from varscore.errors import OutputError, VarscoreError, reason
 
 if TYPE_CHECKING:
     import typer
@@ -139,14 +139,31 @@ def _explain_usage(error: typer.TyperException) -> str | None:
         return None
     context = getattr(error, "ctx", None)
     command = "varscore" if context is None else context.command_path
-    message = error.format_message().replace("Value error, ", "").rstrip(".")
+    message = _explain_number(error) or error.format_message().replace("Value error, ", "").rstrip(".")
     return f"{message}; see {command} --help"
+
+
+def _explain_number(error: typer.TyperException) -> str | None:
+    """``--threads -2 is not a whole number of 1 or more``; None when the error is not about an option's number."""
+    param, cause = getattr(error, "param", None), error.__cause__
+    kind = getattr(getattr(param, "type_descriptor", None), "annotation", None)
+    if param is None or not hasattr(cause, "errors") or "int" not in str(kind) and "float" not in str(kind):
+        return None
+    value = cause.errors()[0]["input"]
+    least, most = param.min, param.max
+    bounds = {
+        (True, True): f" from {least} to {most}",
+        (True, False): f" of {least} or more",
+        (False, True): f" of {most} or less",
+    }.get((least is not None, most is not None), "")
+    number = "a number" if "float" in str(kind) else "a whole number"
+    return f"{max(param.opts, key=len)} {value} is not {number}{bounds}"
 
 
 def _diagnose_os_error(error: OSError) -> tuple[int, str]:
     where = "" if error.filename is None else f", {error.filename}"
     remedy = REMEDIES.get(error.errno or 0, "rerun with --debug to see where")
-    return 2 if error.errno in WRONG_PATH else 1, f"{error.strerror}{where}; {remedy}"
+    return 2 if error.errno in WRONG_PATH else 1, f"{reason(error)}{where}; {remedy}"
 
 
 def _out_of_memory(error: BaseException) -> bool:

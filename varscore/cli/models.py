@@ -101,6 +101,27 @@ def verify(
         raise ModelError(f"{failed} of {len(wanted)} models failed", remedy="copy or train them again")
 
 
+def tasks(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]", help="A model's name or folder; by default the bundled one.", show_default=False
+        ),
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option(metavar="GLOB", help="Only those that --tasks GLOB would choose, such as '*CTCF*'.")
+    ] = None,
+) -> None:
+    """List what a model predicts: the names that --tasks takes."""
+    from varscore.data.tasknames import choose
+    from varscore.zoo import find_model
+
+    table = find_model(name).tasks()
+    chosen = range(len(table)) if like is None else choose(table, [like], "--like")
+    rows = [[str(index), table[index].name, table[index].group] for index in chosen]
+    print_table(["index", "name", "group"], rows, right=["index"])
+
+
 def path(name: Name) -> None:
     """Print the folder a model lies in."""
     from varscore.zoo import find_model

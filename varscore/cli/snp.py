@@ -219,12 +219,12 @@ def read_about(path: Path) -> dict[str, Any]:
     """The entries of a TOML file. Raises DataError."""
     import tomllib
 
-    from varscore.errors import DataError
+    from varscore.errors import DataError, reason
 
     try:
         return tomllib.loads(path.read_text())
     except OSError as error:
-        raise DataError("cannot read --about", where=path, cause=error.strerror) from None
+        raise DataError("cannot read --about", where=path, cause=reason(error)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError("--about is no TOML file", where=path, cause=str(error)) from None
 

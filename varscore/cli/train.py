@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import os
 import re
@@ -343,9 +344,12 @@ def parse_arguments(config: type[Any], given: list[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for text in given:
         name, equals, value = text.partition("=")
-        if not equals or name not in kinds:
-            cause = "not NAME=VALUE of an argument it has"
-            raise UsageError(f"--arg {text}", cause=cause, remedy=f"one of {', '.join(kinds)}")
+        if not equals:
+            raise UsageError(f"--arg {text!r} is not NAME=VALUE", remedy=f"NAME is one of {', '.join(kinds)}")
+        if name not in kinds:
+            near = difflib.get_close_matches(name, kinds, 3)
+            remedy = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(kinds)}"
+            raise UsageError(f"--arg {text}: no argument {name!r}", remedy=remedy)
         try:
             values[name] = read.get(kinds[name], kinds[name])(value)
         except (KeyError, ValueError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import fnmatch
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from varscore.data.examples import Task
+from varscore.data.tasknames import choose
 from varscore.errors import UsageError
 
 MOST_TASKS = 24
@@ -71,21 +71,14 @@ def draw_curves(
 
 
 def choose_tasks(tasks: Sequence[Task], wanted: Sequence[str]) -> list[int]:
-    """Indices of the tasks that are named: by index, or by a glob on ``name`` or ``index:name``; in order.
+    """Indices of the tasks that are named, in order; see data.tasknames.
 
     Raises UsageError for what fits nothing, and for more tasks than anybody looks at.
     """
-    chosen: set[int] = set()
-    for glob in wanted:
-        names = {task.index: (task.name, f"{task.index}:{task.name}", f"{task.index}") for task in tasks}
-        fits = [index for index, ways in names.items() if any(fnmatch.fnmatchcase(way, glob) for way in ways)]
-        if not fits:
-            example = ", ".join(task.name for task in tasks[:3])
-            raise UsageError(f"--curves {glob!r} matches none of the {len(tasks)} tasks", remedy=f"such as {example}")
-        chosen.update(fits)
+    chosen = choose(tasks, wanted, "--curves")
     if len(chosen) > MOST_TASKS:
         raise UsageError(f"curves of {len(chosen)} tasks", remedy=f"choose {MOST_TASKS} at most")
-    return sorted(chosen)
+    return chosen
 
 
 def curves_text(tasks: Sequence[Task], curves: Mapping[str, Mapping[int, Curve]]) -> str:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from varscore import __version__
 from varscore.data.deepsea import read_tasks
 from varscore.data.priors import stated_priors
-from varscore.errors import DataError, ModelError, UsageError
+from varscore.errors import DataError, ModelError, UsageError, reason
 from varscore.exchange.check import TOLERANCE, largest_difference, read_reference
 from varscore.files.atomic import refuse_existing
 from varscore.nets import build
@@ -98,7 +98,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
                     raise ModelError("a packed archive, which torch.save does not write", where=path)
         found = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise ModelError("cannot read the weights", where=path, cause=error.strerror or str(error)) from None
+        raise ModelError("cannot read the weights", where=path, cause=reason(error)) from None
     except (SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError) as error:
         raise ModelError("not a state dict that is safe to read", where=path, cause=_first_line(error)) from None
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from varscore.errors import DataError, UsageError
+from varscore.errors import DataError, UsageError, reason
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _NUMBERS = "uifb"
@@ -82,7 +82,7 @@ def open_hdf5(path: Path) -> Iterator[Hdf5File]:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        cause = error.strerror or " ".join(str(error).split())
+        cause = reason(error) if error.errno else " ".join(str(error).split())
         raise DataError("cannot read as HDF5", where=path, cause=cause) from None
     with file:
         yield Hdf5File(path, file)

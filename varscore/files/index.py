@@ -66,7 +66,10 @@ def build_index(
     Returns None, after one warning, for records that cannot be indexed. Raises OutputError.
     """
     if not order.is_sorted:
-        log.warning("the records are not sorted, so there is no index", extra={"fields": {"output": output.path}})
+        log.warning(
+            "the records are not sorted, so there is no index; `bcftools sort` makes a copy that can be indexed",
+            extra={"fields": {"output": output.path}},
+        )
         return None
     reach = max([order.reach, *(length or 0 for length in lengths)])
     output.sync()

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Generator, Iterator
 from itertools import chain
 
-from varscore.errors import VariantFileError, VarscoreError
+from varscore.errors import VariantFileError, VarscoreError, reason
 from varscore.files.bgzf import EOF_BLOCK, GZIP_MAGIC, inflate, is_bgzf, missing_end
+from varscore.files.lookalikes import describe_name
 
 MAX_LINE = 256 << 20  # bytes
 _READ = 256 << 10
@@ -48,9 +49,10 @@ def _read_raw(path: str, error: type[VarscoreError]) -> Iterator[bytes]:
             if path != "-":
                 file.close()
     except FileNotFoundError:
-        raise error("no such file", where=path, remedy="check the path") from None
+        cause, remedy = describe_name(path) or (None, "check the path")
+        raise error("no such file", where=path, cause=cause, remedy=remedy) from None
     except OSError as problem:
-        raise error("cannot read", where=source_name(path), cause=problem.strerror or str(problem)) from None
+        raise error("cannot read", where=source_name(path), cause=reason(problem)) from None
 
 
 def _ends_with_eof_block(path: str) -> bool:

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from varscore.errors import DataError
+from varscore.errors import DataError, reason
 from varscore.files.hdf5 import SIGNATURE, open_hdf5
 
 _MATRIX, _COMPRESSED = 14, 15
@@ -60,7 +60,7 @@ def _problems(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError("cannot read", where=path, cause=error.strerror or str(error)) from None
+        raise DataError("cannot read", where=path, cause=reason(error)) from None
     except (_Damaged, zlib.error, struct.error, ValueError) as error:
         raise DataError("damaged MATLAB file", where=path, cause=str(error) or "it ends too early") from None
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from varscore.errors import ModelError
+from varscore.errors import ModelError, reason
 
 MOST_BYTES = 64 << 20
 _FLOATS = ("f8", "f4", "<f8", "<f4", ">f8", ">f4")
@@ -36,10 +36,10 @@ def read_scaler(path: Path, width: int) -> tuple[np.ndarray, np.ndarray]:
         state = vars(found)
         mean, scale = state["mean_"].array(), _scale(state)
     except OSError as error:
-        raise ModelError("cannot read the scaler", where=path, cause=error.strerror) from None
+        raise ModelError("cannot read the scaler", where=path, cause=reason(error)) from None
     except Exception as error:  # whatever a broken or hostile pickle makes the unpickler stumble over
-        reason = " ".join(f"{error}".split()) or type(error).__name__
-        raise ModelError("not a scaler that is safe to read", where=path, cause=reason) from None
+        problem = " ".join(f"{error}".split()) or type(error).__name__
+        raise ModelError("not a scaler that is safe to read", where=path, cause=problem) from None
     if mean.shape != (width,) or scale.shape != (width,):
         raise ModelError(f"a scaler of {len(mean)} features instead of {width}", where=path)
     if not np.isfinite(mean).all() or not np.isfinite(scale).all() or (scale <= 0).any():

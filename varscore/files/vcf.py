@@ -17,7 +17,8 @@ import numpy as np
 from varscore.errors import VariantFileError
 from varscore.files import bcf
 from varscore.files.lines import Lines, read_blocks, source_name
-from varscore.files.vcf_header import FIRST_LINE, VcfHeader, decode, describe
+from varscore.files.lookalikes import describe
+from varscore.files.vcf_header import FIRST_LINE, VcfHeader, decode
 from varscore.genome.alleles import AlleleBatch, ByteColumn
 from varscore.genome.coords import zero_based
 
@@ -268,7 +269,8 @@ def _peek(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
 def _not_a_vcf(head: bytes, where: str) -> VariantFileError:
     if not head:
         return VariantFileError("the file is empty", where=where, remedy="check the command that made it")
-    return VariantFileError("not a VCF or BCF", where=where, cause=describe(head[:1024]))
+    cause, remedy = describe(head[:1024])
+    return VariantFileError("not a VCF or BCF", where=where, cause=cause, remedy=remedy)
 
 
 def _problem(line: bytes, required: int) -> str | None:

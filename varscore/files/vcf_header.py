@@ -73,35 +73,3 @@ def _contigs(lines: Sequence[bytes]) -> Iterator[tuple[str, int | None]]:
         if line.startswith(b"##contig=") and (name := _CONTIG_ID.search(line)):
             length = _CONTIG_LENGTH.search(line)
             yield decode(name[1].strip(b'"')), int(length[1]) if length else None
-
-
-def describe(head: bytes) -> str:
-    """What a file that is not a VCF looks like from its first bytes, as the cause in a message."""
-    for magic, name in _MAGIC.items():
-        if head.startswith(magic):
-            return f"it looks like {name}"
-    if re.match(rb"\s*<(!doctype|html|\?xml)", head, re.IGNORECASE):
-        return "it looks like a web page, perhaps a failed download"
-    if b"\0" in head:
-        return "it looks like binary data"
-    if head.startswith(b"#") or head.count(b"\t") >= 4:
-        return "its first line is not ##fileformat=VCFv..."
-    return "it looks like other text"
-
-
-_MAGIC = {
-    b"\xff\xfe": "UTF-16 text (save it as UTF-8)",
-    b"\xfe\xff": "UTF-16 text (save it as UTF-8)",
-    b"#\0": "UTF-16 text (save it as UTF-8)",
-    b"\xef\xbb\xbf": "UTF-8 with a byte order mark (save it without)",
-    b"PK\x03\x04": "a zip archive (unpack it)",
-    b"BZh": "bzip2 (unpack it)",
-    b"\xfd7zXZ": "xz (unpack it)",
-    b"\x28\xb5\x2f\xfd": "zstandard (unpack it)",
-    b"BCF\x04": "BCF 1 (convert it with an old bcftools)",
-    b"BAM\x01": "BAM",
-    b"CRAM": "CRAM",
-    b"PAR1": "Parquet",
-    b"\x89HDF": "HDF5",
-    b"{": "JSON",
-}

@@ -99,7 +99,7 @@ def _find_index(text: Text, cache: Path) -> dict[str, Record]:
         except StaleIndex as error:
             if place == text.path:
                 places.remove(place)  # the user's file is not overwritten
-                cause = "the file was changed after it was indexed; an index in the cache is used instead"
+                cause = "the file was changed or cut after it was indexed; an index in the cache is used instead"
                 _log.warning("the index beside %s does not describe it (%s); %s", text.path, error.why, cause)
         except OSError:
             pass  # no index there
@@ -108,7 +108,12 @@ def _find_index(text: Text, cache: Path) -> dict[str, Record]:
     try:
         _check(records, text)
     except StaleIndex as error:
-        raise FastaError(f"not a regular FASTA ({error.why})", where=text.path) from None
+        raise FastaError(
+            f"not a regular FASTA ({error.why})",
+            where=text.path,
+            cause="it was cut or damaged",
+            remedy="fetch it again",
+        ) from None
     for place in places:
         try:
             _save(place, records, text)

@@ -5,6 +5,7 @@ Reads are positioned (``pread``), so a text may be shared by threads and used af
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import struct
@@ -15,11 +16,16 @@ from typing import BinaryIO
 
 import numpy as np
 
-from varscore.errors import FastaError
+from varscore.errors import FastaError, reason
 
 _CHUNK = 1 << 22
 _HEADER = 18  # bytes of a BGZF block's header; its last two are the block's size - 1
 _EOF_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+SOURCE = (
+    "check the path; UCSC has a FASTA of every assembly, https://hgdownload.soe.ucsc.edu/goldenPath/hg19/bigZips/"
+    "hg19.fa.gz (GRCh37), and hg38 (GRCh38), hs1 (T2T-CHM13v2), mm10, mm39 in its place; gunzip it"
+)
+"""Where those who have none get one"""
 
 
 class StaleIndex(FastaError):
@@ -36,14 +42,18 @@ class StaleIndex(FastaError):
 
 
 def unreadable(path: Path, error: OSError) -> FastaError:
-    return FastaError(f"cannot read the FASTA ({error.strerror})", where=path)
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return FastaError("there is no such FASTA", where=path, remedy=SOURCE)
+    return FastaError("cannot read the FASTA", where=path, cause=reason(error))
 
 
 def open_text(path: Path) -> Text:
     """Open a FASTA; raises FastaError, in one line, when it is missing, empty or no plain or bgzipped FASTA."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise FastaError("the FASTA is not a file", where=path, remedy="give the path of a .fa or bgzipped .fa.gz")
+        if not stat.S_ISREG(mode := path.stat().st_mode):
+            what = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
+            remedy = "give the path of a .fa or bgzipped .fa.gz"
+            raise FastaError(f"the FASTA is {what}, where a file is expected", where=path, remedy=remedy)
         file = open(path, "rb")  # noqa: SIM115 (the text owns it)
     except OSError as error:
         raise unreadable(path, error) from None

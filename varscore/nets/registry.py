@@ -100,7 +100,8 @@ class Architecture:
         }
         for name, value in given.items():
             if name not in kinds:
-                remedy = f"its arguments are {', '.join(sorted(kinds))}"
+                near = difflib.get_close_matches(name, kinds, 3)
+                remedy = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(sorted(kinds))}"
                 raise UsageError(f"{self.name} has no argument {name!r}", remedy=remedy)
             if not _fits(value, kinds[name]):
                 kind = "tuple of ints" if kinds[name] is tuple else kinds[name].__name__
