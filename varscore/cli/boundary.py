@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from varscore.cli import log
 from varscore.errors import OutputError, VarscoreError, reason
@@ -145,7 +145,8 @@ def _explain_usage(error: typer.TyperException) -> str | None:
 
 def _explain_number(error: typer.TyperException) -> str | None:
     """``--threads -2 is not a whole number of 1 or more``; None when the error is not about an option's number."""
-    param, cause = getattr(error, "param", None), error.__cause__
+    param: Any = getattr(error, "param", None)
+    cause: Any = error.__cause__
     kind = getattr(getattr(param, "type_descriptor", None), "annotation", None)
     if param is None or not hasattr(cause, "errors") or "int" not in str(kind) and "float" not in str(kind):
         return None
