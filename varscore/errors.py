@@ -23,7 +23,6 @@ _REASONS = {
     errno.ENOENT: "there is no such file",
     errno.EISDIR: "it is a folder, where a file is expected",
     errno.ENOTDIR: "a part of the path is a file, where a folder is expected",
-    errno.EACCES: "there is no permission to read it",
 }
 
 

@@ -457,7 +457,7 @@ def test_what_is_no_usable_fasta_is_one_line(tmp_path: Path, content: bytes, mes
 def test_missing_files_and_folders_are_one_line(tmp_path: Path) -> None:
     for path, message in (
         (tmp_path / "none.fa", "no such FASTA"),
-        (tmp_path, "not a file"),
+        (tmp_path, "a folder, where a file is expected"),
         (Path(os.devnull), "not a file"),
     ):
         with pytest.raises(FastaError, match=message) as caught:
