@@ -20,8 +20,9 @@ import numpy as np
 from varscore.annotate import choose_tasks
 from varscore.files.sites import VariantTable, read_variants
 from varscore.functional.scoring import Computing
+from varscore.genome.contigs import ContigNames
 from varscore.genome.sequence import Genome
-from varscore.score import ContigNames, score_chunks
+from varscore.score import score_chunks
 from varscore.zoo import ModelFolder, available, find_model
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -17,10 +17,11 @@ from varscore.effects import effects
 from varscore.engine import ENGINES, PlainEngine
 from varscore.engine.pool import EnginePool, Plan
 from varscore.genome.alleles import AlleleBatch, ByteColumn, Status
+from varscore.genome.contigs import ContigNames
 from varscore.genome.reasons import BY_DEFAULT, Rules
 from varscore.genome.sequence import Genome
 from varscore.nets.layers import SequenceNet
-from varscore.score import ContigNames, ScoreBatch, score_chunks, spread
+from varscore.score import ScoreBatch, score_chunks, spread
 
 CPU = torch.device("cpu")
 OTHER_STRAND = str.maketrans("ACGTN", "TGCAN")

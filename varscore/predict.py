@@ -17,8 +17,9 @@ from varscore.errors import DataError
 from varscore.files.fasta import FastaRecord, read_fasta
 from varscore.files.predictions import open_predictions
 from varscore.files.scores import Provenance, safe
+from varscore.genome.contigs import match_contigs
 from varscore.genome.coords import Interval
-from varscore.genome.sequence import UNKNOWN, Genome, encode, match_contigs
+from varscore.genome.sequence import UNKNOWN, Genome, encode
 from varscore.zoo import ModelFolder
 
 log = logging.getLogger(__name__)

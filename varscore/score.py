@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -12,8 +12,9 @@ from varscore.effects import Effects, effects
 from varscore.engine.plain import PlainEngine
 from varscore.engine.pool import Pool
 from varscore.genome.alleles import AlleleBatch
+from varscore.genome.contigs import ContigNames
 from varscore.genome.reasons import BY_DEFAULT, Rules
-from varscore.genome.sequence import Genome, match_contigs
+from varscore.genome.sequence import Genome
 from varscore.genome.windows import Windows, cut_windows
 
 
@@ -29,27 +30,6 @@ class ScoreBatch:
     rows: np.ndarray
     alleles: AlleleBatch
     effects: Effects
-
-
-class ContigNames:
-    """The FASTA's name for every contig name of a variant file, looked up once each."""
-
-    def __init__(self, genome: Genome, lengths: Mapping[str, int | None]) -> None:
-        self._genome = genome
-        self._lengths = {name: length for name, length in lengths.items() if length is not None}
-        self._known: dict[str, str | None] = {}
-
-    def of(self, names: Iterable[str]) -> list[str | None]:
-        asked = list(names)
-        fresh = [name for name in dict.fromkeys(asked) if name not in self._known]
-        if fresh:
-            self._known.update(match_contigs(fresh, self._genome, self._lengths))
-        return [self._known[name] for name in asked]
-
-    def none_of(self, names: Iterable[str]) -> bool:
-        """Whether neither one of ``names`` nor any name asked for before is in the FASTA."""
-        self.of(names)
-        return not any(self._known.values())
 
 
 class HasAlleles(Protocol):

@@ -64,7 +64,7 @@ def test_an_empty_file_has_no_intervals(tmp_path: Path) -> None:
 def test_a_broken_line_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "a.bed"
     path.write_text(f"chr1\t1\t2\n#\n{line}\nchr1\t1\t2\n")
-    with pytest.raises(DataError, match=r"not a BED interval, .*a\.bed line 3; columns"):
+    with pytest.raises(DataError, match=r"not a BED interval, .*a\.bed line 3; .*columns"):
         read_spans(path)
 
 
@@ -72,9 +72,9 @@ def test_a_truncated_or_missing_file_is_a_data_error(tmp_path: Path) -> None:
     content = gzip.compress(b"chr1\t1\t2\n" * 1000)
     for damage in (content[:-10], content[:20] + b"\xff" * 10 + content[30:]):
         (tmp_path / "a.bed.gz").write_bytes(damage)
-        with pytest.raises(DataError, match="cannot read peaks"):
+        with pytest.raises(DataError, match="truncated|damaged"):
             read_spans(tmp_path / "a.bed.gz")
-    with pytest.raises(DataError, match="cannot read peaks"):
+    with pytest.raises(DataError, match="no such file"):
         read_spans(tmp_path / "none.bed")
 
 
@@ -98,4 +98,4 @@ def test_intervals_of_another_genome_are_warned_of(
     path.write_text("chrX\t0\t2\n")
     with caplog.at_level(logging.WARNING, "varscore"):
         assert read_union(path, genome) == {}
-    assert "is in the FASTA, which has no chrX" in caplog.text
+    assert "none of the contigs is in the FASTA" in caplog.text

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from functional.made import variants_at
 
-from varscore.errors import DataError
+from varscore.errors import DataError, VariantFileError
 from varscore.functional.selection import Selection, Sources, select
 from varscore.functional.variants import among, gather
 from varscore.genome.sequence import Genome
+from varscore.survey import GenomeRules
 
 Row = tuple[str, int, str, str]
 WINDOW = 20
@@ -59,7 +60,7 @@ def test_names_are_the_genome_s_and_alleles_come_once(
     np.testing.assert_array_equal(found.frequency, [np.nan, 0.5])
     assert "1 of 3 alleles" in caplog.text and "2 alleles come twice" in caplog.text
     assert among(found, gather([second], genome)).tolist() == [True, True]
-    with pytest.raises(DataError, match="none is on a contig of the FASTA"):
+    with pytest.raises(VariantFileError, match="none of the contigs is in the FASTA"):
         gather([write(tmp_path / "c.tsv", [("chrX", 1, "A", "C")])], genome)
 
 
@@ -150,12 +151,17 @@ def test_what_cannot_be_scored_is_left_out_before_matching_and_counted(
     positives = write(tmp_path / "p.tsv", [("chr1", 1000 + i, "A", "G") for i in range(5)] + [("chr3", 5500, "A", "G")])
     wrong = [("chr1", 1000 + i, "C", "T") for i in range(98)]
     negatives = write(tmp_path / "n.tsv", [*wrong, ("chr1", 990, "A", "T"), ("chr1", 991, "A", "T")])
-    found = select(Sources((positives,), (negatives,), tss=str(tmp_path / "tss.bed")), genome, WINDOW, 0)
+    with pytest.raises(
+        VariantFileError, match=r"98 of 100 REF alleles disagree .*n.tsv; .*another assembly"
+    ):
+        select(Sources((positives,), (negatives,)), genome, WINDOW, 0)
+    anyhow = GenomeRules(max_mismatch=1)
+    found = select(Sources((positives,), (negatives,), tss=str(tmp_path / "tss.bed"), rules=anyhow), genome, WINDOW, 0)
     assert names(found, "given") == ["chr1:990:A>T", "chr1:991:A>T"] and found.label.sum() == 2
     assert found.left_out == {"positives": {"REF_UNKNOWN": 1}, "negatives": {"REF_MISMATCH": 98}}
     assert "98 of 100 negatives cannot be scored: 98 REF_MISMATCH" in caplog.text
     with pytest.raises(DataError, match="none of the negatives can be scored.*98 REF_MISMATCH"):
-        select(Sources((positives,), (write(tmp_path / "w.tsv", wrong),)), genome, WINDOW, 0)
+        select(Sources((positives,), (write(tmp_path / "w.tsv", wrong),), rules=anyhow), genome, WINDOW, 0)
 
 
 def test_alleles_and_their_neighbours_are_matched(tmp_path: Path) -> None:

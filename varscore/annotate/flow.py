@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,11 +26,13 @@ from varscore.files.shards import Range, Shard
 from varscore.files.vcf import RecordChunk, VariantReader
 from varscore.files.writers import Content
 from varscore.genome.alleles import Status
+from varscore.genome.contigs import ContigNames
 from varscore.genome.coords import Variant
 from varscore.genome.reasons import Rules
 from varscore.genome.sequence import Genome, decode
-from varscore.score import ContigNames, ScoreBatch, score_chunks
+from varscore.score import ScoreBatch, score_chunks
 from varscore.stop import Stop
+from varscore.survey import GenomeRules, compared, open_names
 
 Reader = VariantReader | SaturationReader
 SPELLING = 64
@@ -59,12 +62,13 @@ def annotate_file(
         net = job.model.load()
         genome = stack.enter_context(Genome(job.reference))
         reader = stack.enter_context(_open_reader(job, genome))
-        names = ContigNames(genome, reader.header.contigs)
+        names = _open_names(job, reader, genome)
+        job.annotations.tracks.fit(genome, names.find)
         if not outputs.begin(_plan(job, reader, genome, tasks, chosen, where[0].type)):
             return outputs.summary
         advance(outputs.records)
 
-        portions = _read(job, reader, outputs.records, advance)
+        portions = _read(job, _chunks(job, reader, names, genome, outputs.records), names, advance)
         head = list(itertools.islice(portions, 2))
         if reader.header.contigs or len(head) == 1:  # else more contigs may come
             _check_contigs(reader, names)
@@ -82,15 +86,19 @@ def annotate_file(
                 outputs.commit()
                 stop.leave()
         _check_contigs(reader, names)
+        if job.regions is not None:
+            names.demand_regions(job.regions.contigs, (*reader.header.contigs, *reader.contigs))
         if isinstance(reader, SaturationReader):
             outputs.summary.unknown = reader.skipped
         outputs.finish(reader.records)
+    names.warn_of_missing()
+    job.annotations.tracks.warn_of_missing()
     return outputs.summary
 
 
 def _open_reader(job: AnnotateJob, genome: Genome) -> AbstractContextManager[Reader]:
     if job.saturate:
-        return nullcontext(SaturationReader(job.saturate, genome, job.source, job.shard))
+        return nullcontext(SaturationReader(job.saturate, genome, job.source, job.shard, job.rules.renames))
     return VariantReader(job.source)
 
 
@@ -102,7 +110,7 @@ def _plan(
         reference=genome.path.name, reference_sha256=genome.sha256, notes=job.annotations.notes,
     )  # fmt: skip
     header = reader.header
-    lengths = missing_contigs(genome, header.contigs, reader.first_contigs(SPELLING))
+    lengths = missing_contigs(genome, header.contigs, reader.first_contigs(SPELLING), job.rules.renames)
     names, columns = [task.name for task in tasks], (REF_PROB, *job.annotations.columns)
     identity = identify(job, genome, device)
     return Plan(
@@ -124,12 +132,35 @@ def _plan(
     )
 
 
-def _read(job: AnnotateJob, reader: Reader, start: int, advance: Callable[[int], None]) -> Iterator[Portion]:
-    """The records from ``start`` on that are the shard's, and of them those in the regions; the others are counted."""
+def _open_names(job: AnnotateJob, reader: Reader, genome: Genome) -> ContigNames:
+    """The FASTA's names for the variants' contigs. Raises VariantFileError and InputError when they do not fit it."""
+    regions = () if job.regions is None else job.regions.contigs
+    if isinstance(reader, VariantReader):
+        return open_names(job.source, reader, genome, _rules(job), regions)
+    names = ContigNames(genome, reader.header.contigs, job.rules.renames, reader.where)
+    names.demand_regions(regions)
+    return names
+
+
+def _rules(job: AnnotateJob) -> GenomeRules:
+    return job.rules if job.check_ref != "skip" else replace(job.rules, max_mismatch=1.0)
+
+
+def _chunks(job: AnnotateJob, reader: Reader, names: ContigNames, genome: Genome, start: int) -> Iterator[RecordChunk]:
+    """The records from ``start`` on that are the shard's."""
     rest = Range(job.shard or Shard(), start)
+    chunks = reader.chunks(job.chunk(), rest.has if start or job.shard else None)
+    return chunks if job.saturate else compared(chunks, job.source, names, genome, _rules(job))
+
+
+def _read(
+    job: AnnotateJob, chunks: Iterator[RecordChunk], names: ContigNames, advance: Callable[[int], None]
+) -> Iterator[Portion]:
+    """Of the records those in the regions; the others are counted."""
+    regions = job.regions and job.regions.placed(names.key)
     outside = 0
-    for chunk in reader.chunks(job.chunk(), rest.has if start or job.shard else None):
-        inside = chunk if job.regions is None else chunk.select(job.regions.overlaps(chunk.alleles))
+    for chunk in chunks:
+        inside = chunk if regions is None else chunk.select(regions.overlaps(chunk.alleles))
         outside += len(chunk) - len(inside)
         advance(len(chunk) - len(inside))
         if len(inside):
@@ -140,13 +171,9 @@ def _read(job: AnnotateJob, reader: Reader, start: int, advance: Callable[[int],
 
 
 def _check_contigs(reader: Reader, names: ContigNames) -> None:
-    """Raises VariantFileError when there are records and no contig met so far is in the FASTA."""
-    if reader.contigs and names.none_of([*reader.contigs, *reader.header.contigs]):
-        raise VariantFileError(
-            "none of the contigs is in the FASTA", where=reader.where,
-            cause=f"the variants are on {', '.join(reader.contigs[:3])}",
-            remedy="pass the FASTA of their assembly with -r",
-        )  # fmt: skip
+    """Raises VariantFileError when there are records and no contig met so far is in the FASTA, or one is another."""
+    names.of(reader.contigs)
+    names.demand_some(reader.contigs, reader.header.contigs)
 
 
 def _demand_matches(chunk: RecordChunk, found: ScoreBatch, genome: Genome, names: ContigNames) -> None:

@@ -26,8 +26,11 @@ from varscore.files.tags import PREFIX, check_prefix
 from varscore.files.writers import OutputFormat, check_output, format_of
 from varscore.functional.annotations import Annotations
 from varscore.genome.alleles import Status
+from varscore.genome.assembly import accession, accession_of
+from varscore.genome.contigs import MITOCHONDRIAL, match_contigs
 from varscore.genome.coords import Interval
-from varscore.genome.sequence import MITOCHONDRIAL, Genome, match_contigs
+from varscore.genome.sequence import Genome
+from varscore.survey import GenomeRules
 from varscore.zoo import ModelFolder
 
 log = logging.getLogger(__name__)
@@ -69,6 +72,8 @@ class AnnotateJob:
     check_ref: str = "warn"
     as_written: bool = False
     """Alleles keep the spelling of their record instead of the minimal, left-aligned form"""
+    rules: GenomeRules = field(default_factory=GenomeRules)
+    """How the variants must fit the genome"""
     scores: Path | None = None
     skipped: Path | None = None
     device: str = "auto"
@@ -134,6 +139,7 @@ class AnnotateJob:
         ]
         parts += ["--as-written"] if self.as_written else []
         parts += [f"--tasks {glob}" for glob in sorted(set(self.tasks))]
+        parts += [f"--rename-chrs {self.rules.digest}"] if self.rules.renames else []
         return " ".join([*parts, *self.annotations.command])
 
 
@@ -208,26 +214,41 @@ def ranked_tasks(model: ModelFolder, chosen: np.ndarray) -> np.ndarray:
     return ranked
 
 
-def missing_contigs(genome: Genome, declared: Mapping[str, int | None], used: Sequence[str]) -> dict[str, int]:
+def missing_contigs(
+    genome: Genome, declared: Mapping[str, int | None], used: Sequence[str], renames: Mapping[str, str] | None = None
+) -> dict[str, int]:
     """The FASTA's contigs that a VCF header does not declare, in the VCF's own spelling, with their lengths.
 
-    The spelling is learnt from the first name that the VCF and the FASTA write differently. A contig that cannot be
-    spelled the VCF's way without a doubt (chrM) is left out.
+    The spelling of those that are not ``used`` is learnt from the first name that the VCF and the FASTA write
+    differently. A contig that cannot be spelled the VCF's way without a doubt (chrM) is left out.
     """
-    names = match_contigs([*declared, *used], genome, {k: v for k, v in declared.items() if v is not None})
+    known = {name: length for name, length in declared.items() if length is not None}
+    names = match_contigs([*declared, *used], genome, known, renames)
+    pairs = [(ours, theirs) for ours, theirs in names.items() if theirs is not None]
+    different = next(((ours, theirs) for ours, theirs in pairs if theirs not in (ours, *MITOCHONDRIAL)), None)
     there = {names[name] for name in declared}
-    differ = ((ours, theirs) for ours, theirs in names.items() if theirs not in (None, ours, *MITOCHONDRIAL))
-    respelled = next(differ, None)
     lengths = {}
     for contig, length in genome.contigs.items():
-        spelled = contig
-        if respelled is not None:
-            spelled = contig.removeprefix("chr") if respelled[1].startswith("chr") else f"chr{contig}"
-            if spelled == contig or contig in MITOCHONDRIAL:
-                continue
-        if contig not in there and spelled not in declared:
-            lengths[spelled] = length
+        used_here = [ours for ours, theirs in pairs if theirs == contig]
+        guessed = _spell(contig, length, different)
+        for name in used_here or ([guessed] if guessed is not None else []):
+            if contig not in there and name not in declared:
+                lengths[name] = length
     return lengths
+
+
+def _spell(contig: str, length: int, different: tuple[str, str] | None) -> str | None:
+    """A FASTA's contig in the way of ``different``, a contig's name in the VCF and in the FASTA."""
+    if different is None:
+        return contig
+    ours, theirs = different
+    if contig in MITOCHONDRIAL:
+        return None
+    if accession(ours):
+        return accession_of(contig, length)
+    if ours == f"chr{theirs}":
+        return f"chr{contig}"
+    return contig.removeprefix("chr") if theirs == f"chr{ours}" and contig.startswith("chr") else None
 
 
 def warn_of_assembly(summary: Summary, reference: Path) -> None:

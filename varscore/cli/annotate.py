@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from varscore.cli.genome import Fitting
+from varscore.cli.groups import grouped
 from varscore.cli.options import COMPUTING, AutoBatchSize, Device, Force, Model, Precision, Reference, Threads
 from varscore.cli.tracks import Conservation, parse_tracks
 
@@ -176,6 +178,7 @@ Engine = Annotated[
 ]
 
 
+@grouped
 def annotate(
     source: Source = None,
     reference: Reference = None,
@@ -195,6 +198,8 @@ def annotate(
     deepsea_floor: DeepseaFloor = False,
     check_ref: CheckRef = "warn",
     as_written: AsWritten = False,
+    *,
+    fitting: Fitting,
     strict: Strict = False,
     engine: Engine = "exact",
     device: Device = "auto",
@@ -240,6 +245,7 @@ def annotate(
         tag_prefix=tag_prefix,
         check_ref=check_ref,
         as_written=as_written,
+        rules=fitting.rules(),
         scores=scores,
         skipped=skipped,
         device=device,

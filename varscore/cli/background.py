@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from varscore.cli.genome import Fitting
+from varscore.cli.groups import grouped
 from varscore.cli.options import Device, Force, Precision, Reference, Threads
 from varscore.cli.tracks import Conservation, parse_tracks
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from varscore.evalue import Background
 
 
+@grouped
 def background(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.")],
     vcf: Annotated[list[str], typer.Option(metavar="VCF", help="Common variants, VCF or BCF; repeatable.")],
@@ -39,6 +42,8 @@ def background(
         ),
     ] = 2048,
     conservation: Conservation = None,
+    *,
+    fitting: Fitting,
     device: Device = "auto",
     precision: Precision = "fp32",
     threads: Threads = None,
@@ -62,6 +67,7 @@ def background(
         exclude=RegionSet(read_bed(exclude)) if exclude else None,
         least_frequency=min_af,
         tail=tail,
+        rules=fitting.rules(),
         tracks=Tracks.open(parse_tracks(conservation)),
         how=Computing(device, precision, threads),
         force=force,

@@ -99,6 +99,7 @@ def _invoke(arguments: list[str]) -> int:
     if "_VARSCORE_COMPLETE" in os.environ:
         app()  # the shell asks for completions: typer answers and exits
     command = get_command(app)
+    refuse_empty(arguments, command)
     try:
         # typer's own main() would turn a closed pipe into status 1 and errors into boxes
         with command.make_context("varscore", arguments) as context:
@@ -106,6 +107,29 @@ def _invoke(arguments: list[str]) -> int:
     except typer.Exit as exit:
         return exit.exit_code
     return 0
+
+
+def refuse_empty(arguments: Sequence[str], command: Any) -> None:
+    """Raises BadParameter for an empty word, as an unset variable of a script leaves it, but for options whose default
+    is one. Elsewhere it would be taken for a missing option, or for the working directory.
+
+    command: with all its subcommands, as the parser has them
+    """
+    import typer
+
+    allowed = set(_may_be_empty(command))
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        option, equals, value = word.partition("=") if word.startswith("--") else (before, "=", word)
+        if equals and not value and option not in allowed:
+            raise typer.BadParameter(f"{option if option.startswith('-') else 'an argument'} is empty")
+
+
+def _may_be_empty(command: Any) -> Iterator[str]:
+    for parameter in command.params:
+        if parameter.default == "":
+            yield from parameter.opts
+    for each in getattr(command, "commands", {}).values():
+        yield from _may_be_empty(each)
 
 
 def diagnose(error: BaseException) -> tuple[int, str | None]:

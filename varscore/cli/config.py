@@ -22,7 +22,7 @@ def read_config() -> dict[str, Any]:
     """The configuration file's settings, empty when there is none. Raises UsageError when it is no TOML."""
     path = config_file()
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

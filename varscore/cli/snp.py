@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from varscore.cli.genome import Fitting
 from varscore.cli.groups import grouped
 from varscore.cli.options import Device, Force, Model, OutputDir, Precision, Reference, Seed, Threads, parse_names
 from varscore.cli.tables import print_table
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from varscore.functional.classifier import Settings
     from varscore.functional.flow import Outcome
     from varscore.functional.selection import Sources
+    from varscore.survey import GenomeRules
 
 NEGATIVES, TREES, TESTING = "Negatives", "Trees (the defaults are DanQ's)", "Testing"
 
@@ -77,7 +79,7 @@ class Choosing:
         str | None, typer.Option(metavar="BED", help="Only variants, of both classes, in these regions.")
     ] = None
 
-    def sources(self, positives: list[str]) -> Sources:
+    def sources(self, positives: list[str], rules: GenomeRules) -> Sources:
         """Where variants come from. Raises BadParameter when options do not go together."""
         from varscore.functional.selection import Sources
 
@@ -104,6 +106,7 @@ class Choosing:
             tss=self.match_tss,
             restrict=self.restrict,
             least_frequency=self.min_af,
+            rules=rules,
         )
 
 
@@ -155,6 +158,7 @@ def train_snp(
     ],
     output: OutputDir,
     choosing: Choosing,
+    fitting: Fitting,
     trees: Trees,
     testing: Testing,
     reference: Reference = None,
@@ -186,7 +190,7 @@ def train_snp(
 
     job = SnpJob(
         output=output,
-        sources=choosing.sources(positives),
+        sources=choosing.sources(positives, fitting.rules()),
         reference=find_reference(reference, "-"),
         model=find_model(model),
         tracks=Tracks.open(parse_tracks(conservation)),
@@ -222,7 +226,7 @@ def read_about(path: Path) -> dict[str, Any]:
     from varscore.errors import DataError, reason
 
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise DataError("cannot read --about", where=path, cause=reason(error)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -235,7 +235,7 @@ def _open_cell(
         heights = read_peak_signal(peaks, genome, column)
         union, signal = heights.union, log_signal(heights.along)
     else:
-        union, signal = read_union(peaks, genome), filled(log_signal(bigwig_signal(bigwig)))
+        union, signal = read_union(peaks, genome), filled(log_signal(bigwig_signal(bigwig, genome)))
     own = [path for chip in chips.values() for path in (chip.conservative, chip.relaxed) if path is not None]
     files = (*own, peaks, *([bigwig] if bigwig else []))
     trains, tests = name not in options.test_cells, name in options.test_cells or not options.test_cells
@@ -248,7 +248,7 @@ def build_binding(genome: Genome, sources: Sources, folder: Path, options: Bindi
     split_of = split_contigs(contigs, BinOptions(validation=options.validation, test=options.test))
     grid = lay_bins(genome, split_of, options)
     if sources.exclude is not None:
-        union = read_union(sources.exclude, genome)
+        union = read_union(sources.exclude, genome, demanded=True)
         grid = grid.take(grid.under(union, contigs, -options.flank, options.bin + options.flank) == 0)
     factors, cells = find_cells(genome, sources, options)
     parts, counts = [], dict.fromkeys((*SPLITS, "touching DNase", "not measured"), 0)
@@ -295,7 +295,7 @@ def _shape(genome: Genome, tracks: Mapping[str, Path], split_of: np.ndarray) -> 
         return {}, {}
     train = [contig for contig, split in zip(genome.contigs, split_of.tolist(), strict=True) if split == 0]
     stretches = [(contig, a, b) for contig in train for a, b in known_runs(genome, contig).tolist()]
-    raw = {name: bigwig_signal(path) for name, path in tracks.items()}
+    raw = {name: bigwig_signal(path, genome) for name, path in tracks.items()}
     found = {name: moments(along, stretches) for name, along in raw.items()}
     return {name: filled(along, *found[name]) for name, along in raw.items()}, {"standardised": found}
 

@@ -111,7 +111,7 @@ class ExampleSet:
         try:
             self.window = int(self.info["window"])
             self.contigs = tuple(self.info["contigs"])
-            self.tasks = parse_tasks((self.folder / "tasks.tsv").read_text())
+            self.tasks = parse_tasks((self.folder / "tasks.tsv").read_text("utf-8-sig"))
             self.kind = self.info["kind"] if self.info.get("kind") in KINDS else "labels"
             self.strands = str(self.info.get("strands", "both"))
             self.population = _population(self.info, len(self.tasks))

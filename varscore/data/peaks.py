@@ -186,11 +186,11 @@ def label_bins(tracks: Sequence[Track], bins: Bins, genome: Genome, size: int) -
     return packed
 
 
-def _covered_bases(path: Path, bins: Bins, genome: Genome, left: int, right: int) -> np.ndarray:
+def _covered_bases(path: Path, bins: Bins, genome: Genome, left: int, right: int, demanded: bool = False) -> np.ndarray:
     """int64 (n,): bases of [start + left, start + right) of each bin that the intervals of a file cover."""
     bases = np.zeros(len(bins), np.int64)
     index = {contig: number for number, contig in enumerate(genome.contigs)}
-    for contig, union in read_union(path, genome).items():
+    for contig, union in read_union(path, genome, demanded).items():
         first, last = np.searchsorted(bins.contig, [index[contig], index[contig] + 1])
         start = bins.start[first:last]
         bases[first:last] = covered(union, start + left, start + right)
@@ -249,7 +249,8 @@ def build_peaks(
     patches = [] if unknown is None else read_unknown(unknown, [(t.path.name, t.task.name) for t in tracks], contigs)
     bins = known_bins(genome, options)
     if exclude is not None:
-        bins = bins.where(_covered_bases(exclude, bins, genome, -options.flank, options.bin + options.flank) == 0)
+        ends = -options.flank, options.bin + options.flank
+        bins = bins.where(_covered_bases(exclude, bins, genome, *ends, demanded=True) == 0)
     packed, split = label_bins(tracks, bins, genome, options.bin), split_of[bins.contig]
     known = known_labels(patches, bins, len(tracks), options.bin)
     if hidden := int(np.bitwise_count(packed & ~known).sum()):

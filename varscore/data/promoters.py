@@ -24,8 +24,9 @@ from varscore.data.expression import IMMGEN, Expression, Lineages, Outputs, Scal
 from varscore.data.spans import read_lines
 from varscore.errors import DataError, UsageError
 from varscore.files.fasta import read_fasta
-from varscore.genome.coords import anchor
-from varscore.genome.sequence import UNKNOWN, Genome, encode, match_contigs, reverse_complement
+from varscore.genome.contigs import match_contigs
+from varscore.genome.coords import anchor, whole_number
+from varscore.genome.sequence import UNKNOWN, Genome, encode, reverse_complement
 
 SYSTEM = "expression"
 WINDOW = 2000
@@ -172,9 +173,9 @@ def _site(row: Sequence[str], at: Mapping[str, int], path: Path) -> Site:
     try:
         gene, contig, strand = (row[at[name]] for name in ("gene", "contig", "strand"))
         if "start" in at and "end" in at:
-            position = int(row[at["start"]]) if strand == "+" else int(row[at["end"]]) - 1
+            position = whole_number(row[at["start"]]) if strand == "+" else whole_number(row[at["end"]]) - 1
         else:
-            position = int(row[at["tss"]]) - 1
+            position = whole_number(row[at["tss"]]) - 1
     except (IndexError, ValueError):
         raise DataError("not a start site", where=path, cause=f"the line is {','.join(row)[:80]!r}") from None
     if strand not in ("+", "-") or position < 0:

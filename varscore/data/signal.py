@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from varscore.data.cells import bare, read_table
-from varscore.data.spans import Spans, merge_spans, read_lines
+from varscore.data.spans import Spans, merge_spans, placed_contigs
 from varscore.errors import DataError
 from varscore.files.bigwig import BigWig
-from varscore.genome.sequence import Genome, match_contigs
+from varscore.files.regions import bed_lines
+from varscore.genome.sequence import Genome
 
 Along = Callable[[str, int, int], np.ndarray]
 """Contig, start, end -> the signal of each base, float32 (end - start,)"""
@@ -51,32 +51,26 @@ def read_peak_signal(path: Path, genome: Genome, column: int | None = None) -> P
     """
     spans: dict[str, list[tuple[int, int]]] = {}
     heights: dict[str, list[float]] = {}
-    try:
-        for number, line in enumerate(read_lines(path), 1):
-            if line.strip() and not line.startswith((b"#", b"track", b"browser")):
-                contig, start, end, height = _height(line, f"{path} line {number}", column)
-                spans.setdefault(contig, []).append((start, end))
-                heights.setdefault(contig, []).append(height)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError("cannot read peaks", where=path, cause=str(error)) from None
-    names = {contig: name for contig, name in match_contigs(spans, genome).items() if name is not None}
+    for interval, fields, where in bed_lines(str(path)):
+        spans.setdefault(interval.contig, []).append((interval.start, interval.end))
+        heights.setdefault(interval.contig, []).append(_height(fields, where, column))
+    matches = placed_contigs(path, spans, genome)
+    names = {contig: name for contig, name in matches.items() if name is not None}
     return PeakSignal(
         {name: np.array(spans[contig], np.int64) for contig, name in names.items()},
         {name: np.array(heights[contig]) for contig, name in names.items()},
     )
 
 
-def _height(line: bytes, where: str, column: int | None) -> tuple[str, int, int, float]:
-    fields = line.split(b"\t") if b"\t" in line else line.split()
+def _height(fields: Sequence[bytes], where: str, column: int | None) -> float:
     try:
-        start, end = int(fields[1]), int(fields[2])
         height = float(fields[(column or (7 if len(fields) >= 10 else 4)) - 1])
     except (IndexError, ValueError):
         remedy = "--signal-column says which column it is, or --dnase-signal gives bigWigs"
         raise DataError("not an interval with a signal", where=where, remedy=remedy) from None
-    if not 0 <= start <= end or not 0 <= height < math.inf:
-        raise DataError("not a peak", where=where, cause=f"{start} to {end}, signal {height:g}")
-    return fields[0].decode("ascii", "replace"), start, end, height
+    if not 0 <= height < math.inf:
+        raise DataError("not a peak", where=where, cause=f"signal {height:g}")
+    return height
 
 
 def log_signal(along: Along) -> Along:
@@ -88,9 +82,10 @@ def log_signal(along: Along) -> Along:
     return logs
 
 
-def bigwig_signal(path: Path) -> Along:
+def bigwig_signal(path: Path, genome: Genome) -> Along:
     """A bigWig's values; NaN where it has none. Raises UsageError and DataError."""
     track = BigWig(path)
+    track.fit(genome)
 
     def values(contig: str, start: int, end: int) -> np.ndarray:
         places = np.arange(start, end)

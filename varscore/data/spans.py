@@ -5,13 +5,16 @@ from __future__ import annotations
 import gzip
 import logging
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from varscore.errors import DataError
-from varscore.genome.sequence import Genome, match_contigs
+from varscore.files.lines import without_mark
+from varscore.files.regions import bed_lines
+from varscore.genome.contigs import match_contigs, shown
+from varscore.genome.sequence import Genome
 
 log = logging.getLogger(__name__)
 
@@ -25,41 +28,52 @@ def read_spans(path: Path) -> Spans:
     Raises DataError with the line number when a line is not ``chrom start end``.
     """
     found: dict[str, list[tuple[int, int]]] = {}
-    try:
-        for number, line in enumerate(read_lines(path), 1):
-            if not line.strip() or line.startswith((b"#", b"track", b"browser")):
-                continue
-            columns = line.split(None, 3)
-            try:
-                start, end = int(columns[1]), int(columns[2])
-            except (IndexError, ValueError):
-                start, end = 0, -1
-            if not 0 <= start <= end:
-                where = f"{path} line {number}"
-                raise DataError("not a BED interval", where=where, remedy="columns: contig, start (from 0), end")
-            found.setdefault(columns[0].decode("ascii", "replace"), []).append((start, end))
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError("cannot read peaks", where=path, cause=str(error)) from None
+    for interval, _, _ in bed_lines(str(path)):
+        found.setdefault(interval.contig, []).append((interval.start, interval.end))
     return {contig: np.array(spans, np.int64) for contig, spans in found.items()}
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file, gzip or not. Raises OSError, EOFError or zlib.error when it is damaged."""
+    """The lines of a file, gzip or not, without a byte order mark. Raises OSError, EOFError or zlib.error when it is
+    damaged, DataError when it is UTF-16."""
     with path.open("rb") as raw:
         zipped = raw.read(2) == b"\x1f\x8b"
     with gzip.open(path, "rb") if zipped else path.open("rb") as lines:
+        if first := without_mark(next(iter(lines), b""), str(path), DataError):
+            yield first
         yield from lines
 
 
-def read_union(path: Path, genome: Genome) -> Spans:
+def placed_contigs(path: Path, contigs: Iterable[str], genome: Genome, demanded: bool = False) -> dict[str, str | None]:
+    """The FASTA's name for every contig of a file. Where there are contigs and none is in the FASTA, warns, or, where
+    that is ``demanded``, raises DataError: a track may have no peak on the contigs of a small FASTA."""
+    names = match_contigs(contigs, genome)
+    if names and not any(names.values()):
+        error = DataError(
+            "none of the contigs is in the FASTA", where=path,
+            cause=f"they are {shown(names)}; {genome.path.name} has {shown(genome.contigs)}",
+        )  # fmt: skip
+        if demanded:
+            raise error
+        log.warning("%s", error)
+    return names
+
+
+def read_union(path: Path, genome: Genome, demanded: bool = False) -> Spans:
     """What the intervals of a file cover: FASTA contig -> disjoint sorted intervals. Other contigs are left out.
 
-    Raises DataError when the file is damaged. A file with intervals but none on a contig of the FASTA is warned of.
+    Raises DataError when the file is damaged, and see :func:`placed_contigs`. Intervals that end beyond their contig
+    are warned of.
     """
     spans = read_spans(path)
-    names = match_contigs(spans, genome, None)
-    if spans and not any(names.values()):
-        log.warning("no contig of %s is in the FASTA, which has no %s", path, ", ".join(list(spans)[:3]))
+    names = placed_contigs(path, spans, genome, demanded)
+    ends = ((name, rows[:, 1].max(), genome.contigs[there]) for name, rows in spans.items() if (there := names[name]))
+    if beyond := next(((name, end, length) for name, end, length in ends if end > length), None):
+        log.warning(
+            "%s is probably of another assembly: it goes to base %s of %s, the FASTA to %s",
+            path,
+            *(f"{beyond[1]:,}", beyond[0], f"{beyond[2]:,}"),
+        )
     placed: dict[str, list[np.ndarray]] = {}
     for name, rows in spans.items():
         target = names[name]

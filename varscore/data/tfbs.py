@@ -23,8 +23,9 @@ from varscore.data.shuffle import shuffle_dinucleotides
 from varscore.data.spans import read_lines
 from varscore.errors import DataError, UsageError
 from varscore.files.fasta import read_fasta
-from varscore.genome.coords import Interval
-from varscore.genome.sequence import UNKNOWN, Genome, encode, match_contigs
+from varscore.genome.contigs import match_contigs
+from varscore.genome.coords import Interval, whole_number
+from varscore.genome.sequence import UNKNOWN, Genome, encode
 
 SYSTEM = "tfbs"
 TRAINED = "bound, not for the test"
@@ -254,7 +255,7 @@ def read_peaks(path: Path) -> list[Peak]:
         if not cells or cells[0].startswith(("#", "track", "browser")):
             continue
         try:
-            start, end, narrow = int(cells[1]), int(cells[2]), len(cells) >= 10
+            start, end, narrow = whole_number(cells[1]), whole_number(cells[2]), len(cells) >= 10
             signal, summit = (float(cells[6]), int(cells[9])) if narrow else (0.0, -1)
         except (IndexError, ValueError):
             start, end = 0, -1

@@ -23,8 +23,9 @@ import numpy as np
 from varscore.data.examples import SPLITS, Task, write_examples
 from varscore.data.spans import merge_spans, read_lines
 from varscore.errors import DataError, UsageError
-from varscore.genome.coords import Interval
-from varscore.genome.sequence import UNKNOWN, Genome, match_contigs, reverse_complement
+from varscore.genome.contigs import match_contigs
+from varscore.genome.coords import Interval, whole_number
+from varscore.genome.sequence import UNKNOWN, Genome, reverse_complement
 
 TASKS = (Task(0, "sharp", "TSS"), Task(1, "broad", "TSS"), Task(2, "background", "none"))
 SHARP, BROAD, BACKGROUND = range(3)
@@ -128,11 +129,11 @@ def _table_peaks(lines: Sequence[str]) -> Iterator[Peak]:
 def _bed_peak(line: str, where: str) -> Peak:
     fields = line.split("\t") if "\t" in line else line.split()
     try:
-        contig, start, end, strand = fields[0], int(fields[1]), int(fields[2]), fields[5]
-        summit = [int(field) for field in fields[6:8]]
+        contig, start, end = fields[0], whole_number(fields[1]), whole_number(fields[2])
+        strand, summit = fields[5], [whole_number(field) for field in fields[6:8]]
     except (IndexError, ValueError):
         raise DataError("not a BED line with a strand", where=where, remedy="the strand is column 6") from None
-    if not 0 <= start < end or strand not in ("+", "-"):
+    if not start < end or strand not in ("+", "-"):
         raise DataError("not a peak", where=where, cause=f"{start} to {end} on strand {strand!r}")
     stated = len(summit) == 2 and summit[1] - summit[0] == 1 and start <= summit[0] < end
     return Peak(contig, start, end, strand, summit[0] if stated else middle(start, end, strand))

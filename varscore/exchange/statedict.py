@@ -120,7 +120,7 @@ def read_map(path: Path) -> dict[str, Source]:
     """Raises DataError for a line that is none of a name map."""
     sources: dict[str, Source] = {}
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("cannot read the name map", where=path, cause=str(error)) from None
     for number, line in enumerate(lines, 1):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from varscore.errors import DataError
-from varscore.files.lines import Lines, read_blocks, source_name
+from varscore.files.lines import Lines, read_blocks, source_name, without_mark
 
 _DNA = b"ACGTNRYSWKMBDHVacgtnryswkmbdhv-.*"
 
@@ -21,9 +21,10 @@ class FastaRecord:
 
 def looks_like_fasta(path: str) -> bool:
     """Whether the file's first letter is ``>``. Raises DataError for a file that is missing, damaged or empty."""
-    for block in read_blocks(path, DataError):
-        if block.strip():
-            return block.lstrip().startswith(b">")
+    for number, block in enumerate(read_blocks(path, DataError)):
+        text = (block if number else without_mark(block, path, DataError)).lstrip()
+        if text:
+            return text.startswith(b">")
     raise DataError("the file is empty", where=path)
 
 

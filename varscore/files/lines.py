@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from collections.abc import Generator, Iterator
@@ -62,10 +63,18 @@ def _ends_with_eof_block(path: str) -> bool:
         return file.read() == EOF_BLOCK
 
 
+def without_mark(text: bytes, where: str, error: type[VarscoreError] = VariantFileError) -> bytes:
+    """The beginning of a file without the byte order mark of UTF-8. Raises ``error`` for UTF-16."""
+    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise error("the file is UTF-16", where=where, remedy="save it as UTF-8")
+    return text.removeprefix(codecs.BOM_UTF8)
+
+
 class Lines:
     """Lines without their ends (LF or CRLF), in groups as they arrive.
 
     newline: how the first line ended, LF or CRLF; known from the first group on. Files that mix both are read as well.
+    A byte order mark is no part of the first line.
     Raises ``error`` at a NUL byte and at a line longer than MAX_LINE bytes.
     """
 
@@ -94,6 +103,8 @@ class Lines:
             yield self._split(b"".join(held))
 
     def _split(self, text: bytes) -> list[bytes]:
+        if self._count == 0:
+            text = without_mark(text, self._where, self._error)
         if b"\r" in text:
             if self._count == 0 and text.partition(b"\n")[0].endswith(b"\r"):
                 self.newline = b"\r\n"

@@ -28,7 +28,7 @@ def read_motifs(path: Path) -> tuple[Motif, ...]:
     Raises DataError when the file is neither, is damaged, or is empty.
     """
     try:
-        text = path.read_text()
+        text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("cannot read motifs", where=path, cause=str(error)) from None
     try:

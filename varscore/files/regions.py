@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from varscore.errors import DataError, UsageError
-from varscore.files.lines import Lines, read_blocks
+from varscore.files.lines import Lines, read_blocks, source_name
 from varscore.genome.alleles import AlleleBatch
 from varscore.genome.coords import Interval
 
@@ -22,12 +22,10 @@ def parse_regions(texts: Iterable[str]) -> list[Interval]:
 
 def _parse_region(text: str) -> Interval:
     try:
-        region = Interval.parse(text)
-    except ValueError:
-        region = Interval("", 0, 0)
-    if not region.contig:
-        raise UsageError("not a region", where=repr(text), remedy="write CHR:FROM-TO, such as chr1:1,000-2,000")
-    return region
+        return Interval.parse(text)
+    except ValueError as error:
+        remedy = "write CHR:FROM-TO, such as chr1:1,000-2,000"
+        raise UsageError("not a region", where=repr(text), cause=str(error), remedy=remedy) from None
 
 
 def read_bed(path: str) -> list[Interval]:
@@ -36,45 +34,62 @@ def read_bed(path: str) -> list[Interval]:
     Comment, ``track`` and ``browser`` lines are skipped. Raises DataError, with the line, for anything else that is not
     an interval, and for a file without any.
     """
-    intervals = list(_bed_intervals(path))
+    intervals = [interval for interval, _, _ in bed_lines(path)]
     if not intervals:
         raise DataError("no interval in the BED file", where=path)
     return intervals
 
 
-def _bed_intervals(path: str) -> Iterator[Interval]:
+def bed_lines(path: str) -> Iterator[tuple[Interval, list[bytes], str]]:
+    """Every interval of a BED, narrowPeak or broadPeak file with the columns of its line, and where it stands.
+
+    Columns are separated by tabs, or by blanks where a line has no tab. Raises DataError, with the line, for a line
+    that is neither an interval nor a comment, ``track`` or ``browser``.
+    """
     number = 0
-    for group in Lines(read_blocks(path, DataError), path, DataError):
+    for group in Lines(read_blocks(path, DataError), source_name(path), DataError):
         for line in group:
             number += 1
             if not line.strip() or line.startswith(_NOT_INTERVALS):
                 continue
-            yield _bed_interval(line, f"{path} line {number}")
+            where = f"{source_name(path)} line {number}"
+            fields = line.split(b"\t") if b"\t" in line else line.split()
+            yield _bed_interval(fields, where), fields, where
 
 
-def _bed_interval(line: bytes, where: str) -> Interval:
-    fields = line.split(b"\t") if b"\t" in line else line.split()
+def _bed_interval(fields: list[bytes], where: str) -> Interval:
     try:
-        contig, start, end = fields[0].decode(), int(fields[1]), int(fields[2])
-    except (IndexError, ValueError):
-        start = end = -1
-    if not 0 <= start <= end:
-        raise DataError("not a BED interval", where=where, remedy="columns: contig, start (from 0), end")
-    return Interval(contig, start, end)
+        contig, start, end, *_ = fields
+        return Interval.from_bed(contig.decode(), start.strip(), end.strip())
+    except ValueError as error:
+        cause = str(error) if len(fields) > 2 else f"it has {len(fields)} columns"
+        remedy = "columns: contig, start (from 0), end"
+        raise DataError("not a BED interval", where=where, cause=cause, remedy=remedy) from None
 
 
 class RegionSet:
     """The union of some intervals, asked which records lie in it.
 
-    ``chr1`` and ``1`` are the same contig here.
+    key: the same for all names of a contig; by default ``chr1`` and ``1`` are one
     """
 
-    def __init__(self, intervals: Iterable[Interval]) -> None:
+    def __init__(self, intervals: Iterable[Interval], key: Callable[[str], str] | None = None) -> None:
+        self._key = key or _bare
+        self._intervals = tuple(intervals)
         spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        for interval in intervals:
+        for interval in self._intervals:
             if len(interval) > 0:
-                spans[_bare(interval.contig)].append((interval.start, interval.end))
+                spans[self._key(interval.contig)].append((interval.start, interval.end))
         self._merged = {contig: _merge(pairs) for contig, pairs in spans.items()}
+
+    def placed(self, key: Callable[[str], str]) -> RegionSet:
+        """The same regions where contigs with one ``key`` are one."""
+        return RegionSet(self._intervals, key)
+
+    @property
+    def contigs(self) -> tuple[str, ...]:
+        """Their names, as they were given."""
+        return tuple(dict.fromkeys(interval.contig for interval in self._intervals))
 
     @property
     def intervals(self) -> list[tuple[str, int, int]]:
@@ -92,7 +107,7 @@ class RegionSet:
         end = start + alleles.ref.lengths[rows]
         inside = np.zeros(len(rows), bool)
         for index in np.unique(contig):
-            starts, ends = self._merged.get(_bare(alleles.contigs[index]), (_NOTHING, _NOTHING))
+            starts, ends = self._merged.get(self._key(alleles.contigs[index]), (_NOTHING, _NOTHING))
             if len(starts):
                 here = contig == index
                 candidate = np.searchsorted(ends, start[here], side="right")  # the first that ends beyond start

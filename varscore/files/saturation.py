@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -12,8 +12,9 @@ from varscore.files.shards import Shard
 from varscore.files.vcf import RecordChunk
 from varscore.files.vcf_header import COLUMNS, VcfHeader, encode
 from varscore.genome.alleles import AlleleBatch, ByteColumn
+from varscore.genome.contigs import match_contigs
 from varscore.genome.coords import Interval, one_based
-from varscore.genome.sequence import UNKNOWN, Genome, match_contigs
+from varscore.genome.sequence import UNKNOWN, Genome
 from varscore.genome.sequence import decode as letters
 
 _OTHERS = (b"C,G,T", b"A,G,T", b"A,C,T", b"A,C,G")
@@ -27,14 +28,21 @@ class SaturationReader:
     by the shard that has the record after it. Raises DataError when an interval lies outside the genome.
     """
 
-    def __init__(self, intervals: Sequence[Interval], genome: Genome, where: str, shard: Shard | None = None) -> None:
+    def __init__(
+        self,
+        intervals: Sequence[Interval],
+        genome: Genome,
+        where: str,
+        shard: Shard | None = None,
+        renames: Mapping[str, str] | None = None,
+    ) -> None:
         self.where = where
         self.skipped = 0
         self._shard = shard or Shard()
         self.records = 0
         """Records made so far, those left out included"""
         self._genome = genome
-        self._intervals = _merged(intervals, genome, where)
+        self._intervals = _merged(intervals, genome, where, renames)
         lengths: dict[str, int | None] = dict(genome.contigs)
         lines = [b"##contig=<ID=%s,length=%d>" % (encode(name), size) for name, size in genome.contigs.items()]
         self.header = VcfHeader((b"##fileformat=VCFv4.2", *lines), b"\t".join(COLUMNS), contigs=lengths)
@@ -95,9 +103,11 @@ class SaturationReader:
         )
 
 
-def _merged(intervals: Sequence[Interval], genome: Genome, where: str) -> list[Interval]:
+def _merged(
+    intervals: Sequence[Interval], genome: Genome, where: str, renames: Mapping[str, str] | None
+) -> list[Interval]:
     """The union, in the order of the FASTA's contigs and spelled its way."""
-    names = match_contigs({interval.contig for interval in intervals}, genome, None)
+    names = match_contigs({interval.contig for interval in intervals}, genome, None, renames)
     order = {name: index for index, name in enumerate(genome.contigs)}
     spans = []
     for interval in intervals:

@@ -12,6 +12,7 @@ import numpy as np
 from varscore.errors import DataError
 from varscore.files import bcf
 from varscore.files.lines import Lines, read_blocks
+from varscore.files.regions import bed_lines
 from varscore.files.vcf import RecordChunk, VariantReader
 from varscore.files.vcf_header import FIRST_LINE
 from varscore.genome.alleles import AlleleBatch, ByteColumn
@@ -25,6 +26,7 @@ NAMES = {
     "af": ("af", "alt_af", "frequency"),
 }
 """What the columns of a table may be called, in either case"""
+_POSITION = re.compile(r"0*[1-9][0-9]{0,17}")
 _AF = re.compile(rb"(?:^|;)AF=([^;]*)")
 
 
@@ -33,12 +35,13 @@ class VariantTable:
     """The ALT alleles of a file.
 
     alleles: n rows; frequency: float64 (n,) of the ALT allele (INFO/AF, column ``af``), NaN where it is not said
-    lengths: contigs whose length the file declares
+    lengths: contigs whose length the file declares; stated: what its header says of the assembly
     """
 
     alleles: AlleleBatch
     frequency: np.ndarray
     lengths: dict[str, int] = field(default_factory=dict)
+    stated: tuple[str, ...] = ()
 
 
 def read_variants(path: str) -> VariantTable:
@@ -102,7 +105,8 @@ def _head(path: str) -> bytes:
 def _from_vcf(path: str) -> VariantTable:
     with VariantReader(path) as reader:
         chunks = list(reader.chunks())
-        lengths = {name: length for name, length in reader.header.contigs.items() if length is not None}
+        header = reader.header
+    lengths = {name: length for name, length in header.contigs.items() if length is not None}
     parts = [chunk.alleles for chunk in chunks]
     contigs = parts[-1].contigs if parts else ()  # a reader's list of contigs only grows
     alleles = AlleleBatch(
@@ -113,7 +117,7 @@ def _from_vcf(path: str) -> VariantTable:
         ref=join_bytes([part.ref for part in parts]),
         alt=join_bytes([part.alt for part in parts]),
     )
-    return VariantTable(alleles, np.concatenate([np.zeros(0), *map(frequencies, chunks)]), lengths)
+    return VariantTable(alleles, np.concatenate([np.zeros(0), *map(frequencies, chunks)]), lengths, header.stated)
 
 
 def join_bytes(columns: Sequence[ByteColumn]) -> ByteColumn:
@@ -148,8 +152,8 @@ def _table(path: str, wanted: Sequence[str], *optional: str) -> Iterator[list[st
             cause = f"{len(fields)} columns, the header has {len(header)}"
             raise DataError("a short line", where=f"{path} line {number}", cause=cause)
         values = ["" if column is None else fields[column].strip() for column in columns]
-        if not values[1].isdecimal() or int(values[1]) < 1 or not all(values[: len(wanted)]):
-            cause = f"{' '.join(values[: len(wanted)])!r}"
+        if not _POSITION.fullmatch(values[1]) or not all(values[: len(wanted)]):
+            cause = f"{' '.join(values[: len(wanted)])[:80]!r}"
             raise DataError(
                 "not a variant", where=f"{path} line {number}", cause=cause, remedy="positions count from 1"
             )
@@ -174,21 +178,10 @@ def _check_header(columns: Sequence[int | None], wanted: Sequence[str], path: st
 
 
 def _bed_positions(path: str) -> Iterator[tuple[str, int]]:
-    number = 0
-    for line in chain.from_iterable(Lines(read_blocks(path, DataError), path, DataError)):
-        number += 1
-        if not line.strip() or line.startswith((b"#", b"track", b"browser")):
-            continue
-        fields = line.split(b"\t") if b"\t" in line else line.split()
-        try:
-            contig, start, end = fields[0].decode(), int(fields[1]), int(fields[2])
-        except (IndexError, ValueError):
-            start = end = -1
-        if not 0 <= start < end:
-            raise DataError(
-                "not a BED interval", where=f"{path} line {number}", remedy="columns: contig, start (from 0), end"
-            )
-        yield contig, end - 1 if fields[5:6] == [b"-"] else start
+    for interval, fields, where in bed_lines(path):
+        if not len(interval):
+            raise DataError("not a BED interval", where=where, cause="it has no base")
+        yield interval.contig, interval.end - 1 if fields[5:6] == [b"-"] else interval.start
 
 
 def _number(text: str) -> float:

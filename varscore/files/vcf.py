@@ -77,13 +77,14 @@ class RecordChunk:
 class VariantReader:
     """A VCF (plain, bgzipped, gzipped) or BCF, told apart by content; ``-`` is stdin. Read once, from front to back.
 
-    header: VcfHeader
+    header: VcfHeader; quiet: nothing is warned of, since somebody else reads the same file
     Raises VariantFileError, with file and line, for anything that is wrong in the file, when it is come upon.
     Empty lines are not records: at the end they are ignored, between records they are skipped with one warning.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, quiet: bool = False) -> None:
         self.where = source_name(path)
+        self._quiet = quiet
         self._blocks = read_blocks(path)
         head, blocks = _peek(self._blocks)
         self._is_bcf = head.startswith(bcf.MAGIC)
@@ -191,7 +192,7 @@ class VariantReader:
                     blank += 1
 
     def _skip_blank(self, number: int, blank: int) -> None:
-        if not self._blanks:
+        if not self._blanks and not self._quiet:
             fields = {"file": self.where, "before_record": number + 1}
             log.warning("empty lines between records are skipped", extra={"fields": fields})
         self._blanks.append((number, blank))

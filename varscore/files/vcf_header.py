@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 FIRST_LINE = b"##fileformat=VCF"
 COLUMNS = (b"#CHROM", b"POS", b"ID", b"REF", b"ALT", b"QUAL", b"FILTER", b"INFO")
 _CONTIG_ID = re.compile(rb"[<,]\s*ID=(\"[^\"]*\"|[^,>]*)")
+_CONTIG_ASSEMBLY = re.compile(rb"[<,]\s*assembly=(\"[^\"]*\"|[^,>]*)", re.IGNORECASE)
 _CONTIG_LENGTH = re.compile(rb"[<,]\s*length=\"?(\d+)\"?\s*[,>]")
 
 
@@ -17,7 +18,7 @@ class VcfHeader:
     """lines: every ``##`` line, verbatim and in order; columns: the ``#CHROM`` line; both without line ends.
 
     contigs: declared names -> length, None when the declaration has none
-    reference: the value of ``##reference``
+    reference: the value of ``##reference``; stated: everything that names the assembly, that included
     newline: LF or CRLF, as the file has it
     """
 
@@ -26,6 +27,7 @@ class VcfHeader:
     n_samples: int = 0
     contigs: dict[str, int | None] = field(default_factory=dict)
     reference: str | None = None
+    stated: tuple[str, ...] = ()
     newline: bytes = b"\n"
 
     @classmethod
@@ -40,6 +42,7 @@ class VcfHeader:
             n_samples=max(0, len(names) - 9),
             contigs=dict(_contigs(lines)),
             reference=decode(references[0].strip()) if references else None,
+            stated=tuple(dict.fromkeys(decode(text.strip()) for text in (*references, *_assemblies(lines)))),
             newline=newline,
         )
 
@@ -73,3 +76,10 @@ def _contigs(lines: Sequence[bytes]) -> Iterator[tuple[str, int | None]]:
         if line.startswith(b"##contig=") and (name := _CONTIG_ID.search(line)):
             length = _CONTIG_LENGTH.search(line)
             yield decode(name[1].strip(b'"')), int(length[1]) if length else None
+
+
+def _assemblies(lines: Sequence[bytes]) -> Iterator[bytes]:
+    """What ``##contig`` lines say in ``assembly=``."""
+    for line in lines:
+        if line.startswith(b"##contig=") and (stated := _CONTIG_ASSEMBLY.search(line)):
+            yield stated[1].strip(b'"')

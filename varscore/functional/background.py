@@ -22,8 +22,10 @@ from varscore.files.vcf import RecordChunk, VariantReader
 from varscore.functional.features import Tracks
 from varscore.functional.scoring import CHUNK, Computing
 from varscore.genome.alleles import AlleleBatch, Status
+from varscore.genome.contigs import ContigNames
 from varscore.genome.sequence import Genome
-from varscore.score import ContigNames, score_chunks
+from varscore.score import score_chunks
+from varscore.survey import GenomeRules, compared, open_names
 from varscore.zoo import ModelFolder, write_card
 
 REMEMBERED = 1 << 14
@@ -45,6 +47,7 @@ class BackgroundJob:
     exclude: RegionSet | None = None
     least_frequency: float = 0.0
     tail: int = TAIL
+    rules: GenomeRules = field(default_factory=GenomeRules)
     tracks: Tracks = field(default_factory=Tracks)
     how: Computing = field(default_factory=Computing)
     force: bool = False
@@ -71,8 +74,10 @@ def make_background(
     with Genome(job.reference) as genome, job.how.pool(job.model) as pool:
         for source in job.sources:
             with VariantReader(source) as reader:
-                names = ContigNames(genome, reader.header.contigs)
-                chunks = _chosen(job, reader, left_out, advance)
+                names = open_names(source, reader, genome, job.rules)
+                job.tracks.fit(genome, names.find)
+                read = compared(reader.chunks(CHUNK), source, names, genome, job.rules)
+                chunks = _chosen(job, read, names, left_out, advance)
                 repeats = _Repeats()
                 for chunk, found in score_chunks(chunks, genome, names, pool, config.window):
                     tracks = job.tracks.values(found.alleles, found.rows)
@@ -83,9 +88,11 @@ def make_background(
                     left_out["rare"] += int(np.count_nonzero(rare))
                     left_out["repeated"] += int(np.count_nonzero(again))
                     left_out.update(Status(value).name for value in found.status[found.status != Status.PASS].tolist())
+                names.warn_of_missing()
         if not builder.n:
             cause = ", ".join(f"{n:,} {reason}" for reason, n in left_out.most_common() if n)
             raise DataError("no variant for the background", where=", ".join(job.sources), cause=cause or "empty files")
+        job.tracks.warn_of_missing()
         facts = _facts(job, genome, left_out)
     background = builder.finish(job.model.sha256, job.tracks.names, facts)
     size = save_background(job.output, background, force=job.force)
@@ -121,13 +128,21 @@ class _Repeats:
 
 
 def _chosen(
-    job: BackgroundJob, reader: VariantReader, left_out: Counter[str], advance: Callable[[int], None]
+    job: BackgroundJob,
+    chunks: Iterator[RecordChunk],
+    names: ContigNames,
+    left_out: Counter[str],
+    advance: Callable[[int], None],
 ) -> Iterator[RecordChunk]:
     """The records outside the excluded regions of which some allele is not known to be rare."""
-    for chunk in reader.chunks(CHUNK):
+    exclude = None
+    if job.exclude is not None:
+        names.demand_regions(job.exclude.contigs, partly=True)
+        exclude = job.exclude.placed(names.key)
+    for chunk in chunks:
         advance(len(chunk))
-        if job.exclude is not None:
-            excluded = job.exclude.overlaps(chunk.alleles)
+        if exclude is not None:
+            excluded = exclude.overlaps(chunk.alleles)
             left_out["excluded"] += int(np.count_nonzero(excluded))
             chunk = chunk.select(~excluded)
         if len(chunk):
@@ -146,6 +161,7 @@ def _facts(job: BackgroundJob, genome: Genome, left_out: Counter[str]) -> dict[s
         "sources": [{"name": Path(source).name, "sha256": _sha256(source)} for source in job.sources],
         "reference": {"name": genome.path.name, "sha256": genome.sha256},
         "precision": job.how.precision,
+        **({"renamed_contigs": job.rules.digest} if job.rules.renames else {}),
         "least_frequency": job.least_frequency,
         "left_out": {reason: n for reason, n in left_out.items() if n},
     }

@@ -6,7 +6,7 @@ Features are ``|[log-odds x tasks, differences x tasks, conservation x k]|``, in
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from varscore.effects import Effects
 from varscore.errors import ModelError
 from varscore.files.bigwig import BigWig
 from varscore.genome.alleles import AlleleBatch
+from varscore.genome.sequence import Genome
 
 DEEPSEA_CONSERVATION = {
     "phastcons_primates": 0.115,
@@ -49,6 +50,15 @@ class Tracks:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(name for name, _ in self.files)
+
+    def fit(self, genome: Genome, find: Callable[[str], str | None] | None = None) -> None:
+        """See :meth:`varscore.files.bigwig.BigWig.fit`."""
+        for _, track in self.files:
+            track.fit(genome, find)
+
+    def warn_of_missing(self) -> None:
+        for _, track in self.files:
+            track.warn_of_missing()
 
     def values(self, alleles: AlleleBatch, rows: np.ndarray) -> np.ndarray:
         """The scores at the first REF base of the alleles ``rows``: float32 (m, k), NaN where there is none."""

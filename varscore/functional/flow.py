@@ -22,7 +22,8 @@ from varscore.functional.features import Tracks
 from varscore.functional.platt import calibrate_folds
 from varscore.functional.scoring import Computing, features_of
 from varscore.functional.selection import Selection, Sources, select
-from varscore.genome.sequence import Genome, match_contigs
+from varscore.genome.contigs import match_contigs
+from varscore.genome.sequence import Genome
 from varscore.nets.objectives import probabilities
 from varscore.zoo import CARD, ModelFolder
 
@@ -103,9 +104,11 @@ def train_classifier(job: SnpJob, advance: Callable[[int], None] = lambda n: Non
     """
     job.check()
     with Genome(job.reference) as genome:
+        job.tracks.fit(genome)
         selection = select(job.sources, genome, job.model.config().window, job.settings.seed)
         held = _held_out(job.hold_out, selection, genome)
         features = features_of(selection.variants, job.model, genome, job.tracks, job.how, advance)
+        job.tracks.warn_of_missing()
         other = None
         if job.baseline is not None:
             other = features_of(selection.variants, job.baseline, genome, Tracks(), job.how, advance)
@@ -284,6 +287,7 @@ def _sources(sources: Sources) -> dict[str, Any]:
         "match_frequency": sources.match_frequency,
         "match_context": sources.match_context,
         "least_frequency": sources.least_frequency,
+        **({"renamed_contigs": sources.rules.digest} if sources.rules.renames else {}),
     }
 
 

@@ -15,7 +15,9 @@ from varscore.files.sites import read_positions
 from varscore.functional.sampling import Match, at_distances, match_classes, strata
 from varscore.functional.variants import Variants, among, gather, inside, join, look_up_frequencies, statuses
 from varscore.genome.alleles import Status
-from varscore.genome.sequence import Genome, match_contigs
+from varscore.genome.contigs import ContigNames, match_contigs
+from varscore.genome.sequence import Genome
+from varscore.survey import GenomeRules
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,7 @@ class Sources:
     negatives: all of them are used, or, with something to match, as many as match
     pool: negatives are drawn from it at ``distances`` (None: at random), ``ratio`` for each positive
     restrict: path of a BED file, only variants inside; least_frequency: of negatives that state one
+    rules: how they must fit the genome
     tss: path of positions; with it, ``match_frequency`` or ``match_context`` negatives are matched
     """
 
@@ -43,6 +46,7 @@ class Sources:
     tss: str | None = None
     restrict: str | None = None
     least_frequency: float = 0.0
+    rules: GenomeRules = field(default_factory=GenomeRules)
 
 
 @dataclass(frozen=True)
@@ -74,10 +78,9 @@ def select(sources: Sources, genome: Genome, window: int, seed: int) -> Selectio
 
     Raises the readers' errors and DataError when a class is empty.
     """
-    tss = None if sources.tss is None else _tss(sources.tss, genome)
+    tss = None if sources.tss is None else _tss(sources.tss, genome, sources.rules)
     match = Match(sources.match_frequency, tss, genome if sources.match_context else None)
-    restrict = None if sources.restrict is None else RegionSet(read_bed(sources.restrict))
-    reader = _Reader(restrict, genome, window)
+    reader = _Reader(_restrict(sources, genome), genome, sources.rules, window)
     positives = reader.read(sources.positives, POSITIVES)
     read = [reader.read(paths, NEGATIVES) if paths else None for paths in (sources.negatives, sources.pool)]
     if match.frequency:
@@ -99,13 +102,13 @@ def select(sources: Sources, genome: Genome, window: int, seed: int) -> Selectio
 class _Reader:
     """Reads files of variants, keeps those in some regions that can be scored, and counts the others of them."""
 
-    def __init__(self, restrict: RegionSet | None, genome: Genome, window: int) -> None:
-        self._restrict, self._genome, self._window = restrict, genome, window
+    def __init__(self, restrict: RegionSet | None, genome: Genome, rules: GenomeRules, window: int) -> None:
+        self._restrict, self._genome, self._rules, self._window = restrict, genome, rules, window
         self.left_out: dict[str, Counter[str]] = {POSITIVES: Counter(), NEGATIVES: Counter()}
 
     def read(self, paths: Sequence[str], what: str) -> Variants:
         """Raises DataError when none is left."""
-        found = gather(paths, self._genome)
+        found = gather(paths, self._genome, self._rules)
         if self._restrict is not None:
             found = found.take(inside(found, self._restrict))
             if not len(found):
@@ -130,9 +133,19 @@ def _negatives(found: Variants, positives: Variants, sources: Sources) -> Varian
     return found.take(~shared & ~rare)
 
 
-def _tss(path: str, genome: Genome) -> Mapping[str, np.ndarray]:
+def _restrict(sources: Sources, genome: Genome) -> RegionSet | None:
+    """Raises InputError for a region on a contig that the FASTA does not have."""
+    if sources.restrict is None:
+        return None
+    regions = RegionSet(read_bed(sources.restrict))
+    names = ContigNames(genome, {}, sources.rules.renames, sources.restrict)
+    names.demand_regions(regions.contigs)
+    return regions.placed(names.key)
+
+
+def _tss(path: str, genome: Genome, rules: GenomeRules) -> Mapping[str, np.ndarray]:
     found = read_positions(path)
-    names = match_contigs(found, genome)
+    names = match_contigs(found, genome, renames=rules.renames)
     placed = {name: positions for own, positions in found.items() if (name := names[own]) is not None}
     if not placed:
         cause = f"they are on {', '.join(list(found)[:3])}"

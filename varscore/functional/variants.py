@@ -14,8 +14,9 @@ from varscore.files.sites import VariantTable, join_bytes, read_variants
 from varscore.genome.alleles import AlleleBatch
 from varscore.genome.named import NamedGenome
 from varscore.genome.reasons import Rules, judge
-from varscore.genome.sequence import Genome, match_contigs
+from varscore.genome.sequence import Genome
 from varscore.genome.windows import cut_windows
+from varscore.survey import GenomeRules, compare_references, contig_names
 
 log = logging.getLogger(__name__)
 Key = tuple[int, int, bytes, bytes]
@@ -61,13 +62,13 @@ class Variants:
             yield f"{self.alleles.contigs[contig]}:{start + 1}:{ref.decode()}>{alt.decode()}"
 
 
-def gather(paths: Sequence[str], genome: Genome) -> Variants:
+def gather(paths: Sequence[str], genome: Genome, rules: GenomeRules | None = None) -> Variants:
     """The alleles of some files, each once, the first time it comes.
 
-    Alleles on contigs the FASTA does not have are left out with a warning. Raises the reader's errors, and DataError
-    when none is left.
+    Alleles on contigs the FASTA does not have are left out with a warning. Raises the reader's errors, VariantFileError
+    when a file does not fit the genome, and DataError when none is left.
     """
-    parts = [_on_genome(read_variants(path), genome, path) for path in paths]
+    parts = [_on_genome(read_variants(path), genome, path, rules or GenomeRules()) for path in paths]
     together = join(parts)
     first: dict[Key, int] = {}
     for row, key in enumerate(together.identities()):
@@ -120,16 +121,20 @@ def inside(variants: Variants, regions: RegionSet) -> np.ndarray:
     return regions.overlaps(variants.alleles)
 
 
-def _on_genome(table: VariantTable, genome: Genome, path: str) -> Variants:
+def _on_genome(table: VariantTable, genome: Genome, path: str, rules: GenomeRules) -> Variants:
+    own = contig_names(genome, rules, path, table.lengths, table.stated)
+    compare_references([table], genome, own, rules, path)
+    own.demand_some(table.alleles.contigs)
     contigs = tuple(genome.contigs)
     index = {contig: number for number, contig in enumerate(contigs)}
-    names = match_contigs(table.alleles.contigs, genome, table.lengths)
-    numbers = np.array([-1 if (name := names[own]) is None else index[name] for own in table.alleles.contigs], np.int32)
+    names = own.of(table.alleles.contigs)
+    numbers = np.array([-1 if name is None else index[name] for name in names], np.int32)
     contig = numbers[table.alleles.contig] if len(numbers) else table.alleles.contig
     alleles = table.alleles
     placed = AlleleBatch(alleles.record, contig, contigs, alleles.start, alleles.ref, alleles.alt)
     found = Variants(placed, table.frequency)
     if missing := np.count_nonzero(contig < 0):
         log.warning("%s of %s alleles of %s are on contigs the FASTA lacks", f"{missing:,}", f"{len(contig):,}", path)
+        own.warn_of_missing()
         found = found.take(contig >= 0)
     return Variants(judge(found.alleles, NamedGenome(genome, contigs), Rules())[1], found.frequency)

@@ -10,6 +10,19 @@ import numpy as np
 Position = TypeVar("Position", int, np.ndarray)
 
 
+FARTHEST = 2**62
+"""Beyond every contig"""
+_DIGITS = 18  # fit int64
+
+
+def whole_number(text: str | bytes) -> int:
+    """A position as files spell it. Raises ValueError for a sign, other letters, and more than int64 holds."""
+    if text.isascii() and text.isdigit() and len(text) <= _DIGITS:
+        return int(text)
+    spelled = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    raise ValueError(f"{spelled if len(spelled) <= 30 else spelled[:27] + '...'!r} is no position")
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """A 0-based half-open stretch ``[start, end)`` of a contig. May reach past either end of the contig."""
@@ -28,17 +41,31 @@ class Interval:
     def parse(cls, text: str) -> Interval:
         """Read ``CHR:FROM-TO`` (1-based, inclusive; commas allowed), ``CHR:POS`` or ``CHR`` (the whole contig).
 
-        Raises ValueError when the text is none of these.
+        Raises ValueError, which says why, when the text is none of these.
         """
         contig, colon, span = text.rpartition(":")
+        if not (contig if colon else text):
+            raise ValueError("it names no contig")
         if not colon:
-            return cls(text, 0, 2**62)
+            return cls(text, 0, FARTHEST)
         first, dash, last = span.replace(",", "").partition("-")
-        start = int(first)
-        end = int(last) if dash and last else (2**62 if dash else start)
-        if not contig or start < 1 or end < start:
-            raise ValueError(f"not a region: {text!r}")
+        start = whole_number(first)
+        end = whole_number(last) if dash and last else (FARTHEST if dash else start)
+        if start < 1:
+            raise ValueError("positions count from 1")
+        if end < start:
+            raise ValueError("the end lies before the start")
         return cls(contig, start - 1, end)
+
+    @classmethod
+    def from_bed(cls, contig: str, start: str | bytes, end: str | bytes) -> Interval:
+        """The first three columns of a BED line. Raises ValueError, which says why, when they are no interval."""
+        found = cls(contig, whole_number(start), whole_number(end))
+        if not contig:
+            raise ValueError("it names no contig")
+        if found.end < found.start:
+            raise ValueError("the end lies before the start")
+        return found
 
 
 @dataclass(frozen=True, slots=True)

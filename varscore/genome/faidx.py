@@ -21,7 +21,7 @@ from varscore.genome.fastatext import BgzfText, StaleIndex, Text, open_text, unr
 
 _log = logging.getLogger(__name__)
 
-_HEADER = re.compile(rb"(?P<before>\s*)>(?P<name>\S*)[^\n]*(?P<end>\n?)")
+_HEADER = re.compile(rb"(?P<before>\s*)>[ \t]*(?P<name>\S*)[^\n]*(?P<end>\n?)")
 _LONGEST_GAP = 1 << 20  # header line and blank lines between two records
 _NEWLINE, _RETURN, _SPACE, _GREATER = b"\n\r >"
 

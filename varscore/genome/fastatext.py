@@ -76,6 +76,9 @@ def _text_of(file: BinaryIO, path: Path) -> Text:
         return BgzfText(file, path)
     if not head.strip():
         raise FastaError("the FASTA is empty", where=path)
+    if head.startswith(b"\xef\xbb\xbf"):
+        remedy = "save it without"
+        raise FastaError("the FASTA begins with a byte order mark", where=path, remedy=remedy)
     if not head.lstrip().startswith(b">"):
         raise FastaError("not a FASTA", where=path, cause="it does not begin with '>'", remedy="check the path")
     return PlainText(file, path)

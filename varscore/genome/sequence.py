@@ -9,7 +9,6 @@ import hashlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -163,28 +162,3 @@ class Genome:
         if first < last:
             codes[first - start : last - start] = encode(self._fasta.letters(contig, first, last))
         return codes
-
-
-MITOCHONDRIAL = ("chrM", "MT", "M", "chrMT")
-
-
-def match_contigs(
-    names: Iterable[str], genome: Genome, lengths: Mapping[str, int] | None = None
-) -> dict[str, str | None]:
-    """For each contig name of a variant file, the FASTA contig it means, or None.
-
-    The same name is taken first, else the name with or without ``chr``. The mitochondrion's names (``M``, ``MT``,
-    ``chrM``, ``chrMT``) are taken for one another only when the length declared for it in ``lengths`` is the
-    FASTA's: hg19's chrM (16,571 bases) is another sequence than the MT of GRCh37 and GRCh38 (16,569).
-    """
-    declared = lengths or {}
-
-    def match(name: str) -> str | None:
-        if name in genome.contigs:
-            return name
-        if name in MITOCHONDRIAL:
-            return next((m for m in MITOCHONDRIAL if genome.contigs.get(m, -1) == declared.get(name)), None)
-        other = name.removeprefix("chr") if name.startswith("chr") else f"chr{name}"
-        return other if other in genome.contigs else None
-
-    return {name: match(name) for name in names}
