@@ -16,6 +16,7 @@ from spellings import minimal
 from varscore.effects import effects
 from varscore.engine import ENGINES, PlainEngine
 from varscore.engine.pool import EnginePool, Plan
+from varscore.errors import VariantFileError
 from varscore.genome.alleles import AlleleBatch, ByteColumn, Status
 from varscore.genome.contigs import ContigNames
 from varscore.genome.reasons import BY_DEFAULT, Rules
@@ -189,11 +190,12 @@ def test_chunks_stream_and_only_a_few_are_read_ahead(net: SequenceNet, genome: G
 
 def test_contig_names_are_looked_up_once_and_remembered(genome: Genome, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ContigNames(genome, {"MT": 300, "1": None})
-    assert names.none_of(["X", "GL000191.1"])
+    with pytest.raises(VariantFileError, match="none of the contigs is in the FASTA; .* on X, GL000191.1"):
+        names.demand_some(["X", "GL000191.1"])
     assert names.of(["1", "MT", "X", "1"]) == ["chr1", "chrM", None, "chr1"]
-    assert not names.none_of(["X"])
+    names.demand_some(["X", "MT"])
     assert ContigNames(genome, {"MT": 299}).of(["MT"]) == [None]
-    monkeypatch.setattr("varscore.score.match_contigs", None)  # not asked again
+    monkeypatch.setattr("varscore.genome.contigs.match_contigs", None)  # not asked again
     assert names.of(["MT", "1"]) == ["chrM", "chr1"]
 
 

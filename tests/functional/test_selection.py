@@ -151,9 +151,7 @@ def test_what_cannot_be_scored_is_left_out_before_matching_and_counted(
     positives = write(tmp_path / "p.tsv", [("chr1", 1000 + i, "A", "G") for i in range(5)] + [("chr3", 5500, "A", "G")])
     wrong = [("chr1", 1000 + i, "C", "T") for i in range(98)]
     negatives = write(tmp_path / "n.tsv", [*wrong, ("chr1", 990, "A", "T"), ("chr1", 991, "A", "T")])
-    with pytest.raises(
-        VariantFileError, match=r"98 of 100 REF alleles disagree .*n.tsv; .*another assembly"
-    ):
+    with pytest.raises(VariantFileError, match=r"98 of 100 REF alleles disagree .*n.tsv; .*another assembly"):
         select(Sources((positives,), (negatives,)), genome, WINDOW, 0)
     anyhow = GenomeRules(max_mismatch=1)
     found = select(Sources((positives,), (negatives,), tss=str(tmp_path / "tss.bed"), rules=anyhow), genome, WINDOW, 0)
