@@ -10,6 +10,7 @@ import pytest
 
 from varscore.errors import DataError, UsageError
 from varscore.files.bigwig import BigWig
+from varscore.genome.sequence import Genome
 
 pybigtools = pytest.importorskip("pybigtools")
 INTERVALS = [("chr1", 10, 20, 1.5), ("chr1", 30, 31, -2.0), ("chr1", 900, 5000, 0.25), ("2", 0, 5, 7.0)]
@@ -62,3 +63,37 @@ def test_without_the_library_it_says_how_to_get_it(path: Path, monkeypatch: pyte
     monkeypatch.setitem(__import__("sys").modules, "pybigtools", None)
     with pytest.raises(UsageError, match=r"varscore\[bigwig\]"):
         BigWig(path)
+
+
+def genome(folder: Path, **lengths: int) -> Genome:
+    (folder / "g.fa").write_text("".join(f">{name}\n{'A' * length}\n" for name, length in lengths.items()))
+    return Genome(folder / "g.fa", cache_dir=folder)
+
+
+def test_a_track_of_another_genome_is_refused_or_warned_of(
+    tmp_path: Path, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    track = BigWig(path)
+    track.fit(genome(tmp_path, chr1=6000, chr3=9))
+    assert not caplog.messages
+    track.fit(genome(tmp_path, **{"1": 5999}))
+    assert "its chr1 has 6,000 bases, the FASTA's 5,999" in caplog.text
+    with pytest.raises(DataError, match="none of the bigWig's contigs .*a.bw; it has chr1, 2; g.fa has chr9"):
+        track.fit(genome(tmp_path, chr9=5))
+
+
+def test_names_are_those_that_it_was_fitted_with(tmp_path: Path, path: Path) -> None:
+    track = BigWig(path)
+    track.fit(genome(tmp_path, **{"1": 6000, "chr2": 500}), {"23": "1", "x": "chr2"}.get)
+    found = track.values(("23", "x", "1"), np.array([0, 1, 2]), np.array([12, 3, 12]))
+    assert found[:2].tolist() == [1.5, 7.0] and np.isnan(found[2])
+
+
+def test_missing_values_are_warned_of(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    track = BigWig(path)
+    track.values(("chr1",), np.zeros(4, int), np.array([12, 13, 25, 26]))
+    track.warn_of_missing()
+    assert not caplog.messages
+    track.values(("chr1",), np.zeros(1, int), np.array([27]))
+    track.warn_of_missing()
+    assert "a.bw has no value for 3 of 5 positions" in caplog.text

@@ -36,6 +36,25 @@ def test_regions_are_one_based_and_inclusive() -> None:
     assert regions[3].contig == "X" and regions[3].start == 0 and regions[3].end > 1 << 40
 
 
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("chr1:9-5", "the end lies before the start"),
+        ("chr1:0-5", "positions count from 1"),
+        ("chr1:-5-10", "'' is no position"),
+        ("chr1:1-99999999999999999999", "'99999999999999999999' is no position"),
+        ("chr1:" + "9" * 5000, "'999999999999999999999999999...' is no position"),
+        ("chr1:1_000-2_000", "'1_000' is no position"),
+        ("chr1:\u0661-5", "is no position"),
+        ("", "it names no contig"),
+    ],
+)
+def test_why_it_is_no_region(text: str, cause: str) -> None:
+    with pytest.raises(UsageError, match=cause) as caught:
+        parse_regions([text])
+    assert len(str(caught.value)) < 5200 and "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("text", ["", "chr1:", "chr1:x", "chr1:0-5", "chr1:9-5", ":1-5", "chr1:1-2-3"])
 def test_what_is_no_region_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError, match="CHR:FROM-TO"):
@@ -50,6 +69,13 @@ chr1\t0\t100\tname one\t3
 2 5 7
 chr1\t90\t90
 """
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.bed"
+    for data in (b"\xef\xbb\xbfchr1\t0\t100\nchr2\t5\t7\n", gzip.compress(b"\xef\xbb\xbfchr1\t0\t100\nchr2\t5\t7")):
+        path.write_bytes(data)
+        assert read_bed(str(path)) == [Interval("chr1", 0, 100), Interval("chr2", 5, 7)]
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, lambda data: data.replace(b"\n", b"\r\n")])
@@ -68,6 +94,9 @@ def test_bed_files(tmp_path: Path, pack: type[bytes]) -> None:
         (BED + b"chr1\t5\t4\n", "a.bed line 8"),
         (BED + b"chr1\t-1\t4\n", "a.bed line 8"),
         (BED + b"chr1\tx\t4\n", "a.bed line 8"),
+        (BED + b"chr1\t5\t99999999999999999999\n", "a.bed line 8; '99999999999999999999' is no position"),
+        (BED + b"chr1\t1_0\t20\n", "a.bed line 8; '1_0' is no position"),
+        (BED + b"\t5\t9\n", "a.bed line 8; it names no contig"),
         (b"chr1\t5\t6\0\n", "NUL"),
         (b"\xff\xfec\0h\0", "the file is UTF-16, .*a.bed"),
         (b"\xf1\t5\t6\n", "a.bed line 1"),
@@ -96,6 +125,16 @@ def test_edges_by_hand() -> None:
         ("chr3", 15, b"A", 1),
     ]
     assert regions.overlaps(batch(records)).tolist() == [False, True, True, True, False, True, True, False]
+
+
+def test_contigs_are_one_where_the_key_says_so() -> None:
+    regions = RegionSet(parse_regions(["chr1:11-20", "NC_2"]))
+    records = batch([("one", 15, b"A", 1), ("chr1", 15, b"A", 1), ("chr2", 3, b"A", 1), ("chr9", 3, b"A", 1)])
+    assert regions.contigs == ("chr1", "NC_2")
+    assert regions.overlaps(records).tolist() == [False, True, False, False]
+    key = {"one": "1", "chr1": "1", "NC_2": "2", "chr2": "2"}
+    placed = regions.placed(lambda name: key.get(name, name))
+    assert placed.overlaps(records).tolist() == [True, True, True, False]
 
 
 CONTIGS = st.sampled_from(["chr1", "1", "chr2", "X"])

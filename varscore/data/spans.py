@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import logging
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from varscore.errors import DataError
 from varscore.files import bcf
-from varscore.files.lines import Lines, read_blocks
+from varscore.files.lines import Lines, read_blocks, without_mark
 from varscore.files.regions import bed_lines
 from varscore.files.vcf import RecordChunk, VariantReader
 from varscore.files.vcf_header import FIRST_LINE
@@ -99,7 +99,7 @@ def _head(path: str) -> bytes:
     blocks = read_blocks(path, DataError)
     head = next(blocks, b"")
     blocks.close()
-    return head
+    return without_mark(head, path, DataError)
 
 
 def _from_vcf(path: str) -> VariantTable:
