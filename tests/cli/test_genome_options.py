@@ -210,7 +210,7 @@ def test_an_empty_word_is_refused(words: list[str], option: str, capsys: pytest.
     write("in.vcf", record(100))
     assert run(words) == 2
     err = said(capsys)
-    assert f"{option} is empty" in err and err.count("\n") == 1
+    assert f"Invalid value for '{option}': it is empty" in err and err.count("\n") == 1
     assert sorted(path.name for path in Path().iterdir()) == ["g.fa", "g.fa.fai", "in.vcf"]
 
 

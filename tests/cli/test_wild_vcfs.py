@@ -87,6 +87,7 @@ WILD = {
     "nothing declared": Kept(
         VERSION + SITES + b"1\t401\trs1\tA\tC\t50\tq10;lowDP\tAC=1;FOO;BAR=x,y\nchrUn_7\t5\t.\tA\tC\t.\ts50\tDB\n",
         "PASS MISSING_CONTIG",
+        "1 of the variants' contigs are not in g.fa",
     ),
     "a header only": Kept(HEADER, ""),
     "no end of line at the end": Kept((HEADER + GOOD + GOOD)[:-1], "PASS PASS"),
@@ -140,6 +141,7 @@ WILD = {
         + b"chr1\t401\tr\xff\tA\tC\t.\tq\xe9\tN=caf\xe9%3B%zz%25;\xc3\xa9=1\tGT\t0/1\n"
         + b"\xe9\t9\t.\tA\tC\t.\t.\t.\tGT\t.\n",
         "PASS MISSING_CONTIG",
+        "1 of the variants' contigs are not in g.fa",
     ),
     "odd INFO": Kept(
         HEADER + line(401, "A", "C", "AC=1,2,3") + line(401, "A", "C", "AC=x;AC=2;;=5;END") + line(401, "A", "C", " "),

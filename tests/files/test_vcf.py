@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import logging
@@ -11,7 +12,7 @@ import cyvcf2
 import numpy as np
 import pysam.bcftools
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from made_vcfs import COLUMNS, DECLARED, EMPTY, GENOTYPES, MADE, SITES, read, records, save
 
@@ -324,6 +325,7 @@ def test_lines_do_not_depend_on_how_they_arrive(
     content: list[bytes], newline: bytes, ended: bool, cuts: list[int]
 ) -> None:
     text = newline.join(content) + (newline if ended and content else b"")
+    assume(not text.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)))
     edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     blocks = [text[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
     found = [line for group in Lines(iter(blocks), "x") for line in group]

@@ -121,7 +121,8 @@ def refuse_empty(arguments: Sequence[str], command: Any) -> None:
     for before, word in zip(["", *arguments], arguments, strict=False):
         option, equals, value = word.partition("=") if word.startswith("--") else (before, "=", word)
         if equals and not value and option not in allowed:
-            raise typer.BadParameter(f"{option if option.startswith('-') else 'an argument'} is empty")
+            name = option if option.startswith("-") else "an argument"
+            raise typer.BadParameter("it is empty", param_hint=f"'{name}'")
 
 
 def _may_be_empty(command: Any) -> Iterator[str]:
