@@ -54,6 +54,9 @@ def check(path: str, genome: Genome, regions: tuple[str, ...] = (), **rules: obj
         (["wrong"] * 19, False),  # too few to tell
         (["wrong"] * 20, True),
         (["wrong"] * 19 + ["symbolic"] * 30, False),  # of which nothing can be told
+        (["swapped"] * 40, False),
+        (["swapped"] * 14 + ["wrong"] * 6, False),
+        (["swapped"] * 13 + ["wrong"] * 7, True),
         (["right"] * 70 + ["wrong"] * 30, False),
         (["right"] * 69 + ["wrong"] * 31, True),
     ],
