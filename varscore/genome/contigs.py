@@ -176,6 +176,7 @@ def report_difference(what: str, cause: str, where: str | None, check: str, asse
 
 
 def shown(names: Iterable[str]) -> str:
-    """The first few names of many, for a message."""
+    """The first few names of many, for a message; what cannot be printed in them is spelled out."""
     every = list(names)
-    return ", ".join(every[:_SHOWN]) + (f" ... ({len(every):,} in all)" if len(every) > _SHOWN else "")
+    first = ("".join(c if c.isprintable() else repr(c)[1:-1] for c in name) for name in every[:_SHOWN])
+    return ", ".join(first) + (f" ... ({len(every):,} in all)" if len(every) > _SHOWN else "")
