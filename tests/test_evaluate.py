@@ -26,6 +26,7 @@ from varscore.errors import DataError, ModelError, UsageError
 from varscore.evaluate import (
     Examined,
     TaskScores,
+    average_precisions,
     choose_tasks,
     compare,
     draw_curve,
@@ -50,6 +51,17 @@ LABELS_AND_SCORES = st.integers(2, 60).flatmap(
         ),
     )
 )
+
+
+@given(LABELS_AND_SCORES, st.integers(0, 2**32 - 1))
+def test_precision_of_many_tasks_by_one_score_is_that_of_each(drawn: tuple[np.ndarray, np.ndarray], seed: int) -> None:
+    labels, scores = drawn
+    others = np.random.default_rng(seed).random((3, len(labels))) < 0.3
+    every = [labels, np.zeros_like(labels), *others]
+    found = average_precisions([np.flatnonzero(task) for task in every], scores)
+    for task, precision in zip(every, found, strict=True):
+        expected = average_precision_score(task, scores) if task.any() else math.nan
+        assert precision == pytest.approx(expected, nan_ok=True)
 
 
 @settings(max_examples=300)

@@ -56,6 +56,13 @@ def test_jaspar_counts_become_frequencies(tmp_path: Path) -> None:
     expected = [[0, 94 / 97, 1 / 97, 2 / 97], [3 / 81, 75 / 81, 0, 3 / 81], [79 / 86, 4 / 86, 3 / 86, 0]]
     assert first.frequencies == pytest.approx(np.array(expected))
     assert second.frequencies.tolist() == [[0.25] * 4, [0.25] * 4]  # a column without counts is uniform
+    assert (first.sites, second.sites) == (97, 4), "the most of a column"
+
+
+def test_a_jaspar_name_does_not_repeat_its_id(tmp_path: Path) -> None:
+    (motif,) = read_motifs(write(tmp_path, ">MA0139.1\tMA0139.1.CTCF\n.5\n.2\n.2\n.1\n"))
+    assert (motif.id, motif.name) == ("MA0139.1", "CTCF")
+    assert motif.sites == 0, "frequencies are no counts"
 
 
 def test_meme_matrices(tmp_path: Path) -> None:
@@ -64,6 +71,7 @@ def test_meme_matrices(tmp_path: Path) -> None:
     assert (second.id, second.name) == ("second", "second")
     assert first.frequencies == pytest.approx(np.array([[0.5, 0.5, 0, 0], [0.1, 0.2, 0.3, 0.4]]))
     assert second.frequencies.tolist() == [[1, 0, 0, 0]]
+    assert (first.sites, second.sites) == (20, 0)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ other networks."""
 from varscore.evaluate.curves import Curve, choose_tasks, draw_curve
 from varscore.evaluate.flow import Examined, evaluate_model, predict_model, predict_rows, record
 from varscore.evaluate.kinds import Scores, ValueScores
-from varscore.evaluate.metrics import TaskScores, score_task, score_tasks
+from varscore.evaluate.metrics import TaskScores, average_precisions, score_task, score_tasks
 from varscore.evaluate.report import (
     MIN_POSITIVES,
     Comparison,
@@ -26,6 +26,7 @@ __all__ = [
     "Scores",
     "TaskScores",
     "ValueScores",
+    "average_precisions",
     "choose_tasks",
     "compare",
     "draw_curve",

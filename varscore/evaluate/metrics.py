@@ -58,6 +58,21 @@ def score_task(labels: np.ndarray, scores: np.ndarray, rates: Sequence[float] = 
     return (auroc, float(precision.mean()), *at)
 
 
+def average_precisions(positives: Sequence[np.ndarray], scores: np.ndarray) -> np.ndarray:
+    """Average precision of many tasks by one score that all of them share: float64 (tasks,), NaN without a positive.
+
+    positives: int64, the positive examples of each task; scores: float (n,), no NaN. Sorts once for all tasks.
+    """
+    ranked = np.sort(scores)
+    at_least = len(scores) - np.searchsorted(ranked, scores)
+    found = np.full(len(positives), np.nan)
+    for task, rows in enumerate(positives):
+        if len(rows):
+            called = np.sort(at_least[rows])  # examples called at the threshold of each positive
+            found[task] = (np.searchsorted(called, called, "right") / called).mean()
+    return found
+
+
 def _by_task(columns: np.ndarray, kind: type) -> np.ndarray:
     """(n, k) as (k, n), a task's values side by side."""
     turned: np.ndarray = np.empty(columns.shape[::-1], kind)

@@ -20,6 +20,8 @@ class Motif:
     id: str
     name: str
     frequencies: np.ndarray
+    sites: float = 0.0
+    """How many sites they were counted in; 0 where the file does not say"""
 
 
 def read_motifs(path: Path) -> tuple[Motif, ...]:
@@ -40,13 +42,18 @@ def read_motifs(path: Path) -> tuple[Motif, ...]:
     return tuple(motifs)
 
 
-def _motif(id: str, name: str, matrix: np.ndarray) -> Motif:
-    """``matrix``: counts or frequencies (w, 4); a column without counts becomes uniform."""
+def _motif(id: str, name: str, matrix: np.ndarray, sites: float = 0.0) -> Motif:
+    """``matrix``: counts or frequencies (w, 4); a column without counts becomes uniform.
+
+    sites: as the file says; else the most counts in a column, unless they are frequencies
+    """
     whole = matrix.ndim == 2 and matrix.shape[1] == 4 and len(matrix) > 0
     if not whole or not np.isfinite(matrix).all() or matrix.min() < 0:
         raise ValueError(f"motif {id}: not a matrix of counts for A, C, G, T")
     total = matrix.sum(1, keepdims=True)
-    return Motif(id, name or id, np.where(total > 0, matrix / np.where(total > 0, total, 1), 0.25))
+    counted = sites or (float(total.max()) if total.max() > 1.5 else 0.0)
+    frequencies = np.where(total > 0, matrix / np.where(total > 0, total, 1), 0.25)
+    return Motif(id, name.removeprefix(f"{id}.") or id, frequencies, counted)
 
 
 def _read_jaspar(text: str) -> list[Motif]:
@@ -75,7 +82,8 @@ def _read_meme(text: str) -> list[Motif]:
         start = next((i for i, line in enumerate(lines) if line.startswith("letter-probability matrix")), None)
         if start is None:
             raise ValueError(f"motif {id}: no letter-probability matrix")
-        stated = re.search(r"w=\s*(\d+)", lines[start])
+        stated = re.search(r"\bw=\s*(\d+)", lines[start])
+        sites = re.search(r"\bnsites=\s*(\d+(\.\d+)?)", lines[start])
         rows: list[list[str]] = []
         for line in lines[start + 1 :]:
             cells = line.split()
@@ -84,5 +92,5 @@ def _read_meme(text: str) -> list[Motif]:
             rows.append(cells)
         if stated and int(stated.group(1)) != len(rows):
             raise ValueError(f"motif {id}: {len(rows)} rows where w = {stated.group(1)}")
-        motifs.append(_motif(id, name.strip(), np.array(rows, float)))
+        motifs.append(_motif(id, name.strip(), np.array(rows, float), float(sites[1]) if sites else 0.0))
     return motifs

@@ -1,0 +1,1 @@
+"""What a network has learnt, held against what is known of motifs."""
