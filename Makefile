@@ -36,6 +36,7 @@ lint: $(READY)
 
 stress: $(READY)
 	$(BIN)/python tests/stress/kill_trials.py --trials $(TRIALS) --seed $(SEED)
+	$(BIN)/python tests/stress/fault_trials.py --trials $(TRIALS) --seed $(SEED)
 	$(BIN)/python tests/stress/fuzz.py --inputs $(INPUTS) --seed $(SEED)
 
 bench: $(READY)

@@ -1,4 +1,4 @@
-"""How many CPUs this process may use, which is often fewer than the machine has."""
+"""How many CPUs this process may use, which is often fewer than the machine has, and whether another one is at work."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ def available_cpus(root: Path = Path("/"), environment: Mapping[str, str] = os.e
     if slurm.isdecimal():
         limits.append(float(slurm))
     return max(1, math.ceil(min(limits)))
+
+
+def is_stopped(process: int, root: Path = Path("/")) -> bool:
+    """Whether a process has been stopped (SIGSTOP, a debugger) and waits to be told to go on; False where unknown."""
+    _, _, rest = _read(root / f"proc/{process}/stat").rpartition(")")
+    return rest.split()[:1] in (["T"], ["t"])
 
 
 def _cgroup_quotas(root: Path) -> Iterator[float]:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -20,10 +21,13 @@ from varscore.files.atomic import AtomicFile, is_stream, refuse_existing
 from varscore.files.bcf import write_bcf
 from varscore.files.bgzf import EOF_BLOCK, inflate, is_bgzf
 from varscore.files.blocktext import HEAD
+from varscore.files.index import SUFFIXES as INDEX_SUFFIXES
 from varscore.files.index import IndexedFile, SortOrder
 from varscore.files.matrix import MatrixCursor, TableCursor
 from varscore.files.outputs import check_names
-from varscore.files.runjson import RunJson, read_run
+from varscore.files.runjson import SUFFIX as RUN_SUFFIX
+from varscore.files.runjson import RunJson
+from varscore.files.shardfacts import ShardFacts, ShardRun, demand_size, read_shard
 from varscore.files.table_writer import write_parquet
 from varscore.files.vcf_header import VcfHeader
 from varscore.files.writers import SUFFIXES, OutputFormat, check_output
@@ -54,23 +58,24 @@ class ShardOutput:
     """A shard's annotated file and what its run.json says."""
 
     path: str
-    run: Mapping[str, Any]
+    run: ShardRun
 
     @property
-    def facts(self) -> Mapping[str, Any]:
+    def facts(self) -> ShardFacts:
         """What it says of the shard."""
-        return dict(self.run["shard"])
+        return self.run.facts
 
     def file(self, name: str) -> str:
         """``annotated``, ``scores`` or ``skipped``"""
-        return self.path if name == "annotated" else os.path.join(os.path.dirname(self.path), self.run["outputs"][name])
+        return self.path if name == "annotated" else os.path.join(os.path.dirname(self.path), self.run.outputs[name])
 
-    def pieces(self, name: str) -> Iterator[Piece]:
-        """Where the header and the blocks of a text stand."""
-        start = 0
-        for block, size, crc in self.facts[name]["pieces"]:
-            yield Piece(block, self.file(name), start, size, crc)
-            start += size
+    def pieces(self, name: str) -> list[Piece]:
+        """Where the header and the blocks of a text, ``annotated`` or ``skipped``, stand."""
+        text = self.facts.annotated if name == "annotated" else self.facts.skipped
+        assert text is not None and text.pieces is not None  # _check has seen to it
+        ends = accumulate(size for _, size, _ in text.pieces)
+        places = zip(ends, text.pieces, strict=True)
+        return [Piece(block, self.file(name), end - size, size, crc) for end, (block, size, crc) in places]
 
 
 @dataclass(frozen=True, order=True)
@@ -105,11 +110,11 @@ def merge_shards(job: MergeJob) -> dict[str, int]:
     Returns the counts of the run's summary. Raises UsageError and DataError when a shard is missing, doubled, damaged
     or of another run, OutputExists and OutputError.
     """
-    shards = collect([ShardOutput(path, read_run(path)) for path in job.shards])
+    shards = collect([_open_shard(path) for path in job.shards])
     kind = _check(job, shards)
     counts: Counter[str] = Counter()
     for shard in shards:
-        counts.update(shard.run["counts"])
+        counts.update(shard.run.counts)
     with ExitStack() as stack:  # which puts them in place in reverse: the annotated file last
         _merge_annotated(stack, job, shards, kind)
         if not is_stream(job.output):
@@ -123,16 +128,21 @@ def merge_shards(job: MergeJob) -> dict[str, int]:
     return dict(counts)
 
 
+def _open_shard(path: str) -> ShardOutput:
+    """Raises UsageError when it is none, DataError when its run.json is missing, damaged or incomplete."""
+    run = read_shard(path)
+    if run is None:
+        raise UsageError("not a shard", where=path, cause="its run.json is of a whole run")
+    return ShardOutput(path, run)
+
+
 def collect(shards: Sequence[ShardOutput]) -> list[ShardOutput]:
     """The shards in their order. Raises UsageError when they are not all of one run, each once."""
-    for shard in shards:
-        if not isinstance(shard.run.get("shard"), dict):
-            raise UsageError("not a shard", where=shard.path, cause="its run.json is of a whole run")
-    first, of = shards[0], shards[0].facts["of"]
+    first, of = shards[0], shards[0].facts.of
     places: dict[int, str] = {}
     for shard in shards:
         _demand_same_run(first, shard)
-        index = shard.facts["index"]
+        index = shard.facts.index
         if index in places:
             raise UsageError(f"shard {index}/{of} is given twice", where=f"{places[index]} and {shard.path}")
         places[index] = shard.path
@@ -140,12 +150,12 @@ def collect(shards: Sequence[ShardOutput]) -> list[ShardOutput]:
         several = f"shards {', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''} of {of} are"
         what = several if len(missing) > 1 else f"shard {missing[0]} of {of} is"
         raise UsageError(f"{what} missing", remedy=f"name all {of} outputs")
-    return sorted(shards, key=lambda shard: int(shard.facts["index"]))
+    return sorted(shards, key=lambda shard: shard.facts.index)
 
 
 def _demand_same_run(first: ShardOutput, other: ShardOutput) -> None:
     facts = [
-        {**shard.run["identity"], "number of shards": shard.facts["of"], "records": shard.run["records_read"]}
+        {**shard.run.identity, "number of shards": shard.facts.of, "records": shard.run.records_read}
         for shard in (first, other)
     ]
     differ = [name for name in {**facts[0], **facts[1]} if facts[0].get(name) != facts[1].get(name)]
@@ -159,7 +169,7 @@ def _demand_same_run(first: ShardOutput, other: ShardOutput) -> None:
 def _check(job: MergeJob, shards: Sequence[ShardOutput]) -> OutputFormat:
     """The format to write. Raises UsageError and OutputExists."""
     kind = check_output(job.output, job.output_format, force=job.force)
-    theirs = OutputFormat(shards[0].run["identity"]["output format"])
+    theirs = [_format(shard) for shard in shards][0]
     if kind is not theirs and not (kind in BCF and theirs in TEXT):
         raise UsageError(
             "the shards are of another format", where=job.output,
@@ -167,12 +177,18 @@ def _check(job: MergeJob, shards: Sequence[ShardOutput]) -> OutputFormat:
         )  # fmt: skip
     further = {"scores": job.scores, "skipped": job.skipped}
     names = [str(path) for path in further.values() if path is not None]
-    check_names([job.output, *names], [shard.file(name) for shard in shards for name in shard.run["outputs"]])
+    theirs_too = [shard.file(name) for shard in shards for name in shard.run.outputs]
+    records = [shard.path + suffix for shard in shards for suffix in (RUN_SUFFIX, *INDEX_SUFFIXES)]
+    check_names([job.output, *names], [*theirs_too, *records], _sides(job.output, kind))
     for name, path in further.items():
-        if path is not None and any(shard.facts[name] is None for shard in shards):
+        if path is not None and any(name not in shard.run.outputs for shard in shards):
             raise UsageError(f"a shard has no --{name}", remedy=f"leave --{name} out, or run the shards with it")
-        if path is None and shards[0].facts[name] is not None:
+        if path is None and name in shards[0].run.outputs:
             log.info("--%s FILE would merge what the shards have of it too", name)
+    for shard in shards:
+        demand_size(shard.path, shard.facts.annotated)
+        if job.skipped is not None and shard.facts.skipped is not None:
+            demand_size(shard.file("skipped"), shard.facts.skipped)
     if job.scores is not None:
         check_matrix(str(job.scores), force=job.force)
     if job.skipped is not None:
@@ -182,33 +198,53 @@ def _check(job: MergeJob, shards: Sequence[ShardOutput]) -> OutputFormat:
     return kind
 
 
+def _format(shard: ShardOutput) -> OutputFormat:
+    """Raises DataError when its run.json does not name one, or has not said where the blocks of a text are."""
+    try:
+        kind = OutputFormat(shard.run.identity["output format"])
+    except (KeyError, ValueError):
+        kind = None
+    if kind is None or (kind is not OutputFormat.PARQUET and shard.facts.annotated.pieces is None):
+        raise DataError(
+            "the record of this shard is incomplete", where=shard.path + RUN_SUFFIX, remedy="run the shard again"
+        )
+    return kind
+
+
+def _sides(output: str, kind: OutputFormat) -> list[str]:
+    """The files that appear beside the merged one."""
+    suffixes = INDEX_SUFFIXES if kind in (OutputFormat.VCF_GZ, OutputFormat.BCF) else ()
+    return [] if is_stream(output) else [output + suffix for suffix in (RUN_SUFFIX, *suffixes)]
+
+
 def _suffix(kind: OutputFormat) -> str:
     return next(suffix for suffix, known in SUFFIXES.items() if known is kind)
 
 
 def _merge_annotated(stack: ExitStack, job: MergeJob, shards: Sequence[ShardOutput], kind: OutputFormat) -> None:
-    output = AtomicFile(job.output, force=job.force)
-    if kind is OutputFormat.PARQUET:
+    if kind not in (*BCF, *TEXT):
+        output = AtomicFile(job.output, force=job.force)
         stack.enter_context(IndexedFile(output, SortOrder(), (), None))
+    if kind is OutputFormat.PARQUET:
         cursors = {shard.path: TableCursor(shard.path) for shard in shards}
         write_parquet(output, cursors[shards[0].path].schema, _parquet_rows(shards, cursors))
         return
     if kind in (OutputFormat.TSV, OutputFormat.TSV_GZ):
-        stack.enter_context(IndexedFile(output, SortOrder(), (), None))
         _join_text(output, shards, "annotated", kind is OutputFormat.TSV_GZ)
         return
-    facts = [shard.facts["annotated"] for shard in shards]
-    order = SortOrder({"is_sorted": all(f["is_sorted"] for f in facts), "reach": max(f["reach"] for f in facts)})
+    facts = [shard.facts.annotated for shard in shards]
+    order = SortOrder({"is_sorted": all(f.is_sorted for f in facts), "reach": max(f.reach for f in facts)})
     header = _text(_header_piece(shards, "annotated"))
     newline = b"\r\n" if header.endswith(b"\r\n") else b"\n"
     lines = header.removesuffix(newline).split(newline)
     lengths = list(VcfHeader.parse(lines[:-1], lines[-1]).contigs.values())
     preset = None if kind is OutputFormat.VCF else "bcf" if kind in BCF else "vcf"
+    output = AtomicFile(job.output, force=job.force)
     stack.enter_context(IndexedFile(output, order, lengths, preset))
     if kind not in BCF:
         _join_text(output, shards, "annotated", kind is OutputFormat.VCF_GZ)
         return
-    records = sum(block[1] for shard in shards for block in shard.facts["blocks"])
+    records = sum(shard.facts.records for shard in shards)
     written = write_bcf(header.replace(newline, b"\n"), lambda: _bodies(shards, newline), kind.value, output.write)
     if written != records:
         raise OutputError(f"the BCF has {written} of {records} records", where=job.output)
@@ -224,7 +260,7 @@ def _join_text(output: AtomicFile, shards: Sequence[ShardOutput], name: str, com
 
 
 def _header_piece(shards: Sequence[ShardOutput], name: str) -> Piece:
-    pieces = [next(shard.pieces(name)) for shard in shards]
+    pieces = [shard.pieces(name)[0] for shard in shards]
     if {(piece.block, piece.size, piece.crc) for piece in pieces} != {(HEAD, pieces[0].size, pieces[0].crc)}:
         raise UsageError("these shards are not of one run", where=shards[0].path, cause="their headers differ")
     return pieces[0]
@@ -246,7 +282,7 @@ def _text(piece: Piece) -> bytes:
 
 def _rows(shards: Sequence[ShardOutput]) -> list[tuple[int, int, str]]:
     """(block, rows, the shard's annotated file) of every block, in the order of the input."""
-    return sorted((block, rows, shard.path) for shard in shards for block, _, rows in shard.facts["blocks"])
+    return sorted((block.number, block.rows, shard.path) for shard in shards for block in shard.facts.blocks)
 
 
 def _parquet_rows(shards: Sequence[ShardOutput], cursors: Mapping[str, TableCursor]) -> Iterator[pa.Table]:
@@ -255,19 +291,24 @@ def _parquet_rows(shards: Sequence[ShardOutput], cursors: Mapping[str, TableCurs
         if len(table) != rows:
             raise DataError("the shard has fewer rows than its run.json says", where=path, remedy="run the shard again")
         yield table
+    for cursor in cursors.values():
+        cursor.demand_end()
 
 
 def _open_matrix(path: str, shards: Sequence[ShardOutput], force: bool) -> MatrixWriter:
     facts = shards[0].facts
-    scores = facts["scores"]
-    return open_matrix(path, scores["tasks"], facts["provenance"], blocks=scores["blocks"], force=force)
+    assert facts.scores is not None  # _check has seen to it
+    return open_matrix(path, facts.scores["tasks"], facts.provenance, blocks=facts.scores["blocks"], force=force)
 
 
 def _merge_matrix(writer: MatrixWriter, shards: Sequence[ShardOutput]) -> None:
-    blocks = shards[0].facts["scores"]["blocks"]
+    scores = shards[0].facts.scores
+    blocks = scores["blocks"] if scores else ()
     cursors = {shard.path: MatrixCursor(shard.file("scores"), blocks) for shard in shards}
     for _, rows, path in _rows(shards):
         writer.write(**cursors[path].take(rows))
+    for cursor in cursors.values():
+        cursor.demand_end()
 
 
 def _describe(
@@ -277,10 +318,10 @@ def _describe(
     named = {"annotated": job.output, "scores": job.scores, "skipped": job.skipped}
     return {
         **(job.run or {}),
-        "merged": [shard.run["run"] for shard in shards],
-        "versions": shards[0].run["versions"],
-        "identity": {**shards[0].run["identity"], "output format": kind.value},
+        "merged": [shard.run.run for shard in shards],
+        "versions": dict(shards[0].run.versions),
+        "identity": {**shards[0].run.identity, "output format": kind.value},
         "counts": dict(counts),
-        "records_read": shards[0].run["records_read"],
+        "records_read": shards[0].run.records_read,
         "outputs": {name: os.path.relpath(path, folder) for name, path in named.items() if path},
     }

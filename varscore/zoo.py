@@ -75,6 +75,11 @@ class ModelFolder:
         """Hash of the weights, as the card states it: the identity of the model."""
         return str(self.card["files"][WEIGHTS])
 
+    @property
+    def files(self) -> list[str]:
+        """The card and every file that it names."""
+        return [str(self.path / name) for name in (CARD, *self.card["files"])]
+
     def config(self) -> Any:
         """The architecture's configuration, without its weights. Raises ModelError for arguments it does not have."""
         try:
@@ -122,15 +127,20 @@ class ModelFolder:
         self.tasks()
         return {name: sha256(self.read(name)) for name in self.card["files"]}
 
+    def warn_of_interim(self) -> None:
+        """Say so, where its predictions are used, when the model's training was cut short."""
+        if self.card.get("interim"):
+            training = self.card.get("training")
+            ended = training.get("ended") if isinstance(training, Mapping) else None
+            why = f" ({ended})" if ended else ""
+            log.warning("the model %s is interim: its training did not come to its end%s", self.id, why)
+
     def load(self) -> SequenceNet:
         """The network with its weights, float32, on the CPU, in evaluation mode.
 
         Nothing is allocated for a network before its shapes are known to be those of the file. Raises ModelError when a
-        checksum, an argument, a tensor name or a shape is wrong. Warns of a model whose training was cut short.
+        checksum, an argument, a tensor name or a shape is wrong.
         """
-        if self.card.get("interim"):
-            ended = self.card.get("training", {}).get("ended", "stopped early")
-            log.warning("the model %s is interim: its training did not come to its end (%s)", self.id, ended)
         content = self.read(WEIGHTS)
         try:
             demand_tensors(content)

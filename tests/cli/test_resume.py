@@ -229,6 +229,23 @@ def test_workers_end_with_their_parent_and_the_run_carries_on(tiny_model: ModelF
     assert Path("out.vcf").read_bytes() == undisturbed("in.vcf -o again.vcf")["again.vcf"]
 
 
+@pytest.mark.slow  # it starts processes
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="no /proc")
+def test_a_worker_that_is_stopped_is_not_waited_for(tiny_model: ModelFolder) -> None:
+    Path("in.vcf").write_text(HEADER + VCF.removeprefix(HEADER) * 12)
+    words = f"annotate in.vcf -o out.vcf -r g.fa -m {tiny_model.path} --threads 2 --batch-size 256".split()
+    process = subprocess.Popen([sys.executable, "-m", "varscore", *words], stderr=subprocess.PIPE, text=True)
+    part = Path(".out.vcf.varscore-part")
+    wait_for(lambda: part.exists() and part.stat().st_size > 200_000)
+    workers = children(process.pid)
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    assert process.wait(60) == 1
+    assert process.stderr is not None and "a worker process is stopped, process" in process.stderr.read()
+    wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    assert run([*words[:-4], "--threads", "1"]) == 0
+
+
 def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():

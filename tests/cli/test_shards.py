@@ -6,8 +6,9 @@ import json
 import random
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pysam
 import pytest
@@ -282,6 +283,58 @@ def test_a_shard_needs_its_run_json(parts: list[str], capsys: pytest.CaptureFixt
     assert message.startswith("what was run is not known, part2.vcf.gz; part2.vcf.gz.run.json is not beside it; ")
     assert annotate("in.vcf -o part2.vcf.gz --force") == 0
     assert refused(capsys, *parts, "-o", "all.vcf.gz").startswith("not a shard, part2.vcf.gz; ")
+
+
+CUTS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "no identity": lambda run: run.pop("identity"),
+    "no versions": lambda run: run.pop("versions"),
+    "no counts": lambda run: run.pop("counts"),
+    "no outputs": lambda run: run.pop("outputs"),
+    "no blocks": lambda run: run["shard"].pop("blocks"),
+    "no pieces": lambda run: run["shard"]["annotated"].pop("pieces"),
+    "no number": lambda run: run["shard"].pop("index"),
+    "a word for a number": lambda run: run["shard"].update(of="3"),
+    "shards without end": lambda run: run["shard"].update(of=0),
+    "an empty shard": lambda run: run.update(shard={}),
+    "one block less": lambda run: run["shard"]["blocks"].pop(),
+    "one piece less": lambda run: run["shard"]["annotated"]["pieces"].pop(),
+    "one block and its piece less": lambda run: [
+        run["shard"]["blocks"].pop(), run["shard"]["annotated"]["pieces"].pop(),
+        run["counts"].update(records=sum(records for _, records, _ in run["shard"]["blocks"])),
+    ],
+    "no header": lambda run: run["shard"]["annotated"]["pieces"].pop(0),
+    "a piece twice": lambda run: run["shard"]["annotated"]["pieces"].append(run["shard"]["annotated"]["pieces"][-1]),
+    "fewer records": lambda run: run["counts"].update(records=5),
+    "a block of another shard": lambda run: run["shard"]["blocks"][-1].__setitem__(0, 3),
+}  # fmt: skip
+
+
+def test_a_record_that_does_not_cover_the_shard_is_refused(
+    parts: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = Path(f"{parts[1]}.run.json")
+    whole = record.read_text()
+    for name, cut in CUTS.items():
+        fields = json.loads(whole)
+        cut(fields)
+        record.write_text(json.dumps(fields))
+        message = refused(capsys, *parts, "-o", "all.vcf.gz")
+        assert message.startswith("the record of this shard is incomplete, part2.vcf.gz.run.json; "), name
+
+
+def test_a_shard_that_has_more_than_its_record_says_is_refused(
+    parts: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Path(parts[1]).open("ab") as file:
+        file.write(b"more")
+    assert refused(capsys, *parts, "-o", "all.vcf.gz").startswith("the shard is not what was written, part2.vcf.gz; ")
+
+
+def test_regions_leave_blocks_out_without_harm() -> None:
+    words = "in.vcf --region chr2:1-1000"
+    assert annotate(f"{words} -o one.vcf") == 0
+    assert run(["merge", *annotate_shards(3, words, ".vcf"), "-o", "all.vcf"]) == 0
+    assert content("all.vcf") == content("one.vcf")
 
 
 def test_other_names_are_refused(parts: list[str], capsys: pytest.CaptureFixture[str]) -> None:

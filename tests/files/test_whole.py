@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,48 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path: Path) -> None:
     with whole_folder(tmp_path / "d") as partial:
         (partial / "y").write_text("whole")
     assert names(tmp_path) == ["d"] and names(tmp_path / "d") == ["y"]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from varscore.files.whole import put_file, whole_folder
+name, path = sys.argv[1], Path(sys.argv[2])
+for _ in range(60):
+    if path.suffix:
+        put_file(path, name * 50_000)
+    else:
+        with whole_folder(path) as partial:
+            for number in range(3):
+                (partial / str(number)).write_text(name * 1000)
+"""
+
+
+@pytest.mark.parametrize("name", ["card.toml", "folder"])
+def test_processes_that_write_one_path_all_succeed_and_it_is_always_whole(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, letter, str(path)], stderr=-1) for letter in "abc"]
+    while any(writer.poll() is None for writer in writers):
+        if name == "card.toml" and path.exists():
+            text = path.read_text()
+            assert text == text[0] * 50_000
+    for writer in writers:
+        assert writer.wait() == 0, writer.communicate()[1].decode()
+    assert names(tmp_path) == [name]
+    if name == "folder":
+        texts = [(path / str(number)).read_text() for number in range(3)]
+        assert len(set(texts)) == 1 and len(texts[0]) == 1000
+
+
+def test_a_link_under_the_hidden_name_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("precious")
+    (tmp_path / ".a.partial").symlink_to("other")
+    with pytest.raises(OutputError, match="something else has the name"):
+        put_file(tmp_path / "a", "x")
+    assert (tmp_path / "other").read_text() == "precious"
+
+
+def test_what_a_killed_writer_left_is_taken_over(tmp_path: Path) -> None:
+    (tmp_path / ".a.partial").write_text("a longer text than the new one")
+    put_file(tmp_path / "a", "new")
+    assert names(tmp_path) == ["a"] and (tmp_path / "a").read_text() == "new"

@@ -194,3 +194,21 @@ def test_the_header_says_what_numbers_mean(model: ModelFolder, track: Path) -> N
     assert "times that of the conservation scores" in said["sig"]
     assert "conservation" not in Annotations.open(model).meanings["sig"]
     assert "prior of 0.5" in said["p_plain"] and "AUROC 0.700, 95% interval 0.600 to 0.800" in said["p_plain"]
+
+
+def test_a_classifier_of_deepsea_s_scores_works_without_them(
+    model: ModelFolder, track: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As DanQ's do once imported: phyloP is -0.033 and GERP's neutral rate 1.909 where no bigWig says otherwise."""
+    names = ("phylop_primates", "gerp_neutral")
+    raw = np.random.default_rng(3).normal(size=(80, 8)).astype(np.float32)
+    facts = {"features": {"tasks": 3, "conservation": list(names)}, "on_by_default": False}
+    save_classifier(tmp_path / "danq", fit(raw, np.abs(raw[:, -1]) > 0.7, names, Settings(trees=9)), facts)
+    found = effects(3)
+    for tracks, scores in (({}, [-0.033] * 3), ({"phylop_primates": track}, [3.0, -1.0, -0.033])):
+        opened = Annotations.open(model, [str(tmp_path / "danq")], tracks=tracks)
+        expected = np.concatenate([found.logodds, found.diff, np.array([scores, [1.909] * 3]).T], 1, dtype=np.float32)
+        (_, ensemble), extra = opened.classifiers[0], opened.compute(found, ALLELES, ROWS)
+        np.testing.assert_array_equal(extra.columns["p_danq"], ensemble.probabilities(expected))
+        assert "IMPUTED=" in dict(opened.notes)["Classifier"]
+        assert "gerp_neutral = 1.909" in caplog.text

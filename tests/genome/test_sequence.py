@@ -537,3 +537,18 @@ def test_the_real_genome_reads_like_pysam(shared_data: Path) -> None:
 def test_sequence_and_windows_import_no_torch() -> None:
     code = "import sys, varscore.genome.windows; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+
+
+def test_a_change_that_keeps_size_and_time_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "g.fa"
+    path.write_text(">chr1\nACGTACGT\n")
+    with Genome(path, cache_dir=tmp_path / "cache") as genome:
+        first, about = genome.sha256, path.stat()
+    with path.open("r+") as file:  # in place, so that the inode stays as well
+        file.seek(7)
+        file.write("T")
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    after = path.stat()
+    assert (after.st_size, after.st_mtime_ns, after.st_ino) == (about.st_size, about.st_mtime_ns, about.st_ino)
+    with Genome(path, cache_dir=tmp_path / "cache") as genome:
+        assert genome.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() != first

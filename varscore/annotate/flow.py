@@ -12,7 +12,7 @@ import numpy as np
 from varscore import __version__
 from varscore.annotate.identity import identify, journal_key
 from varscore.annotate.job import SWAP, AnnotateJob, Summary, choose_tasks, missing_contigs, ranked_tasks
-from varscore.annotate.outputs import Outputs, Plan, Portion
+from varscore.annotate.outputs import Later, Outputs, Plan, Portion, call_now
 from varscore.annotate.record import RunInfo
 from varscore.annotate.rows import REF_PROB
 from varscore.data.examples import Task
@@ -45,11 +45,13 @@ def annotate_file(
     stop: Stop | None = None,
     info: RunInfo | None = None,
     engines: Engines = LOCAL,
+    later: Later = call_now,
 ) -> Summary:
     """Run a job; the output appears under its name only when all of it is written.
 
     advance: told of every chunk's records; stop: asked after each whether to end here; info: who runs, for a run.json
-    beside the output; engines: of this machine, or of a cluster, which changes nothing but the time it takes.
+    beside the output; engines: of this machine, or of a cluster, which changes nothing but the time it takes; later: is
+    given what is to be done when all else is (see Outputs).
     What an earlier process has left of the same job is carried on with (see Outputs).
     Raises the errors of :mod:`varscore.errors`.
     """
@@ -58,7 +60,7 @@ def annotate_file(
     chosen = choose_tasks(tasks, job.tasks)
     where = engines.devices(job.device, job.threads)
     with ExitStack() as stack:
-        outputs = stack.enter_context(Outputs(job, info))
+        outputs = stack.enter_context(Outputs(job, info, later))
         net = job.model.load()
         genome = stack.enter_context(Genome(job.reference))
         reader = stack.enter_context(_open_reader(job, genome))

@@ -15,12 +15,15 @@ import numpy as np
 from varscore.data.examples import Task
 from varscore.data.tasknames import choose
 from varscore.errors import StrictError, UsageError
+from varscore.evalue import BACKGROUND
 from varscore.files.arrays import check_matrix
-from varscore.files.atomic import is_stream, refuse_existing
+from varscore.files.atomic import is_stream, refuse_existing, whole_number
+from varscore.files.index import SUFFIXES
 from varscore.files.journal import DamagedJournal, Journal
 from varscore.files.lines import read_blocks
-from varscore.files.outputs import check_names
+from varscore.files.outputs import check_names, with_indexes
 from varscore.files.regions import RegionSet
+from varscore.files.runjson import SUFFIX as RUN_SUFFIX
 from varscore.files.shards import Shard
 from varscore.files.tags import PREFIX, check_prefix
 from varscore.files.writers import OutputFormat, check_output, format_of
@@ -54,6 +57,7 @@ class AnnotateJob:
     source: VCF or BCF, ``-`` is stdin; with ``saturate``, the BED file that its intervals come from
     output: annotated file, ``-`` is stdout; output_format: letter of ``-O``
     tasks: globs, none means all; batch_size: records in flight at once, about
+    inputs: what is read besides (a BED of regions, a background), which no output may replace
     """
 
     source: str
@@ -85,6 +89,7 @@ class AnnotateJob:
     resume: bool = True
     """Keep a journal, and carry on from the one that an earlier process has left"""
     shard: Shard | None = None
+    inputs: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Everything that can be known to be wrong with the outputs before any work is done.
@@ -100,13 +105,29 @@ class AnnotateJob:
                 remedy="write .vcf.gz; varscore merge makes a .bcf of the shards",
             )  # fmt: skip
         force = self.force or self._is_settled()
-        further = [str(path) for path in (self.scores, self.skipped) if path is not None]
-        check_names([self.output, *further], [self.source, str(self.reference)])
+        check_names([self.output, *self.further], self._inputs(), self._sides())
         check_output(self.output, self.output_format, force=force)
         if self.scores is not None:
             check_matrix(str(self.scores), force=force)
         if self.skipped is not None:
             refuse_existing(str(self.skipped), force=force)
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """The outputs beside the annotated file."""
+        return tuple(str(path).rstrip("/") or str(path) for path in (self.scores, self.skipped) if path is not None)
+
+    def _inputs(self) -> list[str]:
+        """Every file that is read."""
+        found = [*with_indexes(self.source, str(self.reference)), *self.inputs]
+        found += [*self.model.files, str(self.model.path / BACKGROUND), *self.annotations.tracks.paths]
+        return [*found, *(path for classifier, _ in self.annotations.classifiers for path in classifier.files)]
+
+    def _sides(self) -> list[str]:
+        """The files that appear beside the annotated one."""
+        kind = format_of(self.output, self.output_format)
+        indexes = SUFFIXES if kind in (OutputFormat.VCF_GZ, OutputFormat.BCF) else ()
+        return [self.output + suffix for suffix in (RUN_SUFFIX, *indexes)] if not is_stream(self.output) else []
 
     @property
     def from_stream(self) -> bool:
@@ -116,7 +137,7 @@ class AnnotateJob:
     def journal(self) -> Journal | None:
         """The journal that this run keeps; none with ``resume`` off or a stream at either end."""
         streams = [self.source, self.output, *([str(self.skipped)] if self.skipped else [])]
-        return Journal(self.output) if self.resume and not any(map(is_stream, streams)) else None
+        return Journal(self.output, self.further) if self.resume and not any(map(is_stream, streams)) else None
 
     def _is_settled(self) -> bool:
         """Whether an earlier process has done everything but renaming, in which some outputs may have their names."""
@@ -184,7 +205,10 @@ class Summary:
 
     @classmethod
     def read(cls, fields: Mapping[str, Any]) -> Summary:
-        return cls(**{**fields, "statuses": Counter(fields["statuses"])})
+        """Raises KeyError, TypeError and ValueError for what :meth:`mark` has not made."""
+        statuses = Counter({Status[name].name: whole_number(n) for name, n in fields["statuses"].items()})
+        rest = {name: whole_number(n) for name, n in fields.items() if name != "statuses"}
+        return cls(**rest, statuses=statuses)
 
     def fields(self) -> dict[str, int]:
         counts = {"records": self.records, "alleles": self.alleles, "scored": self.scored, "outside": self.outside}

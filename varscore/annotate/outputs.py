@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -21,7 +21,7 @@ from varscore.files.arrays import EFFECTS, MatrixWriter, open_matrix
 from varscore.files.atomic import AtomicFile, DamagedPartial, is_stream, refuse_locked
 from varscore.files.journal import DamagedJournal, Entry, Journal, demand_same
 from varscore.files.matrix import SpooledMatrix
-from varscore.files.resumable import Output, Placement, Resumable, place_all
+from varscore.files.resumable import Output, Placement, Resumable, place_all, stamped
 from varscore.files.runjson import RunJson
 from varscore.files.scores import Writer
 from varscore.files.shards import Shard, split_blocks
@@ -36,6 +36,12 @@ COMMIT_SECONDS = 3.0
 COMMIT_SHARE = 0.02
 """Of the time, what commits may take at most"""
 log = logging.getLogger(__name__)
+
+Later = Callable[[Callable[[], None]], object]
+
+
+def call_now(act: Callable[[], None]) -> None:
+    act()
 
 
 @dataclass(frozen=True)
@@ -75,14 +81,16 @@ class Outputs:
 
     A context manager. When an error goes through it, what has been committed stays for the next process, which carries
     on from there; when nothing has been, nothing is left behind.
+    later: given what is to be done last of all, the removal of the journal: a process that is killed before it has done
+    that, its outputs complete, is followed by one that finds them so.
     """
 
     writer: Writer
     matrix: MatrixWriter | SpooledMatrix | None = None
     skipped: SkippedTable | None = None
 
-    def __init__(self, job: AnnotateJob, info: RunInfo | None = None) -> None:
-        self.job, self.info, self.journal = job, info, job.journal
+    def __init__(self, job: AnnotateJob, info: RunInfo | None = None, later: Later = call_now) -> None:
+        self.job, self.info, self.journal, self._later = job, info, job.journal, later
         self.summary, self.records = Summary(), 0
         self._earlier = 0
         self._blocks: list[list[int]] = []
@@ -98,19 +106,34 @@ class Outputs:
         """Lock the annotated file; what the journal says."""
         job, entry = self.job, None
         with suppress(DamagedJournal):
-            entry = self.journal.read() if self.journal else None
+            entry = self._read_journal()
         if entry is not None and entry.placements is not None:
             refuse_locked(AtomicFile.hidden(job.output), job.output)
             return entry
         self._main = AtomicFile(job.output, force=job.force, keep=self.journal is not None)
         try:
-            entry = self.journal.read() if self.journal else None  # again, now that nobody else writes it
+            entry = self._read_journal()  # again, now that nobody else writes it
         except DamagedJournal as damage:
             _warn_of_damage(str(damage))
             return None
         if entry is not None and entry.placements is not None:  # its process has died in this moment
             self._main.suspend() if self._main.has_content() else self._main.abort()
             self._main = None
+        return entry
+
+    def _read_journal(self) -> Entry | None:
+        """Raises DamagedJournal, also for counts that no run can have come to."""
+        entry = self.journal.read() if self.journal else None
+        if entry is None:
+            return None
+        try:
+            done = Summary.read(entry.counts)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DamagedJournal(f"its counts are none: {error}") from None
+        in_blocks = sum(records for _, records, _ in entry.blocks)
+        seen = entry.records if entry.key.get("shard") == "none" else in_blocks + done.outside
+        if done.records + done.outside != seen:
+            raise DamagedJournal("its counts do not add up")
         return entry
 
     # -- opening -----------------------------------------------------------------------------------------------------
@@ -122,19 +145,22 @@ class Outputs:
         """
         self._plan, entry = plan, self._entry
         if self.journal is None and not is_stream(self.job.output):
-            Journal(self.job.output).discard()
+            Journal(self.job.output, self.job.further).discard()
         if self.journal is not None and entry is not None:
             demand_same(self.journal, entry, plan.key)
         try:
             if self.journal is not None and entry is not None and entry.placements is not None:
                 place_all(entry.placements, force=self.job.force)
-                self.journal.remove()
                 self._take_over(entry)
                 self._is_done = True
+                self._later(self.journal.remove)
                 return False
             self._open(entry)
-        except DamagedPartial as damage:
-            _warn_of_damage(f"{os.path.basename(str(damage))} is not what it should be")
+        except (DamagedPartial, KeyError, TypeError, ValueError, AttributeError) as damage:
+            if entry is None:
+                raise
+            partial = isinstance(damage, DamagedPartial)
+            _warn_of_damage(f"{os.path.basename(str(damage))} is not what it should be" if partial else repr(damage))
             self._suspend()
             self._entry = entry = None
             self._main = AtomicFile(self.job.output, force=self.job.force, keep=True)
@@ -150,18 +176,21 @@ class Outputs:
         self._blocks = [list(block) for block in entry.blocks]
 
     def _open(self, entry: Entry | None) -> None:
-        job, marks, in_pieces = self.job, entry.marks if entry else {}, self.job.shard is not None
+        """Raises KeyError, TypeError and ValueError when the entry has not what every output's mark has."""
+        job, in_pieces = self.job, self.job.shard is not None
         assert self._main is not None
+
+        def carry(name: str) -> Any:
+            return None if entry is None else entry.marks[name]
+
         kind = check_output(job.output, job.output_format, force=True)
-        self.writer = make_writer(kind, self._main, self._plan.content, in_pieces=in_pieces, carry=marks.get("writer"))
+        self.writer = make_writer(kind, self._main, self._plan.content, in_pieces=in_pieces, carry=carry("writer"))
         self._opened.append(self.writer)
         if job.scores is not None:
-            self.matrix = self._open_matrix(str(job.scores), marks.get("matrix"))
+            self.matrix = self._open_matrix(str(job.scores), carry("matrix"))
             self._opened.append(self.matrix)
         if job.skipped is not None:
-            self.skipped = SkippedTable(
-                str(job.skipped), force=job.force, in_pieces=in_pieces, carry=marks.get("skipped")
-            )
+            self.skipped = SkippedTable(str(job.skipped), force=job.force, in_pieces=in_pieces, carry=carry("skipped"))
             self._opened.append(self.skipped)
 
     def _open_matrix(self, path: str, carry: Mapping[str, Any] | None) -> MatrixWriter | SpooledMatrix:
@@ -219,10 +248,10 @@ class Outputs:
 
     def _enter(self, marks: Mapping[str, Any], placements: Sequence[Placement] | None = None) -> None:
         assert self.journal is not None
-        paths = (self.job.output, self.job.scores, self.job.skipped)
+        paths = (self.job.output, *self.job.further)
         entry = Entry(
             key=self._plan.key, records=self.records, counts=self.summary.mark(), blocks=self._blocks, marks=marks,
-            targets=[os.path.realpath(path) for path in paths if path], placements=placements,
+            targets=[os.path.realpath(path) for path in paths], placements=placements,
         )  # fmt: skip
         self.journal.write(entry)
         self._entry = entry
@@ -245,12 +274,12 @@ class Outputs:
             further.append(record)
             placements = [*record.settle(), *placements]
         if self.journal is not None:
-            self._enter({}, placements)
+            self._enter({}, stamped(placements))
         for output in [*further, self.writer]:
             output.place()
         self._is_done = True
         if self.journal is not None:
-            self.journal.remove()
+            self._later(self.journal.remove)
 
     def _record(self, records_read: int) -> RunJson | None:
         job = self.job

@@ -24,11 +24,15 @@ MEGABYTE = 1e6
 
 @dataclass(frozen=True)
 class RunInfo:
-    """Who runs. id: the same in every line that is logged; command: in full, as it was typed"""
+    """Who runs. id: the same in every line that is logged; command: in full, as it was typed
+
+    started: by the wall clock; began: by the one that nobody sets, from which durations count
+    """
 
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     command: str = ""
     started: float = field(default_factory=time.time)
+    began: float = field(default_factory=time.monotonic)
 
 
 def peak_memory() -> dict[str, float]:
@@ -47,12 +51,12 @@ def describe_run(
     job: AnnotateJob, info: RunInfo, identity: Mapping[str, str], summary: Summary, records_before: int
 ) -> dict[str, Any]:
     """Everything in run.json but the outputs. records_before: those that earlier processes had done already"""
-    seconds = time.time() - info.started
+    seconds = time.monotonic() - info.began
     return {
         "run": info.id,
         "command": info.command,
         "started": _stamp(info.started),
-        "finished": _stamp(time.time()),
+        "finished": _stamp(info.started + seconds),
         "seconds": round(seconds, 3),
         "records_per_second": round((summary.records - records_before) / max(seconds, 1e-9), 1),
         "peak_memory_mb": peak_memory(),

@@ -256,6 +256,7 @@ def annotate(
         force=force,
         resume=resume,
         shard=part,
+        inputs=tuple(str(path) for path in (regions, background) if path is not None),
     )
     check(job) if dry_run else run(job, strict, cluster)
 
@@ -291,6 +292,7 @@ def run(job: AnnotateJob, strict: bool, cluster: str | None = None) -> None:
         warn_of_swapped,
     )
     from varscore.cli import log
+    from varscore.cli.ending import at_last
     from varscore.cli.stopping import SignalStop
     from varscore.cluster import ray_engines
     from varscore.engine.pool import LOCAL
@@ -300,14 +302,15 @@ def run(job: AnnotateJob, strict: bool, cluster: str | None = None) -> None:
     total = count_records(job.source) if log.shows_progress() and not (job.saturate or job.shard) else None
     info = RunInfo(log.RUN_ID, shlex.join(["varscore", *sys.argv[1:]]))
     with log.progress(total, "records") as meter, SignalStop() as stop, engines as there:
-        summary = annotate_file(job, meter.advance, stop, info, there)
-    seconds = time.time() - info.started
+        summary = annotate_file(job, meter.advance, stop, info, there, at_last)
+    seconds = time.monotonic() - info.began
     fields = {
         "seconds": round(seconds, 3), "records_per_second": round(meter.rate, 1), "peak_memory_mb": peak_memory()
     }  # fmt: skip
     logging.getLogger(__name__).info("%s", summary, extra={"json_fields": summary.fields() | fields})
     warn_of_assembly(summary, job.reference)
     warn_of_swapped(summary, job.reference)
+    job.model.warn_of_interim()
     if strict:
         demand_all(summary)
 

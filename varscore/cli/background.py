@@ -71,8 +71,10 @@ def background(
         tracks=Tracks.open(parse_tracks(conservation)),
         how=Computing(device, precision, threads),
         force=force,
+        inputs=(exclude,) if exclude else (),
     )
     job.check()
+    job.model.warn_of_interim()
     counts = [count_records(source) for source in vcf] if log.shows_progress() else []
     total = sum(filter(None, counts)) or None
     with log.progress(total, "records") as meter:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from varscore.cli import log
+from varscore.cli import ending, log
 from varscore.errors import OutputError, VarscoreError, reason
 
 if TYPE_CHECKING:
@@ -37,6 +39,10 @@ REMEDIES = {
     errno.EMFILE: "too many open files: see ulimit -n",
     errno.EIO: "the disk or network drive is failing: check it, then run the same command again",
 }
+SHORT_OF_MEMORY = (
+    "allocate memory", "bad_alloc", "bad allocation", "out of memory", "start new thread", "failed to map segment",
+    "Unable to allocate", "malloc of size", "Resource temporarily unavailable",
+)  # fmt: skip
 WRONG_PATH = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 
 
@@ -50,26 +56,39 @@ class Stopped(BaseException):
 
 def main() -> NoReturn:
     """The ``varscore`` program."""
-    sys.exit(run(sys.argv[1:]))
+    # Python takes a second to end, in which a kill would come after the last act
+    sys.exit(run(sys.argv[1:], leave=os._exit))
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit status. Raises nothing, and shows a traceback only with ``--debug``."""
+def run(arguments: Sequence[str], leave: Callable[[int], object] = lambda status: None) -> int:
+    """Run one command and return its exit status. Raises nothing, and shows a traceback only with ``--debug``.
+
+    leave: called with the status right after what was to be done at last, if there was anything
+    """
     arguments = globals_first(arguments)
     debug = "--debug" in arguments
     if "--log-format=json" in arguments:  # so that even an error in the options is JSON
         log.configure(log_format="json")
     with stopping_on_signals():
-        try:
-            status = _invoke(arguments)
-            if sys.stdout is not None:
-                sys.stdout.flush()
-        except BaseException as error:
-            status, message = diagnose(error)
-            _disarm_stdout()
-            if message:
-                trace = traceback.format_exc() if debug else None
-                log.error(_one_line(message), exit_status=status, traceback=trace)
+        status = _attempt(lambda: _invoke(arguments), debug)
+        if ending.is_pending():
+            status = _attempt(ending.act_at_last, debug) or status
+            leave(status)
+    return status
+
+
+def _attempt(command: Callable[[], int], debug: bool) -> int:
+    """The status of a command, its errors turned into one line and a status."""
+    try:
+        status = command()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BaseException as error:
+        status, message = diagnose(error)
+        _disarm_stdout()
+        if message:
+            trace = traceback.format_exc() if debug else None
+            log.error(_one_line(message), exit_status=status, traceback=trace)
     return status
 
 
@@ -95,11 +114,13 @@ def _invoke(arguments: list[str]) -> int:
     from typer.main import get_command
 
     from varscore.cli.app import app
+    from varscore.cli.options import bound_numbers
 
     if "_VARSCORE_COMPLETE" in os.environ:
         app()  # the shell asks for completions: typer answers and exits
     command = get_command(app)
     refuse_empty(arguments, command)
+    bound_numbers(command)
     try:
         # typer's own main() would turn a closed pipe into status 1 and errors into boxes
         with command.make_context("varscore", arguments) as context:
@@ -152,10 +173,18 @@ def diagnose(error: BaseException) -> tuple[int, str | None]:
     if isinstance(error, typer.TyperException):
         return error.exit_code, _explain_usage(error)
     if _out_of_memory(error):
-        return 1, f"out of memory; {error or 'the system gave no more'}; lower --batch-size or give the job more memory"
+        return (
+            1,
+            f"out of memory; {str(error) or 'the system gave no more'}; lower --batch-size or give the job more memory",
+        )
     if isinstance(error, OSError) and error.errno is not None:
         return _diagnose_os_error(error)
+    if isinstance(error, OverflowError):
+        return 2, f"a number is too large; {error}; check the numbers among the options and in the input"
     name = type(error).__name__
+    if (limit := _tight_limit()) is not None:
+        remedy = "raise the limit (ulimit -v), or give the job more memory"
+        return 1, f"most likely out of memory; {name}: {error}; the process may have {limit >> 20:,} MiB; {remedy}"
     return 1, f"internal error: {name}: {error}; this is a bug; rerun with --debug and report it"
 
 
@@ -192,14 +221,31 @@ def _diagnose_os_error(error: OSError) -> tuple[int, str]:
     return 2 if error.errno in WRONG_PATH else 1, f"{reason(error)}{where}; {remedy}"
 
 
+def _tight_limit() -> int | None:
+    """The bytes of address space that this process may have, when it has come near to having them, else None.
+
+    Libraries that get no more of it fail in ways of which few speak of memory.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return None
+    try:
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
+        peak = int(status["VmPeak"].split()[0]) << 10
+    except (OSError, KeyError, ValueError):
+        return None
+    return limit if peak > limit / 2 else None
+
+
 def _out_of_memory(error: BaseException) -> bool:
-    """Also torch's own ways of saying it, without importing torch."""
+    """Also the libraries' own ways of saying it, whatever they were about to do: compute, load code, start threads."""
     torch = sys.modules.get("torch")
     return (
         isinstance(error, MemoryError)
         or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
         or (torch is not None and isinstance(error, torch.OutOfMemoryError))
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+        or (isinstance(error, Exception) and any(sign in str(error) for sign in SHORT_OF_MEMORY))
+        or (error.__cause__ is not None and _out_of_memory(error.__cause__))
     )
 
 

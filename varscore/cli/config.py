@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 from varscore.errors import UsageError
+from varscore.files.bounded import CARD_BYTES, read_bounded
 
 
 def config_file() -> Path:
@@ -22,10 +24,10 @@ def read_config() -> dict[str, Any]:
     """The configuration file's settings, empty when there is none. Raises UsageError when it is no TOML."""
     path = config_file()
     try:
-        return tomllib.loads(path.read_text("utf-8-sig"))
+        return tomllib.loads(read_bounded(path, CARD_BYTES, UsageError).decode("utf-8-sig"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError("cannot read the configuration file", where=path, cause=str(error)) from None
 
 
@@ -57,7 +59,7 @@ def _configured_reference() -> Path | None:
         return None
     if not isinstance(configured, str):
         raise UsageError("reference is not a path in quotes", where=config_file())
-    return config_file().parent / Path(configured).expanduser()
+    return config_file().parent / os.path.expanduser(configured)  # ~nobody, who is not here, stays as it is
 
 
 def _stated_reference(source: str) -> str | None:
@@ -70,5 +72,6 @@ def _stated_reference(source: str) -> str | None:
     with VariantReader(source) as reader:
         stated = reader.header.reference
     if stated and stated.lower().startswith("file:"):
-        return unquote(urlparse(stated).path)
+        with suppress(ValueError):  # not a URL, [ for one
+            return unquote(urlparse(stated).path)
     return stated

@@ -61,6 +61,8 @@ def evaluate(
     refuse_report(output, force)
     use_threads(threads)
     models = [find_model(name) for name in (model, *(compare or ()))]
+    for each in models:
+        each.warn_of_interim()
     examined = Examined(ExampleSet(data), split, labelled_only)
     drawn = choose_tasks(examined.data.tasks, curves or ())
     with log.progress(len(models) * len(examined.rows), "examples") as meter:

@@ -171,7 +171,7 @@ def import_danq_xgboost(
     made = import_danq(folder, output, find_model(model) if model else None, force=force)
     folds = len(made.card["imported"]) - 1
     typer.echo(f"{made.path}: {tag(made.column)}, the mean of {folds} folds, {made.width:,} features")
-    typer.echo(f"it wants --conservation NAME=BIGWIG for {', '.join(made.conservation)}")
+    typer.echo(f"without --conservation NAME=BIGWIG it takes DeepSEA's constants for {', '.join(made.conservation)}")
 
 
 # -- lists -----------------------------------------------------------------------------------------------------------

@@ -7,11 +7,27 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 COMPUTING = "Computing"
+MOST = 2**31 - 1
+"""The largest whole number that an option takes which does not say so itself"""
+MOST_THREADS = 4096
+
+
+def bound_numbers(command: Any) -> None:
+    """Give every option of a command, and of those below it, that takes whole numbers a largest one.
+
+    What lies above could not be counted by the libraries that get to see it. ``--help`` stays as it is.
+    """
+    for parameter in command.params:
+        described = getattr(parameter, "type_descriptor", None)
+        if described is not None and described.annotation is int and described.parameter_info.max is None:
+            described.parameter_info.max = MOST
+    for below in getattr(command, "commands", {}).values():
+        bound_numbers(below)
 
 
 def _check_device(device: str) -> str:
@@ -25,6 +41,8 @@ def _parse_batch_size(text: str) -> int | None:
         return None
     if not re.fullmatch(r"[1-9]\d*", text):
         raise typer.BadParameter(f"{text!r} is neither auto nor a positive whole number")
+    if int(text) > MOST:
+        raise typer.BadParameter(f"{text} is more than {MOST}")
     return int(text)
 
 
@@ -54,6 +72,7 @@ Threads = Annotated[
     int | None,
     typer.Option(
         min=1,
+        max=MOST_THREADS,
         metavar="N",
         help="CPU threads; by default the CPUs this process may use (affinity, cgroup, SLURM).",
         show_default=False,

@@ -42,6 +42,7 @@ def predict(
     from varscore.engine.device import use_threads
     from varscore.files.atomic import refuse_existing
     from varscore.files.fasta import looks_like_fasta
+    from varscore.files.outputs import check_names, with_indexes
     from varscore.files.regions import read_bed
     from varscore.genome.sequence import Genome
     from varscore.predict import PredictJob, predict_fasta, predict_intervals
@@ -49,8 +50,11 @@ def predict(
 
     use_threads(threads)
     refuse_existing(str(output), force=force)
+    chosen = find_model(model)
+    chosen.warn_of_interim()
+    check_names([str(output)], [*with_indexes(source, *([str(reference)] if reference else [])), *chosen.files])
     job = PredictJob(
-        find_model(model), str(output), tuple(tasks or ()), device=device, precision=precision, batch_size=batch_size,
+        chosen, str(output), tuple(tasks or ()), device=device, precision=precision, batch_size=batch_size,
         force=force,
     )  # fmt: skip
     if source == "-" or looks_like_fasta(source):

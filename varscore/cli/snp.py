@@ -205,6 +205,7 @@ def train_snp(
         command=command_line(sys.argv[1:]),
         force=force,
     )
+    job.model.warn_of_interim()
     with log.progress(None, "variants") as meter:
         outcome = train_classifier(job, meter.advance)
     write_report(outcome, job.model.tasks())

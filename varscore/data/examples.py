@@ -41,6 +41,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -94,6 +95,8 @@ def parse_tasks(text: str) -> tuple[Task, ...]:
         raise DataError("not a task table", cause=f"{type(error).__name__}: {error}") from None
     if not tasks:
         raise DataError("not a task table", cause="it has no line but the header")
+    if odd := [task for task in tasks if re.search(r"[\x00-\x1f\x7f]", f"{task.name}{task.group}")]:
+        raise DataError("not a task table", cause=f"task {odd[0].index} has a control character in {odd[0].name!r}")
     ragged = any(None in task.facts or task.group is None for task in tasks)
     if ragged or [task.index for task in tasks] != list(range(len(tasks))):
         raise DataError(

@@ -21,11 +21,14 @@ from typing import Any, Protocol, Self, TypeVar
 
 import torch
 
-from varscore.cpus import available_cpus
+from varscore.cpus import available_cpus, is_stopped
 from varscore.engine.device import pick_device
 from varscore.engine.plain import PlainEngine, demand_sequence_only
 from varscore.errors import DeviceError
 from varscore.nets.layers import SequenceNet
+
+LOOK_SECONDS = 5.0
+"""Between two looks at workers that give no answer"""
 
 Key = TypeVar("Key")
 Item = TypeVar("Item")
@@ -104,7 +107,7 @@ class EnginePool:
         if kind is not None:
             workers = multiprocessing.active_children()
             for process in workers:
-                process.terminate()
+                process.kill()  # one that is stopped would not notice anything milder
             for process in workers:  # else the executor notices their end late, by seconds
                 process.join()
         self._executor.shutdown(cancel_futures=True)
@@ -122,13 +125,32 @@ class EnginePool:
             for key, item in items:
                 pending.append((key, self._executor.submit(_work, work, item)))
                 if len(pending) > self.ahead:
-                    yield _done(pending)
+                    yield self._done(pending)
             while pending:
-                yield _done(pending)
+                yield self._done(pending)
         except BrokenProcessPool:
             raise DeviceError(
                 "a worker process died", cause="most likely out of memory", remedy="fewer --threads, or more memory"
             ) from None
+
+    def _done(self, pending: deque[tuple[Key, Future[Result]]]) -> tuple[Key, Result]:
+        """The first of what is pending. Raises DeviceError when a worker has been stopped for two looks."""
+        key, future = pending.popleft()
+        stopped: set[int] = set()
+        while True:
+            try:
+                return key, future.result(timeout=LOOK_SECONDS)
+            except TimeoutError:
+                if future.done():  # what the work itself has raised
+                    raise
+            before = stopped
+            workers = [process.pid for process in multiprocessing.active_children() if process.pid is not None]
+            stopped = {process for process in workers if is_stopped(process)}
+            if still := sorted(before & stopped):
+                raise DeviceError(
+                    "a worker process is stopped", where=f"process {still[0]}", cause="a signal, or a debugger",
+                    remedy="run the same command again to carry on",
+                )  # fmt: skip
 
 
 class _Local:
@@ -142,11 +164,6 @@ class _Local:
 
 
 LOCAL: Engines = _Local()
-
-
-def _done(pending: deque[tuple[Key, Future[Result]]]) -> tuple[Key, Result]:
-    key, future = pending.popleft()
-    return key, future.result()
 
 
 _engine: PlainEngine | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import hashlib
 import os
 import stat
 import sys
@@ -21,6 +23,8 @@ SPOOL_SUFFIX = ".varscore-spool"
 _STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")
 _LONGEST_NAME = 255
 _READ = 1 << 20
+_NOT_OURS = (errno.ELOOP, errno.ENXIO, errno.EISDIR)
+"""What opening a link, a pipe or a folder ends with where a file of ours should be"""
 
 
 @contextmanager
@@ -47,12 +51,35 @@ def is_stream(path: str) -> bool:
     return False
 
 
+def demand_name(path: str) -> None:
+    """Raises UsageError when the last part of ``path`` is longer than a name can be in its folder."""
+    folder, name = os.path.split(path)
+    longest = _LONGEST_NAME
+    with suppress(OSError, ValueError):  # a folder that is not there, a system that does not know
+        longest = os.pathconf(folder or ".", "PC_NAME_MAX")
+    if len(os.fsencode(name)) > longest:
+        raise UsageError(
+            "the name is too long", where=path, cause=f"it has {len(os.fsencode(name))} bytes of at most {longest}",
+            remedy="choose a shorter one",
+        )  # fmt: skip
+
+
 def refuse_existing(path: str, *, force: bool) -> None:
-    """Raise OutputExists when ``path`` is a file already, unless ``force``; UsageError when it is a folder."""
+    """Raise OutputExists when ``path`` is a file already, unless ``force``; UsageError when it is a folder, or has a
+    name that is too long."""
+    if not is_stream(path):
+        demand_name(path)
     if path != "-" and os.path.isdir(path):
         raise UsageError("the output is a folder", where=path, remedy="name a file inside it")
     if not force and not is_stream(path) and os.path.exists(path):
         raise OutputExists("the output exists already", where=path, remedy="choose another name or pass --force")
+
+
+def whole_number(value: object) -> int:
+    """Raises TypeError for what JSON has that is no whole number: a flag, too."""
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is no whole number")
+    return value
 
 
 class DamagedPartial(Exception):
@@ -66,6 +93,13 @@ class Mark:
     length: int = 0
     crc: int = 0
 
+    @classmethod
+    def parse(cls, fields: object) -> Mark:
+        """``[length, crc]`` as a journal has it. Raises TypeError and ValueError for anything else."""
+        if not isinstance(fields, list) or len(fields) != 2:
+            raise ValueError(f"{fields!r} is no mark")
+        return cls(*map(whole_number, fields))
+
 
 class PartialFile:
     """A binary file under a hidden name, locked while it is written, so that a second process is refused.
@@ -77,7 +111,12 @@ class PartialFile:
     def __init__(self, path: str, temporary: str, *, keep: bool = False) -> None:
         self.path, self.temporary, self.direct = path, temporary, False
         with output_errors(path):
-            self._begin(os.fdopen(_open_locked(temporary, path, keep), "wb", buffering=1 << 20))
+            descriptor = claim(temporary)
+            if descriptor is None:
+                raise _being_written(path)
+            self._begin(os.fdopen(descriptor, "wb", buffering=1 << 20))
+            if not keep:
+                os.ftruncate(descriptor, 0)
 
     def _begin(self, file: BinaryIO) -> None:
         self._file: BinaryIO | None = file
@@ -111,7 +150,7 @@ class PartialFile:
         with output_errors(self.path):
             file = self._open_file()
             length = crc = 0
-            for piece in self.read_back(mark.length):
+            for piece in self.read_back(max(mark.length, 0)):
                 length, crc = length + len(piece), crc32(piece, crc)
             if (length, crc) != (mark.length, mark.crc):
                 raise DamagedPartial(self.temporary)
@@ -180,21 +219,29 @@ class AtomicFile(PartialFile):
     A symbolic link is followed: the link stays, the file that it names is replaced and keeps its permissions. Streams
     (see :func:`is_stream`) are written directly.
 
-    Raises OutputExists, UsageError (a folder) and OutputError. BrokenPipeError passes through unchanged.
+    Raises OutputExists, UsageError (a folder, a name that is too long) and OutputError. BrokenPipeError passes through
+    unchanged.
     """
 
     def __init__(self, path: str, *, force: bool = False, keep: bool = False) -> None:
-        refuse_existing(path, force=force)
         self._force = force
-        if not is_stream(path):
-            self.target = os.path.realpath(path)
-            super().__init__(path, self.hidden(path), keep=keep)
+        self._refuse_existing(path)
+        if (target := self._target_of(path)) is not None:
+            self.target = target
+            super().__init__(path, hidden_name(target, TEMPORARY_SUFFIX), keep=keep)
             return
         self.path, self.direct, self.target, self.temporary = path, True, path, path
         with output_errors(path):
             self._begin(
                 sys.stdout.buffer if path == "-" else os.fdopen(os.open(path, os.O_WRONLY | os.O_CLOEXEC), "wb")
             )
+
+    def _target_of(self, path: str) -> str | None:
+        """The file that is to be replaced; None for a stream."""
+        return None if is_stream(path) else os.path.realpath(path)
+
+    def _refuse_existing(self, path: str) -> None:
+        refuse_existing(path, force=self._force)
 
     @staticmethod
     def hidden(path: str) -> str:
@@ -215,14 +262,16 @@ class AtomicFile(PartialFile):
         self.sync()
         if not self.direct:
             with output_errors(self.path), suppress(FileNotFoundError):
-                os.fchmod(self._open_file().fileno(), stat.S_IMODE(os.stat(self.target).st_mode))
+                about = os.lstat(self.target)
+                if stat.S_ISREG(about.st_mode):
+                    os.fchmod(self._open_file().fileno(), stat.S_IMODE(about.st_mode))
 
     def place(self) -> None:
         """Rename over the target."""
         with output_errors(self.path):
             file = self._open_file()
             if not self.direct:
-                refuse_existing(self.path, force=self._force)
+                self._refuse_existing(self.path)
                 os.rename(self.temporary, self.target)
             self._file = None
             if self.path != "-":
@@ -231,32 +280,75 @@ class AtomicFile(PartialFile):
                 sync_folder(os.path.dirname(self.target))
 
 
+class SideFile(AtomicFile):
+    """A file that goes with an output and has its name from it: an index, a run.json, a journal.
+
+    It replaces whatever has its name, and nothing else: a link is not followed, a pipe not written to.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, force=True)
+
+    def _target_of(self, path: str) -> str:
+        return side_name(path)
+
+    def _refuse_existing(self, path: str) -> None:
+        demand_name(path)
+        if os.path.isdir(path) and not os.path.islink(path):
+            raise UsageError("a folder has the name of a file that goes with the output", where=path, remedy="move it")
+
+
+def side_name(path: str) -> str:
+    """``path`` without the links in its folders, but with the one that it may be itself."""
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)
+
+
+def read_own(path: str, most: int) -> bytes:
+    """The content of a file of at most ``most`` bytes that nobody but varscore has made.
+
+    Raises OutputError when it is something else, FileNotFoundError, OSError.
+    """
+    with os.fdopen(_open_own(path, os.O_RDONLY), "rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+    return content
+
+
 def refuse_locked(temporary: str, path: str) -> None:
     """Raise OutputError when another process has ``temporary``, the hidden file of ``path``, under way."""
-    with suppress(FileNotFoundError):
-        descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    with output_errors(path), suppress(FileNotFoundError):
+        descriptor = _open_own(temporary, os.O_RDONLY)
         try:
-            _lock(descriptor, path)
+            if not try_lock(descriptor):
+                raise _being_written(path)
         finally:
             os.close(descriptor)
 
 
 def hidden_name(target: str, suffix: str) -> str:
-    """``.<name><suffix>`` in the folder of ``target``, cut to what a file system takes."""
+    """``.<name><suffix>`` in the folder of ``target``; a name too long for that is cut, with a digest in its end."""
     folder, name = os.path.split(target)
-    room = _LONGEST_NAME - 1 - len(suffix)
-    return os.path.join(folder, "." + os.fsdecode(os.fsencode(name)[:room]) + suffix)
+    encoded, room = os.fsencode(name), _LONGEST_NAME - 1 - len(suffix)
+    if len(encoded) > room:
+        digest = hashlib.sha256(encoded).hexdigest()[:12]
+        name = os.fsdecode(encoded[: room - 1 - len(digest)]) + "~" + digest
+    return os.path.join(folder, "." + name + suffix)
 
 
-def _open_locked(temporary: str, path: str, keep: bool) -> int:
-    """Create or take over ``temporary``, locked, and empty unless ``keep``; returns its descriptor."""
+def claim(temporary: str) -> int | None:
+    """Create or take over a hidden file, locked; its descriptor, or None when another process has it.
+
+    Raises OutputError when a link, a pipe or a folder has the name, OSError.
+    """
     while True:
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        descriptor = _open_own(temporary, os.O_RDWR | os.O_CREAT)
         try:
-            _lock(descriptor, path)
+            if not try_lock(descriptor):
+                os.close(descriptor)
+                return None
             if _names(temporary, descriptor):
-                if not keep:
-                    os.ftruncate(descriptor, 0)
                 return descriptor
         except BaseException:
             os.close(descriptor)
@@ -265,15 +357,46 @@ def _open_locked(temporary: str, path: str, keep: bool) -> int:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, path: str) -> None:
+def _open_own(temporary: str, flags: int) -> int:
+    """Open a file that nobody but varscore has made: not through a link, and no pipe that would keep us waiting.
+
+    Raises OutputError when it is something else, OSError.
+    """
+    try:
+        descriptor = os.open(temporary, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        if error.errno in _NOT_OURS:
+            raise _not_ours(temporary) from None
+        raise
+    about = os.fstat(descriptor)
+    if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
+        os.close(descriptor)
+        raise _not_ours(temporary)
+    return descriptor
+
+
+def _not_ours(temporary: str) -> OutputError:
+    return OutputError(
+        "something else has the name of a file that varscore keeps for itself", where=temporary,
+        cause="a link, a pipe or a folder", remedy="remove it",
+    )  # fmt: skip
+
+
+def _being_written(path: str) -> OutputError:
+    return OutputError(
+        "another process is writing this file", where=path, remedy="wait for it, or choose another output"
+    )
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock a file or folder that is open until it is closed; False when another process has it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise OutputError(
-            "another process is writing this file", where=path, remedy="wait for it, or choose another output"
-        ) from None
+        return False
     except OSError:
         pass  # a file system without locks: the rename is still atomic, only the last of two writers wins
+    return True
 
 
 def _names(path: str, descriptor: int) -> bool:

@@ -8,6 +8,7 @@ rewrite INFO/END; and htslib calls exit() at times, which a child survives for u
 from __future__ import annotations
 
 import os
+import select
 import struct
 import subprocess
 import sys
@@ -17,11 +18,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
+from varscore.cpus import is_stopped
 from varscore.errors import OutputError, VariantFileError
 from varscore.files.bgzf import inflate
 
 MAGIC = b"BCF\x02"
 _PIECE = 256 << 10
+LOOK_SECONDS = 5.0
+"""Between two looks at a child that gives no answer"""
 _CHILD = Path(__file__).with_name("bcf_child.py")
 
 
@@ -68,7 +72,7 @@ def _htslib(blocks: Iterable[bytes], *task: str) -> Generator[bytes, None, None]
         try:
             feeder = _Feeder(blocks, os.dup(child.stdin.fileno()))
             child.stdin.close()
-            while piece := child.stdout.read(_PIECE):
+            while piece := _read(child):
                 yield piece
             status = child.wait()
             feeder.finish()
@@ -79,6 +83,18 @@ def _htslib(blocks: Iterable[bytes], *task: str) -> Generator[bytes, None, None]
         if status:
             messages.seek(0)
             raise _HtslibError(_reason(messages.read().decode("utf-8", "replace")))
+
+
+def _read(child: subprocess.Popen[bytes]) -> bytes:
+    """What the child has written, as soon as there is something; empty at its end. Raises _HtslibError for a child
+    that is stopped."""
+    assert child.stdout is not None
+    looks = 0
+    while not select.select([child.stdout], [], [], LOOK_SECONDS)[0]:
+        looks = looks + 1 if is_stopped(child.pid) else 0
+        if looks == 2:
+            raise _HtslibError(f"the process {child.pid} that converts it is stopped")
+    return os.read(child.stdout.fileno(), _PIECE)
 
 
 def _reason(messages: str) -> str:

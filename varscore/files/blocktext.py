@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from zlib import crc32
 
-from varscore.files.atomic import AtomicFile, Mark, PartialFile
+from varscore.files.atomic import AtomicFile, Mark, PartialFile, whole_number
 from varscore.files.bgzf import BgzfWriter
 from varscore.files.resumable import FileOutput, Placement, Resumable
 
@@ -38,9 +38,9 @@ class BlockText:
         """[block, bytes, CRC-32] of the header and of every block of records that is complete"""
         pending = b""
         if carry is not None:
-            file.carry_on(Mark(*carry["file"]))
-            self._block, self._length, self._crc = carry["piece"]
-            self.pieces = [list(piece) for piece in carry["pieces"]]
+            file.carry_on(Mark.parse(carry["file"]))
+            self._block, self._length, self._crc = map(whole_number, carry["piece"])
+            self.pieces = [[whole_number(number) for number in piece] for piece in carry["pieces"]]
             pending = b64decode(carry["pending"])
         self._bgzf = None if level is None else BgzfWriter(self._put, level=level, pending=pending)
         if carry is None:

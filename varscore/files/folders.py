@@ -10,11 +10,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from varscore.errors import OutputError, OutputExists
-from varscore.files.atomic import TEMPORARY_SUFFIX, output_errors
+from varscore.files.atomic import TEMPORARY_SUFFIX, demand_name, hidden_name, output_errors, try_lock
 
 
 def refuse_existing_folder(path: str, marker: str, *, force: bool) -> None:
-    """Raise OutputExists when ``path`` is there, unless ``force`` and it is a folder that holds a file ``marker``."""
+    """Raise OutputExists when ``path`` is there, unless ``force`` and it is a folder that holds a file ``marker``.
+
+    Raises UsageError for a name that is too long.
+    """
+    demand_name(path)
     if not os.path.exists(path):
         return
     if not force:
@@ -31,7 +35,8 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
     """Of the processes that share a folder, one is inside the block; the others wait. It ends with the process."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)  # and with it the lock
@@ -52,11 +57,13 @@ class AtomicFolder:
         self.path, self._marker, self._force = path, marker, force
         self.target = os.path.realpath(path)
         refuse_existing_folder(self.path, self._marker, force=self._force)
-        parent, name = os.path.split(self.target)
-        self.temporary = os.path.join(parent, f".{name}{TEMPORARY_SUFFIX}")
+        self.temporary = hidden_name(self.target, TEMPORARY_SUFFIX)
         with output_errors(path):
-            self._lock: int | None = _make_locked(self.temporary, path)
-            _empty(self.temporary)
+            self._lock = claim_folder(self.temporary)
+        if self._lock is None:
+            raise OutputError(
+                "another process is writing this folder", where=path, remedy="wait for it, or choose another output"
+            )
 
     def commit(self) -> None:
         """Flush everything to disk and rename. On failure the target is as it was and nothing is left behind."""
@@ -98,37 +105,40 @@ class AtomicFolder:
 
 
 def replace_folder(folder: str, target: str) -> None:
-    """Rename ``folder`` to ``target`` and remove what was there before. Raises OSError."""
-    old = f"{folder}-old"
-    with suppress(FileNotFoundError):
-        os.rename(target, old)
-    try:
-        os.rename(folder, target)
-    except OSError:
-        with suppress(FileNotFoundError):
-            os.rename(old, target)
-        raise
-    _sync(os.path.dirname(target))
-    shutil.rmtree(old, ignore_errors=True)
+    """Rename ``folder`` to ``target``, an absolute path, and remove what was there before. Raises OSError.
+
+    Of several processes that do so, the last one's folder stays.
+    """
+    parent, old = os.path.dirname(target), hidden_name(target, f"{TEMPORARY_SUFFIX}-old")
+    with one_at_a_time(Path(parent)):
+        if os.path.exists(target):
+            shutil.rmtree(old, ignore_errors=True)  # left by a crash after the renames
+            os.rename(target, old)
+        try:
+            os.rename(folder, target)
+        except OSError:
+            with suppress(FileNotFoundError):
+                os.rename(old, target)
+            raise
+        _sync(parent)
+        shutil.rmtree(old, ignore_errors=True)
 
 
-def _make_locked(folder: str, path: str) -> int:
-    """Create or take over ``folder``, locked; returns its descriptor."""
+def claim_folder(folder: str) -> int | None:
+    """Create or take over ``folder``, locked and empty; its descriptor, or None when another process has it.
+
+    Raises OSError, also when a link or a file has the name.
+    """
     while True:
         with suppress(FileExistsError):
             os.mkdir(folder)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(descriptor):
             os.close(descriptor)
-            raise OutputError(
-                "another process is writing this folder", where=path, remedy="wait for it, or choose another output"
-            ) from None
-        except OSError:
-            pass  # a file system without locks
+            return None
         with suppress(FileNotFoundError):
             if os.path.samestat(os.stat(folder), os.fstat(descriptor)):
+                _empty(folder)
                 return descriptor
         os.close(descriptor)  # its owner renamed or removed it between our open and our lock
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pysam
 
-from varscore.files.atomic import AtomicFile, output_errors
+from varscore.files.atomic import AtomicFile, SideFile, output_errors, side_name, whole_number
 from varscore.files.resumable import Output, Placement
 from varscore.genome.alleles import AlleleBatch
 
@@ -27,11 +27,13 @@ class SortOrder:
     """
 
     def __init__(self, carry: Mapping[str, Any] | None = None) -> None:
-        carry = carry or {}
-        self.is_sorted: bool = carry.get("is_sorted", True)
-        self.reach: int = carry.get("reach", 0)
-        self._contigs: list[str] = carry.get("contigs", [])  # in their order, the one under way last
-        self._start: int = carry.get("start", -1)
+        carry = {} if carry is None else dict(carry)
+        self.is_sorted = carry.get("is_sorted", True)
+        if not isinstance(self.is_sorted, bool):
+            raise TypeError(f"{self.is_sorted!r} is no flag")
+        self.reach = whole_number(carry.get("reach", 0))
+        self._contigs = [str(name) for name in carry.get("contigs", [])]  # in their order, the one under way last
+        self._start = whole_number(carry.get("start", -1))
 
     def mark(self) -> dict[str, Any]:
         """What there is to know about the records seen so far, as JSON."""
@@ -74,7 +76,7 @@ def build_index(
     reach = max([order.reach, *(length or 0 for length in lengths)])
     output.sync()
     for suffix in SUFFIXES if preset == "vcf" and reach <= TBI_REACH else (".csi",):
-        index = AtomicFile(output.path + suffix, force=True)
+        index = SideFile(output.path + suffix)
         try:
             if _index(output.temporary, index, preset):
                 return index
@@ -125,7 +127,7 @@ class IndexedFile(Output):
         if self._preset is None:
             return [data]
         self._index = build_index(self.output, self._order, self._lengths, preset=self._preset)
-        stale = [Placement(None, self.output.path + suffix) for suffix in SUFFIXES]
+        stale = [Placement(None, side_name(self.output.path + suffix)) for suffix in SUFFIXES]
         if self._index is None:
             return [*stale, data]
         self._index.settle()

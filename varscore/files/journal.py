@@ -1,7 +1,8 @@
 """The journal of a run: beside its output, what is needed to carry on after a kill, a full disk or a power cut.
 
 One small file, ``.<output>.varscore-journal``, replaced as a whole at every commit, so that it is always either the old
-one or the new. Its first line is the SHA-256 of the rest, which is JSON.
+one or the new. Its first line is the SHA-256 of the rest, which is JSON. Whoever can write to the folder can write a
+journal too: it is believed only as far as it speaks of the outputs of the run that reads it.
 """
 
 from __future__ import annotations
@@ -16,16 +17,28 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from varscore.errors import UsageError
-from varscore.files.atomic import SPOOL_SUFFIX, TEMPORARY_SUFFIX, AtomicFile, hidden_name, output_errors
+from varscore.errors import OutputError, UsageError
+from varscore.files.atomic import (
+    SPOOL_SUFFIX,
+    TEMPORARY_SUFFIX,
+    SideFile,
+    claim,
+    hidden_name,
+    output_errors,
+    read_own,
+    side_name,
+)
+from varscore.files.index import SUFFIXES as INDEX_SUFFIXES
 from varscore.files.resumable import Placement
+from varscore.files.runjson import SUFFIX as RUN_SUFFIX
 
 SUFFIX = ".varscore-journal"
+MOST_BYTES = 1 << 30
 START_ANEW = "pass --no-resume to start anew"
 
 
 class DamagedJournal(Exception):
-    """A journal that is not what was written, or that lists bytes which are not there."""
+    """A journal that is not what was written, or that speaks of what no run can have written."""
 
 
 @dataclass(frozen=True)
@@ -48,29 +61,43 @@ class Entry:
 
 
 class Journal:
-    """The journal beside ``output``, which is not a stream. Whoever uses it holds the lock of the output's file."""
+    """The journal beside ``output``, which is not a stream. Whoever uses it holds the lock of the output's file.
 
-    def __init__(self, output: str) -> None:
+    further: the run's other outputs. A journal that would place or remove anything but these and the files that go with
+    ``output`` is damaged.
+    """
+
+    def __init__(self, output: str, further: Sequence[str] = ()) -> None:
         self._output = output
+        self._possible = possible_placements(output, further)
+        self._all = {os.path.realpath(path) for path in (output, *further)}
         self.path = Path(hidden_name(os.path.realpath(output), SUFFIX))
 
     def read(self) -> Entry | None:
         """None when there is none. Raises DamagedJournal."""
         try:
-            content = self.path.read_bytes()
+            content = read_own(str(self.path), MOST_BYTES)
         except FileNotFoundError:
             return None
+        except OutputError as error:
+            raise DamagedJournal(error.cause) from None
         except OSError as error:
-            raise DamagedJournal(str(error)) from None
+            raise DamagedJournal(error.strerror or str(error)) from None
         digest, _, text = content.partition(b"\n")
         if digest.decode("ascii", "replace") != hashlib.sha256(text).hexdigest():
             raise DamagedJournal("its checksum is wrong")
-        return _parse(json.loads(text))
+        try:
+            entry = _parse(json.loads(text), self._possible)
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise DamagedJournal(f"written by another varscore, or by none: {error}") from None
+        if entry.placements is not None and not self._all <= {one.target for one in entry.placements if one.temporary}:
+            raise DamagedJournal("it does not name all outputs of this run")
+        return entry
 
     def write(self, entry: Entry) -> None:
         """Replace the journal; it is on the disk when this returns. Raises OutputError."""
         text = json.dumps(asdict(entry)).encode()
-        file = AtomicFile(str(self.path), force=True)
+        file = SideFile(str(self.path))
         file.write(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
         file.commit()
 
@@ -79,15 +106,17 @@ class Journal:
             self.path.unlink()
 
     def discard(self) -> None:
-        """Remove it, and what it says is unfinished except the output itself, which is written anew."""
+        """Remove it, and what it says is unfinished except the output itself, which is written anew.
+
+        In another folder than the output's, and where another process is at work, everything stays.
+        """
         with suppress(DamagedJournal):
             entry = self.read()
-            kept = hidden_name(os.path.realpath(self._output), TEMPORARY_SUFFIX)
-            targets = entry.targets if entry else ()
-            for name in (hidden_name(t, suffix) for t in targets for suffix in (TEMPORARY_SUFFIX, SPOOL_SUFFIX)):
-                if name != kept:
-                    with suppress(FileNotFoundError):
-                        shutil.rmtree(name) if os.path.isdir(name) else os.unlink(name)
+            output = os.path.realpath(self._output)
+            for target in entry.targets if entry else ():
+                if target != output and os.path.dirname(target) == os.path.dirname(output):
+                    for suffix in (TEMPORARY_SUFFIX, SPOOL_SUFFIX):
+                        _remove_unfinished(hidden_name(target, suffix))
         self.remove()
 
 
@@ -102,9 +131,57 @@ def demand_same(journal: Journal, entry: Entry, key: Mapping[str, str]) -> None:
         )  # fmt: skip
 
 
-def _parse(fields: dict[str, Any]) -> Entry:
-    try:
-        placements = fields.pop("placements")
-        return Entry(**fields, placements=None if placements is None else [Placement(**one) for one in placements])
-    except (KeyError, TypeError) as error:
-        raise DamagedJournal(f"written by another varscore: {error}") from None
+def possible_placements(output: str, further: Sequence[str]) -> dict[tuple[str | None, str], Placement]:
+    """All that can be left to do at the end of a run with these outputs, by hidden name and name."""
+    found = []
+    for target in (os.path.realpath(path) for path in (output, *further)):
+        found += [Placement(hidden_name(target, TEMPORARY_SUFFIX), target)]
+        found += [Placement(None, hidden_name(target, SPOOL_SUFFIX))]
+    for side in (side_name(output + suffix) for suffix in (*INDEX_SUFFIXES, RUN_SUFFIX)):
+        found += [Placement(hidden_name(side, TEMPORARY_SUFFIX), side, is_ours=True), Placement(None, side)]
+    return {(one.temporary, one.target): one for one in found}
+
+
+def _parse(fields: dict[str, Any], possible: Mapping[tuple[str | None, str], Placement]) -> Entry:
+    """Raises KeyError, TypeError and ValueError for what no run has written, DamagedJournal for other files."""
+    entry = Entry(
+        key={str(name): str(value) for name, value in fields["key"].items()},
+        records=_count(fields["records"]),
+        counts=dict(fields["counts"]),
+        blocks=[[_count(number) for number in (block, records, rows)] for block, records, rows in fields["blocks"]],
+        marks={str(name): dict(mark) for name, mark in fields["marks"].items()},
+        targets=[_absolute(target) for target in fields["targets"]],
+    )
+    if fields["placements"] is None:
+        return entry
+    placements = []
+    for one in fields["placements"]:
+        known = possible.get((one["temporary"], one["target"]))
+        if known is None:
+            raise DamagedJournal("it names files that are not this run's")
+        stamp = None if one["stamp"] is None else tuple(_count(number) for number in one["stamp"])
+        placements.append(Placement(known.temporary, known.target, known.is_ours, stamp))
+    return Entry(**{**vars(entry), "placements": placements})
+
+
+def _count(number: object) -> int:
+    if type(number) is not int or not 0 <= number < 1 << 63:
+        raise ValueError(f"{number!r} is no number")
+    return number
+
+
+def _absolute(path: object) -> str:
+    if not isinstance(path, str) or not os.path.isabs(path) or "\0" in path:
+        raise ValueError(f"{path!r} is no name")
+    return path
+
+
+def _remove_unfinished(name: str) -> None:
+    """Remove a hidden file or folder unless somebody is writing it, or it is nothing of ours."""
+    if os.path.isdir(name) and not os.path.islink(name):
+        shutil.rmtree(name, ignore_errors=True)
+        return
+    with suppress(OSError, OutputError):
+        if os.path.lexists(name) and (descriptor := claim(name)) is not None:
+            os.unlink(name)
+            os.close(descriptor)

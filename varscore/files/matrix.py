@@ -118,6 +118,11 @@ class TableCursor:
         taken, self._waiting = self._waiting.slice(0, rows), self._waiting.slice(rows)
         return taken
 
+    def demand_end(self) -> None:
+        """Raises DataError when there are rows that nobody has taken."""
+        if len(self.take(1)):
+            raise DataError("the table has more rows than its run.json says", where=self._path)
+
 
 class MatrixCursor:
     """Reads a finished score matrix from its beginning, any number of alleles at a time.
@@ -144,6 +149,13 @@ class MatrixCursor:
         if len(found["pos"]) != rows:
             raise DataError("the score matrix has fewer rows than its run.json says", where=self._path)
         return found
+
+    def demand_end(self) -> None:
+        """Raises DataError when there are rows that nobody has taken."""
+        if self._kind == ".parquet":
+            self._table.demand_end()
+        elif self._arrays["pos"].shape[0] > self._at:
+            raise DataError("the score matrix has more rows than its run.json says", where=self._path)
 
     def _take_table(self, rows: int) -> dict[str, Any]:
         table = self._table.take(rows)

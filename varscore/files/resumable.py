@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,27 +27,45 @@ class Placement:
     target: str
     is_ours: bool = False
     """Whether an older file goes with what is replaced: an index, a run.json"""
+    stamp: tuple[int, ...] | None = None
+    """Of what is finished: inode, size and time of its last change, which renaming leaves as they are"""
+
+
+def stamped(placements: Sequence[Placement]) -> list[Placement]:
+    """The same with the stamps of what lies under the hidden names now. Raises OSError."""
+    return [one if one.temporary is None else replace(one, stamp=_stamp(one.temporary)) for one in placements]
+
+
+def _stamp(path: str) -> tuple[int, ...] | None:
+    """None when there is nothing, or neither a file nor a folder."""
+    try:
+        about = os.lstat(path)
+    except OSError:
+        return None
+    if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
+        return None
+    return about.st_ino, about.st_size, about.st_mtime_ns
 
 
 def place_all(placements: Sequence[Placement], *, force: bool) -> None:
     """Carry on where a killed process stopped renaming: what is not under its hidden name is in place already.
 
-    Raises, before anything is renamed, DamagedPartial when something is under neither name, OutputExists when it is
-    under both, without ``force``; OutputError.
+    Raises, before anything is renamed, DamagedPartial when what was finished is under neither name, OutputExists when
+    something else is under the name that it is to have, without ``force``; OutputError.
     """
     for placement in placements:
         if placement.temporary is None:
             continue
-        waits, there = os.path.exists(placement.temporary), os.path.exists(placement.target)
-        if not waits and not there:
+        waits = os.path.lexists(placement.temporary)
+        if _stamp(placement.temporary if waits else placement.target) != placement.stamp:
             raise DamagedPartial(placement.temporary)
-        if waits and there and not (force or placement.is_ours):
+        if waits and os.path.exists(placement.target) and not (force or placement.is_ours):
             raise OutputExists("the output exists already", where=placement.target, remedy="pass --force")
     placed = {placement.target for placement in placements if placement.temporary}
     for placement in placements:
         with output_errors(placement.target):
             if placement.temporary is None:
-                if os.path.realpath(placement.target) not in placed:  # else it may be the new one already
+                if placement.target not in placed:  # else it may be the new one already
                     with suppress(FileNotFoundError):
                         os.unlink(placement.target)
             elif os.path.isdir(placement.temporary):

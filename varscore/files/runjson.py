@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from varscore.errors import DataError
-from varscore.files.atomic import AtomicFile
+from varscore.files.atomic import SideFile
+from varscore.files.bounded import read_bounded
 from varscore.files.resumable import FileOutput, Placement
 
 SUFFIX = ".run.json"
 FORMAT = 1
+MOST_BYTES = 1 << 30
 
 
 class RunJson(FileOutput):
     """The file beside ``output``; it replaces an older one."""
 
     def __init__(self, output: str, fields: Mapping[str, Any]) -> None:
-        self._file: AtomicFile = AtomicFile(output + SUFFIX, force=True)
+        self._file: SideFile = SideFile(output + SUFFIX)
         self._text = json.dumps({"format": FORMAT, **fields}, indent=1) + "\n"
 
     def settle(self) -> list[Placement]:
@@ -32,14 +35,13 @@ def read_run(output: str) -> dict[str, Any]:
     """The fields of the file beside ``output``. Raises DataError when it is not there or not one."""
     path = output + SUFFIX
     try:
-        with open(path, encoding="utf-8") as file:
-            fields = json.load(file)
+        fields = json.loads(read_bounded(Path(path), MOST_BYTES, DataError))
     except FileNotFoundError:
         raise DataError(
             "what was run is not known", where=output, cause=f"{os.path.basename(path)} is not beside it",
             remedy="keep the .run.json of a shard with it",
         ) from None  # fmt: skip
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError("cannot read what was run", where=path, cause=str(error)) from None
     if not isinstance(fields, dict) or fields.get("format") != FORMAT:
         raise DataError("not a run.json that this varscore can read", where=path)

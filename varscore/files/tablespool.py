@@ -25,7 +25,7 @@ class TableSpool:
         self._file = Spool(path, keep=carry is not None)
         if carry is not None:
             try:
-                self._file.carry_on(Mark(*carry["file"]))
+                self._file.carry_on(Mark.parse(carry["file"]))
             except BaseException:
                 self._file.suspend()
                 raise

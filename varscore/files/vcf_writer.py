@@ -7,7 +7,7 @@ from typing import Any
 
 from varscore.errors import OutputError
 from varscore.files.annotation import Annotator
-from varscore.files.atomic import AtomicFile, Spool
+from varscore.files.atomic import AtomicFile, Spool, whole_number
 from varscore.files.bcf import write_bcf
 from varscore.files.bgzf import LEVEL, inflate
 from varscore.files.blocktext import BlockText, joined
@@ -38,10 +38,10 @@ class VcfWriter(FileOutput, Writer):
         in_pieces, carry: see BlockText
         """
         self._annotator, self._newline = annotator, newline
-        self._order = SortOrder(carry and carry["order"])
+        self._order = SortOrder(None if carry is None else dict(carry["order"]))
         self._text = BlockText(
             output, joined(header, newline), level=LEVEL if compress else None, in_pieces=in_pieces,
-            carry=carry and carry["text"],
+            carry=None if carry is None else dict(carry["text"]),
         )  # fmt: skip
         self._file: IndexedFile = IndexedFile(output, self._order, contig_lengths, "vcf" if compress else None)
 
@@ -82,11 +82,11 @@ class BcfWriter(Writer):
         """kind: ``b`` compressed or ``u`` uncompressed; the rest as for VcfWriter."""
         self._output, self._annotator, self._header = output, annotator, joined(header)
         self._kind = kind
-        self._order = SortOrder(carry and carry["order"])
-        self._records: int = carry["records"] if carry else 0
+        self._order = SortOrder(None if carry is None else dict(carry["order"]))
+        self._records = 0 if carry is None else whole_number(carry["records"])
         self._spool = Spool(output.path, keep=carry is not None)
         try:
-            self._text = BlockText(self._spool, b"", level=1, carry=carry and carry["text"])
+            self._text = BlockText(self._spool, b"", level=1, carry=None if carry is None else dict(carry["text"]))
         except BaseException:
             self._spool.suspend()
             raise

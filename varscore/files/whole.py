@@ -1,35 +1,45 @@
-"""Files and folders of varscore's own (models, data sets, reports) that get their names when they are complete."""
+"""Files and folders of varscore's own (models, data sets, reports) that get their names when they are complete.
+
+Several processes may write the same one: each writes apart from the others, and the content is that of the last to
+finish. What a killed process has left is taken over by the next.
+"""
 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from varscore.files.atomic import output_errors
+from varscore.files.atomic import claim, hidden_name, output_errors, sync_folder
+from varscore.files.folders import claim_folder, replace_folder
+
+PARTIAL = ".partial"
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A file to write, which replaces ``path`` when the block ends and is dropped when it fails. Raises OutputError."""
-    partial = _partial(path)
     with output_errors(str(path)):
+        partial, descriptor = _claimed(path, claim)
         try:
-            with partial.open("wb") as file:
+            os.ftruncate(descriptor, 0)
+            with os.fdopen(descriptor, "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            partial.replace(path)
+                os.rename(partial, path)
+            sync_folder(os.path.dirname(partial))
         except BaseException:
-            partial.unlink(missing_ok=True)
+            Path(partial).unlink(missing_ok=True)
             raise
 
 
 def put_file(path: Path, content: bytes | str) -> None:
-    """Write a whole file. Raises OutputError."""
+    """Write a whole file, safely for several processes. Raises OutputError."""
     with whole_file(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
@@ -37,26 +47,31 @@ def put_file(path: Path, content: bytes | str) -> None:
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
     """A folder to fill; it replaces ``folder`` when the block ends and is dropped when it fails. Raises OutputError."""
-    partial, old = _partial(folder), folder.with_name(f".{folder.name}.old")
     with output_errors(str(folder)):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        target = Path(os.path.realpath(folder))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial, lock = _claimed(target, claim_folder)
         try:
-            yield partial
-            for path in partial.iterdir():
+            yield Path(partial)
+            for path in Path(partial).iterdir():
                 _sync(path)
-            if folder.exists():
-                shutil.rmtree(old, ignore_errors=True)
-                folder.rename(old)
-            partial.rename(folder)
+            replace_folder(partial, str(target))
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-        shutil.rmtree(old, ignore_errors=True)
+        finally:
+            os.close(lock)
 
 
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial")
+def _claimed(path: Path, claim: Callable[[str], int | None]) -> tuple[str, int]:
+    """A hidden name to write under, and its lock: the usual one, so that what is left there is swept away, or one of
+    its own while another process has that."""
+    usual = hidden_name(str(path), PARTIAL)
+    name, lock = usual, claim(usual)
+    while lock is None:
+        name = hidden_name(str(path), f".{secrets.token_hex(4)}{PARTIAL}")
+        lock = claim(name)
+    return name, lock
 
 
 def _sync(path: Path) -> None:

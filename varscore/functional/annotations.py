@@ -14,7 +14,7 @@ from varscore.errors import UsageError
 from varscore.evalue import BACKGROUND, Background, load_background, magnitudes, significance
 from varscore.files.scores import safe
 from varscore.functional.classifier import Classifier, Ensemble, find_classifiers
-from varscore.functional.features import Tracks, raw_features
+from varscore.functional.features import DEEPSEA_CONSERVATION, Tracks, raw_features
 from varscore.genome.alleles import AlleleBatch
 from varscore.zoo import ModelFolder
 
@@ -120,10 +120,15 @@ class Annotations:
             parts = f"N={self.background.n},SHA256={self.background.sha256},SOURCES={sources},FLOOR={floor}"
             notes.append(("Background", f"<{parts},CONSERVATION={used}>"))
         notes += [
-            ("Classifier", f"<ID={safe(classifier.id)},SHA256={classifier.sha256}>")
+            ("Classifier", f"<ID={safe(classifier.id)},SHA256={classifier.sha256}{self._imputed(classifier)}>")
             for classifier, _ in self.classifiers
         ]
         return tuple(notes)
+
+    def _imputed(self, classifier: Classifier) -> str:
+        """``,IMPUTED=..``: the conservation scores for which constants stand in."""
+        names = [safe(name) for name in classifier.conservation if name not in self.tracks.names]
+        return f",IMPUTED={'+'.join(names)}" if names else ""
 
     def compute(
         self, effects: Effects, alleles: AlleleBatch, rows: np.ndarray, tasks: np.ndarray | None = None
@@ -145,7 +150,7 @@ class Annotations:
             columns["e_task"], columns["e_diff"] = rarest, effects.diff[scored, rarest]
             columns["sig"] = self._significance(self.background, evalues[:, trained], tracks)
         for classifier, ensemble in self.classifiers:
-            own = tracks[:, [self.tracks.names.index(name) for name in classifier.conservation]]
+            own = self.tracks.select(tracks, classifier.conservation)
             columns[classifier.column] = ensemble.probabilities(raw_features(effects, own, classifier.without))
         return Extra(columns, None if evalues is None else evalues.astype(np.float32))
 
@@ -171,8 +176,13 @@ def _has_tracks(classifier: Classifier, tracks: Tracks) -> bool:
 
 
 def _demand_tracks(classifier: Classifier, tracks: Tracks) -> None:
-    if missing := [name for name in classifier.conservation if name not in tracks.names]:
+    """DeepSEA's scores may be missing: what stands in for them is known. Raises UsageError for others."""
+    absent = [name for name in classifier.conservation if name not in tracks.names]
+    if missing := [name for name in absent if name not in DEEPSEA_CONSERVATION]:
         raise UsageError(
             f"the classifier {classifier.id} wants conservation scores that are not given", where=", ".join(missing),
             remedy=f"--conservation {missing[0]}=BIGWIG",
         )  # fmt: skip
+    if absent:
+        constants = ", ".join(f"{name} = {DEEPSEA_CONSERVATION[name]:g}" for name in absent)
+        log.warning("classifier %s: constants stand in for scores that are not given: %s", classifier.id, constants)

@@ -15,7 +15,7 @@ from varscore import __version__
 from varscore.errors import DataError
 from varscore.evalue import BACKGROUND, TAIL, Background, BackgroundBuilder, magnitudes, save_background
 from varscore.files.atomic import refuse_existing
-from varscore.files.outputs import check_names
+from varscore.files.outputs import check_names, with_indexes
 from varscore.files.regions import RegionSet
 from varscore.files.sites import frequencies
 from varscore.files.vcf import RecordChunk, VariantReader
@@ -51,10 +51,13 @@ class BackgroundJob:
     tracks: Tracks = field(default_factory=Tracks)
     how: Computing = field(default_factory=Computing)
     force: bool = False
+    inputs: tuple[str, ...] = ()
+    """What is read besides, a BED of regions to leave out"""
 
     def check(self) -> None:
         """Raises UsageError and OutputExists."""
-        check_names([self.output], [*self.sources, str(self.reference)])
+        read = [*with_indexes(*self.sources, str(self.reference)), *self.inputs, *self.model.files, *self.tracks.paths]
+        check_names([self.output], read)
         refuse_existing(self.output, force=self.force)
 
 

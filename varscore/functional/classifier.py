@@ -137,6 +137,11 @@ class Classifier:
         return str(self.card["id"])
 
     @property
+    def files(self) -> list[str]:
+        """The card and every file that it names."""
+        return [str(self.path / name) for name in (CARD, *self.card["files"])]
+
+    @property
     def column(self) -> str:
         """``p_gwas``: its column in a TSV; files.tags makes a VCF's tag of it."""
         return classifier_column(self.id)

@@ -51,6 +51,10 @@ class Tracks:
     def names(self) -> tuple[str, ...]:
         return tuple(name for name, _ in self.files)
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(str(track.path) for _, track in self.files)
+
     def fit(self, genome: Genome, find: Callable[[str], str | None] | None = None) -> None:
         """See :meth:`varscore.files.bigwig.BigWig.fit`."""
         for _, track in self.files:
@@ -65,6 +69,14 @@ class Tracks:
         contig, start = alleles.contig[rows], alleles.start[rows]
         columns = [track.values(alleles.contigs, contig, start) for _, track in self.files]
         return np.stack(columns, 1) if columns else np.empty((len(rows), 0), np.float32)
+
+    def select(self, values: np.ndarray, names: Sequence[str]) -> np.ndarray:
+        """The columns ``names`` of what :meth:`values` gave: float32 (m, names), NaN for a score that is not given."""
+        found = np.full((len(values), len(names)), np.nan, np.float32)
+        for column, name in enumerate(names):
+            if name in self.names:
+                found[:, column] = values[:, self.names.index(name)]
+        return found
 
 
 @dataclass(frozen=True)

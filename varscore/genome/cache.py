@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-import threading
+import secrets
+import stat
 from pathlib import Path
 
 import platformdirs
+
+MOST_BYTES = 1 << 30
 
 
 def cache_folder(chosen: str | os.PathLike[str] | None = None) -> Path:
@@ -17,19 +21,35 @@ def cache_folder(chosen: str | os.PathLike[str] | None = None) -> Path:
 
 
 def file_key(path: Path) -> str:
-    """A name for a file as it is now (path, size, modification time, inode): another name once it has changed."""
-    stat = path.stat()
-    identity = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ino]
+    """A name for a file as it is now (path, size, inode, times): another name once it has changed.
+
+    Programs can put the time of the last modification back, but not that of the last change of any kind (ctime).
+    """
+    about = path.stat()
+    identity = [str(path.resolve()), about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino]
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
 def put_file(path: Path, content: bytes) -> None:
     """Write a file that appears whole or not at all, also when several processes write it. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}.tmp")
     try:
-        temporary.write_bytes(content)
+        with temporary.open("xb") as file:  # x: nothing that has the name already is written to
+            file.write(content)
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
+    """The content of an index or a checksum. Raises OSError also for what is no file: a pipe would keep us waiting."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a file", str(path))
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return content

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from varscore.errors import FastaError
-from varscore.genome.cache import file_key, put_file
+from varscore.genome.cache import file_key, put_file, read_file
 from varscore.genome.fastatext import BgzfText, StaleIndex, Text, open_text, unreadable
 
 _log = logging.getLogger(__name__)
@@ -125,9 +125,10 @@ def _find_index(text: Text, cache: Path) -> dict[str, Record]:
 
 def _load(place: Path, text: Text) -> dict[str, Record]:
     """Read and check ``place``.fai (and .gzi); raises OSError when there is none, StaleIndex when it is wrong."""
-    lines = Path(f"{place}.fai").read_text("utf-8", "surrogateescape").removesuffix("\n").split("\n")
+    text_of_index = read_file(Path(f"{place}.fai")).decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+    lines = text_of_index.removesuffix("\n").split("\n")
     if isinstance(text, BgzfText):
-        text.use_blocks(Path(f"{place}.gzi").read_bytes())
+        text.use_blocks(read_file(Path(f"{place}.gzi")))
     try:
         records = [_parse(line) for line in lines]
     except ValueError:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from varscore.errors import FastaError
-from varscore.genome.cache import cache_folder, file_key, put_file
+from varscore.genome.cache import cache_folder, file_key, put_file, read_file
 from varscore.genome.faidx import Fasta
 
 UNKNOWN = 4
@@ -109,7 +109,7 @@ class Genome:
         """Hex digest of the FASTA file's bytes; computed once per file and remembered in the cache folder."""
         note = self._cache_dir / "sha256" / file_key(self.path)
         with suppress(OSError):
-            known = note.read_text("ascii", "replace")
+            known = read_file(note).decode("ascii", "replace")
             if len(known) == 64:
                 return known
         with open(self.path, "rb") as file:
