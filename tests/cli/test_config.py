@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import pysam
+import pysam.bcftools
 import pytest
 import typer
 from typer.testing import CliRunner

@@ -256,7 +256,7 @@ def annotate(
         force=force,
         resume=resume,
         shard=part,
-        inputs=tuple(str(path) for path in (regions, background) if path is not None),
+        inputs=tuple(str(path) for path in (regions, background, fitting.rename_chrs) if path),
     )
     check(job) if dry_run else run(job, strict, cluster)
 
