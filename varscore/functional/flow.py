@@ -24,7 +24,6 @@ from varscore.functional.scoring import Computing, features_of
 from varscore.functional.selection import Selection, Sources, select
 from varscore.genome.contigs import match_contigs
 from varscore.genome.sequence import Genome
-from varscore.nets.objectives import probabilities
 from varscore.zoo import CARD, ModelFolder
 
 log = logging.getLogger(__name__)
@@ -74,14 +73,15 @@ class SnpJob:
 class Tested:
     """Predictions for variants that were not trained on, and what they are worth.
 
-    fold: int64 (n,), HELD_OUT where held out; probability: float32 (n,), calibrated on other folds; baseline: float32
-    (n,), not calibrated
+    fold: int64 (n,), HELD_OUT where held out; scores: float32 (n,), log-odds, as trees have them; probability: float32
+    (n,), calibrated on other folds; baseline: float32 (n,), its scores
     measures: (``cross-validation`` or ``hold-out``, group, model) -> measures; differences in AUROC to the baseline
     """
 
     selection: Selection
     locus: np.ndarray
     fold: np.ndarray
+    scores: np.ndarray
     probability: np.ndarray
     baseline: np.ndarray | None
     measures: dict[tuple[str, str, str], Measures]
@@ -157,8 +157,7 @@ def _test_and_train(
             baseline[held] = fit(other[~held], label[~held], (), settings).scores(other[held])
     measures, differences = _measure(job, selection, groups, fold, scores, baseline)
     calibration = calibrate(label[~held], probability[~held], groups[~held], settings.seed)
-    without = None if baseline is None else probabilities(baseline)
-    tested = Tested(selection, locus, fold, probability, without, measures, differences, calibration)
+    tested = Tested(selection, locus, fold, scores, probability, baseline, measures, differences, calibration)
     return tested, replace(trees, calibration=platt)
 
 

@@ -105,6 +105,7 @@ def _predictions(tested: Tested) -> str:
         "group": tested.selection.group.tolist(),
         "locus": tested.locus.tolist(),
         "fold": ["held-out" if fold == HELD_OUT else fold for fold in tested.fold.tolist()],
+        "score": [f"{value:.6g}" for value in tested.scores.tolist()],
         "probability": [f"{value:.6g}" for value in tested.probability.tolist()],
     }
     if tested.baseline is not None:
@@ -151,7 +152,7 @@ def _curves(folder: Path, tested: Tested, title: str) -> None:
         if found is None:
             continue
         here = kept & (label | (tested.selection.group == group)) if group != ALL else kept
-        false, true, precision = Ranking(label[here], tested.probability[here]).curves()
+        false, true, precision = Ranking(label[here], tested.scores[here]).curves()
         some = np.unique(np.linspace(0, len(false) - 1, _POINTS).astype(int))
         name = f"{group}: {found.positives:,} / {found.negatives:,}"
         roc.plot(np.append(0, false[some]), np.append(0, true[some]), label=f"{name}, {found.auroc}")
