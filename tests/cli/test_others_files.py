@@ -311,18 +311,15 @@ def test_what_is_odd_is_one_clear_line(
     assert "internal error" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["a\0b", "a\x1bb"])
-def test_a_control_character_in_a_task_s_name_is_refused(
-    name: str, tiny_model: ModelFolder, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_nul_in_a_task_s_name_is_refused(tiny_model: ModelFolder, capsys: pytest.CaptureFixture[str]) -> None:
     tasks, card = tiny_model.path / "tasks.tsv", tiny_model.path / "card.toml"
     old = tasks.read_bytes()
-    new = old.replace(tiny_model.tasks()[0].name.encode(), name.encode())
+    new = old.replace(tiny_model.tasks()[0].name.encode(), b"a\0b")
     tasks.write_bytes(new)
     sums = [hashlib.sha256(content).hexdigest() for content in (old, new)]
     card.write_text(card.read_text().replace(*sums))
     assert annotate("in.vcf -o out.vcf --scores m.h5") == 2
-    assert "control character" in error(capsys)
+    assert "task 0 has a NUL in its name" in error(capsys)
 
 
 def test_durations_do_not_follow_the_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,3 +119,8 @@ def test_published_collections_are_read_whole(shared_data: Path, name: str, coun
     assert len(motifs) == (count or path.read_text().count("\nMOTIF "))
     for motif in motifs:
         assert np.allclose(motif.frequencies.sum(1), 1) and motif.frequencies.shape[1] == 4
+
+
+def test_a_file_that_never_ends_is_refused() -> None:
+    with pytest.raises(DataError, match="too large to be what it should be, /dev/zero; more than 64 MB"):
+        read_motifs(Path("/dev/zero"))

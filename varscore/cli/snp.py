@@ -225,9 +225,10 @@ def read_about(path: Path) -> dict[str, Any]:
     import tomllib
 
     from varscore.errors import DataError, reason
+    from varscore.files.bounded import read_text
 
     try:
-        return tomllib.loads(path.read_text("utf-8-sig"))
+        return tomllib.loads(read_text(path, DataError))
     except OSError as error:
         raise DataError("cannot read --about", where=path, cause=reason(error)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -24,6 +24,7 @@ import numpy as np
 
 from varscore.data.examples import SPLITS, Task, write_examples
 from varscore.errors import DataError
+from varscore.files.bounded import read_text
 from varscore.files.hdf5 import damage
 from varscore.files.matlab import open_matlab
 from varscore.genome.sequence import UNKNOWN, reverse_complement
@@ -146,7 +147,7 @@ def read_tasks(names: Path | None, count: int) -> tuple[Task, ...]:
 
 def _read_names(path: Path) -> list[dict[str, str]]:
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
+        lines = read_text(path, DataError).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("cannot read the names of tasks", where=path, cause=str(error)) from None
     if lines and "name" in lines[0].split("\t"):

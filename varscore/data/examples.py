@@ -41,7 +41,6 @@ import csv
 import hashlib
 import io
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -51,13 +50,14 @@ from typing import Any
 import numpy as np
 
 from varscore.errors import DataError, OutputExists
+from varscore.files.bounded import read_text
 from varscore.files.whole import whole_folder
 from varscore.genome.coords import anchor
 
 FORMAT = 1
 ARRAYS = ("codes", "offset", "contig", "start", "split")
 FURTHER = ("known", "tracks", "scalars", "cell", "fold")
-NAMES = "names.txt"
+NAMES, NAMES_BYTES = "names.txt", 1 << 30
 KINDS = ("labels", "classes", "values")
 SPLITS = ("train", "validation", "test")
 
@@ -95,8 +95,8 @@ def parse_tasks(text: str) -> tuple[Task, ...]:
         raise DataError("not a task table", cause=f"{type(error).__name__}: {error}") from None
     if not tasks:
         raise DataError("not a task table", cause="it has no line but the header")
-    if odd := [task for task in tasks if re.search(r"[\x00-\x1f\x7f]", f"{task.name}{task.group}")]:
-        raise DataError("not a task table", cause=f"task {odd[0].index} has a control character in {odd[0].name!r}")
+    if odd := [task for task in tasks if "\0" in f"{task.name}{task.group}"]:  # which no format could hold
+        raise DataError("not a task table", cause=f"task {odd[0].index} has a NUL in its name, {odd[0].name!r}")
     ragged = any(None in task.facts or task.group is None for task in tasks)
     if ragged or [task.index for task in tasks] != list(range(len(tasks))):
         raise DataError(
@@ -114,7 +114,7 @@ class ExampleSet:
         try:
             self.window = int(self.info["window"])
             self.contigs = tuple(self.info["contigs"])
-            self.tasks = parse_tasks((self.folder / "tasks.tsv").read_text("utf-8-sig"))
+            self.tasks = parse_tasks(read_text(self.folder / "tasks.tsv", DataError))
             self.kind = self.info["kind"] if self.info.get("kind") in KINDS else "labels"
             self.strands = str(self.info.get("strands", "both"))
             self.population = _population(self.info, len(self.tasks))
@@ -271,7 +271,7 @@ class ExampleSet:
     def names(self) -> tuple[str, ...]:
         """The name of every example, in order; none where the data set has none. Raises DataError."""
         path = self.folder / NAMES
-        names = tuple(path.read_text().splitlines()) if path.exists() else ()
+        names = tuple(read_text(path, DataError, NAMES_BYTES).splitlines()) if path.exists() else ()
         if names and len(names) != len(self):
             raise DataError("damaged data set", where=path, cause=f"{len(names)} names of {len(self)} examples")
         return names
@@ -279,7 +279,7 @@ class ExampleSet:
 
 def _read_info(folder: Path) -> dict[str, Any]:
     try:
-        info = json.loads((folder / "dataset.json").read_text())
+        info = json.loads(read_text(folder / "dataset.json", DataError))
     except (FileNotFoundError, NotADirectoryError):
         raise DataError("not a varscore data set", where=folder, remedy="make one with `varscore dataset`") from None
     except json.JSONDecodeError as error:

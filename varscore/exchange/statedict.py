@@ -26,6 +26,7 @@ from varscore.data.priors import stated_priors
 from varscore.errors import DataError, ModelError, UsageError, reason
 from varscore.exchange.check import TOLERANCE, largest_difference, read_reference
 from varscore.files.atomic import refuse_existing
+from varscore.files.bounded import read_text
 from varscore.nets import build
 from varscore.nets.layers import SequenceNet
 from varscore.zoo import CARD, ModelFolder, save_model, sha256
@@ -120,7 +121,7 @@ def read_map(path: Path) -> dict[str, Source]:
     """Raises DataError for a line that is none of a name map."""
     sources: dict[str, Source] = {}
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
+        lines = read_text(path, DataError).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("cannot read the name map", where=path, cause=str(error)) from None
     for number, line in enumerate(lines, 1):

@@ -41,10 +41,25 @@ def read_bounded(path: Path, most: int, error: type[VarscoreError] = ModelError)
     finally:
         os.close(descriptor)
     if about.st_size > most or len(content) > most:
-        raise error(
-            "the file is too large to be what it should be", where=path, cause=f"more than {most // MEGABYTE:,} MB"
-        )
+        raise _too_large(path, most, error)
     return content
+
+
+def read_text(path: Path, error: type[VarscoreError], most: int = TABLE_BYTES, encoding: str = "utf-8-sig") -> str:
+    """The text of a file or pipe of at most ``most`` bytes, its line ends ``\\n``.
+
+    Raises ``error`` for one that goes on, as /dev/zero would for ever, OSError, UnicodeDecodeError.
+    """
+    with open(path, "rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise _too_large(path, most, error)
+    return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _too_large(path: Path, most: int, error: type[VarscoreError]) -> VarscoreError:
+    cause = f"more than {most // MEGABYTE:,} MB"
+    return error("the file is too large to be what it should be", where=path, cause=cause)
 
 
 def demand_plain_name(name: str, card: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from varscore.errors import DataError
+from varscore.files.bounded import read_text
 
 BASES = "ACGT"
 
@@ -30,7 +31,7 @@ def read_motifs(path: Path) -> tuple[Motif, ...]:
     Raises DataError when the file is neither, is damaged, or is empty.
     """
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_text(path, DataError)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("cannot read motifs", where=path, cause=str(error)) from None
     try:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from varscore.errors import ModelError
-from varscore.files.xgbjson import Tree
+from varscore.files.bounded import read_text
+from varscore.files.xgbjson import MOST_BYTES, Tree
 
 _SPLIT = re.compile(r"(\d+):\[f(\d+)<([^\]]+)\] yes=(\d+),no=(\d+),missing=(\d+)")
 _LEAF = re.compile(r"(\d+):leaf=([^,\s]+)")
@@ -23,7 +24,7 @@ def read_dump(path: Path, width: int) -> tuple[Tree, ...]:
     Raises ModelError, with the line, for what is no dump of a model of ``width`` features.
     """
     try:
-        text = path.read_text("ascii")
+        text = read_text(path, ModelError, MOST_BYTES, "ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError("cannot read the dump", where=path, cause=str(error)) from None
     trees = tuple(_tree(nodes, f"{path} booster[{number}]") for number, nodes in enumerate(_nodes(text, width, path)))
