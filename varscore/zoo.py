@@ -42,6 +42,7 @@ from varscore.files.bounded import (
 from varscore.files.whole import put_file
 from varscore.nets import build, find
 from varscore.nets.layers import SequenceNet
+from varscore.nets.registry import HOW_TO_ADD
 
 log = logging.getLogger(__name__)
 
@@ -209,7 +210,10 @@ def open_model(folder: Path) -> ModelFolder:
     try:
         find(card["architecture"])
     except UsageError as error:
-        raise ModelError(error.what, where=path, cause="it was made by another varscore", remedy=error.remedy) from None
+        raise ModelError(
+            f"the architecture {card['architecture']!r} is not known here", where=path,
+            cause=error.cause or "it is somebody's own, or of another varscore", remedy=HOW_TO_ADD,
+        ) from None  # fmt: skip
     return ModelFolder(folder, card)
 
 

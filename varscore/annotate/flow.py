@@ -21,7 +21,7 @@ from varscore.engine.pool import LOCAL, Engines
 from varscore.engine.pool import Plan as EnginePlan
 from varscore.errors import VariantFileError
 from varscore.files.saturation import SaturationReader
-from varscore.files.scores import Provenance
+from varscore.files.scores import Provenance, safe
 from varscore.files.shards import Range, Shard
 from varscore.files.vcf import RecordChunk, VariantReader
 from varscore.files.writers import Content
@@ -30,6 +30,7 @@ from varscore.genome.contigs import ContigNames
 from varscore.genome.coords import Variant
 from varscore.genome.reasons import Rules
 from varscore.genome.sequence import Genome, decode
+from varscore.nets.plugins import loaded
 from varscore.score import ScoreBatch, score_chunks
 from varscore.stop import Stop
 from varscore.survey import GenomeRules, compared, open_names
@@ -109,7 +110,7 @@ def _plan(
 ) -> Plan:
     provenance = Provenance(
         version=__version__, command=job.command(), model=job.model.id, model_sha256=job.model.sha256,
-        reference=genome.path.name, reference_sha256=genome.sha256, notes=job.annotations.notes,
+        reference=genome.path.name, reference_sha256=genome.sha256, notes=(*job.annotations.notes, *_plugins()),
     )  # fmt: skip
     header = reader.header
     lengths = missing_contigs(genome, header.contigs, reader.first_contigs(SPELLING), job.rules.renames)
@@ -132,6 +133,11 @@ def _plan(
         identity=identity,
         key=journal_key(job, identity),
     )
+
+
+def _plugins() -> Iterator[tuple[str, str]]:
+    """Provenance: the files of users that were run."""
+    return (("Plugin", f"<ID={safe(plugin.path.stem)},SHA256={plugin.sha256}>") for plugin in loaded())
 
 
 def _open_names(job: AnnotateJob, reader: Reader, genome: Genome) -> ContigNames:

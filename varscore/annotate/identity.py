@@ -13,6 +13,7 @@ from varscore.annotate.job import AnnotateJob
 from varscore.errors import VariantFileError, reason
 from varscore.files.writers import format_of
 from varscore.genome.sequence import Genome
+from varscore.nets.plugins import loaded
 
 _ENDS = 1 << 20
 
@@ -25,6 +26,7 @@ def identify(job: AnnotateJob, genome: Genome, device: str) -> dict[str, str]:
     return {
         "input": "a stream" if job.from_stream else _digest_of_file(job.source),
         "reference": f"{genome.path.name} {genome.sha256}",
+        "plugins": " ".join(plugin.sha256 for plugin in loaded()) or "none",
         "model": f"{job.model.id} {_digest(job.model.card)}",
         "classifiers and background": _digest(job.annotations.notes),
         "conservation": _digest([(name, _ends(track.path)) for name, track in job.annotations.tracks.files]),

@@ -6,6 +6,7 @@ shared, and imports the flow it calls inside its body, so that ``varscore --help
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -72,10 +73,23 @@ def root(
     log_format: Annotated[
         Literal["text", "json"], typer.Option("--log-format", help="How messages on stderr are written.")
     ] = "text",
+    plugin: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE.py",
+            help="A Python file of yours that registers architectures; it is run, so that models of them can be "
+            "trained and loaded. Repeatable.",
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Everything there is to say.")] = False,
 ) -> None:
     log.configure(log_format=log_format, quiet=quiet, verbose=verbose)
+    if plugin:
+        from varscore.nets.plugins import load_plugin
+
+        for path in plugin:
+            load_plugin(path)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), nl=False)
         raise typer.Exit(2)

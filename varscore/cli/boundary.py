@@ -43,6 +43,8 @@ SHORT_OF_MEMORY = (
     "allocate memory", "bad_alloc", "bad allocation", "out of memory", "start new thread", "failed to map segment",
     "Unable to allocate", "malloc of size", "Resource temporarily unavailable",
 )  # fmt: skip
+VALUED = ("--log-format=", "--plugin=")
+"""The program's own options that have a value"""
 WRONG_PATH = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 
 
@@ -100,9 +102,9 @@ def globals_first(arguments: Sequence[str]) -> list[str]:
     for word in words:
         if word == "--":
             rest += [word, *words]
-        elif word in ("--debug", "--quiet", "-q", "--verbose", "-v") or word.startswith("--log-format="):
+        elif word in ("--debug", "--quiet", "-q", "--verbose", "-v") or word.startswith(VALUED):
             front.append(word)
-        elif word == "--log-format":
+        elif f"{word}=" in VALUED:
             front.append(f"{word}={next(words, '')}")
         else:
             rest.append(word)

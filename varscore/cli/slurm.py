@@ -112,6 +112,7 @@ def _plan(words: list[str], shards: int, asked: Resources, setup: tuple[str, ...
     from varscore.errors import UsageError
     from varscore.files.atomic import is_stream
 
+    words, plugins = _split_plugins(words)
     given = _read_words(words)
     for name, why in REFUSED.items():
         if given[name]:
@@ -124,11 +125,24 @@ def _plan(words: list[str], shards: int, asked: Resources, setup: tuple[str, ...
         raise UsageError("a job array cannot read from or write to a stream", remedy="give file names")
     names = {name: None if given[name] is None else str(given[name]) for name in ("scores", "skipped")}
     plan = ArrayPlan(
-        words, source, output, shards, Path.cwd(), force=given["force"],
+        [*words, *plugins], source, output, shards, Path.cwd(), force=given["force"],
         resources=asked, setup=setup, **names,
     )  # fmt: skip
     _read_words([*words, "-o", output, "--dry-run"], invoke=True)
     return plan
+
+
+def _split_plugins(words: list[str]) -> tuple[list[str], list[str]]:
+    """The words without ``--plugin FILE``, and that option for every plugin, named before the ``--`` or after it."""
+    from varscore.cli.boundary import globals_first
+    from varscore.nets.plugins import load_plugin, loaded
+
+    named = [word.partition("=")[2] for word in globals_first(words) if word.startswith("--plugin=")]
+    for path in named:
+        load_plugin(Path(path))
+    rest = [word for before, word in zip(["", *words], words, strict=False) if "--plugin" not in (before, word)]
+    rest = [word for word in rest if not word.startswith("--plugin=")]
+    return rest, [f"--plugin={plugin.path}" for plugin in loaded()]
 
 
 def _read_words(words: list[str], invoke: bool = False) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from varscore.engine.device import pick_device
 from varscore.engine.plain import PlainEngine, demand_sequence_only
 from varscore.errors import DeviceError
 from varscore.nets.layers import SequenceNet
+from varscore.nets.plugins import Plugin, loaded
 
 LOOK_SECONDS = 5.0
 """Between two looks at workers that give no answer"""
@@ -60,6 +61,14 @@ class Plan:
 
     def __post_init__(self) -> None:
         demand_sequence_only(self.net)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Plugins come first: where the plan is unpickled, they make the network's class known."""
+        return _make_plan, (loaded(), self.net, self.where, self.build, self.precision)
+
+
+def _make_plan(plugins: Sequence[Plugin], *fields: Any) -> Plan:
+    return Plan(*fields)
 
 
 class Pool(Protocol):

@@ -17,10 +17,13 @@ from varscore.nets import (
     reduced,
     tss,
 )
-from varscore.nets.registry import Architecture, architectures, build, find
+from varscore.nets.layers import SequenceNet
+from varscore.nets.registry import Architecture, Recipe, architectures, build, find, register
 
 __all__ = [
     "Architecture",
+    "Recipe",
+    "SequenceNet",
     "architectures",
     "attentionnet",
     "baselines",
@@ -35,5 +38,6 @@ __all__ = [
     "find",
     "promoternet",
     "reduced",
+    "register",
     "tss",
 ]

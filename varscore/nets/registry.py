@@ -10,6 +10,7 @@ from typing import Any
 
 from varscore.errors import UsageError
 from varscore.nets.layers import SequenceNet
+from varscore.nets.plugins import GROUP, load_installed
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,9 @@ def _fits(value: Any, kind: type[Any]) -> bool:
 
 
 _architectures: dict[str, Architecture] = {}
+HOW_TO_ADD = (
+    f"--plugin FILE.py names the file that registers it, an installed package does so by an entry point {GROUP}"
+)
 
 
 def register(name: str, config: type[Any], recipe: Recipe, summary: str, **preset: Any) -> Callable[[Any], Any]:
@@ -141,16 +145,21 @@ def register(name: str, config: type[Any], recipe: Recipe, summary: str, **prese
 
 
 def architectures() -> dict[str, Architecture]:
+    """All there are, those of installed packages too. Raises UsageError when such a package cannot be imported."""
+    load_installed()
     return dict(sorted(_architectures.items()))
 
 
 def find(name: str) -> Architecture:
     """Raises UsageError, with the nearest names, when there is no such architecture."""
+    if name not in _architectures:
+        load_installed(name)
     try:
         return _architectures[name]
     except KeyError:
         near = difflib.get_close_matches(name, _architectures, 3, 0.4) or sorted(_architectures)
-        raise UsageError(f"no architecture {name!r}", remedy=f"did you mean {', '.join(near)}?") from None
+        remedy = f"did you mean {', '.join(near)}? One of your own: {HOW_TO_ADD}"
+        raise UsageError(f"no architecture {name!r}", remedy=remedy) from None
 
 
 def build(name: str, **arguments: Any) -> SequenceNet:
