@@ -134,14 +134,16 @@ def _plan(words: list[str], shards: int, asked: Resources, setup: tuple[str, ...
 
 def _split_plugins(words: list[str]) -> tuple[list[str], list[str]]:
     """The words without ``--plugin FILE``, and that option for every plugin, named before the ``--`` or after it."""
-    from varscore.cli.boundary import globals_first
     from varscore.nets.plugins import load_plugin, loaded
 
-    named = [word.partition("=")[2] for word in globals_first(words) if word.startswith("--plugin=")]
-    for path in named:
-        load_plugin(Path(path))
-    rest = [word for before, word in zip(["", *words], words, strict=False) if "--plugin" not in (before, word)]
-    rest = [word for word in rest if not word.startswith("--plugin=")]
+    rest: list[str] = []
+    given = iter(words)
+    for word in given:
+        option, equals, value = word.partition("=")
+        if option == "--plugin":
+            load_plugin(Path(value if equals else next(given, "")))
+        else:
+            rest.append(word)
     return rest, [f"--plugin={plugin.path}" for plugin in loaded()]
 
 
