@@ -39,6 +39,7 @@ from stress.judge import Judge
 from varscore.annotate import AnnotateJob, annotate_file
 from varscore.cli.boundary import diagnose
 from varscore.files.bgzf import EOF_BLOCK
+from varscore.survey import GenomeRules
 from varscore.zoo import ModelFolder, find_model
 
 # -- making ----------------------------------------------------------------------------------------------------------
@@ -283,7 +284,8 @@ class Bench:
     def run(self, output: str) -> tuple[int, str | None]:
         """Annotate ``in``; the exit status and the line of error that the command line would end with."""
         source, target = str(self.folder / "in"), str(self.folder / output)
-        job = AnnotateJob(source, target, self.reference, self.model, device="cpu", threads=1)
+        rules = GenomeRules("off", 1.0)  # random REFs and lengths fit no genome
+        job = AnnotateJob(source, target, self.reference, self.model, rules=rules, device="cpu", threads=1)
         try:
             annotate_file(job)
         except BaseException as error:
