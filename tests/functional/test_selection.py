@@ -12,7 +12,7 @@ from functional.made import variants_at
 
 from varscore.errors import DataError, VariantFileError
 from varscore.functional.selection import Selection, Sources, select
-from varscore.functional.variants import among, gather
+from varscore.functional.variants import among, gather, look_up_frequencies
 from varscore.genome.sequence import Genome
 from varscore.survey import GenomeRules
 
@@ -183,3 +183,24 @@ def test_groups_come_in_the_order_of_their_distance() -> None:
         "given",
         "random",
     ]
+
+
+def test_spellings_of_one_variant_are_one_variant(genome: Genome, tmp_path: Path) -> None:
+    """Padded, right of where an indel can be moved to, or both: met twice, among the positives, with a frequency."""
+    minimal = [("chr1", 500, "A", "G"), ("chr1", 600, "AAA", "GAG"), ("chr2", 1, "A", "AA"), ("chr2", 700, "A", "AC")]
+    spelled = [
+        ("1", 498, "AAAA", "AAGA"),
+        ("1", 599, "AAAAA", "AGAGA"),
+        ("2", 9000, "AA", "AAA"),
+        ("2", 700, "AA", "ACA"),
+    ]
+    once = gather([write(tmp_path / "twice.tsv", [*spelled, *minimal])], genome)
+    assert list(once.names()) == [f"{c}:{p}:{r}>{a}" for c, p, r, a in minimal]
+    positives = write(tmp_path / "p.tsv", spelled[:2])
+    negatives = write(tmp_path / "n.tsv", [*minimal[1:], *spelled[2:]])
+    plain = select(Sources((positives,), (negatives,)), genome, WINDOW, 0)
+    assert names(plain, "positive") == ["chr1:500:A>G", "chr1:600:AAA>GAG"]
+    assert names(plain, "given") == ["chr2:1:A>AA", "chr2:700:A>AC"]
+    frequent = write(tmp_path / "f.vcf", minimal, [0.1, 0.2, 0.3, 0.4])
+    looked_up = look_up_frequencies(once, gather([frequent], genome))
+    assert looked_up.frequency.tolist() == [0.1, 0.2, 0.3, 0.4]
