@@ -76,7 +76,8 @@ def test_deepbinds_tables(tmp_path: Path, zipped: bool) -> None:
         (HEADER, "no sequence"),
         ("FoldID\tEventID\tseq\nA\tx\tACGT\n", "no column 'Bound'"),
         (f"{HEADER}A\tx\tACGT\t0.7\n", "Bound is '0.7', .*line 2"),
-        (f"{HEADER}A\tx\tACGT\t1\nA\tx\tACGT\n", "too few columns, .*line 3"),
+        (f"{HEADER}A\tx\tACGT\t1\nA\tx\tACGT\n", "3 columns where the first line has 4, .*line 3"),
+        (f"{HEADER}A\tx\tACGT\t1A\ty\tACGT\t1\n", "7 columns where .*line 2; a line end was lost"),
         (f"{HEADER}A\tx\tAC GT\t1\n", "not a sequence, .*line 2"),
         (f"{HEADER}A\tx\t\t1\n", "not a sequence"),
     ],
@@ -219,6 +220,9 @@ def test_summits_and_signals_of_peaks(tmp_path: Path) -> None:
     (tmp_path / "w.bed").write_text("chr1\t10\t20\nchr1\t20\t20\n")
     with pytest.raises(DataError, match="not a peak, .*line 2"):
         read_peaks(tmp_path / "w.bed")
+    (tmp_path / "j.bed").write_text("chr1\t10\t20\ta\nchr1\t30\t40\tbchr1\t50\t60\tc\n")
+    with pytest.raises(DataError, match="7 columns where the first line has 4, .*line 2; a line end was lost"):
+        read_peaks(tmp_path / "j.bed")
 
 
 def test_windows_around_peaks(genome: Genome, tmp_path: Path) -> None:

@@ -193,6 +193,8 @@ def test_the_summit_of_a_bed_line(tmp_path: Path) -> None:
         ("chr1\tx\t20\tp\t0\t+", "not a BED line with a strand"),
         ("chr1\t20\t20\tp\t0\t+", "not a peak, .*line 2"),
         ("chr1\t10\t20\tp\t0\t.", "on strand '.'"),
+        ("chr1\t10\t20\tp\t0\t+\t\t\tchr1\t30\t40\tq\t0\t-", "not a BED line with a strand"),
+        ("chr1\t10\t20\tp\t0\t+\t12\t13\txchr1\t30\t40\tq\t0\t-", "14 columns where .*line 2; a line end was lost"),
     ],
 )
 def test_bad_lines_are_named(tmp_path: Path, line: str, message: str) -> None:

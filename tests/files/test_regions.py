@@ -97,6 +97,13 @@ def test_bed_files(tmp_path: Path, pack: type[bytes]) -> None:
         (BED + b"chr1\t5\t99999999999999999999\n", "a.bed line 8; '99999999999999999999' is no position"),
         (BED + b"chr1\t1_0\t20\n", "a.bed line 8; '1_0' is no position"),
         (BED + b"\t5\t9\n", "a.bed line 8; it names no contig"),
+        (
+            b"chr1\t5\t6\ta\nchr1\t8\t9\tbchr1\t10\t11\tc\n",
+            "7 columns where the first line has 4, .*line 2; a line end",
+        ),
+        (b"chr1\t5\t6\tachr1\t8\t9\tb\nchr1\t10\t11\tc\n", "a.bed line 1; a line end was lost"),
+        (b"chr1 5 6 a\nchr1 8 9 bchr2 10 11 c\n", "7 columns where the first line has 4, .*line 2; a line end"),
+        (b"chr1\t5\t6\nchr1\t8\t9\tb\n", "4 columns where the first line has 3, .*line 2"),
         (b"chr1\t5\t6\0\n", "NUL"),
         (b"\xff\xfec\0h\0", "the file is UTF-16, .*a.bed"),
         (b"\xf1\t5\t6\n", "a.bed line 1"),

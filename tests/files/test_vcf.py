@@ -170,7 +170,7 @@ def test_an_error_names_the_line_even_after_empty_lines(tmp_path: Path, size: in
         (GENOTYPES + (SITE + b"\tGT\t0/1\t0/1") * 2 + b"\n", "21 columns instead of 11"),
         (
             GENOTYPES + SITE + b"\tGT\t0/1\t0/1\t0/1\n",
-            "12 columns instead of 11, separated by tabs, in.vcf line 12; a tab",
+            "12 columns instead of 11, separated by tabs, in.vcf line 12; a delimiter",
         ),
         (EMPTY + SITE + b"\tGT\t0/1\n", "10 columns instead of 8"),
         (EMPTY + SITE + b"\t\n", "9 columns instead of 8"),

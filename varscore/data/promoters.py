@@ -24,6 +24,7 @@ from varscore.data.expression import IMMGEN, Expression, Lineages, Outputs, Scal
 from varscore.data.spans import read_lines
 from varscore.errors import DataError, UsageError
 from varscore.files.fasta import read_fasta
+from varscore.files.lines import demand_columns
 from varscore.genome.contigs import match_contigs
 from varscore.genome.coords import anchor, whole_number
 from varscore.genome.sequence import UNKNOWN, Genome, encode, reverse_complement
@@ -154,6 +155,8 @@ def read_sites(path: Path) -> list[Site]:
     lines = [line for line in lines if line.strip() and not line.startswith(("#", "track", "browser"))]
     delimiter = "\t" if "\t" in (lines or [""])[0] else ","
     rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter))
+    for row in rows:
+        demand_columns(len(row), len(rows[0]), f"{path}, the line of {row[0][:40]!r}")
     if rows and len(rows[0]) >= 6 and rows[0][1].isdigit() and rows[0][2].isdigit():
         at = {"gene": 3, "contig": 0, "strand": 5, "start": 1, "end": 2}
     else:

@@ -23,6 +23,8 @@ from varscore.data.shuffle import shuffle_dinucleotides
 from varscore.data.spans import read_lines
 from varscore.errors import DataError, UsageError
 from varscore.files.fasta import read_fasta
+from varscore.files.lines import demand_columns
+from varscore.files.regions import demand_one_interval
 from varscore.genome.contigs import match_contigs
 from varscore.genome.coords import Interval, whole_number
 from varscore.genome.sequence import UNKNOWN, Genome, encode
@@ -88,8 +90,9 @@ def read_seq(path: Path) -> list[Read]:
         for number, line in enumerate(read_lines(path), 1):
             cells = line.decode("utf-8", "replace").rstrip("\r\n").split("\t")
             if number == 1:
-                columns = _columns(cells, path)
+                columns, width = _columns(cells, path), len(cells)
             elif cells != [""]:
+                demand_columns(len(cells), width, f"{path} line {number}")
                 found.append(_sequence(cells, columns, f"{path} line {number}"))
     except (OSError, EOFError, zlib.error) as error:
         raise DataError("cannot read sequences", where=path, cause=str(error)) from None
@@ -106,8 +109,6 @@ def _columns(header: list[str], path: Path) -> tuple[int, ...]:
 
 
 def _sequence(cells: list[str], columns: tuple[int, ...], where: str) -> Read:
-    if len(cells) <= max(columns):
-        raise DataError("a line with too few columns", where=where)
     name, letters, bound = (cells[column] for column in columns)
     if bound not in ("0", "1"):
         raise DataError(f"Bound is {bound!r}", where=where, remedy="1 for bound, 0 for not bound")
@@ -250,9 +251,10 @@ def read_peaks(path: Path) -> list[Peak]:
         lines = [line.decode("utf-8", "replace").split() for line in read_lines(path)]
     except (OSError, EOFError, zlib.error) as error:
         raise DataError("cannot read peaks", where=path, cause=str(error)) from None
-    peaks = []
+    peaks, width = [], 0
     for number, cells in enumerate(lines, 1):
         if not cells or cells[0].startswith(("#", "track", "browser")):
+            width = 0 if cells and cells[0] == "track" else width
             continue
         try:
             start, end, narrow = whole_number(cells[1]), whole_number(cells[2]), len(cells) >= 10
@@ -261,6 +263,7 @@ def read_peaks(path: Path) -> list[Peak]:
             start, end = 0, -1
         if not 0 <= start < end:
             raise DataError("not a peak", where=f"{path} line {number}", remedy="BED or narrowPeak: contig, start, end")
+        demand_one_interval([cell.encode() for cell in cells], width := width or len(cells), f"{path} line {number}")
         peaks.append(Peak(cells[0], start + summit if 0 <= summit < end - start else (start + end) // 2, signal))
     return sorted(peaks, key=lambda peak: -peak.signal)
 

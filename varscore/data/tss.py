@@ -23,6 +23,8 @@ import numpy as np
 from varscore.data.examples import SPLITS, Task, write_examples
 from varscore.data.spans import merge_spans, read_lines
 from varscore.errors import DataError, UsageError
+from varscore.files.lines import demand_columns
+from varscore.files.regions import demand_one_interval
 from varscore.genome.contigs import match_contigs
 from varscore.genome.coords import Interval, whole_number
 from varscore.genome.sequence import UNKNOWN, Genome, reverse_complement
@@ -104,9 +106,9 @@ def read_peaks(path: Path) -> list[Peak]:
         raise DataError("cannot read peaks", where=path, cause=str(error)) from None
     header = next((line for line in lines if line and not line.startswith(("#", "track", "browser"))), "")
     if {"chromosome", "strand"} <= set(header.split("\t")):
-        peaks = list(_table_peaks(lines))
+        peaks = list(_table_peaks(lines, path))
     else:
-        peaks = [_bed_peak(line, f"{path} line {n}") for n, line in enumerate(lines, 1) if _is_interval(line)]
+        peaks = list(_bed_peaks(lines, path))
     if not peaks:
         raise DataError("no CAGE peak", where=path, remedy="BED with strands, or a table with ranges like (100, 120)")
     return peaks
@@ -116,8 +118,24 @@ def _is_interval(line: str) -> bool:
     return bool(line.strip()) and not line.startswith(("#", "track", "browser"))
 
 
-def _table_peaks(lines: Sequence[str]) -> Iterator[Peak]:
-    for row in csv.DictReader(io.StringIO("\n".join(lines)), delimiter="\t"):
+def _bed_peaks(lines: Sequence[str], path: Path) -> Iterator[Peak]:
+    width = 0
+    for number, line in enumerate(lines, 1):
+        if _is_interval(line):
+            fields, where = line.split("\t") if "\t" in line else line.split(), f"{path} line {number}"
+            peak = _bed_peak(fields, where)
+            demand_one_interval([field.encode() for field in fields], width := width or len(fields), where)
+            yield peak
+        elif line.startswith("track"):
+            width = 0
+
+
+def _table_peaks(lines: Sequence[str], path: Path) -> Iterator[Peak]:
+    table = csv.reader(io.StringIO("\n".join(lines)), delimiter="\t")
+    header = next(cells for cells in table if {"chromosome", "strand"} <= set(cells))
+    for cells in filter(None, table):
+        demand_columns(len(cells), len(header), f"{path} line {table.line_num}")
+        row = dict(zip(header, cells, strict=True))
         contig, strand = row.pop("chromosome"), row.pop("strand")
         for cell in row.values():
             for first, last in _RANGE.findall(cell or ""):
@@ -126,8 +144,7 @@ def _table_peaks(lines: Sequence[str]) -> Iterator[Peak]:
                     yield Peak(contig, start, end, strand, middle(start, end, strand))
 
 
-def _bed_peak(line: str, where: str) -> Peak:
-    fields = line.split("\t") if "\t" in line else line.split()
+def _bed_peak(fields: Sequence[str], where: str) -> Peak:
     try:
         contig, start, end = fields[0], whole_number(fields[1]), whole_number(fields[2])
         strand, summit = fields[5], [whole_number(field) for field in fields[6:8]]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Generator, Iterator
 from itertools import chain
 
-from varscore.errors import VariantFileError, VarscoreError, reason
+from varscore.errors import DataError, VariantFileError, VarscoreError, reason
 from varscore.files.bgzf import EOF_BLOCK, GZIP_MAGIC, inflate, is_bgzf, missing_end
 from varscore.files.lookalikes import describe_name
 
@@ -68,6 +68,23 @@ def without_mark(text: bytes, where: str, error: type[VarscoreError] = VariantFi
     if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise error("the file is UTF-16", where=where, remedy="save it as UTF-8")
     return text.removeprefix(codecs.BOM_UTF8)
+
+
+def demand_columns(found: int, wanted: int, where: str) -> None:
+    """Raises DataError for a line of a table that has other columns than the first: where a line end was lost, a line
+    would vanish in the one before."""
+    if found != wanted:
+        what = f"{found} columns where the first line has {wanted}"
+        raise DataError(what, where=where, cause=why_columns(found, wanted))
+
+
+def why_columns(found: int, wanted: int) -> str | None:
+    """The likely cause of another number of columns than a line should have; None when it has them."""
+    if found == wanted:
+        return None
+    if found == 2 * wanted - 1 > 1:  # the last column of one line and the first of the next are one
+        return "a line end was lost: two lines in one"
+    return "a delimiter too many, or a name missing in the header" if found > wanted else "the line was cut or split"
 
 
 class Lines:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from varscore.errors import DataError, UsageError
-from varscore.files.lines import Lines, read_blocks, source_name
+from varscore.files.lines import Lines, read_blocks, source_name, why_columns
 from varscore.genome.alleles import AlleleBatch
 from varscore.genome.coords import Interval
 
@@ -44,17 +44,33 @@ def bed_lines(path: str) -> Iterator[tuple[Interval, list[bytes], str]]:
     """Every interval of a BED, narrowPeak or broadPeak file with the columns of its line, and where it stands.
 
     Columns are separated by tabs, or by blanks where a line has no tab. Raises DataError, with the line, for a line
-    that is neither an interval nor a comment, ``track`` or ``browser``.
+    that is neither an interval nor a comment, ``track`` or ``browser``, or has more columns than the first.
     """
-    number = 0
+    number = width = 0
     for group in Lines(read_blocks(path, DataError), source_name(path), DataError):
         for line in group:
             number += 1
             if not line.strip() or line.startswith(_NOT_INTERVALS):
+                width = 0 if line.startswith(b"track") else width
                 continue
             where = f"{source_name(path)} line {number}"
             fields = line.split(b"\t") if b"\t" in line else line.split()
-            yield _bed_interval(fields, where), fields, where
+            interval = _bed_interval(fields, where)
+            demand_one_interval(fields, width := width or len(fields), where)
+            yield interval, fields, where
+
+
+def demand_one_interval(fields: Sequence[bytes], most: int, where: str) -> None:
+    """Raises DataError for a line with more than ``most`` columns, or in which a second interval of the contig follows
+    on the first: where a line end was lost, that one would vanish. Fewer columns are no error; all but three may lack.
+    """
+    glued = any(
+        before.endswith(fields[0]) and start.isdigit() and end.isdigit()
+        for before, start, end in zip(fields[3:], fields[4:], fields[5:], strict=False)
+    )
+    if glued or len(fields) > most:
+        cause = "a line end was lost: two intervals on one line" if glued else why_columns(len(fields), most)
+        raise DataError(f"{len(fields)} columns where the first line has {most}", where=where, cause=cause)
 
 
 def _bed_interval(fields: list[bytes], where: str) -> Interval:

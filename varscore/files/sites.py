@@ -11,7 +11,7 @@ import numpy as np
 
 from varscore.errors import DataError
 from varscore.files import bcf
-from varscore.files.lines import Lines, read_blocks, without_mark
+from varscore.files.lines import Lines, demand_columns, read_blocks, without_mark
 from varscore.files.regions import bed_lines
 from varscore.files.vcf import RecordChunk, VariantReader
 from varscore.files.vcf_header import FIRST_LINE
@@ -133,7 +133,8 @@ def join_bytes(columns: Sequence[ByteColumn]) -> ByteColumn:
 def _table(path: str, wanted: Sequence[str], *optional: str) -> Iterator[list[str]]:
     """The wanted and optional columns of every line, an empty text for an optional column that is not there.
 
-    Raises DataError, with the line, when a column is missing, or a line is short or has no position in ``pos``.
+    Raises DataError, with the line, when a column is missing, or a line has more or fewer than the first, or no
+    position in ``pos``.
     """
     header: list[str] | None = None
     columns: list[int | None] = []
@@ -148,9 +149,7 @@ def _table(path: str, wanted: Sequence[str], *optional: str) -> Iterator[list[st
             columns = [_find(header, name) for name in (*wanted, *optional)]
             _check_header(columns[: len(wanted)], wanted, path)
             continue
-        if len(fields) < len(header):
-            cause = f"{len(fields)} columns, the header has {len(header)}"
-            raise DataError("a short line", where=f"{path} line {number}", cause=cause)
+        demand_columns(len(fields), len(header), f"{path} line {number}")
         values = ["" if column is None else fields[column].strip() for column in columns]
         if not _POSITION.fullmatch(values[1]) or not all(values[: len(wanted)]):
             cause = f"{' '.join(values[: len(wanted)])[:80]!r}"

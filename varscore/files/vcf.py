@@ -16,7 +16,7 @@ import numpy as np
 
 from varscore.errors import VariantFileError
 from varscore.files import bcf
-from varscore.files.lines import Lines, read_blocks, source_name
+from varscore.files.lines import Lines, read_blocks, source_name, why_columns
 from varscore.files.lookalikes import describe
 from varscore.files.vcf_header import FIRST_LINE, VcfHeader, decode
 from varscore.genome.alleles import AlleleBatch, ByteColumn
@@ -250,7 +250,7 @@ class VariantReader:
                 skipped = sum(blank for before, blank in self._blanks if before <= number)
                 where = self._line(self._header_lines + number + 1 + skipped)
                 where = f"{self.where} record {number + 1}" if self._is_bcf else where
-                return VariantFileError(problem, where=where, cause=_surplus(line.count(b"\t") + 1, required))
+                return VariantFileError(problem, where=where, cause=why_columns(line.count(b"\t") + 1, required))
         raise AssertionError("no record is bad")
 
     def _line(self, number: int) -> str:
@@ -292,13 +292,6 @@ def _problem(line: bytes, required: int) -> str | None:
     if found := _COMMA_IN_KEY.search(b";" + fields[7]):
         return f"a comma in the name of an INFO entry: {decode(found[0][1:41])!r}"
     return None
-
-
-def _surplus(columns: int, required: int) -> str | None:
-    """What is likely the cause of more columns than the header has."""
-    if columns == 2 * required - 1:  # the last column of one and the first of the other are one
-        return "a line end was lost: two records on one line"
-    return "a tab too many, or a sample that the header does not name" if columns > required else None
 
 
 def _info_ends(lines: list[bytes], fields: list[list[bytes]]) -> np.ndarray:
