@@ -88,6 +88,18 @@ def test_tags_of_another_program_stay(suffix: str) -> None:
     assert set(declared.splitlines()) <= set(lines(f"twice{suffix}"))
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(("inner", "outer"), [("K_E", "K"), ("VS_E", "VS")])
+def test_a_prefix_that_begins_with_another_keeps_its_tags(inner: str, outer: str, suffix: str) -> None:
+    """``K_E_DIFF`` would be a tag of the prefix ``K`` as well, of a model with a background."""
+    assert annotate(f"in.vcf -o one{suffix} --tag-prefix {inner}") == 0
+    assert annotate(f"one{suffix} -o both{suffix} --tag-prefix {outer}") == 0
+    assert annotate(f"both{suffix} -o again{suffix} --tag-prefix {outer}") == 0
+    for path in (f"both{suffix}", f"again{suffix}"):
+        assert infos(path, inner) == infos(f"one{suffix}", inner)
+        assert sum(line.startswith(f"##INFO=<ID={inner}_DIFF,") for line in lines(path)) == 1
+
+
 def test_a_record_without_any_score_has_its_status_alone() -> None:
     rows = ["5\t.\tN\t<DEL>,*", "6\t.\tR\tA", "7\t.\tA\t."]
     Path("none.vcf").write_text(HEADER + "".join(f"chr1\t{row}\t.\t.\t.\n" for row in rows))
@@ -124,7 +136,7 @@ def test_scripts_of_an_array_carry_the_prefix(capsys: pytest.CaptureFixture[str]
     assert "--tag-prefix M1" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("prefix", ["", "VS_", "1A", "A-B", "A B", "A;B", "é", "_A"])
+@pytest.mark.parametrize("prefix", ["VS_", "1A", "A-B", "A B", "A;B", "é", "_A"])
 def test_what_is_no_prefix_is_refused(prefix: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert annotate("in.vcf -o out.vcf", "--tag-prefix", prefix) == 2
     (line,) = capsys.readouterr().err.splitlines()

@@ -73,6 +73,16 @@ def test_the_header_says_what_scoring_needs(tmp_path: Path) -> None:
     assert (header.contigs, header.reference, header.n_samples) == ({"a b": 12, "HLA*1:2": None}, None, 0)
 
 
+def test_what_stands_in_quotes_declares_nothing(tmp_path: Path) -> None:
+    lines = (
+        b'##contig=<Description="was \\"old\\", ID=chr9, length=5, assembly=hg38>",ID=chr1,length=1000,assembly=b37>\n'
+        b'##contig=<ID=chr2,comment="length=7,">\n##contig=<ID=chr3,Length=8>\n##contig=<length=9>\n'
+    )
+    header = VariantReader(save(tmp_path / "in", b"##fileformat=VCFv4.2\n" + lines + COLUMNS)).header
+    assert header.contigs == {"chr1": 1000, "chr2": None, "chr3": 8}
+    assert header.stated == ("b37",)
+
+
 @pytest.mark.parametrize("size", [1, 2, 4096])
 def test_alleles_agree_with_cyvcf2(tmp_path: Path, size: int) -> None:
     path = save(tmp_path / "in.vcf", SITES)

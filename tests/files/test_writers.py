@@ -399,7 +399,14 @@ def test_a_tag_that_nobody_says_is_ours_is_not_replaced_without_a_warning(
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [(b"AC=1;", b"AC=1;"), (b"AC=1;VS_DIFF=2;", b"AC=1;"), (b"VS_DIFF=2;", b""), (b".", b""), (b"AC=1", b"AC=1;")],
+    [
+        (b"AC=1;", b"AC=1;"),
+        (b"AC=1;VS_DIFF=2;", b"AC=1;"),
+        (b"VS_DIFF=2;", b""),
+        (b".", b""),
+        (b";;", b""),
+        (b"AC=1", b"AC=1;"),
+    ],
 )
 def test_a_semicolon_at_the_end_of_info_is_used(tmp_path: Path, before: bytes, after: bytes) -> None:
     once = annotated(tmp_path, with_info(b"", before))

@@ -106,6 +106,7 @@ def test_what_may_be_another_assembly_is_warned_of(caplog: pytest.LogCaptureFixt
     names = ContigNames(genome(chr1=9), {"chr1": 8}, check="warn")
     assert names.of(["chr1", "chr1"]) == ["chr1", "chr1"]
     (line,) = caplog.messages
+    assert line.startswith("the variants are on another assembly than the FASTA; ")
     assert "chr1 is declared with 8 bases and has 9 in the FASTA" in line
 
 

@@ -91,7 +91,7 @@ class Annotator:
         ):
             if self._prefix in info:
                 info, line, end = self._without_earlier_tags(info, line, end)
-            if info in (b"", MISSING):
+            if info.strip(b";") in (b"", MISSING):
                 yield b"%b%b%b" % (line[: end - len(info)], tags, line[end:])
             else:
                 yield b"%b%b%b%b" % (line[:end], b"" if info.endswith(b";") else b";", tags, line[end:])

@@ -72,19 +72,21 @@ class Tags:
 
     def replaced(self, header: VcfHeader) -> frozenset[bytes]:
         """Tags of the file that this run's take the place of: those that an earlier run has named in the header, and
-        those that varscore always means by these names.
+        those that varscore always means by these names, unless a run of another prefix has written them: ``K_E_DIFF``
+        is a tag of the prefix ``K_E`` too.
 
-        Raises UsageError when a run of another prefix has written a tag of the same name.
+        Raises UsageError when this run would write such a tag.
         """
         runs = _named_by_runs(header)
+        earlier = runs.pop(self.prefix, set())
         for prefix, names in runs.items():
-            if prefix != self.prefix and (same := names.intersection(self.names)):
+            if same := names.intersection(self.names):
                 raise UsageError(
                     f"--tag-prefix {self.prefix} would replace {min(same)}", cause=f"a run with {prefix} wrote it",
                     remedy="choose another prefix",
                 )  # fmt: skip
         own = {tag(column, self.prefix) for column in (*ALWAYS, *SOMETIMES)}
-        return frozenset(map(encode, own | set(self.names) | runs.get(self.prefix, set())))
+        return frozenset(map(encode, (own | set(self.names) | earlier).difference(*runs.values())))
 
     def has_run(self, header: VcfHeader) -> bool:
         """Whether the header tells of an earlier run with this prefix."""

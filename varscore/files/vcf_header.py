@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 
 FIRST_LINE = b"##fileformat=VCF"
 COLUMNS = (b"#CHROM", b"POS", b"ID", b"REF", b"ALT", b"QUAL", b"FILTER", b"INFO")
-_CONTIG_ID = re.compile(rb"[<,]\s*ID=(\"[^\"]*\"|[^,>]*)")
-_CONTIG_ASSEMBLY = re.compile(rb"[<,]\s*assembly=(\"[^\"]*\"|[^,>]*)", re.IGNORECASE)
-_CONTIG_LENGTH = re.compile(rb"[<,]\s*length=\"?(\d+)\"?\s*[,>]")
+_FIELD = re.compile(rb'[<,]\s*(\w+)\s*=\s*("(?:[^"\\]|\\.)*"|[^,>]*)')
 
 
 @dataclass(frozen=True)
@@ -72,14 +70,21 @@ def _check_columns(names: Sequence[bytes]) -> None:
 
 
 def _contigs(lines: Sequence[bytes]) -> Iterator[tuple[str, int | None]]:
-    for line in lines:
-        if line.startswith(b"##contig=") and (name := _CONTIG_ID.search(line)):
-            length = _CONTIG_LENGTH.search(line)
-            yield decode(name[1].strip(b'"')), int(length[1]) if length else None
+    for fields in _contig_lines(lines):
+        if name := fields.get(b"id"):
+            length = fields.get(b"length", b"")
+            yield decode(name), int(length) if length.isdigit() else None
 
 
 def _assemblies(lines: Sequence[bytes]) -> Iterator[bytes]:
     """What ``##contig`` lines say in ``assembly=``."""
+    yield from (fields[b"assembly"] for fields in _contig_lines(lines) if b"assembly" in fields)
+
+
+def _contig_lines(lines: Sequence[bytes]) -> Iterator[dict[bytes, bytes]]:
+    """Key, in lower case, -> value of every ``##contig`` line; of two of the same key the first. What a quoted value
+    holds is no key."""
     for line in lines:
-        if line.startswith(b"##contig=") and (stated := _CONTIG_ASSEMBLY.search(line)):
-            yield stated[1].strip(b'"')
+        if line.startswith(b"##contig="):
+            pairs = [(field[1].lower(), field[2].strip().strip(b'"')) for field in _FIELD.finditer(line)]
+            yield dict(reversed(pairs))

@@ -142,6 +142,8 @@ class ContigNames:
             return
         theirs, ours = self._assembly(name), identify(self._genome.contigs)
         what = f"the variants are on {theirs or 'another assembly'}, the FASTA is {ours or 'not'}"
+        if theirs is ours is None:
+            what = "the variants are on another assembly than the FASTA"
         report_difference(what, cause, self._where, self._check, str(theirs or "their assembly"))
 
     def _difference(self, name: str) -> str | None:
