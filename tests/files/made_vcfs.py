@@ -136,7 +136,7 @@ OUR_TAG = re.compile(rb"VS_(STATUS|DIFF|TASK|LOGODDS|REF|E|E_TASK|E_DIFF|SIG|P_G
 
 
 def without_our_tags(text: bytes) -> bytes:
-    """A VCF without what varscore adds to it, and without a semicolon at the end of INFO, which varscore uses."""
+    """A VCF without what varscore adds to it, and without semicolons at the end of INFO, which varscore uses."""
     kept = []
     for line in text.split(b"\n"):
         if line.startswith(b"##varscore") or OUR_TAG.match(line.removeprefix(b"##INFO=<ID=").split(b",")[0]):
@@ -145,7 +145,7 @@ def without_our_tags(text: bytes) -> bytes:
         if not line.startswith(b"#") and len(fields) >= 8:
             end = b"\r" if fields[7].endswith(b"\r") else b""
             info = [entry for entry in fields[7].rstrip(b"\r").split(b";") if not OUR_TAG.match(entry)]
-            if info[-1:] == [b""]:
+            while info[-1:] == [b""]:
                 info.pop()
             fields[7] = (b";".join(info) or b".") + end
         kept.append(b"\t".join(fields))

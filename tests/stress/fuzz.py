@@ -233,15 +233,15 @@ def is_well_formed(text: bytes) -> bool:
         return False
     samples = (columns[1] or b"").split(b"\t")[1:]
     records = lines[header + 1 :]
-    least = 8 + len(samples) if samples else 0  # tabs
-    return len(set(samples)) == len(samples) and all(is_record(line, least) for line in records)
+    tabs = lines[header].count(b"\t")
+    return len(set(samples)) == len(samples) and all(is_record(line, tabs) for line in records)
 
 
-def is_record(line: bytes, least: int) -> bool:
-    """least: how many tabs it must have"""
+def is_record(line: bytes, tabs: int) -> bool:
+    """tabs: how many it must have"""
     found = RECORD.fullmatch(line)
     keys = [entry.partition(b"=")[0] for entry in found[1].split(b";")] if found else []
-    return found is not None and line.count(b"\t") >= least and not any(b"," in key for key in keys)
+    return found is not None and line.count(b"\t") == tabs and not any(b"," in key for key in keys)
 
 
 def without_samples(text: bytes) -> bytes:
