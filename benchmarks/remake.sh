@@ -42,7 +42,9 @@ evaluate() {
 evaluate -o "$out/test"
 evaluate -o "$out/labelled" --labelled-only
 
-python "$root/benchmarks/motifs.py" "$own" --data "$data" --json "$out/motifs.json" | tee "$out/motifs.md"
+python "$root/benchmarks/motifs.py" "$own" --data "$sets/floor207" --metrics "$own/metrics.csv" --json "$out/motifs.json" |
+    tee "$out/motifs.md"
+python "$root/benchmarks/bundle.py" motifs "$own" "$out/motifs.json"
 
 DATA=$data THREADS=$threads "$root/benchmarks/classifiers/make.sh" "$own" "$out/classified"
 
