@@ -1,6 +1,7 @@
 """Make a trained model one that comes with varscore: what its card says of it, and the predictions tests hold it to.
 
 python benchmarks/bundle.py about MODEL ABOUT.toml      id, default, licence, intended_use and limits onto its card
+python benchmarks/bundle.py motifs MODEL MOTIFS.json    what benchmarks/motifs.py found, onto its card
 python benchmarks/bundle.py golden                      tests/golden/bundled.json anew, of every model in models/
 """
 
@@ -32,6 +33,14 @@ def about(folder: Path, said: Path) -> None:
     write_card(folder, {name: merged[name] for name in (*first, *merged) if name in merged})
 
 
+def motifs(folder: Path, found: Path) -> None:
+    """Write whether a model knows motifs onto its card, which says in which data set that was asked."""
+    model, told = open_model(folder), json.loads(found.read_text())
+    if told["sha256"] != model.sha256:
+        sys.exit(f"{found} is of another model")
+    write_card(folder, {**model.card, "motifs": {"data_sha256": told["data_sha256"], **told["marks"]}})
+
+
 def golden() -> None:
     """Strand-mean probabilities of four fixed sequences, every 23rd task, of each bundled model."""
     windows = np.random.default_rng(20).integers(0, 4, (4, 1000)).astype(np.uint8)
@@ -47,6 +56,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["about", folder, said]:
             about(Path(folder), Path(said))
+        case ["motifs", folder, found]:
+            motifs(Path(folder), Path(found))
         case ["golden"]:
             golden()
         case _:
