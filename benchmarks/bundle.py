@@ -1,6 +1,6 @@
 """Make a trained model one that comes with varscore: what its card says of it, and the predictions tests hold it to.
 
-python benchmarks/bundle.py about MODEL ABOUT.toml      id, default, licence, intended_use and limits onto its card
+python benchmarks/bundle.py about MODEL ABOUT.toml      its folder's name, default, licence, intended_use, limits onto its card
 python benchmarks/bundle.py motifs MODEL MOTIFS.json    what benchmarks/motifs.py found, onto its card
 python benchmarks/bundle.py golden                      tests/golden/bundled.json anew, of every model in models/
 """
@@ -20,7 +20,7 @@ from varscore.nets.objectives import probabilities
 from varscore.zoo import bundled_folder, open_model, write_card
 
 GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "golden" / "bundled.json"
-SAID = ("id", "default", "licence", "intended_use", "limits")
+SAID = ("default", "licence", "intended_use", "limits")
 
 
 def about(folder: Path, said: Path) -> None:
@@ -28,8 +28,8 @@ def about(folder: Path, said: Path) -> None:
     card, words = open_model(folder).card, tomllib.loads(said.read_text())
     if unknown := set(words) - set(SAID):
         sys.exit(f"{said}: unknown: {', '.join(sorted(unknown))}")
-    first = ("format", "id", "architecture", *SAID[1:])
-    merged = {**card, **words}
+    first = ("format", "id", "architecture", *SAID)
+    merged = {**card, **words, "id": folder.name}
     write_card(folder, {name: merged[name] for name in (*first, *merged) if name in merged})
 
 
