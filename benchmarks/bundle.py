@@ -1,6 +1,6 @@
 """Make a trained model one that comes with varscore: what its card says of it, and the predictions tests hold it to.
 
-python benchmarks/bundle.py about MODEL ABOUT.toml      its folder's name, default, licence, intended_use, limits onto its card
+python benchmarks/bundle.py about MODEL ABOUT.toml      its folder's name, and what a person says of it, onto its card
 python benchmarks/bundle.py motifs MODEL MOTIFS.json    what benchmarks/motifs.py found, onto its card
 python benchmarks/bundle.py golden                      tests/golden/bundled.json anew, of every model in models/
 """
