@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from varscore.engine.plain import PlainEngine
+from varscore.genome.sequence import encode
 from varscore.nets.objectives import probabilities
 from varscore.zoo import available, bundled_folder, find_model, open_model
 
@@ -48,3 +49,29 @@ def test_a_bundled_model_is_whole_and_says_what_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", BUNDLED)
 def test_a_bundled_model_predicts_what_it_did(name: str) -> None:
     assert np.abs(predictions(name)[:, ::23] - np.array(GOLDEN[name])).max() < 1e-5
+
+
+SITES = {  # a mark with a task of its own, and the consensus of its matrix
+    "GM12878|CTCF": "TGGCCACCAGGGGGCGCTA",
+    "GM12878|SP1": "GGGGCGGGG",
+    "GM12878|GABP": "CCCACTTCCTGTTT",
+    "GM12878|JunD": "TGATGACTCATCC",
+    "GM12878|PU.1": "AAAAAGAGGAAGTGGAA",
+    "GM12878|Nrf1": "GCCTGCGCCTGCGCG",
+}
+
+
+@pytest.mark.parametrize("mark", SITES)
+def test_the_default_model_knows_the_motif(mark: str) -> None:
+    """A site in the middle of random DNA raises its factor's task above the same bases shuffled, on average."""
+    model = find_model(None)
+    task = next(task.index for task in model.tasks() if task.name == mark)
+    random, site = np.random.default_rng(1), encode(SITES[mark].encode())
+    windows = random.integers(0, 4, (16, 1000)).astype(np.uint8)
+    sites, shuffled = windows.copy(), windows.copy()
+    place = slice(500 - len(site) // 2, 500 - len(site) // 2 + len(site))
+    sites[:, place] = site
+    shuffled[:, place] = random.permuted(np.tile(site, (16, 1)), axis=1)
+    logits = PlainEngine(model.load(), torch.device("cpu")).logits(np.concatenate([sites, shuffled])).mean(0)[:, task]
+    raised = (logits[:16] - logits[16:]) / np.log(2)
+    assert raised.mean() > 0.5 and (raised > 0).mean() > 0.7
