@@ -205,3 +205,15 @@ def test_spread_puts_scores_in_their_rows() -> None:
     block = spread(np.ones((1, 2), np.float32), np.array([1]), 2)
     assert np.isnan(block[0]).all() and (block[1] == 1).all()
     assert spread(np.zeros((0, 3), np.float32), np.zeros(0, np.int64), 2).shape == (2, 3)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_alternative_that_changes_nothing_has_no_effect(net: SequenceNet, genome: Genome, engine: str) -> None:
+    """Not even one of rounding: the two windows go through the engine in different ways."""
+    base = SEQUENCES["chr1"][349]
+    other = "ACGT"["ACGT".index(base) - 1]
+    found = score(net, genome, [("chr1", 350, base, base), ("chr1", 350, base, other)], engine)
+    assert found.status.tolist() == [Status.PASS, Status.PASS]
+    assert (found.effects.diff[0] == 0).all() and (found.effects.logodds[0] == 0).all()
+    assert (found.effects.ref[0] == found.effects.alt[0]).all()
+    assert (found.effects.diff[1] != 0).any()

@@ -63,7 +63,10 @@ def score_chunks(
 
 def effects_of(engine: PlainEngine, windows: Windows) -> Effects:
     """What a pool's engine does with the windows of a chunk."""
-    return effects(*engine.score(windows), engine.net.goal, engine.net.strands)
+    ref, alt = engine.score(windows)
+    same = (windows.ref == windows.alt).all(1)
+    alt[:, same] = ref[:, same]  # an ALT that changes nothing has no effect, not even one of rounding
+    return effects(ref, alt, engine.net.goal, engine.net.strands)
 
 
 def spread(values: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
