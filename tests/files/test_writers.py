@@ -300,7 +300,7 @@ def test_tags_by_hand(tmp_path: Path) -> None:
     reader = VariantReader(source)
     nan = np.nan
     scores = AlleleScores(
-        status=np.array([0, 0, 10, 4, 1, 2, 5], np.uint8),
+        status=np.array([0, 0, 11, 4, 1, 2, 5], np.uint8),
         task=np.array([1, 0, -1, -1, -1, -1, -1], np.int32),
         diff=np.array([0.25, -1e-7, nan, nan, nan, nan, nan], np.float32),
         logodds=np.array([123456.789, np.inf, nan, nan, nan, nan, nan], np.float32),
@@ -670,7 +670,7 @@ def test_tsv_by_hand(tmp_path: Path) -> None:
     with open_writer(str(tmp_path / "out.tsv"), reader.header, PROVENANCE, TASKS, ("sig",)) as writer:
         for chunk in reader.chunks():
             n = len(chunk.alleles)
-            status = np.array([0, 10, 4, 1, 1, 2, 0], np.uint8)
+            status = np.array([0, 11, 4, 1, 1, 2, 0], np.uint8)
             diff = np.where(status == 0, np.float32(0.125), np.float32(np.nan))
             task = np.where(status == 0, 1, -1).astype(np.int32)
             writer.write(chunk, AlleleScores(status, task, diff, -diff, {"sig": np.full(n, 1e-6, np.float32)}))

@@ -459,7 +459,7 @@ def test_missing_files_and_folders_are_one_line(tmp_path: Path) -> None:
     for path, message in (
         (tmp_path / "none.fa", "no such FASTA"),
         (tmp_path, "a folder, where a file is expected"),
-        (Path(os.devnull), "not a file"),
+        (Path(os.devnull), "a device or a pipe, where a file is expected"),
     ):
         with pytest.raises(FastaError, match=message) as caught:
             Genome(path)
