@@ -363,7 +363,7 @@ def test_tasks_are_chosen_by_index_and_glob() -> None:
     assert choose_tasks(tasks, ["*CTCF"]) == [0, 2, 3]
     assert choose_tasks(tasks, ["3", "1"]) == [1, 3]
     assert choose_tasks(tasks, ["0:K562*"]) == [0] and choose_tasks(tasks, []) == []
-    with pytest.raises(UsageError, match="'9' matches none of the 4 tasks; such as K562"):
+    with pytest.raises(UsageError, match="'9' matches none of the 4 tasks; near it are K562"):
         choose_tasks(tasks, ["9"])
     with pytest.raises(UsageError, match="curves of 40 tasks; choose 24 at most"):
         choose_tasks(tuple(Task(i, "x") for i in range(40)), ["x"])

@@ -95,9 +95,13 @@ def test_the_walker_finds_what_runs_code() -> None:
     )
 
 
+RUNS_WHAT_IS_NAMED = "nets/plugins.py"
+"""The one module that runs a file: one that the user names with --plugin, never one that a model or a data set names"""
+
+
 @pytest.mark.parametrize("name", SOURCES)
 def test_no_module_runs_what_it_reads(name: str) -> None:
-    assert not faults(SOURCES[name])
+    assert faults(SOURCES[name]) == (["exec", "compile"] if name == RUNS_WHAT_IS_NAMED else [])
 
 
 def test_only_one_module_unpickles() -> None:

@@ -154,7 +154,7 @@ def test_every_option_reaches_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
         source="in.vcf", output="o", reference=Path("g.fa"), model=job.model, output_format="t", tasks=("a", "b"),
         regions=job.regions, check_ref="skip", scores=Path("s.h5"), skipped=Path("k.tsv"), device="cpu",
         precision="bf16", engine="plain", batch_size=32, threads=3, force=True,
-        resume=False, shard=Shard(1, 3),
+        resume=False, shard=Shard(1, 3), inputs=("r.bed",),
     )  # fmt: skip
     assert run(["annotate", "in.vcf", "-r", "g.fa"]) == 0
     assert jobs[1] == AnnotateJob("in.vcf", "in.varscore.vcf.gz", Path("g.fa"), jobs[1].model)

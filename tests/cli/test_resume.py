@@ -276,7 +276,7 @@ def test_another_run_is_refused_and_can_start_anew(
     disturb: Disturbance, capsys: pytest.CaptureFixture[str], tiny_model: ModelFolder, what: str
 ) -> None:
     Path("other.vcf").write_text(VCF.replace("X=1", "X=2"))
-    Path("other.fa").write_text(f">chr1\n{SEQUENCE[:-1]}\n")
+    Path("other.fa").write_text(f">chr1\n{SEQUENCE[:-1]}{'A' if SEQUENCE[-1] == 'C' else 'C'}\n")
     pysam.faidx("other.fa")
     other_model = tiny_model.path.with_name("other")
     shutil.copytree(tiny_model.path, other_model)

@@ -176,7 +176,7 @@ HOPELESS = {
     "FORMAT and no sample": Refused(lambda: META + SITES[:-1] + b"\tFORMAT\n", "the #CHROM line must have FORMAT and"),
     "a sample too few": Refused(lambda: GENOTYPES + GOOD[:-1] + b"\tGT\t0/1\n", "10 columns instead of 11"),
     "a sample too many": Refused(lambda: HEADER + GOOD[:-1] + b"\tGT\t0/1\n", "10 columns instead of 8"),
-    "a lost line end": Refused(lambda: HEADER + GOOD[:-1] + GOOD, "a line end was lost: two records on one line"),
+    "a lost line end": Refused(lambda: HEADER + GOOD[:-1] + GOOD, "a line end was lost: two lines in one"),
     "text that breaks off": Refused(lambda: HEADER + GOOD + GOOD[:14], "5 columns instead of 8, separated by tabs"),
     "POS that is no number": Refused(lambda: HEADER + line("4e2", "A", "C"), "POS is not a position: '4e2'"),
     "a negative POS": Refused(lambda: HEADER + line(-1, "A", "C"), "POS is not a position: '-1'"),

@@ -169,9 +169,11 @@ def test_arguments_are_typed() -> None:
     config = find(NAME).config
     given = ["filters=3", "dropout=.5", "recurrent_dropout_per_step=TRUE"]
     assert parse_arguments(config, given) == {"filters": 3, "dropout": 0.5, "recurrent_dropout_per_step": True}
-    for wrong in ("filters", "filter=3", "filters=3.5", "filters=", "recurrent_dropout_per_step=1"):
+    for wrong in ("filter=3", "filters=3.5", "filters=", "recurrent_dropout_per_step=1"):
         with pytest.raises(UsageError, match=re.escape(f"--arg {wrong}")):
             parse_arguments(config, [wrong])
+    with pytest.raises(UsageError, match="--arg 'filters' is not NAME=VALUE"):
+        parse_arguments(config, ["filters"])
 
 
 def test_an_argument_may_be_a_row_of_numbers() -> None:
