@@ -42,7 +42,7 @@ def set_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VARSCORE_CONFIG", str(tmp_path / "none.toml"))
     monkeypatch.delenv("VARSCORE_REFERENCE", raising=False)
     monkeypatch.setattr(outputs, "COMMIT_SECONDS", 0.0)
-    monkeypatch.setattr(outputs, "COMMIT_SHARE", 1.0)
+    monkeypatch.setattr(outputs, "COMMIT_SHARE", float("inf"))
     (folder / "g.fa").write_text(f">chr1\n{SEQUENCE}\n")
     pysam.faidx("g.fa")
     (folder / "in.vcf").write_text(VCF)

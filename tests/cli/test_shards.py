@@ -197,7 +197,7 @@ def test_blocks_on_foreign_contigs_are_no_error_in_a_shard() -> None:
 
 def test_a_shard_that_was_stopped_carries_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outputs, "COMMIT_SECONDS", 0.0)
-    monkeypatch.setattr(outputs, "COMMIT_SHARE", 1.0)
+    monkeypatch.setattr(outputs, "COMMIT_SHARE", float("inf"))
     monkeypatch.setattr("varscore.annotate.job.FEWEST", 8)
     words = "in.vcf --batch-size 8"
     further = "--scores m{i}.parquet --skipped part{i}.txt"
