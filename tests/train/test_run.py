@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import logging
 import math
 import os
 import re
@@ -30,6 +31,7 @@ from varscore.errors import DataError, OutputExists, UsageError, VarscoreError
 from varscore.evaluate import Examined, evaluate_model, record
 from varscore.files.motifs import Motif
 from varscore.nets import find
+from varscore.nets.kernels import bf16
 from varscore.nets.registry import Recipe
 from varscore.train.loop import Trainer
 from varscore.train.run import RunOptions, train_model
@@ -283,3 +285,17 @@ def test_two_processes_train_as_one(data: ExampleSet, tmp_path: Path) -> None:
     assert np.allclose(tables["one"], tables["two"], rtol=1e-4)
     one, two = (cards[name].load().state_dict() for name in ("one", "two"))
     assert all(torch.allclose(one[key], two[key], atol=1e-3) for key in one)
+
+
+@pytest.mark.parametrize("products", [True, False])
+def test_bf16_says_what_multiplies(
+    data: ExampleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, products: bool
+) -> None:
+    """On the card; and a CPU that is slower in it is told so."""
+    monkeypatch.setattr(bf16, "multiplies", lambda: products)
+    monkeypatch.setattr(bf16, "amx", lambda: False)
+    with caplog.at_level(logging.WARNING, "varscore"):
+        model = train(data, tmp_path / "m", options={"precision": "bf16"})
+    assert model.card["training"]["products"] == ("AVX512-bf16" if products else "torch's own")
+    assert ("more slowly in bf16" in caplog.text) == (not products)
+    assert "products" not in train(data, tmp_path / "n").card["training"]

@@ -22,6 +22,7 @@ from varscore.errors import DataError, ModelError, OutputExists, VarscoreError
 from varscore.files.motifs import Motif
 from varscore.nets import build, find
 from varscore.nets.init import inherit, init_motifs, lay_motifs
+from varscore.nets.kernels import bf16
 from varscore.nets.layers import BIN, SequenceNet
 from varscore.nets.registry import Recipe
 from varscore.stop import Stop
@@ -81,6 +82,8 @@ def train_model(
         raise OutputExists("a model without a checkpoint is there", where=folder, remedy="choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
+    if _in_bf16_on_the_cpu(options) and not bf16.multiplies():
+        log.warning("this CPU has neither AMX nor AVX512-bf16: it trains more slowly in bf16 than in fp32")
     data = data.cropped(arguments.get("window", find(architecture).window(data.window)))
     net = network_for(architecture, data, arguments, visible)
     begun = _begin(net, motifs, recipe.motif_share, options.seed)
@@ -179,6 +182,10 @@ def _begin(net: SequenceNet, motifs: Sequence[Motif], share: float, seed: int) -
     return lay_motifs(net, columns, share, seed) if share else init_motifs(net, columns, seed=seed)
 
 
+def _in_bf16_on_the_cpu(options: RunOptions) -> bool:
+    return options.precision == "bf16" and options.device.type == "cpu"
+
+
 def _origin(motifs: Sequence[Motif], parent: ModelFolder | None) -> str:
     """What the first weights were taken from; empty if from nothing."""
     found = []
@@ -237,6 +244,8 @@ def _facts(
         "motifs": motifs,
         "recipe": _toml(asdict(trainer.recipe)),
     }
+    if _in_bf16_on_the_cpu(options):
+        training["products"] = bf16.products() or "torch's own"
     if parent:
         training["parent"] = {"id": parent.id, "sha256": parent.sha256, "inherited": list(inherited)}
     if state.best:

@@ -38,6 +38,11 @@ def multiplies() -> bool:
     return amx() or bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
 
 
+def products() -> str:
+    """What the CPU multiplies bf16 with, for people; empty if nothing."""
+    return "AMX" if amx() else "AVX512-bf16" if multiplies() else ""
+
+
 def wanted(x: Tensor) -> bool:
     """Whether a layer computes by these kernels: under autocast in bf16, on a CPU that gains by it."""
     if not (COMPILES and x.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
