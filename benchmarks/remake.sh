@@ -28,7 +28,7 @@ mkdir -p "$own"
 for name in card.toml tasks.tsv model.safetensors history.csv learning_curve.png priors.tsv; do
     [ ! -f "$trained/$name" ] || cp "$trained/$name" "$own"
 done
-python "$root/benchmarks/bundle.py" about "$own" "$root/benchmarks/cards/$id.toml"
+python "$root/benchmarks/cards/bundle.py" about "$own" "$root/benchmarks/cards/$id.toml"
 [ -f "$own/priors.tsv" ] || varscore models priors "$own" --data "${TRAINED_ON:-$sets/more207}"
 
 # all 29,756 bins of chr8 and chr9, and those of them with a label
@@ -44,12 +44,12 @@ evaluate -o "$out/labelled" --labelled-only
 
 python "$root/benchmarks/motifs.py" "$own" --data "$sets/floor207" --metrics "$own/metrics.csv" --json "$out/motifs.json" |
     tee "$out/motifs.md"
-python "$root/benchmarks/bundle.py" motifs "$own" "$out/motifs.json"
+python "$root/benchmarks/cards/bundle.py" motifs "$own" "$out/motifs.json"
 
 DATA=$data THREADS=$threads "$root/benchmarks/classifiers/make.sh" "$own" "$out/classified"
 
 if [ "${INSTALL-}" ]; then
     rm -rf "$root/models/$id"
     cp -r "$out/classified/$id" "$root/models/$id"
-    python "$root/benchmarks/bundle.py" golden
+    python "$root/benchmarks/cards/bundle.py" golden
 fi

@@ -1,8 +1,8 @@
 """Make a trained model one that comes with varscore: what its card says of it, and the predictions tests hold it to.
 
-python benchmarks/bundle.py about MODEL ABOUT.toml      its folder's name, and what a person says of it, onto its card
-python benchmarks/bundle.py motifs MODEL MOTIFS.json    what benchmarks/motifs.py found, onto its card
-python benchmarks/bundle.py golden                      tests/golden/bundled.json anew, of every model in models/
+bundle.py about MODEL ABOUT.toml      its folder's name, and what a person says of it, onto its card
+bundle.py motifs MODEL MOTIFS.json    what benchmarks/motifs.py found, onto its card
+bundle.py golden                      tests/golden/bundled.json anew, of every model in models/
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from varscore.engine.plain import PlainEngine
 from varscore.nets.objectives import probabilities
 from varscore.zoo import bundled_folder, open_model, write_card
 
-GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "golden" / "bundled.json"
+GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden" / "bundled.json"
 SAID = ("default", "licence", "intended_use", "limits")
 
 
