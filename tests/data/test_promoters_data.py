@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from varscore.data.examples import ExampleSet
@@ -118,6 +118,7 @@ def test_promoters_of_a_genome_begin_upstream_on_either_strand(tmp_path: Path, u
 
 
 @settings(max_examples=60)
+@example(["AAAAAACAA", "AAAAACCAA", "ACCCCAACA", "AAACCCCAA", "AAACCCCAA", "AAAAAAAAA", "AACCCAACA"], 7)
 @given(st.lists(st.text("AC", min_size=9, max_size=9), min_size=2, max_size=8), st.integers(4, 9))
 def test_alike_finds_what_a_search_of_text_finds(sequences: list[str], length: int) -> None:
     def pieces(bases: str) -> set[str]:

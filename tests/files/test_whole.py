@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from varscore.errors import OutputError
+from varscore.files.folders import claim_folder
 from varscore.files.whole import put_file, whole_file, whole_folder
 
 
@@ -108,3 +110,21 @@ def test_what_a_killed_writer_left_is_taken_over(tmp_path: Path) -> None:
     (tmp_path / ".a.partial").write_text("a longer text than the new one")
     put_file(tmp_path / "a", "new")
     assert names(tmp_path) == ["a"] and (tmp_path / "a").read_text() == "new"
+
+
+def test_a_folder_that_vanishes_while_it_is_claimed_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process had it when we tried to make it, and has renamed it since."""
+    mkdir, calls = os.mkdir, []
+
+    def lost(path: str) -> None:
+        calls.append(path)
+        if len(calls) == 1:
+            raise FileExistsError(path)
+        mkdir(path)
+
+    monkeypatch.setattr(os, "mkdir", lost)
+    lock = claim_folder(str(tmp_path / "folder"))
+    assert lock is not None and (tmp_path / "folder").is_dir() and len(calls) == 2
+    os.close(lock)

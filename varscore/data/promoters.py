@@ -252,7 +252,10 @@ def overlapping(contig: np.ndarray, start: np.ndarray, window: int) -> Iterator[
 
 
 def deal_folds(n: int, pairs: Iterable[tuple[int, int]], folds: int, seed: int) -> np.ndarray:
-    """int16 (n,): the fold of each example, of about equal sizes, at random but with linked examples together."""
+    """int16 (n,): the fold of each example, of about equal sizes, at random but with linked examples together.
+
+    Which examples are linked with one another decides, not by which of the possible pairs.
+    """
     head = list(range(n))
 
     def top(row: int) -> int:
@@ -261,7 +264,8 @@ def deal_folds(n: int, pairs: Iterable[tuple[int, int]], folds: int, seed: int) 
         return row
 
     for one, other in pairs:
-        head[top(one)] = top(other)
+        first, second = sorted((top(one), top(other)))
+        head[second] = first
     group = np.unique([top(row) for row in range(n)], return_inverse=True)[1]
     sizes = np.bincount(group)
     shuffled = np.random.default_rng((seed, 3)).permutation(len(sizes))

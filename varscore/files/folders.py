@@ -132,7 +132,10 @@ def claim_folder(folder: str) -> int | None:
     while True:
         with suppress(FileExistsError):
             os.mkdir(folder)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:  # its owner renamed or removed it since; mkdir says so if its parent is missing
+            continue
         if not try_lock(descriptor):
             os.close(descriptor)
             return None
