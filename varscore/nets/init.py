@@ -22,9 +22,7 @@ def init_motifs(net: SequenceNet, motifs: Sequence[np.ndarray], seed: int = 0) -
 
     Raises UsageError when the network's first layer is no convolution of DNA.
     """
-    layer = net.layers[0]
-    if not isinstance(layer, SequenceConv):
-        raise UsageError("motifs can only initialise a network that begins with a convolution")
+    layer = _first_layer(net)
     random = np.random.default_rng(seed)
     filters, _, width = layer.weight.shape
     count = min(len(motifs), filters)
@@ -50,9 +48,7 @@ def lay_motifs(net: SequenceNet, motifs: Sequence[np.ndarray], share: float, see
 
     Raises UsageError when the network's first layer is no convolution of DNA.
     """
-    layer = net.layers[0]
-    if not isinstance(layer, SequenceConv):
-        raise UsageError("motifs can only initialise a network that begins with a convolution")
+    layer = _first_layer(net)
     random = np.random.default_rng(seed)
     filters, _, width = layer.weight.shape
     chosen = random.permutation(len(motifs))[: int(filters * share)]
@@ -68,6 +64,13 @@ def lay_motifs(net: SequenceNet, motifs: Sequence[np.ndarray], share: float, see
         if layer.bias is not None:
             layer.bias.fill_(-1)
     return len(chosen)
+
+
+def _first_layer(net: SequenceNet) -> SequenceConv:
+    layer = net.layers[0]
+    if not isinstance(layer, SequenceConv):
+        raise UsageError("motifs can only initialise a network that begins with a convolution")
+    return layer
 
 
 def inherit(net: SequenceNet, parent: SequenceNet, outputs: bool) -> list[str]:
