@@ -29,6 +29,9 @@ def peaks(
     ] = None,
     bin: Annotated[int, typer.Option(min=1, metavar="BP", help="Length of a bin, which labels describe.")] = 200,
     window: Annotated[int, typer.Option(min=1, metavar="BP", help="Length of the window around each bin.")] = 1000,
+    shift: Annotated[
+        int, typer.Option(min=0, metavar="BP", help="Begin the first bin here: another grid gives new examples.")
+    ] = 0,
     bins: Annotated[
         Literal["any", "tf", "all"],
         typer.Option(help="Bins to keep: with any label, with a transcription-factor label (DeepSEA), or all."),
@@ -52,7 +55,7 @@ def peaks(
     from varscore.genome.sequence import Genome
 
     options = BinOptions(
-        bin=bin, window=window, bins=bins, unlabelled=unlabelled, max_unknown=max_unknown, seed=seed,
+        bin=bin, window=window, shift=shift, bins=bins, unlabelled=unlabelled, max_unknown=max_unknown, seed=seed,
         validation=parse_names(validation), test=parse_names(test), skip=parse_names(skip_contigs),
     )  # fmt: skip
     fresh_folder(output, force)

@@ -58,11 +58,15 @@ class BinOptions:
     test: tuple[str, ...] = ("chr8", "chr9")
     skip: tuple[str, ...] = ()
     """Contigs of which no bin is kept"""
+    shift: int = 0
+    """Where on its contig the first bin begins, 0-based: another grid over the same peaks is new examples"""
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.window < self.bin or self.flank * 2 + self.bin != self.window:
             raise UsageError(f"a bin of {self.bin} bp cannot stand in the middle of a window of {self.window}")
+        if not 0 <= self.shift < self.bin:
+            raise UsageError(f"bins of {self.bin} bp cannot be shifted by {self.shift}", remedy=f"0 to {self.bin - 1}")
 
     @property
     def flank(self) -> int:
@@ -145,11 +149,11 @@ def known_bins(genome: Genome, options: BinOptions) -> Bins:
 
 def _known_starts(genome: Genome, contig: str, options: BinOptions) -> np.ndarray:
     size, flank = options.bin, options.flank
-    grain = math.gcd(size, flank)  # bins and windows begin and end on whole grains
+    grain = math.gcd(size, flank)  # bins and windows begin and end on whole grains, counted from the shift
     known = [np.zeros(0, np.int64)]
-    bins = genome.contigs[contig] // size
+    bins = (genome.contigs[contig] - options.shift) // size
     for first in range(0, bins, _CHUNK):
-        starts = np.arange(first, min(first + _CHUNK, bins)) * size
+        starts = np.arange(first, min(first + _CHUNK, bins)) * size + options.shift
         codes = genome.codes(contig, int(starts[0]) - flank, int(starts[-1]) + size + flank)
         unknown = np.concatenate([[0], np.cumsum(np.count_nonzero(codes.reshape(-1, grain) == UNKNOWN, axis=1))])
         at = (starts - starts[0]) // grain
