@@ -25,16 +25,16 @@ import numpy as np
 import torch
 from windows import random_fasta
 
-from varscore import score
 from varscore.annotate import AnnotateJob, annotate_file
 from varscore.annotate.outputs import Outputs
 from varscore.bench import PeakMemory
-from varscore.data.examples import Task
 from varscore.engine import ENGINES
-from varscore.files.vcf import VariantReader
+from varscore.formats.vcf import VariantReader
 from varscore.genome.sequence import Genome, decode
 from varscore.nets import build
-from varscore.zoo import find_model, save_model
+from varscore.scoring import score
+from varscore.tasks import Task
+from varscore.zoo.models import find_model, save_model
 
 STAGES = ("parse", "windows", "network", "effects", "write")
 TASKS = 919

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from varscore.data.examples import ExampleSet
-from varscore.data.peaks import BinOptions, build_peaks
+from varscore.datasets.examples import ExampleSet
+from varscore.datasets.peaks import BinOptions, build_peaks
 from varscore.genome.sequence import Genome, decode
 
 BATCH = 256

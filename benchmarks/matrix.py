@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from varscore.files.arrays import EFFECTS, open_matrix
+from varscore.annotate.writers.arrays import EFFECTS, open_matrix
 
 PIECE = 512  # alleles in one call, as `varscore annotate` makes them
 FORMATS = ("parquet", "zarr", "h5")

@@ -32,20 +32,20 @@ from typing import Any
 
 import numpy as np
 
-from varscore.data.examples import ExampleSet
-from varscore.data.peaks import BinOptions, build_peaks
-from varscore.effects import effects
+from varscore.datasets.examples import ExampleSet
+from varscore.datasets.peaks import BinOptions, build_peaks
 from varscore.engine import SharedEngine
 from varscore.engine.device import evaluating, pick_device
 from varscore.errors import DataError
 from varscore.evaluate import MIN_POSITIVES, average_precisions, predict_rows, score_tasks
 from varscore.evaluate.flow import check_fits
-from varscore.files.motifs import Motif, read_motifs
+from varscore.formats.motifs import Motif, read_motifs
 from varscore.genome.coords import anchor
 from varscore.genome.sequence import UNKNOWN, Genome
 from varscore.genome.windows import Windows
 from varscore.interpret.scan import Words, consensus, highest, log_odds, other_strand
-from varscore.zoo import ModelFolder, find_model
+from varscore.scoring.effects import effects
+from varscore.zoo.models import ModelFolder, find_model
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 FACTORS = {

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from varscore.annotate import choose_tasks
-from varscore.files.sites import VariantTable, read_variants
+from varscore.formats.sites import VariantTable, read_variants
 from varscore.functional.scoring import Computing
 from varscore.genome.contigs import ContigNames
 from varscore.genome.sequence import Genome
-from varscore.score import score_chunks
-from varscore.zoo import ModelFolder, available, find_model
+from varscore.scoring.score import score_chunks
+from varscore.zoo.models import ModelFolder, available, find_model
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SHARES = {"all": 1.0, "largest half": 0.5, "largest fifth": 0.2, "largest tenth": 0.1}

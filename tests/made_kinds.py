@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from varscore.data.examples import ExampleSet, Task, write_examples
+from varscore.datasets.examples import ExampleSet, write_examples
 from varscore.nets.layers import SequenceNet, one_hot
+from varscore.tasks import Task
 
 WINDOW, TASKS = 40, 3
 

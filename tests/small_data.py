@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from varscore.data.examples import ExampleSet, Task, write_examples
+from varscore.datasets.examples import ExampleSet, write_examples
 from varscore.genome.sequence import encode, reverse_complement
+from varscore.tasks import Task
 
 MOTIF = encode(b"TGACTCAGCA")
 TASKS = (Task(0, "planted", "TF"), Task(1, "chance", "DNase"))

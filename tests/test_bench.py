@@ -28,13 +28,13 @@ from varscore.bench import (
     workloads,
 )
 from varscore.cli.boundary import run
-from varscore.data.examples import Task
 from varscore.engine import SharedEngine
 from varscore.engine.device import use_threads
 from varscore.engine.pool import EnginePool
 from varscore.errors import ModelError
 from varscore.nets.layers import SequenceNet
-from varscore.zoo import save_model
+from varscore.tasks import Task
+from varscore.zoo.models import save_model
 
 CPU = torch.device("cpu")
 BATCHES = {"cpu": (8, 16)}
@@ -52,7 +52,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with one model, ``tiny``, which is also the default."""
     folder = tmp_path / "models"
     monkeypatch.setenv("VARSCORE_MODELS", str(folder))
-    monkeypatch.setattr("varscore.zoo.bundled_folder", lambda: folder)
+    monkeypatch.setattr("varscore.zoo.models.bundled_folder", lambda: folder)
     monkeypatch.setattr(bench, "BATCHES", BATCHES)
     tasks = tuple(Task(i, f"task {i}", "TF") for i in range(5))
     save_model(folder / "tiny", network(), "danq", tasks, {"default": True})

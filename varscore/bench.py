@@ -27,7 +27,6 @@ import numpy as np
 import torch
 
 from varscore.cpus import available_cpus
-from varscore.effects import effects
 from varscore.engine import SharedEngine
 from varscore.engine.device import arithmetic, evaluating
 from varscore.engine.plain import PlainEngine
@@ -37,7 +36,8 @@ from varscore.genome.windows import Windows
 from varscore.nets import architectures, build
 from varscore.nets.layers import SequenceNet, one_hot, reverse_complement
 from varscore.nets.objectives import probabilities
-from varscore.zoo import available, find_model
+from varscore.scoring.effects import effects
+from varscore.zoo.models import available, find_model
 
 BATCHES = {"cpu": (32, 64, 128, 256, 512), "cuda": (64, 256, 512, 1024, 2048, 4096)}
 """Sequences in one plain forward pass"""

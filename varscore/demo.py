@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from varscore.files.whole import put_file
 from varscore.genome.coords import one_based
+from varscore.storage.whole import put_file
 
 # What these proteins bind best, as their sites are usually written (5' to 3').
 CONSENSUS = {

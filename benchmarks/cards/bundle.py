@@ -17,7 +17,7 @@ import torch
 
 from varscore.engine.plain import PlainEngine
 from varscore.nets.objectives import probabilities
-from varscore.zoo import bundled_folder, open_model, write_card
+from varscore.zoo.models import bundled_folder, open_model, write_card
 
 GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden" / "bundled.json"
 SAID = ("default", "licence", "intended_use", "limits")

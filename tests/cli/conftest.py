@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from varscore.data.examples import Task
 from varscore.nets import build
-from varscore.zoo import ModelFolder, save_model
+from varscore.tasks import Task
+from varscore.zoo.models import ModelFolder, save_model
 
 TASKS = (Task(0, "K562|CTCF|None", "TF"), Task(1, "K562|DNase|None", "DNase"), Task(2, "HepG2|CTCF|None", "TF"))
 
@@ -21,7 +21,7 @@ def tiny_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelFolder:
     """The model ``tiny``, the only one there is and the default: 120 bp, three tasks, large random weights."""
     folder = tmp_path / "models"
     monkeypatch.setenv("VARSCORE_MODELS", str(folder))
-    monkeypatch.setattr("varscore.zoo.bundled_folder", lambda: folder)
+    monkeypatch.setattr("varscore.zoo.models.bundled_folder", lambda: folder)
     torch.manual_seed(7)
     net = build(
         "crnn-320-projection", n_tasks=len(TASKS), window=120, filters=8, projection=4, second_filters=6, hidden=5

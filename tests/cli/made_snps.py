@@ -11,7 +11,7 @@ import torch
 
 from varscore.engine.plain import PlainEngine
 from varscore.genome.sequence import Genome
-from varscore.zoo import ModelFolder
+from varscore.zoo.models import ModelFolder
 
 LENGTHS = {"chr1": 300_000, "chr2": 120_000}
 Snv = tuple[str, int, str, str]

@@ -13,13 +13,13 @@ import pysam
 import pysam.bcftools
 import pytest
 import torch
-from files.made_vcfs import without_our_tags
+from made_vcfs import without_our_tags
 
 from varscore.annotate import AnnotateJob, Summary
 from varscore.cli.annotate import default_output
 from varscore.cli.boundary import run
-from varscore.files.shards import Shard
-from varscore.zoo import ModelFolder
+from varscore.formats.shards import Shard
+from varscore.zoo.models import ModelFolder
 
 
 def letters(length: int, seed: int) -> str:

@@ -13,9 +13,9 @@ import pytest
 from cli.made_snps import Snv, made_snvs, write_genome, write_vcf
 
 from varscore.cli.boundary import run
-from varscore.evalue import load_background
 from varscore.genome.sequence import Genome
-from varscore.zoo import ModelFolder, write_card
+from varscore.scoring.evalue import load_background
+from varscore.zoo.models import ModelFolder, write_card
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from varscore.cli.boundary import run
-from varscore.data.examples import ExampleSet
+from varscore.datasets.examples import ExampleSet
 from varscore.engine.plain import PlainEngine
 from varscore.evaluate import predict_rows
 from varscore.evaluate.metrics import score_task
-from varscore.zoo import open_model
+from varscore.zoo.models import open_model
 
 CONTIGS = {f"chr{n}": "".join(random.Random(n).choices("ACGT", k=6000)) for n in (1, 2, 3)}
 QUICK = ["--device", "cpu", "--threads", "1", "--epochs", "1"]

@@ -12,8 +12,8 @@ import pysam
 import pytest
 
 from varscore.cli.boundary import run
-from varscore.evalue import BACKGROUND, BackgroundBuilder, save_background
-from varscore.zoo import ModelFolder
+from varscore.scoring.evalue import BACKGROUND, BackgroundBuilder, save_background
+from varscore.zoo.models import ModelFolder
 
 FILES = {"demo.fa", "demo.fa.fai", "demo.vcf", "demo.varscore.vcf.gz", "demo.varscore.vcf.gz.tbi"}
 pytestmark = pytest.mark.usefixtures("tiny_model")
@@ -106,7 +106,7 @@ def test_without_a_model_nothing_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("VARSCORE_MODELS", "")
-    monkeypatch.setattr("varscore.zoo.bundled_folder", lambda: tmp_path / "none")
+    monkeypatch.setattr("varscore.zoo.models.bundled_folder", lambda: tmp_path / "none")
     assert run(["demo", str(tmp_path / "demo")]) == 2
     assert "no default model" in capsys.readouterr().err
     assert not (tmp_path / "demo").exists()

@@ -15,11 +15,11 @@ from made_kinds import made_set
 from scipy.stats import pearsonr
 
 from varscore.cli.boundary import run
-from varscore.data.examples import ExampleSet
-from varscore.data.promoters import PermutedSet
+from varscore.datasets.examples import ExampleSet
+from varscore.datasets.promoters import PermutedSet
 from varscore.genome.sequence import encode
 from varscore.nets.promoternet import PromoterNet
-from varscore.zoo import open_model
+from varscore.zoo.models import open_model
 
 CPU = ["--device", "cpu", "--threads", "1"]
 WINDOW = 120

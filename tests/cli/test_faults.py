@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from stress.fuzz import Bench, Tally, fuzz, surroundings
 from stress.judge import Judge
 
-from varscore.files.vcf import VariantReader
-from varscore.zoo import ModelFolder
+from varscore.formats.vcf import VariantReader
+from varscore.zoo.models import ModelFolder
 
 SHORT = VCF[: VCF.index("\tv100\t")].rpartition("\n")[0] + "\n"
 """The header and a hundred records"""
@@ -43,7 +43,7 @@ def open_workspace(tiny_model: ModelFolder, monkeypatch: pytest.MonkeyPatch) -> 
             path.chmod(0o777)
         shutil.copytree(tiny_model.path.parent, folder / "models")
         monkeypatch.setenv("VARSCORE_MODELS", str(folder / "models"))
-        monkeypatch.setattr("varscore.zoo.bundled_folder", lambda: folder / "models")
+        monkeypatch.setattr("varscore.zoo.models.bundled_folder", lambda: folder / "models")
         set_up(folder, monkeypatch)
         yield
 

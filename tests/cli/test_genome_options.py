@@ -10,8 +10,8 @@ import pysam
 import pytest
 
 from varscore.cli.boundary import run
-from varscore.files import shards
-from varscore.zoo import ModelFolder
+from varscore.formats import shards
+from varscore.zoo.models import ModelFolder
 
 SEQUENCE = "".join(random.Random(8).choices("ACGT", k=2000))
 OTHER = {"A": "C", "C": "G", "G": "T", "T": "A"}

@@ -9,9 +9,8 @@ import pytest
 from cli.made_runs import SEQUENCE, VCF, annotate, set_up
 
 from varscore.cli.boundary import run
-from varscore.data.examples import Task
-from varscore.data.tasknames import fitting
-from varscore.zoo import ModelFolder
+from varscore.tasks import Task, fitting
+from varscore.zoo.models import ModelFolder
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from varscore.cli.boundary import run
 from varscore.nets import architectures
-from varscore.zoo import TASKS, WEIGHTS, ModelFolder, save_model, write_card
+from varscore.zoo.models import TASKS, WEIGHTS, ModelFolder, save_model, write_card
 
 
 def output(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> str:
@@ -78,7 +78,7 @@ def test_list_of_nothing_says_where_it_looked(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VARSCORE_MODELS", str(tmp_path))
-    monkeypatch.setattr("varscore.zoo.bundled_folder", lambda: tmp_path / "none")
+    monkeypatch.setattr("varscore.zoo.models.bundled_folder", lambda: tmp_path / "none")
     assert run(["models", "list"]) == 0
     out, err = capsys.readouterr()
     assert out == ""

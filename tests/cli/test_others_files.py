@@ -18,7 +18,7 @@ from cli.made_runs import VCF, annotate, remove_all, set_up, undisturbed, writte
 from varscore.annotate import outputs
 from varscore.cli import ending
 from varscore.cli.boundary import run
-from varscore.zoo import ModelFolder
+from varscore.zoo.models import ModelFolder
 
 SHORT = VCF[: VCF.index("\tv300\t")].rpartition("\n")[0] + "\n"
 """The header and three hundred records: two portions"""

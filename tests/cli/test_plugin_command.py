@@ -19,7 +19,7 @@ from varscore.cli.boundary import run
 from varscore.engine import ENGINES
 from varscore.engine.pool import Plan
 from varscore.nets import build, plugins, registry
-from varscore.zoo import find_model, save_model
+from varscore.zoo.models import find_model, save_model
 
 NET = '''
 """One convolution and its best place."""

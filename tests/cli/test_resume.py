@@ -25,9 +25,9 @@ from cli.made_runs import CHUNKS, HEADER, RECORDS, SEQUENCE, VCF, annotate, remo
 from varscore.annotate import outputs
 from varscore.cli import log
 from varscore.cli.boundary import run
-from varscore.files import journal as journals
-from varscore.files.atomic import AtomicFile, PartialFile
-from varscore.zoo import ModelFolder
+from varscore.storage import journal as journals
+from varscore.storage.atomic import AtomicFile, PartialFile
+from varscore.zoo.models import ModelFolder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 OUTPUTS = ("out.vcf", "out.vcf.gz", "out.bcf", "out.tsv", "out.tsv.gz", "out.parquet")

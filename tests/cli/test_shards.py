@@ -20,10 +20,10 @@ from varscore.annotate import outputs
 from varscore.cli.annotate import default_output
 from varscore.cli.boundary import run
 from varscore.errors import UsageError
-from varscore.files import shards
-from varscore.files.shards import Range, Shard
-from varscore.files.vcf import VariantReader
-from varscore.zoo import ModelFolder
+from varscore.formats import shards
+from varscore.formats.shards import Range, Shard
+from varscore.formats.vcf import VariantReader
+from varscore.zoo.models import ModelFolder
 
 dice = random.Random(4)
 SEQUENCE = "".join(dice.choices("ACGT", k=2000))

@@ -16,10 +16,10 @@ from cli.made_snps import largest_effect, made_snvs, write_genome, write_vcf
 from sklearn.metrics import roc_auc_score
 
 from varscore.cli.boundary import run
-from varscore.functional.classifier import open_classifier
-from varscore.functional.platt import Platt
 from varscore.genome.sequence import Genome
-from varscore.zoo import ModelFolder
+from varscore.scoring.classifier import open_classifier
+from varscore.scoring.platt import Platt
+from varscore.zoo.models import ModelFolder
 
 FAST = ["--trees", "8", "--folds", "4", "--locus", "2000", "--threads", "1", "--device", "cpu"]
 GROUPS = ("positive", "360", "710", "6300", "random")

@@ -13,8 +13,8 @@ import pytest
 from spellings import random_alleles, repeats, respelled, vcf_of
 
 from varscore.cli.boundary import run
-from varscore.evalue import load_background
-from varscore.zoo import ModelFolder
+from varscore.scoring.evalue import load_background
+from varscore.zoo.models import ModelFolder
 
 dice = random.Random(11)
 SEQUENCE = repeats(20_000, dice)

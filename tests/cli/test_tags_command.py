@@ -12,8 +12,8 @@ import pytest
 from cli.made_runs import HEADER, annotate, set_up, undisturbed, written
 
 from varscore.cli.boundary import run
-from varscore.files import shards
-from varscore.zoo import ModelFolder
+from varscore.formats import shards
+from varscore.zoo.models import ModelFolder
 
 SUFFIXES = (".vcf", ".vcf.gz", ".bcf")
 

@@ -17,13 +17,13 @@ import pytest
 import torch
 
 from varscore.cli.boundary import run
-from varscore.data.examples import ExampleSet
+from varscore.datasets.examples import ExampleSet
 from varscore.errors import DataError
 from varscore.genome.sequence import encode
 from varscore.train import run as runs
-from varscore.train import tfbs as study
-from varscore.train.tfbs import Result, differences, limited, open_sets, summary
-from varscore.zoo import open_model
+from varscore.train.studies import tfbs as study
+from varscore.train.studies.tfbs import Result, differences, limited, open_sets, summary
+from varscore.zoo.models import open_model
 
 HEADER = "FoldID\tEventID\tseq\tBound\n"
 MOTIF = "TGACTCAGCA"

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from varscore.cli.boundary import run
-from varscore.data.examples import ExampleSet
-from varscore.train.tss import visible
-from varscore.zoo import open_model
+from varscore.datasets.examples import ExampleSet
+from varscore.train.studies.tss import visible
+from varscore.zoo.models import open_model
 
 BASES = "".join(random.Random(0).choices("ACGT", k=60_000))
 QUICK = ["--device", "cpu", "--threads", "1", "--epochs", "2"]

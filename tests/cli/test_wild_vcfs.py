@@ -13,12 +13,12 @@ from pathlib import Path
 import pysam
 import pysam.bcftools
 import pytest
-from files.made_vcfs import without_our_tags
+from made_vcfs import without_our_tags
 from typer.main import get_command
 
 from varscore.cli.boundary import run
-from varscore.files.bgzf import EOF_BLOCK
-from varscore.zoo import ModelFolder
+from varscore.storage.bgzf import EOF_BLOCK
+from varscore.zoo.models import ModelFolder
 
 SEQUENCE = "ACGT" * 250
 """chr1: A at POS 1, 5, 9 ..., C at 2, 6, 10 ..."""

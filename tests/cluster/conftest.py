@@ -10,8 +10,8 @@ import pysam
 import pytest
 from cli.conftest import tiny_model
 
-from varscore.files import shards
-from varscore.zoo import ModelFolder
+from varscore.formats import shards
+from varscore.zoo.models import ModelFolder
 
 __all__ = ["tiny_model", "workspace"]
 

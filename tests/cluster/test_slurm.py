@@ -19,7 +19,7 @@ import pytest
 from varscore.cli.boundary import run
 from varscore.cluster import slurm
 from varscore.errors import UsageError
-from varscore.files.shards import Shard
+from varscore.formats.shards import Shard
 
 LINE = "in.vcf -r g.fa -o all.vcf.gz --scores all.parquet --skipped all.txt --threads 1"
 WORDS = LINE.split()
@@ -319,7 +319,7 @@ def until(condition: object, seconds: float = 300) -> None:
 def test_a_real_array_of_four_with_a_preempted_task(
     real_slurm: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("varscore.files.shards.BLOCK", 1024)  # as SLURM's processes have it
+    monkeypatch.setattr("varscore.formats.shards.BLOCK", 1024)  # as SLURM's processes have it
     text = Path("in.vcf").read_text()
     head = text[: text.index("\nchr1") + 1]
     Path("in.vcf").write_text(head + text[len(head) :] * 150)  # 16,350 records: 16 blocks

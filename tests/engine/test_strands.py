@@ -12,12 +12,12 @@ from made_windows import cut, mixture
 from small_nets import small
 from torch import nn
 
-from varscore.effects import effects
 from varscore.engine import PlainEngine, SharedEngine
 from varscore.engine.pool import Plan
 from varscore.errors import UsageError
 from varscore.nets.layers import SequenceNet
 from varscore.nets.objectives import make_objective
+from varscore.scoring.effects import effects
 
 CPU = torch.device("cpu")
 CASES = [

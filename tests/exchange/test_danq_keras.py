@@ -30,7 +30,7 @@ from varscore.engine import PlainEngine, SharedEngine
 from varscore.exchange import BACKWARD
 from varscore.exchange.danq import architecture_of, read_weights
 from varscore.nets.layers import SequenceNet
-from varscore.zoo import open_model
+from varscore.zoo.models import open_model
 
 CPU = torch.device("cpu")
 SEQUENCES = made_sequences(6)

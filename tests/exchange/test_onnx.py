@@ -12,12 +12,12 @@ import torch
 from small_nets import random_codes, small
 
 from varscore.cli.boundary import run
-from varscore.data.examples import Task
-from varscore.data.priors import Priors
 from varscore.engine import PlainEngine
 from varscore.genome.sequence import one_hot
 from varscore.nets.layers import SequenceNet
-from varscore.zoo import open_model, save_model
+from varscore.tasks import Task
+from varscore.zoo.models import open_model, save_model
+from varscore.zoo.priors import Priors
 
 onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")
 TASKS = tuple(Task(i, f"task{i}") for i in range(5))

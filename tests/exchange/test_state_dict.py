@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from varscore.cli.boundary import run
-from varscore.zoo import open_model
+from varscore.zoo.models import open_model
 
 NAME, WINDOW = "deepsea", 180
 ARGUMENTS = [f"--arg={name}={value}" for name, value in small_arguments(NAME).items()]

@@ -8,7 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from varscore.functional.assess import CONSTANT_BRIER, Ranking, assess, calibrate, resample
+from varscore.functional.assess import Ranking, assess, calibrate, resample
+from varscore.scoring.classifier import CONSTANT_BRIER
 
 ROWS = st.lists(st.tuples(st.booleans(), st.sampled_from([0.1, 0.2, 0.5, 0.7]), st.integers(0, 3)), min_size=2)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from varscore.evalue import BACKGROUND, load_background
-from varscore.functional.classifier import FOLDER, off_because, open_classifier
-from varscore.zoo import bundled_folder, open_model
+from varscore.scoring.classifier import FOLDER, off_because, open_classifier
+from varscore.scoring.evalue import BACKGROUND, load_background
+from varscore.zoo.models import bundled_folder, open_model
 
 MODELS = sorted(path.parent for path in bundled_folder().glob("*/card.toml"))
 CLASSIFIERS = sorted(path.parent for path in bundled_folder().glob(f"*/{FOLDER}/*/card.toml"))

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from varscore.errors import DataError
-from varscore.functional.classifier import Settings
-from varscore.functional.crossval import assign_folds, balanced_weights, loci
+from varscore.functional.crossval import assign_folds, loci
 from varscore.functional.flow import cross_validate
+from varscore.functional.trees import Settings
+from varscore.scoring.platt import balanced_weights
 
 PLACES = st.lists(
     st.tuples(st.integers(0, 2), st.integers(0, 200_000), st.booleans()), min_size=4, max_size=80, unique=True

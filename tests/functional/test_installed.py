@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pysam
 import pytest
-from functional.made import GOOD, TASKS, make_model
+from made_model import GOOD, TASKS, make_model
 
 from varscore.cli.boundary import run
-from varscore.evalue import BACKGROUND, BackgroundBuilder, save_background
-from varscore.functional.classifier import FOLDER, Settings, fit, save_classifier
-from varscore.zoo import open_model, write_card
+from varscore.functional.trees import Settings, fit
+from varscore.scoring.classifier import FOLDER, save_classifier
+from varscore.scoring.evalue import BACKGROUND, BackgroundBuilder, save_background
+from varscore.zoo.models import open_model, write_card
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -63,7 +64,7 @@ def test_a_wheel_annotates_with_what_belongs_to_its_model(
         variants.writelines(f"chr1\t{pos}\t.\t{bases[pos - 1]}\tA\t.\t.\t.\n" for pos in (500, 900, 1200))
     monkeypatch.setenv("VARSCORE_MODELS", "")
     monkeypatch.setenv("VARSCORE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("varscore.zoo.resources.files", lambda package: site / package)
+    monkeypatch.setattr("varscore.zoo.models.resources.files", lambda package: site / package)
     files = [str(tmp_path / "v.vcf"), "-r", str(tmp_path / "g.fa"), "-o", str(tmp_path / "o.vcf")]
     assert run(["annotate", *files, "--threads", "1", "--device", "cpu", "--engine", "plain"]) == 0
     with pysam.VariantFile(str(tmp_path / "o.vcf")) as file:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from files.made_pickles import python_2_pickle
-from functional.made import make_model
+from made_model import make_model
+from made_pickles import python_2_pickle
 
 from varscore.cli.boundary import run
-from varscore.data.examples import Task
 from varscore.errors import ModelError, OutputExists
-from varscore.functional.classifier import open_classifier
 from varscore.functional.published import import_danq
+from varscore.scoring.classifier import open_classifier
+from varscore.tasks import Task
 
 WIDTH = 1842
 FOLDS = 3

@@ -6,9 +6,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from functional.made import CONTIGS, variants_at
 from hypothesis import given
 from hypothesis import strategies as st
+from made_model import CONTIGS, variants_at
 
 from varscore.functional.sampling import (
     Match,

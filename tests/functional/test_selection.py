@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from functional.made import variants_at
+from made_model import variants_at
 
 from varscore.errors import DataError, VariantFileError
 from varscore.functional.selection import Selection, Sources, select
 from varscore.functional.variants import among, gather, look_up_frequencies
 from varscore.genome.sequence import Genome
-from varscore.survey import GenomeRules
+from varscore.scoring.survey import GenomeRules
 
 Row = tuple[str, int, str, str]
 WINDOW = 20

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from varscore.errors import FastaError
 from varscore.genome import sequence
 from varscore.genome.contigs import match_contigs
-from varscore.genome.faidx import Fasta
+from varscore.genome.fasta.index import Fasta
 from varscore.genome.sequence import Genome, decode, encode, one_hot, reverse_complement
 
 Contigs = Mapping[str, str]

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from varscore.data.examples import ExampleSet
-from varscore.data.peaks import BinOptions, build_peaks
+from varscore.datasets.examples import ExampleSet
+from varscore.datasets.peaks import BinOptions, build_peaks
 from varscore.errors import DataError
-from varscore.files.motifs import Motif
+from varscore.formats.motifs import Motif
 from varscore.genome.sequence import Genome, decode
 from varscore.genome.windows import Windows
 from varscore.interpret.scan import Words, consensus, log_odds

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from varscore.files.motifs import Motif
+from varscore.formats.motifs import Motif
 from varscore.genome.sequence import encode
 from varscore.interpret.scan import Words, consensus, highest, log_odds
 

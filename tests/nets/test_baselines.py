@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from small_nets import random_codes, small
 
 from varscore.nets.baselines import KmerCounts, KmerLogistic
-from varscore.nets.kmercounts import count_kmers, width
+from varscore.nets.kernels.kmercounts import count_kmers, width
 from varscore.nets.layers import one_hot, reverse_complement
 
 

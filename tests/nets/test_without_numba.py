@@ -13,7 +13,7 @@ from small_nets import random_codes, small
 
 from varscore.engine import SharedEngine
 from varscore.genome.windows import Windows
-from varscore.nets.kmercounts import count_kmers
+from varscore.nets.kernels.kmercounts import count_kmers
 from varscore.nets.objectives import probabilities
 
 SCRIPT = """
@@ -23,7 +23,7 @@ sys.path[:0] = {paths}
 import json
 import test_without_numba as here
 from varscore.engine.device import pick_device
-from varscore.nets.compiled import COMPILES
+from varscore.nets.kernels.compiled import COMPILES
 pick_device("cpu"), pick_device("auto")
 print(json.dumps([COMPILES, *here.figures()]))
 """

@@ -33,14 +33,14 @@ import pysam.bcftools
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from files.made_vcfs import without_our_tags
+from made_vcfs import without_our_tags
 from stress.judge import Judge
 
 from varscore.annotate import AnnotateJob, annotate_file
 from varscore.cli.boundary import diagnose
-from varscore.files.bgzf import EOF_BLOCK
-from varscore.survey import GenomeRules
-from varscore.zoo import ModelFolder, find_model
+from varscore.scoring.survey import GenomeRules
+from varscore.storage.bgzf import EOF_BLOCK
+from varscore.zoo.models import ModelFolder, find_model
 
 # -- making ----------------------------------------------------------------------------------------------------------
 

@@ -49,9 +49,9 @@ def make_workspace(folder: Path) -> None:
     """A genome, a network of a few weights, and variants of several kinds."""
     import torch
 
-    from varscore.data.examples import Task
     from varscore.nets import build
-    from varscore.zoo import save_model
+    from varscore.tasks import Task
+    from varscore.zoo.models import save_model
 
     dice = random.Random(5)
     genome = "".join(dice.choices("ACGT", k=9000))
@@ -90,7 +90,7 @@ def annotate(arguments: list[str], last: int | None = None) -> int:
 
 def count_operations(last: int | None) -> None:
     """Count this process's writes, flushes, renames and removals in ``operations``, and die at the one that is last."""
-    from varscore.files.atomic import PartialFile
+    from varscore.storage.atomic import PartialFile
 
     done = 0
 

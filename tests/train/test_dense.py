@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from varscore.data.examples import ExampleSet, Task, pack_windows, write_examples
-from varscore.data.segments import NONE, Runs
+from varscore.datasets.examples import ExampleSet, pack_windows, write_examples
+from varscore.datasets.segments import NONE, Runs
 from varscore.errors import UsageError
 from varscore.evaluate.metrics import score_tasks
 from varscore.nets import build
 from varscore.nets.init import lay_motifs
 from varscore.nets.layers import SequenceNet, reverse_complement
 from varscore.nets.registry import FAST, Recipe
+from varscore.tasks import Task
 from varscore.train.batches import Examples, Outputs
 from varscore.train.loop import Trainer
 

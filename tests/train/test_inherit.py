@@ -12,12 +12,12 @@ from safetensors.torch import load_file
 from small_data import planted_set
 from small_nets import small_arguments
 
-from varscore.data.examples import ExampleSet
+from varscore.datasets.examples import ExampleSet
 from varscore.errors import UsageError
 from varscore.nets.init import inherit
 from varscore.nets.registry import Recipe, build
 from varscore.train.run import RunOptions, train_model
-from varscore.zoo import ModelFolder
+from varscore.zoo.models import ModelFolder
 
 NAME = "crnn-320-projection"
 SMALL = {name: value for name, value in small_arguments(NAME).items() if name not in ("n_tasks", "window")} | {

@@ -13,7 +13,7 @@ import torch
 from made_kinds import TASKS, WINDOW, StatesNet, WideConfig, WideNet, made_set
 from torch import nn
 
-from varscore.data.examples import ExampleSet
+from varscore.datasets.examples import ExampleSet
 from varscore.engine.plain import PlainEngine
 from varscore.errors import DataError, UsageError
 from varscore.evaluate import Examined, evaluate_model, predict_rows
@@ -23,7 +23,7 @@ from varscore.nets.registry import Recipe
 from varscore.train.batches import Examples
 from varscore.train.loop import Trainer
 from varscore.train.run import RunOptions, network_for, train_model
-from varscore.zoo import open_model, save_model
+from varscore.zoo.models import open_model, save_model
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(lr=3e-3, batch_size=8, epochs=2, prior_bias=True)

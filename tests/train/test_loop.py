@@ -19,7 +19,7 @@ from small_data import planted_set
 from small_nets import small
 from torch import nn
 
-from varscore.data.examples import ExampleSet
+from varscore.datasets.examples import ExampleSet
 from varscore.errors import DataError, UsageError
 from varscore.genome.sequence import reverse_complement
 from varscore.nets.layers import SequenceNet

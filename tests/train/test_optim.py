@@ -12,7 +12,7 @@ from small_data import planted_set
 from small_nets import small
 from torch import nn
 
-from varscore.data.examples import ExampleSet
+from varscore.datasets.examples import ExampleSet
 from varscore.errors import UsageError
 from varscore.nets.registry import Recipe
 from varscore.train.loop import Trainer

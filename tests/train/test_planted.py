@@ -11,7 +11,7 @@ import torch
 from small_data import planted_set
 from small_nets import small
 
-from varscore.data.examples import ExampleSet
+from varscore.datasets.examples import ExampleSet
 from varscore.evaluate import Examined, evaluate_model
 from varscore.nets import architectures, find
 from varscore.nets.layers import BiLSTM

@@ -14,13 +14,14 @@ from small_data import planted_set
 from small_nets import random_codes, small, small_arguments
 
 from varscore.cli.boundary import run
-from varscore.data.examples import ExampleSet, Task
-from varscore.data.priors import Priors, count_priors
+from varscore.datasets.examples import ExampleSet
 from varscore.engine.plain import PlainEngine
 from varscore.errors import DataError, ModelError
 from varscore.nets.registry import Recipe
+from varscore.tasks import Task
 from varscore.train.run import train_model
-from varscore.zoo import PRIORS, SHIFT, WEIGHTS, ModelFolder, open_model, save_model
+from varscore.zoo.models import PRIORS, SHIFT, WEIGHTS, ModelFolder, open_model, save_model
+from varscore.zoo.priors import Priors, count_priors
 
 CPU = torch.device("cpu")
 NAME = "crnn-320-projection"
@@ -116,7 +117,7 @@ def test_tasks_without_a_positive_stand_on_the_card(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shift", [torch.zeros(4), torch.full((5,), float("nan")), torch.zeros(5, dtype=torch.int32)])
 def test_a_damaged_shift_is_refused(tmp_path: Path, shift: torch.Tensor) -> None:
-    from varscore.zoo import sha256
+    from varscore.zoo.models import sha256
 
     tasks = tuple(Task(i, "t") for i in range(5))
     model = save_model(tmp_path / "m", small(NAME), NAME, tasks, {})

@@ -26,16 +26,16 @@ from small_nets import small_arguments
 from varscore.cli import stopping
 from varscore.cli.boundary import run
 from varscore.cli.train import command_line, parse_arguments
-from varscore.data.examples import ExampleSet
+from varscore.datasets.examples import ExampleSet
 from varscore.errors import DataError, OutputExists, UsageError, VarscoreError
 from varscore.evaluate import Examined, evaluate_model, record
-from varscore.files.motifs import Motif
+from varscore.formats.motifs import Motif
 from varscore.nets import find
 from varscore.nets.kernels import bf16
 from varscore.nets.registry import Recipe
 from varscore.train.loop import Trainer
 from varscore.train.run import RunOptions, train_model
-from varscore.zoo import ModelFolder, open_model
+from varscore.zoo.models import ModelFolder, open_model
 
 CPU = torch.device("cpu")
 NAME = "crnn-320-projection"

@@ -15,25 +15,25 @@ from varscore.annotate.job import SWAP, AnnotateJob, Summary, choose_tasks, miss
 from varscore.annotate.outputs import Later, Outputs, Plan, Portion, call_now
 from varscore.annotate.record import RunInfo
 from varscore.annotate.rows import REF_PROB
-from varscore.data.examples import Task
+from varscore.annotate.saturation import SaturationReader
+from varscore.annotate.writers.byname import Content
+from varscore.annotate.writers.scores import Provenance
 from varscore.engine import ENGINES
 from varscore.engine.pool import LOCAL, Engines
 from varscore.engine.pool import Plan as EnginePlan
 from varscore.errors import VariantFileError
-from varscore.files.saturation import SaturationReader
-from varscore.files.scores import Provenance, safe
-from varscore.files.shards import Range, Shard
-from varscore.files.vcf import RecordChunk, VariantReader
-from varscore.files.writers import Content
+from varscore.formats.shards import Range, Shard
+from varscore.formats.vcf import RecordChunk, VariantReader
 from varscore.genome.alleles import Status
 from varscore.genome.contigs import ContigNames
 from varscore.genome.coords import Variant
 from varscore.genome.reasons import Rules
 from varscore.genome.sequence import Genome, decode
 from varscore.nets.plugins import loaded
-from varscore.score import ScoreBatch, score_chunks
+from varscore.scoring.score import ScoreBatch, score_chunks
+from varscore.scoring.survey import GenomeRules, compared, open_names
 from varscore.stop import Stop
-from varscore.survey import GenomeRules, compared, open_names
+from varscore.tasks import Task, safe
 
 Reader = VariantReader | SaturationReader
 SPELLING = 64

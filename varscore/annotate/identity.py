@@ -10,8 +10,8 @@ from pathlib import Path
 
 from varscore import __version__
 from varscore.annotate.job import AnnotateJob
+from varscore.annotate.writers.byname import format_of
 from varscore.errors import VariantFileError, reason
-from varscore.files.writers import format_of
 from varscore.genome.sequence import Genome
 from varscore.nets.plugins import loaded
 

@@ -12,29 +12,28 @@ from typing import Any
 
 import numpy as np
 
-from varscore.data.examples import Task
-from varscore.data.tasknames import choose
+from varscore.annotate.writers.arrays import check_matrix
+from varscore.annotate.writers.byname import OutputFormat, check_output, format_of
 from varscore.errors import StrictError, UsageError
-from varscore.evalue import BACKGROUND
-from varscore.files.arrays import check_matrix
-from varscore.files.atomic import is_stream, refuse_existing, whole_number
-from varscore.files.index import SUFFIXES
-from varscore.files.journal import DamagedJournal, Journal
-from varscore.files.lines import read_blocks
-from varscore.files.outputs import check_names, with_indexes
-from varscore.files.regions import RegionSet
-from varscore.files.runjson import SUFFIX as RUN_SUFFIX
-from varscore.files.shards import Shard
-from varscore.files.tags import PREFIX, check_prefix
-from varscore.files.writers import OutputFormat, check_output, format_of
-from varscore.functional.annotations import Annotations
+from varscore.formats.lines import read_blocks
+from varscore.formats.regions import RegionSet
+from varscore.formats.shards import Shard
 from varscore.genome.alleles import Status
 from varscore.genome.assembly import accession, accession_of
 from varscore.genome.contigs import MITOCHONDRIAL, match_contigs
 from varscore.genome.coords import Interval
 from varscore.genome.sequence import Genome
-from varscore.survey import GenomeRules
-from varscore.zoo import ModelFolder
+from varscore.scoring.annotations import Annotations
+from varscore.scoring.evalue import BACKGROUND
+from varscore.scoring.survey import GenomeRules
+from varscore.scoring.tags import PREFIX, check_prefix
+from varscore.storage.atomic import is_stream, refuse_existing, whole_number
+from varscore.storage.index import SUFFIXES
+from varscore.storage.journal import DamagedJournal, Journal
+from varscore.storage.outputs import check_names, with_indexes
+from varscore.storage.runjson import SUFFIX as RUN_SUFFIX
+from varscore.tasks import Task, choose
+from varscore.zoo.models import ModelFolder
 
 log = logging.getLogger(__name__)
 

@@ -16,20 +16,20 @@ import numpy as np
 from varscore.annotate.job import AnnotateJob, Summary
 from varscore.annotate.record import RunInfo, describe_run
 from varscore.annotate.rows import EVALUE, allele_scores, write_matrix
+from varscore.annotate.writers.arrays import EFFECTS, MatrixWriter, open_matrix
+from varscore.annotate.writers.byname import Content, check_output, make_writer
+from varscore.annotate.writers.matrix import SpooledMatrix
+from varscore.annotate.writers.scores import Writer
+from varscore.annotate.writers.skipped import SkippedTable
 from varscore.errors import InputError, OutputError, VarscoreError
-from varscore.files.arrays import EFFECTS, MatrixWriter, open_matrix
-from varscore.files.atomic import AtomicFile, DamagedPartial, is_stream, refuse_locked
-from varscore.files.journal import DamagedJournal, Entry, Journal, demand_same
-from varscore.files.matrix import SpooledMatrix
-from varscore.files.resumable import Output, Placement, Resumable, place_all, stamped
-from varscore.files.runjson import RunJson
-from varscore.files.scores import Writer
-from varscore.files.shards import Shard, split_blocks
-from varscore.files.skipped import SkippedTable
-from varscore.files.vcf import RecordChunk
-from varscore.files.writers import Content, check_output, make_writer
+from varscore.formats.shards import Shard, split_blocks
+from varscore.formats.vcf import RecordChunk
 from varscore.genome.alleles import AlleleBatch
-from varscore.score import ScoreBatch
+from varscore.scoring.score import ScoreBatch
+from varscore.storage.atomic import AtomicFile, DamagedPartial, is_stream, refuse_locked
+from varscore.storage.journal import DamagedJournal, Entry, Journal, demand_same
+from varscore.storage.resumable import Output, Placement, Resumable, place_all, stamped
+from varscore.storage.runjson import RunJson
 
 COMMIT_SECONDS = 3.0
 """Between two commits to the journal, at least"""

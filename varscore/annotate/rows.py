@@ -6,16 +6,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from varscore.effects import strongest
-from varscore.files.arrays import EFFECTS, MatrixWriter
-from varscore.files.matrix import SpooledMatrix
-from varscore.files.scores import AlleleScores
-from varscore.files.vcf import RecordChunk
-from varscore.files.vcf_header import encode
-from varscore.functional.annotations import Extra
+from varscore.annotate.writers.arrays import EFFECTS, MatrixWriter
+from varscore.annotate.writers.matrix import SpooledMatrix
+from varscore.annotate.writers.scores import AlleleScores
+from varscore.formats.vcf import RecordChunk
+from varscore.formats.vcf_header import encode
 from varscore.genome.alleles import Status
 from varscore.genome.coords import one_based
-from varscore.score import ScoreBatch, spread
+from varscore.scoring.annotations import Extra
+from varscore.scoring.effects import strongest
+from varscore.scoring.score import ScoreBatch, spread
 
 REF_PROB = "ref_prob"
 """The further column that every run has"""

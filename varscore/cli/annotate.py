@@ -15,7 +15,7 @@ from varscore.cli.tracks import Conservation, parse_tracks
 
 if TYPE_CHECKING:
     from varscore.annotate import AnnotateJob
-    from varscore.files.shards import Shard
+    from varscore.formats.shards import Shard
 
 
 def _check_cluster(cluster: str | None) -> str | None:
@@ -218,10 +218,10 @@ def annotate(
     """
     from varscore.annotate import AnnotateJob
     from varscore.cli.config import find_reference
-    from varscore.files.regions import RegionSet, parse_regions, read_bed
-    from varscore.files.shards import Shard
-    from varscore.functional.annotations import Annotations
-    from varscore.zoo import find_model
+    from varscore.formats.regions import RegionSet, parse_regions, read_bed
+    from varscore.formats.shards import Shard
+    from varscore.scoring.annotations import Annotations
+    from varscore.zoo.models import find_model
 
     if (source is None) == (saturate is None):
         raise typer.BadParameter("give either IN or --saturate BED")
@@ -320,7 +320,7 @@ def default_output(source: str, output_format: str | None = None, shard: Shard |
 
     A shard's has its number in it: ``STEM.varscore.shard-0003-of-0010.vcf.gz``.
     """
-    from varscore.files.atomic import is_stream
+    from varscore.storage.atomic import is_stream
 
     if source == "/dev/stdin" or is_stream(source):
         return "-"

@@ -12,7 +12,7 @@ from varscore.cli.options import Device, Force, Precision, Reference, Threads
 from varscore.cli.tracks import Conservation, parse_tracks
 
 if TYPE_CHECKING:
-    from varscore.evalue import Background
+    from varscore.scoring.evalue import Background
 
 
 @grouped
@@ -53,11 +53,11 @@ def background(
     from varscore.annotate import count_records
     from varscore.cli import log
     from varscore.cli.config import find_reference
-    from varscore.files.regions import RegionSet, read_bed
+    from varscore.formats.regions import RegionSet, read_bed
     from varscore.functional.background import BackgroundJob, make_background
-    from varscore.functional.features import Tracks
     from varscore.functional.scoring import Computing
-    from varscore.zoo import find_model
+    from varscore.scoring.features import Tracks
+    from varscore.zoo.models import find_model
 
     job = BackgroundJob(
         model=find_model(model),

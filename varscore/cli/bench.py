@@ -50,8 +50,8 @@ def bench(
     from varscore.bench import BenchJob, find_network, machine, measure, steps
     from varscore.cli import log
     from varscore.engine.device import pick_device, use_threads
-    from varscore.files.atomic import refuse_existing
-    from varscore.files.whole import put_file
+    from varscore.storage.atomic import refuse_existing
+    from varscore.storage.whole import put_file
 
     if output is not None:
         refuse_existing(str(output), force=force)

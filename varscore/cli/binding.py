@@ -15,9 +15,9 @@ from varscore.cli.tracks import parse_tracks
 from varscore.cli.train import Training, run_training
 
 if TYPE_CHECKING:
-    from varscore.data.binding import BindingOptions, Sources
-    from varscore.data.examples import ExampleSet
-    from varscore.train.binding import Result, Variant
+    from varscore.datasets.binding import BindingOptions, Sources
+    from varscore.datasets.examples import ExampleSet
+    from varscore.train.studies.binding import Result, Variant
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Files:
 
     def sources(self) -> Sources:
         """Raises BadParameter for a track without a name."""
-        from varscore.data.binding import Sources
+        from varscore.datasets.binding import Sources
 
         tracks = parse_tracks(self.shape, "--shape")
         return Sources(
@@ -113,7 +113,7 @@ class Bins:
     test: Annotated[str, typer.Option(metavar="CHR,..", help="Chromosomes of the test split.")] = "chr8,chr9"
 
     def options(self, seed: int) -> BindingOptions:
-        from varscore.data.binding import BindingOptions
+        from varscore.datasets.binding import BindingOptions
 
         return BindingOptions(
             bin=self.bin, stride=self.stride, window=self.window, bound=self.bound, ambiguous=self.ambiguous,
@@ -138,8 +138,8 @@ def dataset_binding(
     there is on. Training has the bins that touch a DNase peak and a sample of the others, the test all bins of its cell
     types and chromosomes. DNase becomes log(x + 1). Windows with an unknown base are left out.
     """
-    from varscore.data.binding import build_binding
-    from varscore.data.examples import fresh_folder
+    from varscore.datasets.binding import build_binding
+    from varscore.datasets.examples import fresh_folder
     from varscore.genome.sequence import Genome
 
     sources, options = files.sources(), bins.options(seed)
@@ -173,10 +173,10 @@ def train_binding(
     Prints AUROC, AUPRC and the recall at 10 % and 50 % false discoveries of each factor in each cell type of the test
     split, and in all of them together.
     """
-    from varscore.data.examples import ExampleSet
-    from varscore.files.csvtable import csv_text
-    from varscore.files.whole import put_file
-    from varscore.train.binding import KMER, study, table, variant
+    from varscore.datasets.examples import ExampleSet
+    from varscore.formats.csvtable import csv_text
+    from varscore.storage.whole import put_file
+    from varscore.train.studies.binding import KMER, study, table, variant
 
     examples, results = ExampleSet(data), []
     if inputs != "study":
@@ -190,7 +190,7 @@ def train_binding(
 
 
 def _train(of: Variant, data: ExampleSet, folder: Path, training: Training) -> Result:
-    from varscore.train.binding import measure
+    from varscore.train.studies.binding import measure
 
     given = [*(training.argument or []), *(f"{name}={value}" for name, value in of.arguments.items())]
     model = run_training(of.architecture, data, folder, dataclasses.replace(training, argument=given))
@@ -199,7 +199,7 @@ def _train(of: Variant, data: ExampleSet, folder: Path, training: Training) -> R
 
 def _print(results: list[Result], data: ExampleSet) -> None:
     from varscore.cli.tables import print_table
-    from varscore.train.binding import table
+    from varscore.train.studies.binding import table
 
     rows = table(results, data)
     columns = list(rows[0])

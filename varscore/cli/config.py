@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from varscore.errors import UsageError
-from varscore.files.bounded import CARD_BYTES, read_bounded
+from varscore.storage.bounded import CARD_BYTES, read_bounded
 
 
 def config_file() -> Path:
@@ -64,8 +64,8 @@ def _configured_reference() -> Path | None:
 
 def _stated_reference(source: str) -> str | None:
     """The path in ``##reference``, which may be a file: URL."""
-    from varscore.files.atomic import is_stream
-    from varscore.files.vcf import VariantReader
+    from varscore.formats.vcf import VariantReader
+    from varscore.storage.atomic import is_stream
 
     if is_stream(source):
         return None

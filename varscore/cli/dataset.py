@@ -50,8 +50,8 @@ def peaks(
     force: Force = False,
 ) -> None:
     """Cut a genome into bins, label them by the peaks that cover over half of them, and keep the windows around."""
-    from varscore.data.examples import fresh_folder
-    from varscore.data.peaks import BinOptions, build_peaks
+    from varscore.datasets.examples import fresh_folder
+    from varscore.datasets.peaks import BinOptions, build_peaks
     from varscore.genome.sequence import Genome
 
     options = BinOptions(

@@ -27,8 +27,8 @@ def dataset_deepsea(
     Rows that are reverse complements of others are checked and left out: every example is read from both strands
     anyway. Room for the unpacked valid.mat and test.mat (1.8 GB) is needed beside the output for the time being.
     """
-    from varscore.data.deepsea import build_deepsea
-    from varscore.data.examples import fresh_folder
+    from varscore.datasets.deepsea import build_deepsea
+    from varscore.datasets.examples import fresh_folder
 
     fresh_folder(output, force)
     counts = build_deepsea(bundle, output, names)

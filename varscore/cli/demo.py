@@ -25,9 +25,9 @@ def demo(
     from varscore.annotate import AnnotateJob, annotate_file
     from varscore.demo import DemoFiles, read_outcomes
     from varscore.engine.device import use_threads
-    from varscore.files.atomic import output_errors, refuse_existing
-    from varscore.functional.annotations import Annotations
-    from varscore.zoo import find_model
+    from varscore.scoring.annotations import Annotations
+    from varscore.storage.atomic import output_errors, refuse_existing
+    from varscore.zoo.models import find_model
 
     chosen, files = find_model(model), DemoFiles(folder)
     for path in (files.fasta, files.vcf, files.scored):

@@ -12,8 +12,8 @@ from varscore.cli.options import Data, Device, Force, OutputDir, Precision, Thre
 if TYPE_CHECKING:
     import numpy as np
 
-    from varscore.data.examples import Task
     from varscore.evaluate import Report
+    from varscore.tasks import Task
 
 
 def evaluate(
@@ -52,11 +52,11 @@ def evaluate(
     squared error.
     """
     from varscore.cli import log
-    from varscore.data.examples import ExampleSet
+    from varscore.datasets.examples import ExampleSet
     from varscore.engine.device import pick_device, use_threads
     from varscore.evaluate import Examined, choose_tasks, evaluate_models, refuse_report, write_report
     from varscore.evaluate import record as record_figures
-    from varscore.zoo import find_model
+    from varscore.zoo.models import find_model
 
     refuse_report(output, force)
     use_threads(threads)

@@ -116,7 +116,7 @@ def export(
     It wants the package onnx (pip install 'varscore[onnx]').
     """
     from varscore.exchange.onnx import INPUT, OUTPUT, export_onnx
-    from varscore.zoo import find_model
+    from varscore.zoo.models import find_model
 
     model = find_model(name)
     export_onnx(model, onnx, force=force)

@@ -13,8 +13,8 @@ from varscore.cli.options import Data, Force, OutputDir, Seed
 from varscore.cli.train import Training, run_training
 
 if TYPE_CHECKING:
-    from varscore.data.examples import ExampleSet
-    from varscore.data.promoters import PromoterOptions, Promoters
+    from varscore.datasets.examples import ExampleSet
+    from varscore.datasets.promoters import PromoterOptions, Promoters
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Places:
 
     def read(self, options: PromoterOptions) -> tuple[Promoters, dict[str, dict[str, str]]]:
         """The promoters and what the data set says of the genome. Raises UsageError when it is not clear which."""
-        from varscore.data.promoters import WINDOW, cut_promoters, read_promoters, read_sites
+        from varscore.datasets.promoters import WINDOW, cut_promoters, read_promoters, read_sites
         from varscore.errors import UsageError
         from varscore.genome.sequence import Genome
 
@@ -109,7 +109,7 @@ class Shape:
     folds: Annotated[int, typer.Option(min=3, metavar="N", help="Parts of the cross-validation.")] = 10
 
     def options(self, seed: int) -> PromoterOptions:
-        from varscore.data.promoters import PromoterOptions
+        from varscore.datasets.promoters import PromoterOptions
 
         return PromoterOptions(
             self.window, self.upstream, self.outputs, self.scale, self.pseudocount, self.strands, self.folds, seed
@@ -151,9 +151,9 @@ def dataset_promoters(
     reverse-complemented. Promoters that share half of their length, or overlap, are in one fold. What has an unknown
     base, no expression or an ambiguous name is left out and counted.
     """
-    from varscore.data.examples import fresh_folder
-    from varscore.data.expression import IMMGEN, read_expression, read_lineages
-    from varscore.data.promoters import build_promoters, hashed
+    from varscore.datasets.examples import fresh_folder
+    from varscore.datasets.expression import IMMGEN, read_expression, read_lineages
+    from varscore.datasets.promoters import build_promoters, hashed
     from varscore.errors import UsageError
 
     if lineages and shape.outputs == "mean":
@@ -195,9 +195,9 @@ def train_expression(
     Without --cross-validate one model is trained: the first fold is its test split, the second validation.
     """
     from varscore.cli.tables import print_table
-    from varscore.data.examples import ExampleSet
-    from varscore.data.promoters import PermutedSet
-    from varscore.train.expression import folds_of, series_name, write_study
+    from varscore.datasets.examples import ExampleSet
+    from varscore.datasets.promoters import PermutedSet
+    from varscore.train.studies.expression import folds_of, series_name, write_study
 
     examples = ExampleSet(data)
     folds_of(examples)
@@ -217,7 +217,7 @@ def train_expression(
 
 def _cross_validate(architecture: str, data: ExampleSet, output: Path, training: Training, series: str) -> None:
     from varscore.evaluate import Examined
-    from varscore.train.expression import fold_folder, folds_of, measure
+    from varscore.train.studies.expression import fold_folder, folds_of, measure
 
     for fold in folds_of(data):
         part = data.held_out(fold)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from varscore.survey import GenomeRules
+    from varscore.scoring.survey import GenomeRules
 
 GENOME = "Whether variants and genome belong together"
 
@@ -47,8 +47,8 @@ class Fitting:
 
     def rules(self) -> GenomeRules:
         """Raises DataError for a file that does not rename contigs."""
-        from varscore.files.renames import read_renames
-        from varscore.survey import GenomeRules
+        from varscore.formats.renames import read_renames
+        from varscore.scoring.survey import GenomeRules
 
         renames = {} if self.rename_chrs is None else read_renames(self.rename_chrs)
         return GenomeRules(self.check_assembly, self.max_mismatch, renames)

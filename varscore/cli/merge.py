@@ -38,8 +38,8 @@ def merge(
     import shlex
     import sys
 
+    from varscore.annotate.merge import MergeJob, merge_shards
     from varscore.cli import log
-    from varscore.merge import MergeJob, merge_shards
 
     command = {"run": log.RUN_ID, "command": shlex.join(["varscore", *sys.argv[1:]])}
     job = MergeJob(tuple(shards), output, scores=scores, skipped=skipped, force=force, run=command)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from varscore.nets import Architecture
     from varscore.nets.layers import SequenceNet
-    from varscore.zoo import ModelFolder
+    from varscore.zoo.models import ModelFolder
 
 MEANS = {"training": "in training", "true": "in truth"}
 NOT_SHOWN = ("format", "id", "architecture", "arguments", "files")
@@ -35,7 +35,7 @@ def list_models(
         return
     import logging
 
-    from varscore.zoo import available, search_path
+    from varscore.zoo.models import available, search_path
 
     rows = [[name, *_model_cells(name)] for name in available()]
     if not rows:
@@ -62,7 +62,7 @@ def show(
     from varscore.cli.train import parse_arguments
     from varscore.errors import UsageError
     from varscore.nets import architectures
-    from varscore.zoo import CARD, available, find_model
+    from varscore.zoo.models import CARD, available, find_model
 
     models, known = available(), architectures()
     if name in models or (Path(name) / CARD).is_file():
@@ -85,7 +85,7 @@ def verify(
 ) -> None:
     """Check that models are whole: checksums, weights and task tables. Status 2 when one is not."""
     from varscore.errors import ModelError
-    from varscore.zoo import available, find_model
+    from varscore.zoo.models import available, find_model
 
     wanted = names or list(available())
     if not wanted:
@@ -113,8 +113,8 @@ def tasks(
     ] = None,
 ) -> None:
     """List what a model predicts: the names that --tasks takes."""
-    from varscore.data.tasknames import choose
-    from varscore.zoo import find_model
+    from varscore.tasks import choose
+    from varscore.zoo.models import find_model
 
     table = find_model(name).tasks()
     chosen = range(len(table)) if like is None else choose(table, [like], "--like")
@@ -124,7 +124,7 @@ def tasks(
 
 def path(name: Name) -> None:
     """Print the folder a model lies in."""
-    from varscore.zoo import find_model
+    from varscore.zoo.models import find_model
 
     typer.echo(find_model(name).path)
 
@@ -135,9 +135,9 @@ def priors(name: Name, data: Data) -> None:
     Training does so by itself; this is for models made before it did. Predictions change: a background and classifiers
     have to be made anew.
     """
-    from varscore.data.examples import ExampleSet
+    from varscore.datasets.examples import ExampleSet
     from varscore.train.run import add_priors
-    from varscore.zoo import find_model
+    from varscore.zoo.models import find_model
 
     model = add_priors(find_model(name), ExampleSet(data))
     said = model.card["priors"]
@@ -164,9 +164,9 @@ def import_danq_xgboost(
     force: Force = False,
 ) -> None:
     """Read a functional-SNP classifier that DanQ's authors have published; nothing in its pickle is executed."""
-    from varscore.files.tags import tag
     from varscore.functional.published import import_danq
-    from varscore.zoo import find_model
+    from varscore.scoring.tags import tag
+    from varscore.zoo.models import find_model
 
     made = import_danq(folder, output, find_model(model) if model else None, force=force)
     folds = len(made.card["imported"]) - 1
@@ -191,7 +191,7 @@ def _list_architectures() -> None:
 def _model_cells(name: str) -> list[str]:
     """architecture, tasks, parameters, AUROC, AUPRC, notes of one model; a damaged one has its damage for a note."""
     from varscore.errors import VarscoreError
-    from varscore.zoo import find_model
+    from varscore.zoo.models import find_model
 
     try:
         model = find_model(name)
@@ -239,8 +239,8 @@ def _show_architecture(architecture: Architecture, given: Mapping[str, Any]) -> 
 def _show_model(model: ModelFolder) -> None:
     from collections import Counter
 
-    from varscore.functional.classifier import belonging, open_classifier
     from varscore.nets import find
+    from varscore.scoring.classifier import belonging, open_classifier
 
     net, layers = _built(model.architecture, model.card["arguments"])
     groups = Counter(task.group or "of no group" for task in model.tasks())
@@ -328,9 +328,9 @@ def _examine(model: ModelFolder) -> str:
     import torch
 
     from varscore.errors import ModelError
-    from varscore.evalue import BACKGROUND, load_background
-    from varscore.functional.classifier import belonging, open_classifier
-    from varscore.zoo import CARD
+    from varscore.scoring.classifier import belonging, open_classifier
+    from varscore.scoring.evalue import BACKGROUND, load_background
+    from varscore.zoo.models import CARD
 
     files = list(model.card["files"])
     for name in files:

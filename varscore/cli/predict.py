@@ -40,13 +40,13 @@ def predict(
     from varscore.cli import log
     from varscore.cli.config import find_reference
     from varscore.engine.device import use_threads
-    from varscore.files.atomic import refuse_existing
-    from varscore.files.fasta import looks_like_fasta
-    from varscore.files.outputs import check_names, with_indexes
-    from varscore.files.regions import read_bed
+    from varscore.formats.fasta import looks_like_fasta
+    from varscore.formats.regions import read_bed
     from varscore.genome.sequence import Genome
-    from varscore.predict import PredictJob, predict_fasta, predict_intervals
-    from varscore.zoo import find_model
+    from varscore.predict.flow import PredictJob, predict_fasta, predict_intervals
+    from varscore.storage.atomic import refuse_existing
+    from varscore.storage.outputs import check_names, with_indexes
+    from varscore.zoo.models import find_model
 
     use_threads(threads)
     refuse_existing(str(output), force=force)

@@ -110,7 +110,7 @@ def _plan(words: list[str], shards: int, asked: Resources, setup: tuple[str, ...
     from varscore.cli.annotate import default_output
     from varscore.cluster.slurm import ArrayPlan
     from varscore.errors import UsageError
-    from varscore.files.atomic import is_stream
+    from varscore.storage.atomic import is_stream
 
     words, plugins = _split_plugins(words)
     given = _read_words(words)

@@ -17,10 +17,10 @@ from varscore.cli.tables import print_table
 from varscore.cli.tracks import Conservation, parse_tracks
 
 if TYPE_CHECKING:
-    from varscore.functional.classifier import Settings
     from varscore.functional.flow import Outcome
     from varscore.functional.selection import Sources
-    from varscore.survey import GenomeRules
+    from varscore.functional.trees import Settings
+    from varscore.scoring.survey import GenomeRules
 
 NEGATIVES, TREES, TESTING = "Negatives", "Trees (the defaults are DanQ's)", "Testing"
 
@@ -123,7 +123,7 @@ class Trees:
     ] = 256
 
     def settings(self, seed: int, threads: int) -> Settings:
-        from varscore.functional.classifier import Settings
+        from varscore.functional.trees import Settings
 
         return Settings(self.trees, self.depth, self.eta, self.max_delta_step, self.max_bin, seed, threads)
 
@@ -182,11 +182,11 @@ def train_snp(
     from varscore.cli.config import find_reference
     from varscore.cli.train import command_line
     from varscore.cpus import available_cpus
-    from varscore.functional.features import Tracks
     from varscore.functional.flow import SnpJob, train_classifier
     from varscore.functional.report import write_report
     from varscore.functional.scoring import Computing
-    from varscore.zoo import find_model
+    from varscore.scoring.features import Tracks
+    from varscore.zoo.models import find_model
 
     job = SnpJob(
         output=output,
@@ -225,7 +225,7 @@ def read_about(path: Path) -> dict[str, Any]:
     import tomllib
 
     from varscore.errors import DataError, reason
-    from varscore.files.bounded import read_text
+    from varscore.storage.bounded import read_text
 
     try:
         return tomllib.loads(read_text(path, DataError))
@@ -236,8 +236,8 @@ def read_about(path: Path) -> dict[str, Any]:
 
 
 def _print(outcome: Outcome) -> None:
-    from varscore.files.tags import tag
-    from varscore.functional.assess import CONSTANT_BRIER
+    from varscore.scoring.classifier import CONSTANT_BRIER
+    from varscore.scoring.tags import tag
 
     rows = [
         [name, group, model, f"{found.positives:,}", f"{found.negatives:,}", str(found.auroc), str(found.auprc)]

@@ -14,9 +14,9 @@ from varscore.cli.train import Training, parse_arguments
 if TYPE_CHECKING:
     import numpy as np
 
-    from varscore.data.examples import ExampleSet
-    from varscore.data.tfbs import TfbsOptions
-    from varscore.train.tfbs import Plan, Result
+    from varscore.datasets.examples import ExampleSet
+    from varscore.datasets.tfbs import TfbsOptions
+    from varscore.train.studies.tfbs import Plan, Result
 
 
 def dataset_tfbs(
@@ -60,7 +60,7 @@ def dataset_tfbs(
     Where nothing unbound is given, each bound sequence gets a random one with the same dinucleotides and ends. Longer
     sequences are cut to their middle, shorter ones lie in the middle of unknown bases. What comes twice counts once.
     """
-    from varscore.data.tfbs import TfbsOptions
+    from varscore.datasets.tfbs import TfbsOptions
     from varscore.errors import UsageError
 
     sources = {"--seq": seq, "--positives": positives, "--peaks": peaks}
@@ -83,8 +83,8 @@ def dataset_tfbs(
 
 
 def _from_seq(seq: Path, output: Path, name: str | None, options: TfbsOptions, force: bool) -> None:
-    from varscore.data.examples import fresh_folder
-    from varscore.data.tfbs import build_sequences, pairs_of, read_seq, test_file
+    from varscore.datasets.examples import fresh_folder
+    from varscore.datasets.tfbs import build_sequences, pairs_of, read_seq, test_file
     from varscore.errors import UsageError
 
     if seq.is_dir() and name:
@@ -111,8 +111,8 @@ def _from_fasta(
     files: tuple[Path, Path | None, Path | None, Path | None],
     output: Path, name: str | None, options: TfbsOptions, force: bool,
 ) -> None:  # fmt: skip
-    from varscore.data.examples import fresh_folder
-    from varscore.data.tfbs import build_sequences, read_fastas
+    from varscore.datasets.examples import fresh_folder
+    from varscore.datasets.tfbs import build_sequences, read_fastas
 
     fresh_folder(output, force)
     bound, unbound, test_bound, test_unbound = files
@@ -125,8 +125,8 @@ def _from_fasta(
 def _from_peaks(
     peaks: Path, reference: Path, output: Path, name: str | None, options: TfbsOptions, force: bool
 ) -> None:
-    from varscore.data.examples import fresh_folder
-    from varscore.data.tfbs import build_peaks
+    from varscore.datasets.examples import fresh_folder
+    from varscore.datasets.tfbs import build_peaks
     from varscore.genome.sequence import Genome
 
     fresh_folder(output, force)
@@ -182,7 +182,7 @@ def train_tfbs(
     """
     from varscore.cli import log
     from varscore.engine.device import use_threads
-    from varscore.train.tfbs import NETWORKS, Looks, limited, open_sets, train_study
+    from varscore.train.studies.tfbs import NETWORKS, Looks, limited, open_sets, train_study
 
     sets = [limited(each, max_positives) for each in open_sets(data)]
     plans = _plans(NETWORKS if architecture == "all" else (architecture,), training, baseline)
@@ -199,8 +199,8 @@ def _plans(networks: tuple[str, ...], training: Training, baseline: bool) -> lis
     """How each network is to be trained, and the k-mer model."""
     from varscore.errors import UsageError
     from varscore.nets import find
-    from varscore.train.tfbs import BASELINE, BASELINE_RECIPE, Plan
-    from varscore.zoo import find_model
+    from varscore.train.studies.tfbs import BASELINE, BASELINE_RECIPE, Plan
+    from varscore.zoo.models import find_model
 
     if len(networks) > 1 and training.init_from:
         raise UsageError("--init-from is for one network", remedy="name an architecture")
@@ -219,7 +219,7 @@ def _read_chosen(path: Path, sets: list[ExampleSet]) -> tuple[list[str], np.ndar
     """Names and codes of a FASTA's sequences, as long as the data sets' windows. Raises DataError."""
     import numpy as np
 
-    from varscore.data.tfbs import fit, read_fastas
+    from varscore.datasets.tfbs import fit, read_fastas
     from varscore.errors import DataError
 
     found, windows = read_fastas(path, None), {each.window for each in sets}
@@ -231,7 +231,7 @@ def _read_chosen(path: Path, sets: list[ExampleSet]) -> tuple[list[str], np.ndar
 
 def _print(results: list[Result]) -> None:
     from varscore.cli.tables import print_table
-    from varscore.train.tfbs import by_network, summary
+    from varscore.train.studies.tfbs import by_network, summary
 
     rows = summary(results)
     columns = list(rows[0])

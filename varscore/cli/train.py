@@ -31,10 +31,10 @@ from varscore.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from varscore.data.examples import ExampleSet
-    from varscore.files.motifs import Motif
+    from varscore.datasets.examples import ExampleSet
+    from varscore.formats.motifs import Motif
     from varscore.train.run import RunOptions
-    from varscore.zoo import ModelFolder
+    from varscore.zoo.models import ModelFolder
 
 RECIPE = "Recipe (default: the architecture's own)"
 
@@ -212,7 +212,7 @@ class Training:
 
     def motifs(self) -> tuple[Motif, ...]:
         """Raises DataError when there are none in the file."""
-        from varscore.files.motifs import read_motifs
+        from varscore.formats.motifs import read_motifs
 
         return read_motifs(self.init_motifs) if self.init_motifs else ()
 
@@ -233,7 +233,7 @@ def run_training(
     from varscore.engine.device import use_threads
     from varscore.nets import find
     from varscore.train.run import planned_steps, train_model
-    from varscore.zoo import find_model
+    from varscore.zoo.models import find_model
 
     use_threads(training.threads)
     spec = find(architecture)
@@ -285,7 +285,7 @@ def train_chromatin(
     ] = None,
 ) -> None:
     """Train a chromatin network on a data set and write a model directory."""
-    from varscore.data.examples import ExampleSet
+    from varscore.datasets.examples import ExampleSet
     from varscore.errors import UsageError
 
     if grid:
@@ -308,7 +308,7 @@ def _train_grid(
     from varscore.cli import log
     from varscore.engine.device import use_threads
     from varscore.nets import find
-    from varscore.train.grid import FAMILIES, FILTERS, markdown, projection_grid, train_grid
+    from varscore.train.studies.grid import FAMILIES, FILTERS, markdown, projection_grid, train_grid
 
     chosen = projection_grid([family] if family else FAMILIES, parse_sizes(filters) if filters else FILTERS)
     arguments: dict[str, Any] = {}

@@ -12,8 +12,8 @@ from varscore.cli.options import Data, Force, OutputDir, Seed, parse_names
 from varscore.cli.train import Training, run_training
 
 if TYPE_CHECKING:
-    from varscore.data.examples import ExampleSet
-    from varscore.train.tss import Result
+    from varscore.datasets.examples import ExampleSet
+    from varscore.train.studies.tss import Result
 
 
 def dataset_tss(
@@ -47,8 +47,8 @@ def dataset_tss(
     are reverse-complemented. Background windows lie on either strand of known sequence and touch no peak. Windows with
     an unknown base are left out and counted.
     """
-    from varscore.data.examples import fresh_folder
-    from varscore.data.tss import TssOptions, build_tss
+    from varscore.datasets.examples import fresh_folder
+    from varscore.datasets.tss import TssOptions, build_tss
     from varscore.genome.sequence import Genome
 
     options = TssOptions(window, sharp, peak_share, validation, parse_names(test), seed)
@@ -79,10 +79,10 @@ def train_tss(
 
     Prints AUROC and AUPRC of each class against the others on the test split, and the confusion matrix.
     """
-    from varscore.data.examples import ExampleSet
-    from varscore.files.csvtable import csv_text
-    from varscore.files.whole import put_file
-    from varscore.train.tss import SAFE, WHOLE, table
+    from varscore.datasets.examples import ExampleSet
+    from varscore.formats.csvtable import csv_text
+    from varscore.storage.whole import put_file
+    from varscore.train.studies.tss import SAFE, WHOLE, table
 
     examples, results = ExampleSet(data), []
     if safe != "all":
@@ -98,7 +98,7 @@ def train_tss(
 def _train(architecture: str, data: ExampleSet, folder: Path, training: Training, safe: str) -> list[Result]:
     """A model of one region, its figures on the test split on its card."""
     from varscore.evaluate import Examined, record
-    from varscore.train.tss import measure, visible
+    from varscore.train.studies.tss import measure, visible
 
     model = run_training(architecture, data, folder, training, visible=visible(data, safe))
     results = measure(model, data, safe, training.run_options().device)
@@ -109,7 +109,7 @@ def _train(architecture: str, data: ExampleSet, folder: Path, training: Training
 def _print(results: list[Result], data: ExampleSet) -> None:
     from varscore.cli.evaluate import print_confusion
     from varscore.cli.tables import print_table
-    from varscore.train.tss import table
+    from varscore.train.studies.tss import table
 
     for result in results:
         if result.safe == result.tested and result.scores.confusion is not None:

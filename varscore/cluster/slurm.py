@@ -20,9 +20,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from varscore.annotate.writers.byname import SUFFIXES, OutputFormat, format_of
 from varscore.errors import OutputExists, UsageError, VarscoreError
-from varscore.files.whole import put_file, whole_folder
-from varscore.files.writers import SUFFIXES, OutputFormat, format_of
+from varscore.storage.whole import put_file, whole_folder
 
 PROGRAM = (sys.executable, "-P", "-m", "varscore")
 ARRAY, MERGE, SUBMIT = "array.sh", "merge.sh", "submit.sh"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from varscore.engine.exact.shared import SharedEngine
 from varscore.engine.plain import PlainEngine
-from varscore.engine.shared import SharedEngine
 
 ENGINES = {"exact": SharedEngine, "plain": PlainEngine}
 """``exact`` shares what reference and alternative have in common; ``plain`` is what it is compared with."""

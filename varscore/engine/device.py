@@ -11,7 +11,7 @@ from torch import nn
 
 from varscore.cpus import available_cpus
 from varscore.errors import DeviceError
-from varscore.nets.compiled import note_missing_compiler
+from varscore.nets.kernels.compiled import note_missing_compiler
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

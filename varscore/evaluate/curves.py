@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from varscore.data.examples import Task
-from varscore.data.tasknames import choose
 from varscore.errors import UsageError
+from varscore.tasks import Task, choose
 
 MOST_TASKS = 24
 _POINTS = 500

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from varscore.data.examples import ExampleSet
+from varscore.datasets.examples import ExampleSet
 from varscore.engine.device import evaluating
 from varscore.engine.plain import PlainEngine
 from varscore.errors import DataError, ModelError
 from varscore.evaluate.kinds import Scores, score
 from varscore.evaluate.metrics import TaskScores
 from varscore.evaluate.tables import summarise, table_text
-from varscore.files.whole import put_file
 from varscore.nets.objectives import make_objective
-from varscore.zoo import ModelFolder, sha256, write_card
+from varscore.storage.whole import put_file
+from varscore.zoo.models import ModelFolder, sha256, write_card
 
 BATCH = 4096
 

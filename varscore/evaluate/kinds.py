@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from varscore.data.examples import ExampleSet, Task
+from varscore.datasets.examples import ExampleSet
 from varscore.evaluate.metrics import TaskScores, score_tasks
+from varscore.tasks import Task
 
 
 @dataclass(frozen=True)

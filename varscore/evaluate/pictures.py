@@ -17,7 +17,7 @@ import numpy as np
 
 from varscore.evaluate.curves import Curve
 from varscore.evaluate.reliability import Bins
-from varscore.files.whole import whole_file
+from varscore.storage.whole import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

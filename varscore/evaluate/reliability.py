@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from varscore.files.csvtable import csv_text
+from varscore.formats.csvtable import csv_text
 
 _LOG_ODDS = np.arange(-24, 25) / 4
 EDGES = (1 / (1 + 10.0**-_LOG_ODDS)).astype(np.float32)

@@ -22,9 +22,9 @@ from varscore.evaluate.metrics import TaskScores
 from varscore.evaluate.pictures import FORMATS, RELIABILITY, Figure, Scatter, draw, draw_reliability
 from varscore.evaluate.reliability import Bins, by_group, reliability_text
 from varscore.evaluate.tables import Figures, ValueFigures, groups, means_text, published, summarise, table_text
-from varscore.files.atomic import refuse_existing
-from varscore.files.whole import put_file
-from varscore.zoo import ModelFolder
+from varscore.storage.atomic import refuse_existing
+from varscore.storage.whole import put_file
+from varscore.zoo.models import ModelFolder
 
 TABLE, FIGURES, MEANS, CURVES = "metrics.csv", "metrics.json", "means.csv", "curves.csv"
 BINS = f"{RELIABILITY}.csv"

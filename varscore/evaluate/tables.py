@@ -11,10 +11,10 @@ from typing import overload
 
 import numpy as np
 
-from varscore.data.examples import Task
 from varscore.evaluate.kinds import Scores, ValueScores
 from varscore.evaluate.metrics import TaskScores
-from varscore.files.csvtable import csv_text
+from varscore.formats.csvtable import csv_text
+from varscore.tasks import Task
 
 PUBLISHED = "published_"
 """Facts of a task that begin so are figures others have published for it, such as ``published_auroc_danq``"""

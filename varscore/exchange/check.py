@@ -14,8 +14,8 @@ import torch
 
 from varscore.engine.plain import PlainEngine
 from varscore.errors import DataError
-from varscore.files.hdf5 import damage, open_hdf5
-from varscore.files.matlab import open_matlab
+from varscore.formats.hdf5 import damage, open_hdf5
+from varscore.formats.matlab import open_matlab
 from varscore.nets.layers import UNKNOWN, SequenceNet
 
 ROWS = 512

@@ -27,15 +27,15 @@ import numpy as np
 import torch
 
 from varscore import __version__
-from varscore.data.deepsea import read_tasks
-from varscore.data.priors import stated_priors
+from varscore.datasets.deepsea import read_tasks
 from varscore.errors import ModelError
 from varscore.exchange.check import TOLERANCE, Reference, largest_difference, read_reference
-from varscore.files.atomic import refuse_existing
-from varscore.files.hdf5 import Hdf5File, open_hdf5
+from varscore.formats.hdf5 import Hdf5File, open_hdf5
 from varscore.nets import build, find
 from varscore.nets.layers import SequenceNet
-from varscore.zoo import CARD, ModelFolder, save_model, sha256
+from varscore.storage.atomic import refuse_existing
+from varscore.zoo.models import CARD, ModelFolder, save_model, sha256
+from varscore.zoo.priors import stated_priors
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +72,8 @@ def import_danq_keras(
     """Write the network of a weight file as a model folder; returns it and its largest difference from ``check``.
 
     backward: one of ``BACKWARD``; None: the one whose predictions are those of ``check``, or ``aligned`` without.
-    names: of the tasks, as for :func:`varscore.data.deepsea.read_tasks`. Raises ModelError when the file has another
-    layout, or predicts other than ``check`` says; OutputExists.
+    names: of the tasks, as for :func:`varscore.datasets.deepsea.read_tasks`. Raises ModelError when the file has
+    another layout, or predicts other than ``check`` says; OutputExists.
     """
     refuse_existing(str(output / CARD), force=force)
     weights = read_weights(path)

@@ -17,8 +17,6 @@ from torch import Tensor, nn
 
 from varscore import __version__
 from varscore.errors import UsageError
-from varscore.files.atomic import refuse_existing
-from varscore.files.whole import put_file
 from varscore.nets.dilated import PositionPool, Residual
 from varscore.nets.layers import (
     Activation,
@@ -31,7 +29,9 @@ from varscore.nets.layers import (
     SequenceConv,
     SequenceNet,
 )
-from varscore.zoo import ModelFolder
+from varscore.storage.atomic import refuse_existing
+from varscore.storage.whole import put_file
+from varscore.zoo.models import ModelFolder
 
 OPSET, IR = 17, 8
 """Versions that programs from 2022 on read"""

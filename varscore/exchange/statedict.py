@@ -21,15 +21,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from varscore import __version__
-from varscore.data.deepsea import read_tasks
-from varscore.data.priors import stated_priors
+from varscore.datasets.deepsea import read_tasks
 from varscore.errors import DataError, ModelError, UsageError, reason
 from varscore.exchange.check import TOLERANCE, largest_difference, read_reference
-from varscore.files.atomic import refuse_existing
-from varscore.files.bounded import read_text
 from varscore.nets import build
 from varscore.nets.layers import SequenceNet
-from varscore.zoo import CARD, ModelFolder, save_model, sha256
+from varscore.storage.atomic import refuse_existing
+from varscore.storage.bounded import read_text
+from varscore.zoo.models import CARD, ModelFolder, save_model, sha256
+from varscore.zoo.priors import stated_priors
 
 log = logging.getLogger(__name__)
 

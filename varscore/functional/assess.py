@@ -119,10 +119,6 @@ class Calibration:
     """Expected calibration error: the mean absolute difference of predicted and observed"""
 
 
-CONSTANT_BRIER = 0.25
-"""Brier score of whoever always says .5, classes weighing the same: no constant has a better one"""
-
-
 def calibrate(
     labels: np.ndarray, probabilities: np.ndarray, clusters: np.ndarray, seed: int, bins: int = 10
 ) -> Calibration:

@@ -13,20 +13,20 @@ import numpy as np
 
 from varscore import __version__
 from varscore.errors import DataError
-from varscore.evalue import BACKGROUND, TAIL, Background, BackgroundBuilder, magnitudes, save_background
-from varscore.files.atomic import refuse_existing
-from varscore.files.outputs import check_names, with_indexes
-from varscore.files.regions import RegionSet
-from varscore.files.sites import frequencies
-from varscore.files.vcf import RecordChunk, VariantReader
-from varscore.functional.features import Tracks
+from varscore.formats.regions import RegionSet
+from varscore.formats.sites import frequencies
+from varscore.formats.vcf import RecordChunk, VariantReader
 from varscore.functional.scoring import CHUNK, Computing
 from varscore.genome.alleles import AlleleBatch, Status
 from varscore.genome.contigs import ContigNames
 from varscore.genome.sequence import Genome
-from varscore.score import score_chunks
-from varscore.survey import GenomeRules, compared, open_names
-from varscore.zoo import ModelFolder, write_card
+from varscore.scoring.evalue import BACKGROUND, TAIL, Background, BackgroundBuilder, magnitudes, save_background
+from varscore.scoring.features import Tracks
+from varscore.scoring.score import score_chunks
+from varscore.scoring.survey import GenomeRules, compared, open_names
+from varscore.storage.atomic import refuse_existing
+from varscore.storage.outputs import check_names, with_indexes
+from varscore.zoo.models import ModelFolder, write_card
 
 REMEMBERED = 1 << 14
 """Alleles of a file among which one that comes again is noticed"""

@@ -49,9 +49,3 @@ def assign_folds(groups: np.ndarray, labels: np.ndarray, folds: int, seed: int) 
                 remedy="--group-by none, a smaller --locus, or more variants",
             )  # fmt: skip
     return fold
-
-
-def balanced_weights(labels: np.ndarray) -> np.ndarray:
-    """Weights under which both classes weigh the same and the mean is 1: float32 (n,). labels: bool (n,), both there"""
-    positive = labels.mean()
-    return np.asarray(np.where(labels, 0.5 / positive, 0.5 / (1 - positive)), np.float32)

@@ -14,17 +14,18 @@ import numpy as np
 
 from varscore import __version__
 from varscore.errors import DataError, UsageError
-from varscore.files.atomic import is_stream, refuse_existing
-from varscore.functional.assess import CONSTANT_BRIER, Calibration, Interval, Measures, assess, calibrate
-from varscore.functional.classifier import Classifier, Ensemble, Settings, fit, off_because, save_classifier
+from varscore.functional.assess import Calibration, Interval, Measures, assess, calibrate
 from varscore.functional.crossval import LOCUS, assign_folds, loci
-from varscore.functional.features import Tracks
-from varscore.functional.platt import calibrate_folds
 from varscore.functional.scoring import Computing, features_of
 from varscore.functional.selection import Selection, Sources, select
+from varscore.functional.trees import Settings, fit
 from varscore.genome.contigs import match_contigs
 from varscore.genome.sequence import Genome
-from varscore.zoo import CARD, ModelFolder
+from varscore.scoring.classifier import CONSTANT_BRIER, Classifier, Ensemble, off_because, save_classifier
+from varscore.scoring.features import Tracks
+from varscore.scoring.platt import calibrate_folds
+from varscore.storage.atomic import is_stream, refuse_existing
+from varscore.zoo.models import CARD, ModelFolder
 
 log = logging.getLogger(__name__)
 

@@ -13,13 +13,13 @@ import numpy as np
 
 from varscore import __version__
 from varscore.errors import ModelError
-from varscore.files.atomic import refuse_existing
-from varscore.files.scalerpickle import read_scaler
-from varscore.files.xgbdump import read_dump
-from varscore.files.xgbjson import booster_json
-from varscore.functional.classifier import Classifier, Ensemble, save_classifier
-from varscore.functional.features import DEEPSEA_CONSERVATION, Preparation
-from varscore.zoo import CARD, ModelFolder, sha256
+from varscore.formats.scalerpickle import read_scaler
+from varscore.formats.xgbdump import read_dump
+from varscore.formats.xgbjson import booster_json
+from varscore.scoring.classifier import Classifier, Ensemble, save_classifier
+from varscore.scoring.features import DEEPSEA_CONSERVATION, Preparation
+from varscore.storage.atomic import refuse_existing
+from varscore.zoo.models import CARD, ModelFolder, sha256
 
 TASKS = 919
 PICKLE = "scaler.pkl"

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from varscore.data.examples import Task
-from varscore.files.whole import put_file, whole_file
 from varscore.functional.assess import Calibration, Ranking
-from varscore.functional.features import class_of_features
 from varscore.functional.flow import ALL, HELD_OUT, Outcome, Tested, card_metrics, measures_row, rounded
 from varscore.genome.coords import one_based
+from varscore.scoring.features import class_of_features
+from varscore.storage.whole import put_file, whole_file
+from varscore.tasks import Task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

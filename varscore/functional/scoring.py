@@ -9,12 +9,12 @@ import numpy as np
 
 from varscore.engine import ENGINES
 from varscore.engine.pool import EnginePool, Plan, devices
-from varscore.functional.features import Tracks, raw_features
 from varscore.functional.variants import Variants
 from varscore.genome.contigs import ContigNames
 from varscore.genome.sequence import Genome
-from varscore.score import score_chunks
-from varscore.zoo import ModelFolder
+from varscore.scoring.features import Tracks, raw_features
+from varscore.scoring.score import score_chunks
+from varscore.zoo.models import ModelFolder
 
 CHUNK = 512
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from varscore.errors import DataError
-from varscore.files.regions import RegionSet, read_bed
-from varscore.files.sites import read_positions
+from varscore.formats.regions import RegionSet, read_bed
+from varscore.formats.sites import read_positions
 from varscore.functional.sampling import Match, at_distances, match_classes, strata
 from varscore.functional.variants import Variants, among, gather, inside, join, look_up_frequencies, statuses
 from varscore.genome.alleles import Status
 from varscore.genome.contigs import ContigNames, match_contigs
 from varscore.genome.sequence import Genome
-from varscore.survey import GenomeRules
+from varscore.scoring.survey import GenomeRules
 
 log = logging.getLogger(__name__)
 

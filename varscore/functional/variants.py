@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from varscore.errors import DataError
-from varscore.files.regions import RegionSet
-from varscore.files.sites import VariantTable, join_bytes, read_variants
+from varscore.formats.regions import RegionSet
+from varscore.formats.sites import VariantTable, join_bytes, read_variants
 from varscore.genome.alleles import AlleleBatch
 from varscore.genome.named import NamedGenome
 from varscore.genome.reasons import Rules, judge
 from varscore.genome.sequence import Genome
 from varscore.genome.windows import cut_windows
-from varscore.survey import GenomeRules, compare_references, contig_names
+from varscore.scoring.survey import GenomeRules, compare_references, contig_names
 
 log = logging.getLogger(__name__)
 Key = tuple[int, int, bytes, bytes]

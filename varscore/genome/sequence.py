@@ -20,7 +20,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from varscore.errors import FastaError
 from varscore.genome.cache import cache_folder, file_key, put_file, read_file
-from varscore.genome.faidx import Fasta
+from varscore.genome.fasta.index import Fasta
 
 UNKNOWN = 4
 _LETTERS = np.frombuffer(b"ACGTN", np.uint8)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from varscore.files.motifs import Motif
+from varscore.formats.motifs import Motif
 from varscore.genome.sequence import UNKNOWN
 
 WORD = 6

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from varscore.nets.kmercounts import count_kmers, width
+from varscore.nets.kernels.kmercounts import count_kmers, width
 from varscore.nets.layers import UNKNOWN, SequenceNet
 from varscore.nets.registry import Recipe, register
 

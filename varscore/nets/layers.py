@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from varscore.errors import UsageError
-from varscore.nets.compiled import COMPILES
 from varscore.nets.kernels import bf16, lstm
-from varscore.nets.kmertable import LARGEST_POOL, convolve_columns, convolve_pool, convolve_pool_activate
-from varscore.nets.lstmtrain import direction
+from varscore.nets.kernels.compiled import COMPILES
+from varscore.nets.kernels.kmertable import LARGEST_POOL, convolve_columns, convolve_pool, convolve_pool_activate
+from varscore.nets.kernels.lstmtrain import direction
 from varscore.nets.objectives import Objective, make_objective
 
 UNKNOWN = 4
@@ -82,8 +82,8 @@ class SequenceConv(nn.Conv1d):
     """The first layer: convolution of DNA, max-pooling, activation.
 
     Takes uint8 codes (N, L) or one-hot float (N, 4, L). Codes on the CPU take the table path of
-    :mod:`varscore.nets.kmertable`, several times faster; both give the same numbers up to rounding. On the CPU it
-    computes in float32 whatever the precision.
+    :mod:`varscore.nets.kernels.kmertable`, several times faster; both give the same numbers up to rounding. On the CPU
+    it computes in float32 whatever the precision.
     """
 
     def __init__(self, filters: int, width: int, pool: int, slope: float) -> None:
@@ -164,8 +164,8 @@ def hard_sigmoid(x: Tensor) -> Tensor:
 class BiLSTM(nn.LSTM):
     """Bidirectional LSTM over the positions; (N, channels, T) to (N, 2 hidden, T).
 
-    Where gradients are wanted on the CPU in float32, :mod:`varscore.nets.lstmtrain` computes it; the numbers are the
-    same up to rounding. In bf16 on a CPU that multiplies in it, :mod:`varscore.nets.kernels.lstm` does.
+    Where gradients are wanted on the CPU in float32, :mod:`varscore.nets.kernels.lstmtrain` computes it; the numbers
+    are the same up to rounding. In bf16 on a CPU that multiplies in it, :mod:`varscore.nets.kernels.lstm` does.
 
     ``recurrent_dropout`` is by default one mask a batch on the hidden-to-hidden weights, which keeps the fused kernel.
     With ``per_step`` it is Keras's: one mask a sequence and gate on the hidden state at every step, in a slow Python

@@ -46,7 +46,7 @@ class Objective(nn.Module):
     weight: Tensor
     prior_shift: np.ndarray
     """float32 (tasks,), from the log-odds of the training set to those of the genome. It belongs to a model's priors
-    (:mod:`varscore.zoo`), not to its weights: a network in training has none"""
+    (:mod:`varscore.zoo.models`), not to its weights: a network in training has none"""
 
     def __init__(self, n_tasks: int) -> None:
         super().__init__()

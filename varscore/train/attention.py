@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from varscore.data.examples import ExampleSet
+from varscore.datasets.examples import ExampleSet
 from varscore.engine.device import evaluating
 from varscore.engine.plain import TILE, PlainEngine
 from varscore.errors import DataError
-from varscore.files.whole import put_file
 from varscore.genome.sequence import decode
 from varscore.nets.attentionnet import AttentiveNet
+from varscore.storage.whole import put_file
 from varscore.train.pictures import mask_picture
 
 MEAN, CHOSEN, PICTURE = "attention_mean.tsv", "attention.tsv", "attention.png"

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from varscore.data.examples import ExampleSet
-from varscore.data.segments import NONE, Runs
+from varscore.datasets.examples import ExampleSet
+from varscore.datasets.segments import NONE, Runs
 from varscore.errors import DataError, UsageError
 from varscore.nets.layers import BIN, SequenceNet, reverse_complement
 from varscore.nets.objectives import Targets

@@ -22,14 +22,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from varscore.data.examples import ExampleSet
-from varscore.data.segments import NONE, Runs
+from varscore.datasets.examples import ExampleSet
+from varscore.datasets.segments import NONE, Runs
 from varscore.engine.device import arithmetic, flushing_denormals
 from varscore.errors import DataError, UsageError
-from varscore.files.csvtable import csv_text
-from varscore.files.whole import put_file, whole_file
+from varscore.formats.csvtable import csv_text
 from varscore.nets.layers import BIN, SequenceNet
 from varscore.nets.registry import Recipe
+from varscore.storage.whole import put_file, whole_file
 from varscore.train.batches import Examples, Order, Outputs
 from varscore.train.optim import learning_rate, limit_rows, make_optimizer, moving_average, penalty
 from varscore.train.ranks import Ranks

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from varscore.files.whole import whole_file
+from varscore.storage.whole import whole_file
 
 log = logging.getLogger(__name__)
 

@@ -16,21 +16,22 @@ import numpy as np
 import torch
 
 from varscore import __version__
-from varscore.data.examples import ExampleSet, Task
-from varscore.data.priors import count_priors
+from varscore.datasets.examples import ExampleSet
 from varscore.errors import DataError, ModelError, OutputExists, VarscoreError
-from varscore.files.motifs import Motif
+from varscore.formats.motifs import Motif
 from varscore.nets import build, find
 from varscore.nets.init import inherit, init_motifs, lay_motifs
 from varscore.nets.kernels import bf16
 from varscore.nets.layers import BIN, SequenceNet
 from varscore.nets.registry import Recipe
 from varscore.stop import Stop
+from varscore.tasks import Task
 from varscore.train.batches import Order
 from varscore.train.loop import CHECKPOINT, Progress, Trainer, planned
 from varscore.train.pictures import learning_curve, log_to_tensorboard
 from varscore.train.ranks import join_ranks
-from varscore.zoo import CARD, ModelFolder, open_model, save_model, state_priors
+from varscore.zoo.models import CARD, ModelFolder, open_model, save_model, state_priors
+from varscore.zoo.priors import count_priors
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from varscore.data.examples import ExampleSet
-from varscore.data.segments import NONE
+from varscore.datasets.examples import ExampleSet
+from varscore.datasets.segments import NONE
 from varscore.evaluate.metrics import score_tasks
 from varscore.nets.objectives import Objective
 

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from varscore.nets.compiled import COMPILES, PIECES, each_piece
 from varscore.nets.kernels import pointwise
-from varscore.nets.kmertable import WeightGradient, forward_tables, tables_of
+from varscore.nets.kernels.compiled import COMPILES, PIECES, each_piece
+from varscore.nets.kernels.kmertable import WeightGradient, forward_tables, tables_of
 
 HALF = torch.bfloat16
 CACHED = 1 << 20
@@ -74,7 +74,7 @@ def _column_matrix(weight: Tensor) -> Tensor:
 
 
 class _FirstByTables(torch.autograd.Function):
-    """By tables of 3-mers (:mod:`varscore.nets.kmertable`), in float32: where products of one-hot DNA are no faster."""
+    """By tables of 3-mers (``kmertable``), in float32, where products of one-hot DNA are no faster."""
 
     @staticmethod
     def forward(ctx: Any, codes: Tensor, weight: Tensor, bias: Tensor, pool: int, slope: float) -> Tensor:

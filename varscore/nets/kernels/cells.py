@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from varscore.nets.compiled import compiled
+from varscore.nets.kernels.compiled import compiled
+from varscore.nets.kernels.lstmcell import sigmoid, tanh
 from varscore.nets.kernels.pointwise import down, up
-from varscore.nets.lstmcell import sigmoid, tanh
 
 _ONE = np.float32(1)
 

@@ -1,4 +1,4 @@
-"""An LSTM that is trained in bf16 on the CPU: as :mod:`varscore.nets.lstmtrain`, with products of half the width.
+"""An LSTM that is trained in bf16 on the CPU: as ``lstmtrain`` has it, with products of half the width.
 
 Everything is (T, N, ...), so that a step is one block. What goes from step to step in a cell stays float32.
 """

@@ -1,0 +1,1 @@
+"""What varscore writes: VCF with VS_ tags, tables, the score matrix."""

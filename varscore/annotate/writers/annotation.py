@@ -1,0 +1,129 @@
+"""Our tags in a VCF: the header lines that declare them, and INFO columns with them appended."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from varscore.annotate.writers.scores import MISSING, AlleleScores, Provenance, task_labels, text_columns
+from varscore.formats.vcf import RecordChunk
+from varscore.formats.vcf_header import VcfHeader, encode
+from varscore.genome.alleles import Status
+from varscore.scoring.tags import ALWAYS, OF_TASKS, Tags
+
+_MEANINGS = {
+    "status": ("String", "PASS, or why the allele has no score"),
+    "diff": ("Float", "Probability difference, alternative minus reference, of the task where it is largest"),
+    "task": ("String", "That task, as index:name"),
+    "logodds": ("Float", "log2-odds difference of that task"),
+    "ref_prob": ("Float", "Probability of that task with the reference allele, both strands together"),
+    "e": ("Float", "Smallest E-value of a task"),
+    "e_task": ("String", "The task whose E-value is smallest, as index:name"),
+    "e_diff": ("Float", "Probability difference, alternative minus reference, of the task whose E-value is smallest"),
+}
+"""What columns hold, unless a run says more of them"""
+_OF_VALUES = {
+    "diff": (
+        "Float",
+        "Difference of the predicted value, alternative minus reference, of the task where it is largest",
+    ),
+    "logodds": ("Float", "Missing: the model predicts values, which have no odds"),
+    "ref_prob": ("Float", "Predicted value of that task with the reference allele"),
+}
+log = logging.getLogger(__name__)
+
+
+def annotated_header(
+    header: VcfHeader,
+    provenance: Provenance,
+    tags: Tags,
+    contig_lengths: Mapping[str, int],
+    of_values: bool = False,
+    meanings: Mapping[str, str] | None = None,
+) -> list[bytes]:
+    """Every header line of the output: the input's own, less those of an earlier run with these tags, then ours.
+
+    of_values: whether the model predicts values, not probabilities; meanings: what this run says of its columns
+    """
+    contigs = [
+        b"##contig=<ID=%s,length=%d>" % (encode(name), length)
+        for name, length in contig_lengths.items()
+        if name not in header.contigs
+    ]
+    known = {**_MEANINGS, **(_OF_VALUES if of_values else {})}
+    said = {column: ("String" if column in OF_TASKS else "Float", text) for column, text in (meanings or {}).items()}
+    declared = [
+        _declaration(name, *(said.get(column) or known.get(column) or ("Float", "See ##varscoreTags")))
+        for column, name in zip(tags.columns, tags.names, strict=True)
+    ]
+    return [
+        *tags.without_earlier(header), *contigs, *declared, tags.line, *provenance.lines(tags.suffix), header.columns
+    ]  # fmt: skip
+
+
+def _declaration(name: str, kind: str, meaning: str) -> bytes:
+    quoted = meaning.replace("\\", "/").replace('"', "'")
+    return f'##INFO=<ID={name},Number=A,Type={kind},Description="{quoted}">'.encode()
+
+
+class Annotator:
+    """Appends a run's tags to the INFO column of records and leaves every other byte alone.
+
+    header: of the records; the tags that an earlier run has written (see Tags) make room for ours
+    """
+
+    def __init__(self, header: VcfHeader, tasks: Sequence[str], tags: Tags) -> None:
+        self._labels = task_labels(tasks)
+        self._extra_columns = tags.columns[len(ALWAYS) :]
+        names = [name.encode() for name in tags.names]
+        self._template = b";".join(name + b"=%b" for name in names)
+        self._status_alone = names[0] + b"=%b"
+        self._prefix, self._is_rerun = tags.prefix.encode() + b"_", tags.has_run(header)
+        self._replaced = tags.replaced(header)
+        self._noted = False
+
+    def lines(self, chunk: RecordChunk, scores: AlleleScores) -> Iterator[bytes]:
+        """The annotated records, without line ends."""
+        for line, info, end, tags in zip(
+            chunk.lines, chunk.infos, chunk.info_ends.tolist(), self._tags(chunk, scores), strict=True
+        ):
+            if self._prefix in info:
+                info, line, end = self._without_earlier_tags(info, line, end)
+            if info.strip(b";") in (b"", MISSING):
+                yield b"%b%b%b" % (line[: end - len(info)], tags, line[end:])
+            else:
+                yield b"%b%b%b%b" % (line[:end], b"" if info.endswith(b";") else b";", tags, line[end:])
+
+    def _tags(self, chunk: RecordChunk, scores: AlleleScores) -> list[bytes]:
+        """``VS_STATUS=..;VS_DIFF=..`` of each record, one value per ALT; of a record without any score its status."""
+        columns = text_columns(scores, self._labels, self._extra_columns)
+        if len(chunk) != len(scores):
+            spans = list(zip(chunk.rows[:-1].tolist(), chunk.rows[1:].tolist(), strict=True))
+            columns = [[b",".join(column[first:end]) for first, end in spans] for column in columns]
+        tags = [self._template % values for values in zip(*columns, strict=True)]
+        scored = np.add.reduceat(scores.status == Status.PASS, chunk.rows[:-1], dtype=np.int64)
+        for record in np.flatnonzero(scored == 0).tolist():
+            tags[record] = self._status_alone % columns[0][record]
+        return tags
+
+    def _without_earlier_tags(self, info: bytes, line: bytes, end: int) -> tuple[bytes, bytes, int]:
+        """INFO, line and end of INFO after the tags of an earlier run are gone."""
+        entries = info.split(b";")
+        kept = b";".join(entry for entry in entries if entry.partition(b"=")[0] not in self._replaced)
+        if kept != info and not self._noted:
+            self._noted = True
+            self._note(next(key for entry in entries if (key := entry.partition(b"=")[0]) in self._replaced).decode())
+        start = end - len(info)
+        return kept, line[:start] + kept + line[end:], start + len(kept)
+
+    def _note(self, name: str) -> None:
+        if self._is_rerun:
+            log.info("%s tags of an earlier run are replaced", self._prefix.decode())
+        else:
+            log.warning(
+                "tags like %s are replaced, though the header tells of no run of varscore; to keep them, name ours "
+                "otherwise with --tag-prefix",
+                name,
+            )

@@ -1,0 +1,52 @@
+"""Neighbouring examples as stretches of DNA that a network reads at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from varscore.datasets.examples import ExampleSet
+from varscore.errors import DataError
+
+NONE = -1
+"""In the place of an example, where a segment is shorter than the others"""
+
+
+class Runs:
+    """Rows of a data set whose windows begin ``step`` bases after one another.
+
+    rows: int64 (n,), in order, of one split. Segments of ``size`` rows are cut out of the runs anew each time.
+    """
+
+    def __init__(self, data: ExampleSet, rows: np.ndarray, step: int, size: int) -> None:
+        self.size = size
+        fresh = np.ones(len(rows), bool)
+        together = (np.diff(rows) == 1) & (np.diff(data.offset[rows]) == step) & (np.diff(data.contig[rows]) == 0)
+        fresh[1:] = ~together
+        heads = np.flatnonzero(fresh)
+        self.first, self.length = rows[heads], np.diff(np.append(heads, len(rows)))
+        if len(rows) and self.length.max() == 1:
+            raise DataError(
+                f"no two examples of the data set are {step} bases apart", where=data.folder,
+                cause="segments are made of neighbouring bins", remedy="one bin a segment, or a data set of all bins",
+            )  # fmt: skip
+
+    @property
+    def most(self) -> int:
+        """The largest number of segments that :meth:`segments` may give."""
+        return int((1 + -(-(self.length - 1) // self.size)).sum())
+
+    def segments(self, random: np.random.Generator | None = None) -> np.ndarray:
+        """Every row once: int64 (m, size), the rows of each segment in order, then ``NONE``.
+
+        With ``random`` the first segment of each run has a size drawn at random, so that runs are cut elsewhere.
+        """
+        most = np.minimum(self.size, self.length)
+        head = most if random is None else np.minimum(random.integers(1, self.size + 1, len(most)), self.length)
+        pieces = 1 + -(-(self.length - head) // self.size)
+        run = np.repeat(np.arange(len(pieces)), pieces)
+        number = np.arange(len(run)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        start = np.where(number == 0, 0, head[run] + (number - 1) * self.size)
+        count = np.where(number == 0, head[run], np.minimum(self.size, self.length[run] - start))
+        place = np.arange(self.size)
+        rows: np.ndarray = np.where(place < count[:, None], (self.first[run] + start)[:, None] + place, NONE)
+        return rows

@@ -1,0 +1,1 @@
+"""The exact engine: what REF and ALT share is computed once."""

@@ -1,0 +1,191 @@
+"""One direction of a recurrent layer, entered in the middle.
+
+A :class:`Half` runs over the reference once, remembering the state where the alternative will enter; the alternative
+then runs only from there. Maps here are (positions, rows, channels), so that a step is one block of memory. Positions
+keep their order in both directions: a backward half simply visits them from the last to the first.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from varscore.engine.exact.maps import FeatureMap, SharedMap
+from varscore.engine.exact.memory import Room
+from varscore.engine.exact.product import BLOCK, Product
+from varscore.engine.exact.reach import Span
+from varscore.nets.layers import BiLSTM, hard_sigmoid
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """hidden and cell, float (rows, H) each, after some step."""
+
+    hidden: Tensor
+    cell: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What a half left behind on its way over the reference; valid until it runs over the next one.
+
+    length: steps in all; inputs: what they were given, as the half wants it; state: on entering the changed steps.
+    """
+
+    length: int
+    inputs: Any
+    state: State
+
+
+class Half(ABC):
+    """One half of a BiLSTM: ``backward`` visits positions from the last to the first, as the second one does if the
+    layer turns."""
+
+    def __init__(self, lstm: BiLSTM, second: bool) -> None:
+        suffix = "_l0_reverse" if second else "_l0"
+        parameters = dict(lstm.named_parameters())
+        self.weights = [parameters[n + suffix].detach() for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+        self.width = lstm.hidden_size
+        self.channels = slice(self.width, None) if second else slice(self.width)
+        self.backward = second and lstm.turns
+        self.room = Room()
+
+    def reference(self, steps: FeatureMap, changed: Span) -> tuple[Passage, Tensor]:
+        """Run over all ``steps``, noting the state before the ``changed`` ones.
+
+        Returns the hidden states too, float (T, rows, H).
+        """
+        last, rows = steps.size
+        output = self.room.take("hidden", steps.values, last, rows, self.width)
+        inputs, every = self._inputs(steps, "reference"), torch.arange(rows, device=output.device)
+        before, after = Span(0, changed.lo), Span(changed.lo, last)
+        if self.backward:
+            before, after = Span(changed.hi, last), Span(0, changed.hi)
+        start = State(*output.new_zeros(2, rows, self.width))
+        entered = self._run(inputs, before, every, start, output[before.place])
+        self._run(inputs, after, every, entered, output[after.place])
+        return Passage(last, inputs, entered), output
+
+    def alternative(self, passage: Passage, rows: Tensor, patch: FeatureMap, changed: Span) -> tuple[Span, Tensor]:
+        """Positions whose hidden states change, and these states, float (positions, rows, H), until the next call.
+
+        rows: int64 (rows,), the reference row of each alternative; patch: what its ``changed`` steps are given.
+        """
+        span = Span(0, changed.hi) if self.backward else Span(changed.lo, passage.length)
+        rest = Span(0, changed.lo) if self.backward else Span(changed.hi, passage.length)
+        entered = State(passage.state.hidden[rows], passage.state.cell[rows])
+        output = self.room.take("alternative", patch.values, len(span), len(rows), self.width)
+        new, old = output[changed.within(span)], output[rest.within(span)]
+        every = torch.arange(len(rows), device=rows.device)
+        turned = self._run(self._inputs(patch, "patch"), Span(0, len(changed)), every, entered, new)
+        self._run(passage.inputs, rest, rows, turned, old)
+        return span, output
+
+    @abstractmethod
+    def _inputs(self, steps: FeatureMap, name: str) -> Any:
+        """What :meth:`_run` takes for these steps; what it took under the same name before is no longer valid."""
+
+    @abstractmethod
+    def _run(self, inputs: Any, span: Span, rows: Tensor, state: State, output: Tensor) -> State:
+        """Run the given rows over a span of the steps, from ``state``, and write hidden states to ``output``, float
+        (len(span), len(rows), H); returns the last state."""
+
+
+class Projected:
+    """What the steps of a map add to the gates: a product for each of its columns, made just before it is first read.
+
+    It is then still in the cache. sums: float32 (columns, 4 H)
+    """
+
+    def __init__(self, product: Product, steps: SharedMap, sums: Tensor) -> None:
+        self.sums = sums
+        self._product, self._columns, self._index = product, steps.values, steps.index
+        self._missing = set(range(len(steps.values) // BLOCK))
+        blocks = steps.index // BLOCK
+        self._first, self._last = blocks.min(1).tolist(), blocks.max(1).tolist()
+
+    def sources(self, span: Span, rows: np.ndarray) -> np.ndarray:
+        """The rows of ``sums`` that are some rows' at these steps, int64 (len(span), len(rows))."""
+        return self._index[span.place][:, rows]
+
+    def make(self, step: int) -> None:
+        """Make what a step reads and nobody has read yet."""
+        if self._missing:
+            for block in self._missing.intersection(range(self._first[step], self._last[step] + 1)):
+                here = slice(block * BLOCK, (block + 1) * BLOCK)
+                self._product(self._columns[here], self.sums[here])
+                self._missing.remove(block)
+
+
+class SteppedHalf(Half):
+    """For the CPU in float32: matrix products and a fused pointwise pass a step; input projections are kept."""
+
+    def __init__(self, lstm: BiLSTM, backward: bool) -> None:
+        super().__init__(lstm, backward)
+        self.inward, self.recurrent = (Product(weight) for weight in self.weights[:2])
+        self.bias = (self.weights[2] + self.weights[3]).numpy()
+
+    def _inputs(self, steps: FeatureMap, name: str) -> Projected:
+        shared = cast(SharedMap, steps)
+        sums = self.room.take(name, shared.values, len(shared.values), 4 * self.width)
+        return Projected(self.inward, shared, sums)
+
+    def _run(self, inputs: Projected, span: Span, rows: Tensor, state: State, output: Tensor) -> State:
+        from varscore.nets.kernels.lstmcell import step  # numba takes half a second to import
+
+        hidden, cell, order = state.hidden, state.cell.clone(), range(span.lo, span.hi)
+        gates = self.room.take("gates", output, len(rows), 4 * self.width)
+        flat, given, chosen, memory, written = (t.numpy() for t in (gates, inputs.sums, rows, cell, output))
+        sources, states = inputs.sources(span, chosen), output.unbind()
+        for t in reversed(order) if self.backward else order:
+            inputs.make(t)
+            self.recurrent(hidden, gates)
+            step(flat, given, self.bias, sources[t - span.lo], memory, written, t - span.lo)
+            hidden = states[t - span.lo]
+        return State(hidden, cell)
+
+
+class FusedHalf(Half):
+    """For every other device and precision: the library's fused kernel, a stretch a call."""
+
+    def _inputs(self, steps: FeatureMap, name: str) -> Tensor:
+        return steps.whole().permute(2, 0, 1).contiguous()
+
+    def _run(self, inputs: Tensor, span: Span, rows: Tensor, state: State, output: Tensor) -> State:
+        if not len(span):
+            return state
+        steps = inputs[span.place, rows]
+        order = (0,) if self.backward else ()
+        start = (state.hidden[None], state.cell[None])
+        states, hidden, cell = torch.lstm(steps.flip(order), start, self.weights, True, 1, 0.0, False, False, False)
+        output.copy_(states.flip(order))
+        return State(hidden[0].to(output.dtype), cell[0].to(output.dtype))
+
+
+class HardHalf(Half):
+    """With hard gates, which no fused kernel has: a few calls a step, on every device."""
+
+    def _inputs(self, steps: FeatureMap, name: str) -> Tensor:
+        return F.linear(steps.whole().permute(2, 0, 1).contiguous(), self.weights[0], self.weights[2] + self.weights[3])
+
+    def _run(self, inputs: Tensor, span: Span, rows: Tensor, state: State, output: Tensor) -> State:
+        hidden, cell, order = state.hidden, state.cell, range(span.lo, span.hi)
+        for t in reversed(order) if self.backward else order:
+            gates = inputs[t, rows] + F.linear(hidden, self.weights[1])
+            inward, kept, candidate, outward = gates.chunk(4, 1)
+            cell = hard_sigmoid(kept) * cell + hard_sigmoid(inward) * candidate.tanh()
+            hidden = hard_sigmoid(outward) * cell.tanh()
+            output[t - span.lo] = hidden
+        return State(hidden, cell)
+
+
+def halves(lstm: BiLSTM, stepwise: bool) -> list[Half]:
+    """Both halves of a layer. stepwise: for the CPU in float32"""
+    kind = HardHalf if lstm.hard_gates else SteppedHalf if stepwise else FusedHalf
+    return [kind(lstm, False), kind(lstm, True)]

@@ -1,1 +1,0 @@
-"""Readers and writers of files, one format family a module. Paths stop here: everything above takes objects."""

@@ -1,0 +1,1 @@
+"""Formats of others, one family a module: what a file says, as objects."""

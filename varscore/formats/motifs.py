@@ -1,0 +1,97 @@
+"""Motif files: JASPAR and MEME text formats."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from varscore.errors import DataError
+from varscore.storage.bounded import read_text
+
+BASES = "ACGT"
+
+
+@dataclass(frozen=True)
+class Motif:
+    """A position frequency matrix: float64 (w, 4), columns A, C, G, T, every row sums to 1."""
+
+    id: str
+    name: str
+    frequencies: np.ndarray
+    sites: float = 0.0
+    """How many sites they were counted in; 0 where the file does not say"""
+
+
+def read_motifs(path: Path) -> tuple[Motif, ...]:
+    """Every motif of a JASPAR (``>ID name`` and four rows of counts) or MEME (minimal) file.
+
+    Raises DataError when the file is neither, is damaged, or is empty.
+    """
+    try:
+        text = read_text(path, DataError)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError("cannot read motifs", where=path, cause=str(error)) from None
+    try:
+        motifs = _read_meme(text) if text.lstrip().startswith("MEME version") else _read_jaspar(text)
+    except ValueError as error:
+        raise DataError("not a JASPAR or MEME motif file", where=path, cause=str(error)) from None
+    if not motifs:
+        raise DataError("no motif in the file", where=path, remedy="JASPAR or MEME text format")
+    return tuple(motifs)
+
+
+def _motif(id: str, name: str, matrix: np.ndarray, sites: float = 0.0) -> Motif:
+    """``matrix``: counts or frequencies (w, 4); a column without counts becomes uniform.
+
+    sites: as the file says; else the most counts in a column, unless they are frequencies
+    """
+    whole = matrix.ndim == 2 and matrix.shape[1] == 4 and len(matrix) > 0
+    if not whole or not np.isfinite(matrix).all() or matrix.min() < 0:
+        raise ValueError(f"motif {id}: not a matrix of counts for A, C, G, T")
+    total = matrix.sum(1, keepdims=True)
+    counted = sites or (float(total.max()) if total.max() > 1.5 else 0.0)
+    frequencies = np.where(total > 0, matrix / np.where(total > 0, total, 1), 0.25)
+    return Motif(id, name.removeprefix(f"{id}.") or id, frequencies, counted)
+
+
+def _read_jaspar(text: str) -> list[Motif]:
+    motifs = []
+    for block in re.split(r"^>", text, flags=re.MULTILINE)[1:]:
+        head, *lines = block.splitlines()
+        id, _, name = head.strip().partition("\t") if "\t" in head else head.strip().partition(" ")
+        labelled = [re.fullmatch(r"\s*([A-Z]?)\s*\[?([^][]*)\]?\s*", line) for line in lines if line.strip()]
+        rows = [match[2].split() for match in labelled if match]
+        if len(labelled) != 4 or len(rows) != 4 or len({len(row) for row in rows}) != 1:
+            raise ValueError(f"motif {id}: not four rows of the same length")
+        if "".join(match[1] for match in labelled if match) not in ("", BASES):
+            raise ValueError(f"motif {id}: rows are not in the order A, C, G, T")
+        motifs.append(_motif(id, name.strip(), np.array(rows, float).T))
+    return motifs
+
+
+def _read_meme(text: str) -> list[Motif]:
+    alphabet = re.search(r"^ALPHABET\s*=\s*(\S+)", text, re.MULTILINE)
+    if alphabet and alphabet.group(1) != BASES:
+        raise ValueError(f"alphabet {alphabet.group(1)} is not ACGT")
+    motifs = []
+    for block in re.split(r"^MOTIF[ \t]+", text, flags=re.MULTILINE)[1:]:
+        head, *lines = block.splitlines()
+        id, _, name = head.strip().partition(" ")
+        start = next((i for i, line in enumerate(lines) if line.startswith("letter-probability matrix")), None)
+        if start is None:
+            raise ValueError(f"motif {id}: no letter-probability matrix")
+        stated = re.search(r"\bw=\s*(\d+)", lines[start])
+        sites = re.search(r"\bnsites=\s*(\d+(\.\d+)?)", lines[start])
+        rows: list[list[str]] = []
+        for line in lines[start + 1 :]:
+            cells = line.split()
+            if len(cells) != 4 or not re.match(r"[\d.]", cells[0]):
+                break
+            rows.append(cells)
+        if stated and int(stated.group(1)) != len(rows):
+            raise ValueError(f"motif {id}: {len(rows)} rows where w = {stated.group(1)}")
+        motifs.append(_motif(id, name.strip(), np.array(rows, float), float(sites[1]) if sites else 0.0))
+    return motifs

@@ -1,0 +1,305 @@
+"""VCF and BCF in: chunks of records whose bytes stay as they were.
+
+VCF text is split at its tabs and nothing more, so that what goes out again is what came in; htslib reads BCF only.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from types import TracebackType
+
+import numpy as np
+
+from varscore.errors import VariantFileError
+from varscore.formats import bcf
+from varscore.formats.lines import Lines, read_blocks, source_name, why_columns
+from varscore.formats.lookalikes import describe
+from varscore.formats.vcf_header import FIRST_LINE, VcfHeader, decode
+from varscore.genome.alleles import AlleleBatch, ByteColumn
+from varscore.genome.coords import zero_based
+
+CHUNK_BYTES = 64 << 20  # a chunk ends here even when it has few records: lines can have 100,000 samples
+_POS_DIGITS = 18  # fits int64
+_COMMA_IN_KEY = re.compile(rb";[^=;,]*,")  # in INFO; htslib cannot declare such a name, nor a FILTER with a comma
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RecordChunk:
+    """Consecutive records of a file.
+
+    numbers: int64 (n,) each record's number in the file, from 0
+    lines: the records without line ends, as they stand in the file
+    ids, infos: their ID and INFO columns
+    info_ends: int64 (n,) where the INFO column ends in each line
+    rows: int64 (n + 1,) record i has the rows rows[i]:rows[i + 1] of ``alleles``, at least one
+    alleles: one row per ALT allele
+    """
+
+    numbers: np.ndarray
+    lines: list[bytes]
+    ids: Sequence[bytes]
+    infos: Sequence[bytes]
+    info_ends: np.ndarray
+    rows: np.ndarray
+    alleles: AlleleBatch
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    @property
+    def first(self) -> int:
+        """Number of the first record."""
+        return int(self.numbers[0])
+
+    def select(self, keep: np.ndarray) -> RecordChunk:
+        """The records for which ``keep`` (bool, n records) holds."""
+        if keep.all():
+            return self
+        records = np.flatnonzero(keep).tolist()
+        chosen = np.flatnonzero(keep[self.alleles.record])
+        counts = np.diff(self.rows)[records]
+        return RecordChunk(
+            numbers=self.numbers[records],
+            lines=[self.lines[i] for i in records],
+            ids=[self.ids[i] for i in records],
+            infos=[self.infos[i] for i in records],
+            info_ends=self.info_ends[records],
+            rows=_offsets(counts),
+            alleles=self.alleles.take(chosen, np.repeat(np.arange(len(records)), counts)),
+        )
+
+
+class VariantReader:
+    """A VCF (plain, bgzipped, gzipped) or BCF, told apart by content; ``-`` is stdin. Read once, from front to back.
+
+    header: VcfHeader; quiet: nothing is warned of, since somebody else reads the same file
+    Raises VariantFileError, with file and line, for anything that is wrong in the file, when it is come upon.
+    Empty lines are not records: at the end they are ignored, between records they are skipped with one warning.
+    """
+
+    def __init__(self, path: str, *, quiet: bool = False) -> None:
+        self.where = source_name(path)
+        self._quiet = quiet
+        self._blocks = read_blocks(path)
+        head, blocks = _peek(self._blocks)
+        self._is_bcf = head.startswith(bcf.MAGIC)
+        if not self._is_bcf and not head.startswith(FIRST_LINE):
+            raise _not_a_vcf(head, self.where)
+        self._text = Lines(bcf.read_bcf(blocks, self.where) if self._is_bcf else blocks, self.where)
+        self._groups = iter(self._text)
+        self._header_lines = 0
+        self._first_records: list[bytes] = []
+        self.header = self._read_header()
+        self.records = 0
+        """Records read so far, those left out included"""
+        self._blanks: list[tuple[int, int]] = []  # (number of the record that follows, how many empty lines)
+        self._contigs: dict[bytes, int] = {}
+        self._contig_names: tuple[str, ...] = ()
+
+    def __enter__(self) -> VariantReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; only needed when it was not read to its end."""
+        self._groups.close()
+        if not self._is_bcf:  # there another thread reads the blocks, until it notices that nobody listens
+            self._blocks.close()
+
+    def first_contigs(self, records: int) -> tuple[str, ...]:
+        """Contigs of the first ``records`` records, in their order. To be called before :meth:`chunks`."""
+        while sum(map(bool, self._first_records)) < records:
+            group = next(self._groups, None)
+            if group is None:
+                break
+            self._first_records += group
+        lines = [line for line in self._first_records if line][:records]
+        return tuple(dict.fromkeys(decode(line.partition(b"\t")[0]) for line in lines))
+
+    def chunks(self, size: int = 4096, wanted: Callable[[int], bool] | None = None) -> Iterator[RecordChunk]:
+        """All records, ``size`` at a time (fewer where their lines are very long).
+
+        wanted: says of a record's number whether it is to be read; the others are passed over without a look at more
+        than their contig.
+        """
+        lines: list[bytes] = []
+        numbers: list[int] = []
+        room = CHUNK_BYTES
+        for number, line in enumerate(self._record_lines()):
+            if wanted is not None and not wanted(number):
+                self._note_contig(line)
+                continue
+            lines.append(line)
+            numbers.append(number)
+            room -= len(line)
+            if len(lines) == size or room <= 0:
+                yield self._chunk(numbers, lines)
+                lines, numbers, room = [], [], CHUNK_BYTES
+        if lines:
+            yield self._chunk(numbers, lines)
+
+    @property
+    def contigs(self) -> tuple[str, ...]:
+        """Names of the contigs of all records read so far, those left out included."""
+        return self._contig_names
+
+    def _read_header(self) -> VcfHeader:
+        found: list[bytes] = []
+        for group in self._groups:
+            for index, line in enumerate(group):
+                self._header_lines += 1
+                if line.startswith(b"##"):
+                    found.append(line)
+                elif line.startswith(b"#"):
+                    self._first_records = group[index + 1 :]
+                    return self._parse_header(found, line)
+                elif line:  # an empty line is skipped, as htslib does
+                    raise VariantFileError(
+                        "no #CHROM line before the first record", where=self._line(self._header_lines)
+                    )
+        raise VariantFileError(
+            "no #CHROM line", where=self.where, cause="the file ends inside its header", remedy="get it again"
+        )
+
+    def _parse_header(self, lines: list[bytes], columns: bytes) -> VcfHeader:
+        try:
+            return VcfHeader.parse(lines, columns, self._text.newline)
+        except ValueError as error:
+            raise VariantFileError(str(error), where=self._line(self._header_lines)) from None
+
+    def _record_lines(self) -> Iterator[bytes]:
+        blank = 0
+        number = 0
+        for group in chain([self._first_records], self._groups):
+            for line in group:
+                if line:
+                    if blank:
+                        self._skip_blank(number, blank)
+                        blank = 0
+                    number += 1
+                    self.records = number
+                    yield line
+                else:
+                    blank += 1
+
+    def _skip_blank(self, number: int, blank: int) -> None:
+        if not self._blanks and not self._quiet:
+            fields = {"file": self.where, "before_record": number + 1}
+            log.warning("empty lines between records are skipped", extra={"fields": fields})
+        self._blanks.append((number, blank))
+
+    def _chunk(self, numbers: list[int], lines: list[bytes]) -> RecordChunk:
+        tabs = self.header.n_columns - 1
+        if any(line.count(b"\t") != tabs for line in lines):
+            raise self._bad_record(numbers, lines)
+        fields = [line.split(b"\t", 8) for line in lines]
+        names, positions, ids, refs, alts, _, filters, infos, *_ = zip(*fields, strict=True)
+        if not b"".join(positions).isdigit() or max(map(len, positions)) > _POS_DIGITS or not min(map(len, positions)):
+            raise self._bad_record(numbers, lines)
+        counts = np.array([alt.count(b",") + 1 for alt in alts])
+        record = np.repeat(np.arange(len(lines)), counts)
+        ref = ByteColumn.of(refs if len(record) == len(lines) else [refs[i] for i in record.tolist()])
+        alt = ByteColumn.of(b",".join(alts).split(b","))
+        odd = any(b"," in name or name.startswith(b"#") for name in dict.fromkeys(names))
+        commas = any(b"," in name for name in set(filters)) or _COMMA_IN_KEY.search(b";" + b";".join(infos))
+        if odd or commas or not all(names) or ref.lengths.min() == 0 or alt.lengths.min() == 0:
+            raise self._bad_record(numbers, lines)
+        return RecordChunk(
+            numbers=np.array(numbers, np.int64),
+            lines=lines,
+            ids=ids,
+            infos=infos,
+            info_ends=_info_ends(lines, fields),
+            rows=_offsets(counts),
+            alleles=AlleleBatch(
+                record=record,
+                contig=self._contig_indices(names)[record],
+                contigs=self._contig_names,
+                start=zero_based(np.array(list(map(int, positions)), np.int64))[record],
+                ref=ref,
+                alt=alt,
+            ),
+        )
+
+    def _note_contig(self, line: bytes) -> None:
+        name = line[: line.find(b"\t")]
+        if name not in self._contigs:
+            self._contig_indices([name])
+
+    def _contig_indices(self, names: Sequence[bytes]) -> np.ndarray:
+        new = [name for name in dict.fromkeys(names) if name not in self._contigs]
+        if new:
+            self._contigs.update({name: len(self._contigs) + i for i, name in enumerate(new)})
+            self._contig_names += tuple(map(decode, new))
+        return np.array([self._contigs[name] for name in names], np.int32)
+
+    def _bad_record(self, numbers: list[int], lines: list[bytes]) -> VariantFileError:
+        """The error for the first bad one of ``lines``; looked for only once it is known that there is one."""
+        required = self.header.n_columns
+        for number, line in zip(numbers, lines, strict=True):
+            if problem := _problem(line, required):
+                skipped = sum(blank for before, blank in self._blanks if before <= number)
+                where = self._line(self._header_lines + number + 1 + skipped)
+                where = f"{self.where} record {number + 1}" if self._is_bcf else where
+                return VariantFileError(problem, where=where, cause=why_columns(line.count(b"\t") + 1, required))
+        raise AssertionError("no record is bad")
+
+    def _line(self, number: int) -> str:
+        return f"{self.where} line {number}"
+
+
+def _peek(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The first 64 bytes or more, and all the blocks."""
+    seen: list[bytes] = []
+    for block in blocks:
+        seen.append(block)
+        if sum(map(len, seen)) >= 64:
+            break
+    return b"".join(seen), chain(seen, blocks)
+
+
+def _not_a_vcf(head: bytes, where: str) -> VariantFileError:
+    if not head:
+        return VariantFileError("the file is empty", where=where, remedy="check the command that made it")
+    cause, remedy = describe(head[:1024])
+    return VariantFileError("not a VCF or BCF", where=where, cause=cause, remedy=remedy)
+
+
+def _problem(line: bytes, required: int) -> str | None:
+    fields = line.split(b"\t")
+    if line.startswith(b"#"):
+        return "a header line among the records (files joined with cat? use bcftools concat)"
+    if len(fields) != required:
+        return f"{len(fields)} columns instead of {required}, separated by tabs"
+    chrom, pos, _, ref, alt = fields[:5]
+    if not pos.isdigit() or len(pos) > _POS_DIGITS:
+        return f"POS is not a position: {decode(pos[:40])!r}"
+    if not chrom or not ref or not all(alt.split(b",")):
+        return "CHROM, REF or an ALT allele is empty"
+    if b"," in chrom:
+        return f"CHROM is not a name: {decode(chrom[:40])!r}"
+    if b"," in fields[6]:
+        return f"a comma in FILTER, whose names are separated by semicolons: {decode(fields[6][:40])!r}"
+    if found := _COMMA_IN_KEY.search(b";" + fields[7]):
+        return f"a comma in the name of an INFO entry: {decode(found[0][1:41])!r}"
+    return None
+
+
+def _info_ends(lines: list[bytes], fields: list[list[bytes]]) -> np.ndarray:
+    """int64 (n,) of lines that were split into eight fields and, where there is more, the rest."""
+    pairs = zip(lines, fields, strict=True)
+    ends = [len(line) if len(parts) == 8 else len(line) - len(parts[8]) - 1 for line, parts in pairs]
+    return np.array(ends, np.int64)
+
+
+def _offsets(counts: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(counts)])

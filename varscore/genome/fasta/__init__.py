@@ -1,0 +1,1 @@
+"""FASTA files: their index and their text."""

@@ -1,0 +1,1 @@
+"""``varscore predict``: probabilities for sequences and intervals."""

@@ -1,0 +1,196 @@
+"""Predictions for given sequences: windows of a FASTA or of a genome's intervals, through a model, into a table."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from varscore import __version__
+from varscore.annotate import choose_tasks
+from varscore.annotate.writers.scores import Provenance
+from varscore.engine.device import evaluating, pick_device
+from varscore.engine.plain import PlainEngine, demand_sequence_only
+from varscore.errors import DataError
+from varscore.formats.fasta import FastaRecord, read_fasta
+from varscore.genome.contigs import match_contigs
+from varscore.genome.coords import Interval
+from varscore.genome.sequence import UNKNOWN, Genome, encode
+from varscore.predict.tables import open_predictions
+from varscore.tasks import safe
+from varscore.zoo.models import ModelFolder
+
+log = logging.getLogger(__name__)
+
+BATCH = 1024
+"""Windows that are read, predicted and written at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """n windows on their way. windows: uint8 (n, length) base codes; places: the n intervals, or none for a FASTA."""
+
+    names: list[str]
+    places: list[Interval]
+    windows: np.ndarray
+
+
+@dataclass(frozen=True)
+class PredictJob:
+    """What to write, and how to compute it. ``tasks`` are globs; none means all."""
+
+    model: ModelFolder
+    output: str
+    tasks: tuple[str, ...] = ()
+    device: str = "auto"
+    precision: str = "fp32"
+    batch_size: int | None = None
+    force: bool = False
+
+    def command(self) -> str:
+        """The options that change what is written, normalised."""
+        globs = [f"--tasks {glob}" for glob in sorted(self.tasks)]
+        return " ".join(["predict", f"--precision {self.precision}", *globs])
+
+
+def predict_fasta(job: PredictJob, source: str, advance: Callable[[int], None] = lambda rows: None) -> int:
+    """Predict every record of a FASTA; returns how many there were. One warning counts those that did not fit.
+
+    A sequence as long as the model's window is taken as it is, a shorter one is centred and padded with N, a longer one
+    is cut to its middle. Raises the errors of :mod:`varscore.errors`.
+    """
+    fitted = Fitted(job.model.config().window)
+    batches = fasta_batches(fitted.count(read_fasta(source)), fitted.window, job.batch_size or BATCH)
+    done = _predict(job, batches, None, advance)
+    if fitted.padded or fitted.cut:
+        log.warning(
+            "of %s sequences, %s were shorter than the window of %s bp and padded with N, %s were longer and cut to "
+            "their middle", f"{done:,}", f"{fitted.padded:,}", f"{fitted.window:,}", f"{fitted.cut:,}",
+        )  # fmt: skip
+    return done
+
+
+def predict_intervals(
+    job: PredictJob, intervals: Sequence[Interval], genome: Genome, advance: Callable[[int], None] = lambda rows: None
+) -> int:
+    """Predict the window around the middle of every interval; returns how many there were.
+
+    Raises DataError for an interval that is not on the genome, before anything is computed.
+    """
+    contigs = find_contigs(intervals, genome)
+    window = job.model.config().window
+    return _predict(job, bed_batches(intervals, genome, contigs, window, job.batch_size or BATCH), genome, advance)
+
+
+def window_start(start: int, end: int, length: int) -> int:
+    """Where the window around ``[start, end)`` begins: base ``(start + end) // 2`` is at index ``length // 2``.
+
+    So the window of a 200-bp bin is the one that models are trained on, from 400 bases before the bin.
+    """
+    return (start + end) // 2 - length // 2
+
+
+def fit(sequence: bytes, length: int) -> np.ndarray:
+    """The central ``length`` bases of a sequence, padded with N where it is shorter: uint8 (length,) base codes."""
+    start = window_start(0, len(sequence), length)
+    codes = np.full(length, UNKNOWN, np.uint8)
+    inside = encode(sequence[max(start, 0) : start + length])
+    codes[max(-start, 0) : max(-start, 0) + len(inside)] = inside
+    return codes
+
+
+@dataclass
+class Fitted:
+    """Counts sequences that are not as long as the window."""
+
+    window: int
+    padded: int = 0
+    cut: int = 0
+
+    def count(self, records: Iterable[FastaRecord]) -> Iterator[FastaRecord]:
+        for record in records:
+            self.padded += len(record.sequence) < self.window
+            self.cut += len(record.sequence) > self.window
+            yield record
+
+
+def fasta_batches(records: Iterator[FastaRecord], length: int, size: int) -> Iterator[Batch]:
+    """Records in groups of ``size``, each fitted to ``length`` bases."""
+    fitted = ((record.name, fit(record.sequence, length)) for record in records)
+    while group := list(islice(fitted, size)):
+        names, windows = zip(*group, strict=True)
+        yield Batch(list(names), [], np.stack(windows))
+
+
+def bed_batches(
+    intervals: Sequence[Interval], genome: Genome, contigs: dict[str, str], length: int, size: int
+) -> Iterator[Batch]:
+    """The windows around intervals, in groups of ``size``, in their order; past a contig's end there is N.
+
+    contigs: the FASTA's name for every contig of the intervals.
+    """
+    for first in range(0, len(intervals), size):
+        group = intervals[first : first + size]
+        windows = np.empty((len(group), length), np.uint8)
+        names = np.array([contigs[interval.contig] for interval in group])
+        starts = np.array([window_start(interval.start, interval.end, length) for interval in group])
+        for name in np.unique(names):
+            here = np.flatnonzero(names == name)
+            windows[here] = genome.windows(str(name), starts[here], length)
+        yield Batch([str(interval) for interval in group], list(group), windows)
+
+
+def find_contigs(intervals: Iterable[Interval], genome: Genome) -> dict[str, str]:
+    """The FASTA's name for every contig of the intervals.
+
+    Raises DataError, naming the interval, for a contig the FASTA does not have and for an interval that ends beyond it.
+    """
+    found = match_contigs(dict.fromkeys(interval.contig for interval in intervals), genome)
+    contigs: dict[str, str] = {}
+    for interval in intervals:
+        name = found[interval.contig]
+        if name is None or interval.end > genome.contigs[name]:
+            cause = "no such contig" if name is None else f"{interval.contig} has {genome.contigs[name]:,} bp"
+            raise DataError(
+                f"the interval {interval} is not in the FASTA", where=genome.path.name, cause=cause,
+                remedy="pass the FASTA of the intervals' assembly with -r",
+            )  # fmt: skip
+        contigs[interval.contig] = name
+    return contigs
+
+
+def predict_batches(engine: PlainEngine, batches: Iterable[Batch]) -> Iterator[tuple[Batch, np.ndarray]]:
+    """Each batch with its predictions, float32 (n, tasks). A row does not depend on its batch."""
+    for batch in batches:
+        yield batch, engine.predict(batch.windows)
+
+
+def _predict(job: PredictJob, batches: Iterable[Batch], genome: Genome | None, advance: Callable[[int], None]) -> int:
+    tasks = job.model.tasks()
+    chosen = choose_tasks(tasks, job.tasks)
+    labels = [f"{task}:{safe(tasks[task].name)}" for task in chosen.tolist()]
+    device, net = pick_device(job.device), job.model.load()
+    demand_sequence_only(net)
+    done = 0
+    with (
+        evaluating(net, device),
+        open_predictions(job.output, _facts(job, genome), labels, places=genome is not None, force=job.force) as table,
+    ):
+        engine = PlainEngine(net, device, job.precision)
+        for batch, values in predict_batches(engine, batches):
+            table.write(batch.names, batch.places, np.ascontiguousarray(values[:, chosen]))
+            done += len(batch.names)
+            advance(len(batch.names))
+    return done
+
+
+def _facts(job: PredictJob, genome: Genome | None) -> list[tuple[str, str]]:
+    """Provenance; sequences of a FASTA have no reference genome."""
+    provenance = Provenance(
+        version=__version__, command=job.command(), model=job.model.id, model_sha256=job.model.sha256,
+        reference=genome.path.name if genome else "", reference_sha256=genome.sha256 if genome else "",
+    )  # fmt: skip
+    return [(key, value) for key, value in provenance.items() if genome or key != "varscoreReference"]

@@ -1,0 +1,1 @@
+"""From predictions to what is said of an allele: effects, E-values, features, classifiers, annotations."""

@@ -1,0 +1,1 @@
+"""How bytes get to the disk: files and folders that appear whole, journals, BGZF, bounded reads."""

@@ -1,0 +1,150 @@
+"""What every output of a run can do: be finished under a hidden name, be put in place, be left and carried on with."""
+
+from __future__ import annotations
+
+import os
+import stat
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Self
+
+from varscore.errors import OutputExists
+from varscore.storage.atomic import AtomicFile, DamagedPartial, PartialFile, output_errors, sync_folder
+from varscore.storage.folders import replace_folder
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A finished file or folder under its hidden name, and the name that it is to have.
+
+    Without a hidden name (None), ``target`` is to be removed: an index that would point into the wrong file, a spool.
+    """
+
+    temporary: str | None
+    target: str
+    is_ours: bool = False
+    """Whether an older file goes with what is replaced: an index, a run.json"""
+    stamp: tuple[int, ...] | None = None
+    """Of what is finished: inode, size and time of its last change, which renaming leaves as they are"""
+
+
+def stamped(placements: Sequence[Placement]) -> list[Placement]:
+    """The same with the stamps of what lies under the hidden names now. Raises OSError."""
+    return [one if one.temporary is None else replace(one, stamp=_stamp(one.temporary)) for one in placements]
+
+
+def _stamp(path: str) -> tuple[int, ...] | None:
+    """None when there is nothing, or neither a file nor a folder."""
+    try:
+        about = os.lstat(path)
+    except OSError:
+        return None
+    if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
+        return None
+    return about.st_ino, about.st_size, about.st_mtime_ns
+
+
+def place_all(placements: Sequence[Placement], *, force: bool) -> None:
+    """Carry on where a killed process stopped renaming: what is not under its hidden name is in place already.
+
+    Raises, before anything is renamed, DamagedPartial when what was finished is under neither name, OutputExists when
+    something else is under the name that it is to have, without ``force``; OutputError.
+    """
+    for placement in placements:
+        if placement.temporary is None:
+            continue
+        waits = os.path.lexists(placement.temporary)
+        if _stamp(placement.temporary if waits else placement.target) != placement.stamp:
+            raise DamagedPartial(placement.temporary)
+        if waits and os.path.exists(placement.target) and not (force or placement.is_ours):
+            raise OutputExists("the output exists already", where=placement.target, remedy="pass --force")
+    placed = {placement.target for placement in placements if placement.temporary}
+    for placement in placements:
+        with output_errors(placement.target):
+            if placement.temporary is None:
+                if placement.target not in placed:  # else it may be the new one already
+                    with suppress(FileNotFoundError):
+                        os.unlink(placement.target)
+            elif os.path.isdir(placement.temporary):
+                replace_folder(placement.temporary, placement.target)
+            elif os.path.exists(placement.temporary):
+                os.rename(placement.temporary, placement.target)
+                sync_folder(os.path.dirname(placement.target))
+
+
+def removal(spool: PartialFile) -> list[Placement]:
+    """What is left to do with a spool once its output is in place."""
+    return [] if spool.direct else [Placement(None, spool.temporary)]
+
+
+class Output(ABC):
+    """An output that appears only when all of it is written. Raises OutputError.
+
+    As a context manager it closes on success and aborts on an exception.
+    """
+
+    @abstractmethod
+    def settle(self) -> list[Placement]:
+        """Finish, under hidden names, and flush to disk; returns what :meth:`place` will do, in its order."""
+
+    @abstractmethod
+    def place(self) -> None:
+        """Give what is settled its name."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Leave everything as it was before; does nothing after close or abort."""
+
+    @abstractmethod
+    def suspend(self) -> None:
+        """Close, and leave what is under hidden names to a later run."""
+
+    def close(self) -> None:
+        """Finish and put in place. When that fails nothing is left behind."""
+        try:
+            self.settle()
+            self.place()
+        except BaseException:
+            self.abort()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.abort()
+
+
+class FileOutput(Output):
+    """An output that is one file, ``_file``, and has no name but that file's."""
+
+    _file: AtomicFile | Output
+
+    def place(self) -> None:
+        self._file.place()
+
+    def suspend(self) -> None:
+        self._file.suspend()
+
+    def abort(self) -> None:
+        self._file.abort()
+
+
+class Resumable(Output):
+    """An output that can be left half-written, and carried on with by giving its mark to the next of its kind."""
+
+    @abstractmethod
+    def mark(self) -> dict[str, Any]:
+        """Flush to disk; what the next needs to know, as JSON."""
+
+    def facts(self) -> dict[str, Any]:
+        """What run.json should say of it, as JSON: for the text of a shard where its blocks of records stand."""
+        return {}

@@ -1,0 +1,106 @@
+"""Tasks: their table, and what people call them: names, globs, numbers, and the spelling of VS_TASK."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from varscore.errors import DataError, UsageError
+
+SHOWN = 3
+"""Near matches in a message"""
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.:+-]")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One column of labels. ``group`` is its class (DNase, TF, histone, ...), ``facts`` what else the source said."""
+
+    index: int
+    name: str
+    group: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+def format_tasks(tasks: Sequence[Task]) -> str:
+    """The text of ``tasks.tsv``."""
+    columns = list(dict.fromkeys(key for task in tasks for key in task.facts))
+    text = io.StringIO()
+    rows = csv.writer(text, delimiter="\t", lineterminator="\n")
+    rows.writerow(["index", "name", "group", *columns])
+    for task in tasks:
+        rows.writerow([task.index, task.name, task.group, *(task.facts.get(column, "") for column in columns)])
+    return text.getvalue()
+
+
+def parse_tasks(text: str) -> tuple[Task, ...]:
+    """Raises DataError when the text is no task table, or its indices are not 0, 1, 2, ..."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t", strict=True))
+        tasks = tuple(
+            Task(int(row.pop("index")), row.pop("name"), row.pop("group"), {k: v for k, v in row.items() if v})
+            for row in rows
+        )
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise DataError("not a task table", cause=f"{type(error).__name__}: {error}") from None
+    if not tasks:
+        raise DataError("not a task table", cause="it has no line but the header")
+    if odd := [task for task in tasks if "\0" in f"{task.name}{task.group}"]:  # which no format could hold
+        raise DataError("not a task table", cause=f"task {odd[0].index} has a NUL in its name, {odd[0].name!r}")
+    ragged = any(None in task.facts or task.group is None for task in tasks)
+    if ragged or [task.index for task in tasks] != list(range(len(tasks))):
+        raise DataError(
+            "not a task table", cause="it wants one line a task, in order, with as many columns as the header"
+        )
+    return tasks
+
+
+def safe(text: str) -> str:
+    """``text`` with every character that a VCF value could trip over replaced by ``_``."""
+    return _UNSAFE.sub("_", text)
+
+
+def fitting(tasks: Sequence[Task], glob: str) -> list[int]:
+    """Indices of the tasks with the number ``glob``, or to one of whose names it fits, in any case:
+    ``GM12878|SIN3A``, ``GM12878_SIN3A`` as VS_TASK has it, or either after ``index:``."""
+    wanted = glob.lower()
+    return [
+        index
+        for index, task in enumerate(tasks)
+        if wanted == str(index) or any(name == wanted or fnmatchcase(name, wanted) for name in _spellings(index, task))
+    ]
+
+
+def choose(tasks: Sequence[Task], globs: Sequence[str], option: str) -> list[int]:
+    """Indices of the tasks that fit one of the globs, ascending. Raises UsageError when a glob fits none."""
+    chosen: set[int] = set()
+    for glob in globs:
+        fits = fitting(tasks, glob)
+        if not fits:
+            raise UsageError(
+                f"{option} {glob!r} matches none of the {len(tasks)} tasks", cause=f"near it are {_near(tasks, glob)}",
+                remedy="`varscore models tasks MODEL` lists them",
+            )  # fmt: skip
+        chosen.update(fits)
+    return sorted(chosen)
+
+
+def _spellings(index: int, task: Task) -> tuple[str, ...]:
+    name, spelled = task.name.lower(), safe(task.name).lower()
+    return name, f"{index}:{name}", spelled, f"{index}:{spelled}"
+
+
+def _near(tasks: Sequence[Task], glob: str) -> str:
+    """Names that have the glob's letters in them, else those that are spelled most alike."""
+    letters = safe(glob.lower()).replace("_", "")
+    names = {task.name: safe(task.name.lower()).replace("_", "") for task in tasks}
+    found = [name for name, bare in names.items() if letters and letters in bare]
+    if not found:
+        alike = difflib.get_close_matches(letters, names.values(), SHOWN, 0)
+        found = [name for close in alike for name, bare in names.items() if bare == close]
+    return ", ".join(found[:SHOWN])

@@ -1,0 +1,278 @@
+"""Table 1 of the Genetic Architect on any collection of data sets: every network on each of them, and who beats whom.
+
+A run is a model folder ``SET/NETWORK`` of the study's own. What is trained and measured already is left alone, so a
+study that was stopped goes on where it was, and its parts may be trained by several processes in one folder: table and
+picture show every run that lies there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import os
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from varscore.datasets.examples import ExampleSet
+from varscore.datasets.tfbs import TRAINED
+from varscore.errors import DataError, UsageError
+from varscore.evaluate import Examined, evaluate_model, record
+from varscore.formats.csvtable import cell, csv_text
+from varscore.formats.motifs import Motif
+from varscore.nets import find
+from varscore.nets.attentionnet import AttentiveNet
+from varscore.storage.folders import one_at_a_time
+from varscore.storage.whole import put_file
+from varscore.train.attention import CHOSEN, attend, write_masks
+from varscore.train.pictures import difference_bars
+from varscore.train.run import RunOptions, train_model
+from varscore.zoo.models import CARD, ModelFolder, open_model
+
+NETWORKS = ("deepbind", "deepmotif", "attentionnet")
+BASELINE = "kmer"
+BASELINE_RECIPE = {"lr": 1e-3, "schedule": "plateau"}
+"""These sets are small: at its usual rate the k-mer model would be far from done after its 60 epochs, and too weak"""
+PUBLISHED = {"deepbind": (0.904, 0.932), "deepmotif": (0.927, 0.949), "attentionnet": (0.933, 0.952)}
+"""Mean and median AUC over 108 sets of K562 cells"""
+TABLE, SUMMARY, PICTURE = "tfbs.csv", "summary.csv", "tfbs.png"
+log = logging.getLogger(__name__)
+
+UNUSED = 3
+"""In the place of a split, of examples that a limit leaves out"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one architecture is trained in a study. overrides: fields of its recipe"""
+
+    architecture: str
+    overrides: Mapping[str, Any]
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    motifs: tuple[Motif, ...] = ()
+    parent: ModelFolder | None = None
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Which attention masks are saved of a network that has them: those of the ``count`` surest positives, or of
+    ``chosen`` sequences, names and codes uint8 (n, window)."""
+
+    count: int = 16
+    chosen: tuple[Sequence[str], np.ndarray] | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run of the study, trained to its end or ``interim``, and measured on the test split."""
+
+    data: str
+    network: str
+    positives: int
+    """Trained and validated with"""
+    parameters: int
+    epochs: int
+    validation_loss: float
+    auroc: float
+    auprc: float
+    interim: bool
+
+    def row(self) -> dict[str, str]:
+        """Column -> text; NA where a figure does not exist."""
+        figures = {"validation_loss": self.validation_loss, "test_auroc": self.auroc, "test_auprc": self.auprc}
+        return {
+            "data_set": self.data,
+            "network": self.network,
+            "positives": str(self.positives),
+            "parameters": str(self.parameters),
+            "epochs": str(self.epochs),
+            **{name: cell(value, 5) for name, value in figures.items()},
+            "state": "interim" if self.interim else "done",
+        }
+
+
+def open_sets(folder: Path) -> list[ExampleSet]:
+    """The data set in a folder, or those in its folders. Raises DataError when there is none."""
+    if (folder / "dataset.json").exists():
+        return [ExampleSet(folder)]
+    found = sorted(path.parent for path in folder.glob("*/dataset.json") if not path.parent.name.startswith("."))
+    if not found:
+        raise DataError("no data set, and no folder of data sets", where=folder, remedy="see `varscore dataset tfbs`")
+    return [ExampleSet(path) for path in found]
+
+
+def limited(data: ExampleSet, max_positives: int | None) -> ExampleSet:
+    """The data set with no more positives to train and validate with: its first, and as large a share of its other
+    examples. The test split stays as it is. Raises DataError when it is not one of bound and unbound sequences.
+    """
+    if data.kind != "labels" or len(data.tasks) != 1:
+        raise DataError("not a data set of one factor", where=data.folder, remedy="see `varscore dataset tfbs`")
+    positive = data.labels(data.rows("all"))[:, 0] > 0
+    mine = data.split < 2
+    there = int(np.count_nonzero(mine & positive))
+    if max_positives is None or there <= max_positives:
+        return data
+    split = data.split.copy()
+    for kind in (positive, ~positive):
+        rows = np.flatnonzero(mine & kind)
+        split[rows[-(-len(rows) * max_positives // there) :]] = UNUSED
+    counts = {name: int(np.count_nonzero(split == number)) for number, name in enumerate(("train", "validation"))}
+    return data.with_split(
+        split,
+        options={**data.info.get("options", {}), "max_positives": max_positives},
+        counts={**data.info.get("counts", {}), **counts, TRAINED: max_positives},
+    )
+
+
+def train_study(
+    plans: Sequence[Plan],
+    sets: Sequence[ExampleSet],
+    folder: Path,
+    *,
+    options: RunOptions,
+    looks: Looks,
+    progress: Callable[[int], None] = lambda n: None,
+) -> list[Result]:
+    """Train and measure each plan on each data set, and write ``tfbs.csv``, ``summary.csv`` and ``tfbs.png``.
+
+    ``options`` are those of each run, its time limit too; ``progress`` is told of steps. Returns the results of all
+    runs in ``folder``. Raises DataError when a data set has no test split, UsageError under torchrun, and what
+    :func:`varscore.train.run.train_model` raises.
+    """
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise UsageError("a study is trained by one process", remedy="several, each with other data sets")
+    examined = [Examined(data) for data in sets]
+    for each in examined:
+        _ = each.rows  # before hours of training
+    results = []
+    for number, each in enumerate(examined, 1):
+        for plan in plans:
+            name = each.data.folder.name
+            fields = {"data": name, "network": plan.architecture, "number": f"{number}/{len(sets)}"}
+            log.info("run", extra={"fields": fields})
+            _run(plan, each, folder / name / plan.architecture, options, looks, progress)
+        results = write_tables(folder)
+    return results
+
+
+def write_tables(folder: Path) -> list[Result]:
+    """The tables and the picture of every run in the folder, by one process after the other. Raises OutputError."""
+    with one_at_a_time(folder):
+        results = collect(folder)
+        put_file(folder / TABLE, csv_text([result.row() for result in results]))
+        put_file(folder / SUMMARY, csv_text(summary(results)))
+        difference_bars(folder / PICTURE, differences(results), "test AUC")
+    return results
+
+
+def _run(
+    plan: Plan, examined: Examined, folder: Path, options: RunOptions, looks: Looks, progress: Callable[[int], None]
+) -> None:
+    model = train_model(
+        plan.architecture,
+        examined.data,
+        folder,
+        recipe=dataclasses.replace(find(plan.architecture).recipe, **plan.overrides),
+        arguments=plan.arguments,
+        motifs=plan.motifs,
+        parent=plan.parent,
+        options=options,
+        progress=progress,
+    )
+    measured = model.card.get("metrics", {}).get(examined.split, {}).get("data_sha256") == examined.data.sha256
+    if not measured or looks.chosen is not None or not (folder / CHOSEN).exists():
+        look(model, examined.data, options.device, looks)
+    if not measured:
+        record(model, examined, evaluate_model(model, examined, options.device, options.precision))
+
+
+def look(model: ModelFolder, data: ExampleSet, device: torch.device, looks: Looks) -> None:
+    """Save the attention masks of a network that has them."""
+    net = model.load()
+    if isinstance(net, AttentiveNet):
+        found = attend(net, data.cropped(net.window), device, looks.count, looks.chosen)
+        write_masks(model.path, found, f"{model.architecture}, {data.folder.name}")
+
+
+# results
+
+
+def collect(folder: Path) -> list[Result]:
+    """The results of every run in the folder, by data set, the baseline last."""
+    found = [_result(open_model(path.parent)) for path in folder.glob(f"*/*/{CARD}")]
+    return sorted(found, key=lambda result: (result.data, *_order(result.network)))
+
+
+def _order(network: str) -> tuple[int, str]:
+    order = (*NETWORKS, "", BASELINE)
+    return order.index(network) if network in order else order.index(""), network
+
+
+def _result(model: ModelFolder) -> Result:
+    with torch.device("meta"):
+        parameters = model.outline().counts()[0]
+    training = model.card["training"]
+    figures = model.card.get("metrics", {}).get("test", {})
+    return Result(
+        data=model.path.parent.name,
+        network=model.path.name,
+        positives=model.card["data"].get("counts", {}).get(TRAINED, 0),
+        parameters=parameters,
+        epochs=training["epochs"],
+        validation_loss=training.get("validation_loss", math.nan),
+        auroc=figures.get("all", {}).get("auroc", math.nan),
+        auprc=figures.get("all", {}).get("auprc", math.nan),
+        interim=model.card["interim"],
+    )
+
+
+def by_network(results: Iterable[Result]) -> dict[str, dict[str, float]]:
+    """Network -> data set -> test AUROC, of what is measured; the baseline last."""
+    found: dict[str, dict[str, float]] = {}
+    for result in results:
+        if math.isfinite(result.auroc):
+            found.setdefault(result.network, {})[result.data] = result.auroc
+    return {network: found[network] for network in sorted(found, key=_order)}
+
+
+def summary(results: Sequence[Result]) -> list[dict[str, str]]:
+    """Table 1: a row a network, with mean and median AUC over its data sets and the share of the data sets that both
+    were trained on where it beats each of the others; then the published rows, of other data sets."""
+    found, rows = by_network(results), []
+    for network, aucs in found.items():
+        epochs = [result.epochs for result in results if result.network == network]
+        row = {
+            "network": network,
+            "sets": str(len(aucs)),
+            "mean_epochs": cell(statistics.fmean(epochs), 1),
+            "mean_auc": cell(statistics.fmean(aucs.values()), 4),
+            "median_auc": cell(statistics.median(aucs.values()), 4),
+        }
+        for other, theirs in found.items():
+            both = [aucs[name] > theirs[name] for name in aucs if name in theirs]
+            row[f"beats_{other}"] = cell(statistics.fmean(both), 3) if both and other != network else "NA"
+        rows.append(row)
+    for network, (mean, median) in PUBLISHED.items():
+        stated = {"network": f"{network}, published", "sets": "108 others"}
+        rows.append(stated | {"mean_auc": cell(mean, 4), "median_auc": cell(median, 4)})
+    return [{column: row.get(column, "NA") for column in rows[0]} for row in rows]
+
+
+def differences(results: Sequence[Result]) -> dict[str, dict[str, float]]:
+    """Comparison in words -> data set -> difference in AUC, of the last network and each other one."""
+    found = by_network(results)
+    names = [name for name in found if name != BASELINE]
+    if not names or len(found) < 2:
+        return {}
+    best = names[-1]
+    return {
+        f"{best} - {other}": {name: found[best][name] - auc for name, auc in theirs.items() if name in found[best]}
+        for other, theirs in found.items()
+        if other != best
+    }

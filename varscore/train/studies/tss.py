@@ -1,0 +1,84 @@
+"""The safe-region study of start sites: how much of what a network knows lies in the TATA box, the start, or both?
+
+A network of a region sees nothing else of its window, in training or later. Positions count from the representative
+base of the peak, which is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from varscore.datasets.examples import ExampleSet
+from varscore.datasets.tss import SYSTEM
+from varscore.engine.device import evaluating
+from varscore.engine.plain import PlainEngine
+from varscore.errors import DataError
+from varscore.evaluate import TaskScores, predict_rows
+from varscore.evaluate.kinds import score
+from varscore.formats.csvtable import cell
+from varscore.zoo.models import ModelFolder
+
+SAFE = {"tata": (-35, -20), "center": (-10, 10), "both": (-35, 10)}
+"""First and last visible position of each region"""
+WHOLE = "whole"
+PUBLISHED = {"sharp": (0.798, 0.545), "broad": (0.889, 0.806), "background": (0.954, 0.944)}
+"""AUROC and AUPRC of one class against the others, whole windows, on the thesis's own peaks"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A model of a region on the test split: as it was trained, or shown whole windows all the same."""
+
+    safe: str
+    model: str
+    tested: str
+    scores: TaskScores
+
+    def row(self, classes: Sequence[str]) -> dict[str, str]:
+        measured = {
+            f"{name}_{measure}": cell(values[i], 4)
+            for i, name in enumerate(classes)
+            for measure, values in (("auroc", self.scores.auroc), ("auprc", self.scores.auprc))
+        }
+        return {"safe": self.safe, "model": self.model, "tested_on": self.tested, **measured}
+
+
+def visible(data: ExampleSet, safe: str) -> tuple[int, int] | None:
+    """The positions of a window that a region leaves, ``[first, last)``; None for all of them.
+
+    Raises DataError when the data set does not say where its start sites are.
+    """
+    if data.info.get("system") != SYSTEM:
+        raise DataError("no data set of start sites", where=data.folder, remedy="make one with `varscore dataset tss`")
+    if safe == WHOLE:
+        return None
+    first, last = (data.window // 2 + position for position in SAFE[safe])
+    if first < 0 or last >= data.window:
+        raise DataError(f"the region {safe} does not lie in windows of {data.window} bp", where=data.folder)
+    return first, last + 1
+
+
+def measure(model: ModelFolder, data: ExampleSet, safe: str, device: torch.device) -> list[Result]:
+    """A model on the test split; one of a region twice, the second time with whole windows before it."""
+    net, rows, results = model.load(), data.rows("test"), []
+    with evaluating(net, device):
+        for tested in dict.fromkeys([safe, WHOLE]):
+            if tested != safe:
+                net.visible = None
+            found = score(data, rows, predict_rows(PlainEngine(net, device), data, rows))
+            assert isinstance(found, TaskScores)
+            results.append(Result(safe, model.architecture, tested, found))
+    return results
+
+
+def table(results: Iterable[Result], data: ExampleSet) -> list[dict[str, str]]:
+    """A row a result, the published one last."""
+    classes = [task.name for task in data.tasks]
+    nothing = np.full(len(classes), np.nan)
+    auroc, auprc = np.array([PUBLISHED[name] for name in classes]).T
+    stated = Result(WHOLE, "published", "other peaks", TaskScores(nothing, auroc, auprc, nothing, {}))
+    return [result.row(classes) for result in (*results, stated)]

@@ -1,0 +1,1 @@
+"""A model's folder: card, tasks, weights, checksums."""

@@ -1,0 +1,340 @@
+"""Model directories: a card, checksummed weights and a task table; nothing in them is ever executed.
+
+``<id>/`` holds
+
+- ``card.toml``          architecture, arguments, sha256 of every other file, how it was made and how good it is
+- ``model.safetensors``  the weights, float32 or float16, and the shift of each task's log-odds, if there is one
+- ``tasks.tsv``          the names of the outputs
+- ``priors.tsv``         how frequent positives are, in training and in truth, where that is known
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import logging
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from varscore.errors import DataError, ModelError, UsageError, reason
+from varscore.nets import build, find
+from varscore.nets.layers import SequenceNet
+from varscore.nets.registry import HOW_TO_ADD
+from varscore.storage.bounded import (
+    CARD_BYTES,
+    TABLE_BYTES,
+    WEIGHTS_BYTES,
+    demand_plain_name,
+    demand_tensors,
+    read_bounded,
+)
+from varscore.storage.whole import put_file
+from varscore.tasks import Task, format_tasks, parse_tasks
+from varscore.zoo.priors import Priors
+
+log = logging.getLogger(__name__)
+
+CARD, WEIGHTS, TASKS, PRIORS = "card.toml", "model.safetensors", "tasks.tsv", "priors.tsv"
+SHIFT = "prior_shift"
+"""A tensor among the weights: float32 (tasks,), what a model's priors add to its log-odds. It lies there so that
+whatever predicts otherwise has another checksum."""
+FORMAT = 1
+LARGEST, MOST_LAYERS = 1 << 26, 1 << 10
+"""What a number among a card's arguments may be; layers are made one by one, before any shape is compared"""
+REPEATED = ("blocks", "longest")
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model directory whose card has been read; weights are loaded by :meth:`load`."""
+
+    path: Path
+    card: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        return str(self.card.get("id", self.path.name))
+
+    @property
+    def architecture(self) -> str:
+        return str(self.card["architecture"])
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights, as the card states it: the identity of the model."""
+        return str(self.card["files"][WEIGHTS])
+
+    @property
+    def files(self) -> list[str]:
+        """The card and every file that it names."""
+        return [str(self.path / name) for name in (CARD, *self.card["files"])]
+
+    def config(self) -> Any:
+        """The architecture's configuration, without its weights. Raises ModelError for arguments it does not have."""
+        try:
+            return find(self.architecture).configure(**self.card["arguments"])
+        except UsageError as error:
+            raise ModelError(error.what, where=self.path / CARD, remedy=error.remedy) from None
+
+    def tasks(self) -> tuple[Task, ...]:
+        """Raises ModelError when the table is damaged."""
+        try:
+            tasks = parse_tasks(self.read(TASKS).decode())
+        except (DataError, UnicodeDecodeError) as error:
+            raise ModelError("damaged model", where=self.path / TASKS, cause=str(error)) from None
+        if len(tasks) != self.config().n_tasks:
+            raise ModelError(f"{len(tasks)} tasks for {self.config().n_tasks} outputs", where=self.path / TASKS)
+        return tasks
+
+    def priors(self) -> Priors | None:
+        """How frequent positives are; None where the card does not say. Raises ModelError when the table is damaged."""
+        if PRIORS not in self.card["files"]:
+            return None
+        try:
+            return Priors.parse(self.read(PRIORS).decode(), self.config().n_tasks)
+        except (DataError, UnicodeDecodeError) as error:
+            raise ModelError("damaged model", where=self.path / PRIORS, cause=str(error)) from None
+
+    @property
+    def untrained(self) -> np.ndarray:
+        """int64 (k,), ascending: tasks that the card says had no positive example in training. Raises ModelError."""
+        said = self.card.get("priors", {}).get("untrained", [])
+        try:
+            tasks = sorted({int(str(label).partition(":")[0]) for label in said})
+        except ValueError:
+            tasks = [-1]
+        if tasks and not 0 <= tasks[0] <= tasks[-1] < self.config().n_tasks:
+            raise ModelError("the card's untrained tasks are none of the model's", where=self.path / CARD)
+        return np.array(tasks, np.int64)
+
+    def verify(self) -> dict[str, str]:
+        """Read every file the card names, load weights and tasks; returns the files' checksums.
+
+        Raises ModelError at the first file that is not what the card says.
+        """
+        self.load()
+        self.tasks()
+        return {name: sha256(self.read(name)) for name in self.card["files"]}
+
+    def warn_of_interim(self) -> None:
+        """Say so, where its predictions are used, when the model's training was cut short."""
+        if self.card.get("interim"):
+            training = self.card.get("training")
+            ended = training.get("ended") if isinstance(training, Mapping) else None
+            why = f" ({ended})" if ended else ""
+            log.warning("the model %s is interim: its training did not come to its end%s", self.id, why)
+
+    def load(self) -> SequenceNet:
+        """The network with its weights, float32, on the CPU, in evaluation mode.
+
+        Nothing is allocated for a network before its shapes are known to be those of the file. Raises ModelError when a
+        checksum, an argument, a tensor name or a shape is wrong.
+        """
+        content = self.read(WEIGHTS)
+        try:
+            demand_tensors(content)
+            weights = {name: t.float() if t.is_floating_point() else t for name, t in load(content).items()}
+            with torch.device("meta"):
+                net = self.outline()
+            shift = weights.pop(SHIFT, None)
+            net.load_state_dict(weights, assign=True)
+            if shift is not None:
+                net.goal.prior_shift = _demand_shift(shift, net.n_tasks)
+        except (SafetensorError, UsageError, RuntimeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            reason = " ".join(str(error).split())
+            raise ModelError(
+                "the weights do not fit the architecture on the card", where=self.path, cause=reason
+            ) from None
+        return net.eval()
+
+    def outline(self) -> SequenceNet:
+        """The network with weights of its own, adapted to what the card says it is for. Raises UsageError."""
+        net = build(self.architecture, **self.card["arguments"])
+        net.adapt(
+            self.card.get("objective", net.objective), self.card.get("strands", net.strands), self.card.get("visible")
+        )
+        return net
+
+    def read(self, name: str) -> bytes:
+        """The content of one of the card's files, its checksum verified. Raises ModelError."""
+        demand_plain_name(name, self.path / CARD)
+        try:
+            content = read_bounded(self.path / name, WEIGHTS_BYTES if name == WEIGHTS else TABLE_BYTES)
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"cannot read {name!r}", where=self.path, cause=str(error), remedy="copy the whole model folder"
+            ) from None
+        if sha256(content) != self.card["files"].get(name):
+            raise ModelError(
+                f"{name} does not have the checksum on the card",
+                where=self.path,
+                cause="a damaged copy, or an edited file",
+                remedy="copy the model again",
+            )
+        return content
+
+
+def open_model(folder: Path) -> ModelFolder:
+    """Read the card of a model directory. Raises ModelError when there is none or it is not one."""
+    path = folder / CARD
+    try:
+        card = tomllib.loads(read_bounded(path, CARD_BYTES).decode())
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelError("not a model directory", where=folder, cause=f"it has no {CARD}") from None
+    except OSError as error:
+        raise ModelError(f"cannot read the card ({reason(error)})", where=path) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ModelError("damaged card", where=path, cause=str(error)) from None
+    if card.get("format") != FORMAT or not isinstance(card.get("architecture"), str):
+        raise ModelError("not a card this varscore can read", where=path, remedy="a newer varscore may read it")
+    tables = (card.get("files"), card.setdefault("arguments", {}))
+    if not all(isinstance(table, dict) for table in tables) or not {WEIGHTS, TASKS} <= card["files"].keys():
+        raise ModelError("the card does not name the model's files", where=path)
+    for name, value in card["arguments"].items():
+        numbers = value if type(value) is list else [value]
+        largest = MOST_LAYERS if name in REPEATED else LARGEST
+        if len(numbers) > MOST_LAYERS or any(type(number) is int and number > largest for number in numbers):
+            raise ModelError(f"the card asks for an absurd network: {name} = {value}", where=path)
+    try:
+        find(card["architecture"])
+    except UsageError as error:
+        raise ModelError(
+            f"the architecture {card['architecture']!r} is not known here", where=path,
+            cause=error.cause or "it is somebody's own, or of another varscore", remedy=HOW_TO_ADD,
+        ) from None  # fmt: skip
+    return ModelFolder(folder, card)
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def bundled_folder() -> Path:
+    """Where the models that come with varscore lie: package data of a wheel, or ``models/`` of a checkout."""
+    packaged = Path(str(resources.files("varscore"))) / "_models"
+    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[2] / "models"
+
+
+def search_path() -> list[Path]:
+    """Folders in which a model's name is looked up: each of ``VARSCORE_MODELS``, then the bundled ones."""
+    named = [Path(part) for part in os.environ.get("VARSCORE_MODELS", "").split(os.pathsep) if part]
+    return [*named, bundled_folder()]
+
+
+def available() -> dict[str, Path]:
+    """Model name -> folder, of every model on the search path; the first folder that has a name wins."""
+    found: dict[str, Path] = {}
+    for folder in search_path():
+        for card in sorted(folder.glob(f"*/{CARD}")):
+            found.setdefault(card.parent.name, card.parent)
+    return found
+
+
+def find_model(name: str | None) -> ModelFolder:
+    """A model by folder, by name, or the default one (None).
+
+    Raises ModelError, with the nearest names, when there is no such model.
+    """
+    models = available()
+    if name is None:
+        defaults = [path for path in models.values() if open_model(path).card.get("default")]
+        if not defaults:
+            raise ModelError("no default model is bundled", remedy="name one with --model")
+        return open_model(defaults[0])
+    if name in models:
+        return open_model(models[name])
+    if (Path(name) / CARD).is_file() or Path(name).is_dir():
+        return open_model(Path(name))
+    near = difflib.get_close_matches(name, models, 3, 0.3) or sorted(models)
+    raise ModelError(f"no model {name!r}", remedy=f"`varscore models list` has {', '.join(near) or 'none'}")
+
+
+def save_model(
+    folder: Path,
+    net: SequenceNet,
+    architecture: str,
+    tasks: Sequence[Task],
+    facts: Mapping[str, Any],
+    dtype: torch.dtype = torch.float32,
+    priors: Priors | None = None,
+) -> ModelFolder:
+    """Write weights, tasks, priors and card into ``folder``, replacing what is there; a folder with a card is whole.
+
+    ``facts`` is what else the card should say (training, data, metrics); values must be TOML types.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CARD).unlink(missing_ok=True)
+    weights = {
+        name: tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
+        for name, tensor in net.state_dict().items()
+    }
+    contents, said = _with_priors(weights, tasks, priors)
+    contents[TASKS] = format_tasks(tasks).encode()
+    for name, content in contents.items():
+        put_file(folder / name, content)
+    card = {
+        "format": FORMAT,
+        "id": folder.name,
+        "architecture": architecture,
+        "arguments": dataclasses.asdict(net.config),
+        "objective": net.objective,
+        "strands": net.strands,
+        **({"visible": list(net.visible)} if net.visible else {}),
+        "files": {name: sha256(content) for name, content in contents.items()},
+        **said,
+        **facts,
+    }
+    write_card(folder, card)
+    return open_model(folder)
+
+
+def state_priors(model: ModelFolder, priors: Priors) -> ModelFolder:
+    """Write priors into a model's folder, in the place of those that are there: table, shift and card.
+
+    Raises ModelError when the model is damaged, OutputError.
+    """
+    weights = load(model.read(WEIGHTS))
+    weights.pop(SHIFT, None)
+    contents, said = _with_priors(weights, model.tasks(), priors)
+    for name, content in contents.items():
+        put_file(model.path / name, content)
+    files = {**model.card["files"], **{name: sha256(content) for name, content in contents.items()}}
+    write_card(model.path, {**model.card, "files": files, **said})
+    return open_model(model.path)
+
+
+def _demand_shift(shift: torch.Tensor, tasks: int) -> np.ndarray:
+    """Raises ValueError for what is no shift of so many tasks."""
+    if shift.shape != (tasks,) or not shift.is_floating_point() or not torch.isfinite(shift).all():
+        raise ValueError(f"{SHIFT} is not a number for each of {tasks} tasks")
+    return shift.numpy()
+
+
+def _with_priors(
+    weights: Mapping[str, torch.Tensor], tasks: Sequence[Task], priors: Priors | None
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The files of weights and priors, and what the card says of priors."""
+    if priors is None:
+        return {WEIGHTS: save(dict(weights))}, {}
+    shift = {SHIFT: torch.from_numpy(priors.shift)} if priors.shift.any() else {}
+    shares = {"training": priors.training, "true": priors.true}
+    means = {name: float(f"{np.nanmean(share):.6g}") for name, share in shares.items() if np.isfinite(share).any()}
+    untrained = [f"{task}:{tasks[task].name}" for task in priors.untrained.tolist()]
+    said = {"priors": {"shifted": bool(shift), **means, "untrained": untrained}}
+    return {WEIGHTS: save({**weights, **shift}), PRIORS: priors.text(tasks).encode()}, said
+
+
+def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    put_file(folder / CARD, tomli_w.dumps(card, multiline_strings=True))
