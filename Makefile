@@ -3,7 +3,7 @@
 # make stress  kill runs at random and feed them broken files, for some minutes; make stress SEED=2 for others
 # make bench   measure speed
 # make lint    style and types only
-# make reference  write the README's list of options anew
+# make reference  write docs/commands.md, the list of commands and options, anew
 # make clean   remove everything make made
 #
 # demo, test, stress, bench and lint set up .venv first when they have to. Another Python: make PYTHON=/path/to/python3.12
@@ -43,7 +43,7 @@ bench: $(READY)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit; done
 
 reference: $(READY)
-	$(BIN)/python -m varscore.cli.reference README.md
+	$(BIN)/python -m varscore.cli.reference docs/commands.md
 
 # constraints.txt pins every package, with xgboost-cpu in the place of xgboost, which would bring half a gigabyte of GPU
 # libraries. Hence --no-deps for varscore itself: pip would see xgboost missing and install it over its twin.

@@ -1,6 +1,6 @@
-"""The README's list of commands and options, made from the command table so that the two cannot drift apart.
+"""The page of commands and options, docs/commands.md, made from the command table so that the two cannot drift apart.
 
-``python -m varscore.cli.reference`` prints it; with the path of a README it replaces the part between the markers.
+``python -m varscore.cli.reference`` prints it; with a path it writes the page there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ from typer.main import get_command
 
 from varscore.cli.app import app
 
-BEGIN, END = "<!-- commands: made by make reference -->", "<!-- end of commands -->"
+MARK = "<!-- made by make reference: do not edit -->"
+HEAD = f"""# Which commands and options are there?
+
+{MARK}
+
+`varscore COMMAND -h` says the same. Options of `varscore` itself may stand before or after the command. `-` is standard
+input or output."""
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -36,15 +42,15 @@ def parameters(command: Any) -> list[Any]:
 
 
 def markdown() -> str:
-    """One short section a command: its first paragraph of help and a table of what it takes."""
-    return "\n\n".join(_section(name, command) for name, command in commands())
+    """The page: one short section a command, its first paragraph of help and a table of what it takes."""
+    return "\n\n".join([HEAD, *(_section(name, command) for name, command in commands())]) + "\n"
 
 
 def _section(name: str, command: Any) -> str:
     rows = [f"| {_spelling(parameter)} | {_meaning(parameter)} |" for parameter in parameters(command)]
     table = "\n".join(["| | |", "|-|-|", *rows]) if rows else ""
     first_paragraph = " ".join((command.help or "").split("\n\n")[0].split())
-    return "\n\n".join(part for part in (f"#### `{name}`", first_paragraph, table) if part)
+    return "\n\n".join(part for part in (f"## `{name}`", first_paragraph, table) if part)
 
 
 def _spelling(parameter: Any) -> str:
@@ -78,17 +84,15 @@ def _meaning(parameter: Any) -> str:
     return " ".join([" ".join((parameter.help or "").split()), *notes]).replace("|", "\\|")
 
 
-def rewrite(readme: Path) -> None:
-    """Replace what stands between the markers of ``readme``."""
-    before, _, rest = readme.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise SystemExit(f"{readme} has no '{BEGIN}' and '{END}'")
-    readme.write_text(f"{before}{BEGIN}\n\n{markdown()}\n\n{END}{after}")
+def rewrite(page: Path) -> None:
+    """Write the page; a file that is something else is left alone."""
+    if page.exists() and MARK not in page.read_text():
+        raise SystemExit(f"{page} is not the page of commands, which is docs/commands.md")
+    page.write_text(markdown())
 
 
 if __name__ == "__main__":
     if len(sys.argv) == 2:
         rewrite(Path(sys.argv[1]))
     else:
-        print(markdown())
+        print(markdown(), end="")
