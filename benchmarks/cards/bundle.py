@@ -17,7 +17,8 @@ import torch
 
 from varscore.engine.plain import PlainEngine
 from varscore.nets.objectives import probabilities
-from varscore.zoo.models import bundled_folder, open_model, write_card
+from varscore.zoo.card import write_card
+from varscore.zoo.models import bundled_folder, open_model
 
 GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden" / "bundled.json"
 SAID = ("default", "licence", "intended_use", "limits")
@@ -38,7 +39,7 @@ def motifs(folder: Path, found: Path) -> None:
     model, told = open_model(folder), json.loads(found.read_text())
     if told["sha256"] != model.sha256:
         sys.exit(f"{found} is of another model")
-    write_card(folder, {**model.card, "motifs": {"data_sha256": told["data_sha256"], **told["marks"]}})
+    write_card(folder, model.card.changed(motifs={"data_sha256": told["data_sha256"], **told["marks"]}))
 
 
 def golden() -> None:

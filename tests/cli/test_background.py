@@ -15,7 +15,8 @@ from cli.made_snps import Snv, made_snvs, write_genome, write_vcf
 from varscore.cli.boundary import run
 from varscore.genome.sequence import Genome
 from varscore.scoring.evalue import load_background
-from varscore.zoo.models import ModelFolder, write_card
+from varscore.zoo.card import write_card
+from varscore.zoo.models import ModelFolder
 
 
 @pytest.fixture

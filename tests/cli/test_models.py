@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 
 from varscore.cli.boundary import run
 from varscore.nets import architectures
-from varscore.zoo.models import TASKS, WEIGHTS, ModelFolder, save_model, write_card
+from varscore.zoo.card import TASKS, WEIGHTS, write_card
+from varscore.zoo.models import ModelFolder, save_model
 
 
 def output(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> str:

@@ -16,7 +16,8 @@ from varscore.cli.boundary import run
 from varscore.functional.trees import Settings, fit
 from varscore.scoring.classifier import FOLDER, save_classifier
 from varscore.scoring.evalue import BACKGROUND, BackgroundBuilder, save_background
-from varscore.zoo.models import open_model, write_card
+from varscore.zoo.card import write_card
+from varscore.zoo.models import open_model
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

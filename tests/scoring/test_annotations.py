@@ -172,7 +172,7 @@ def test_the_smallest_e_value_and_its_task_are_those_of_a_slow_search(model: Mod
 
 
 def test_tasks_without_a_positive_in_training_take_no_part(model: ModelFolder) -> None:
-    card = {**model.card, "priors": {"untrained": ["1:y"]}}
+    card = model.card.changed(priors={"untrained": ["1:y"]})
     opened = Annotations.open(ModelFolder(model.path, card), [])
     found = effects(3)
     found.diff[:, 1] = 50  # the largest by far, of a task that nothing is known of

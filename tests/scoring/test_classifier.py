@@ -29,7 +29,8 @@ from varscore.scoring.classifier import (
 )
 from varscore.scoring.features import Preparation
 from varscore.scoring.platt import Platt
-from varscore.zoo.models import ModelFolder, write_card
+from varscore.zoo.card import write_card
+from varscore.zoo.models import ModelFolder
 
 NAMES = ("a", "b")
 FEATURES = {"tasks": 39, "conservation": list(NAMES)}  # 2 x 39 + 2 = 80

@@ -20,7 +20,8 @@ from varscore.errors import DataError, ModelError
 from varscore.nets.registry import Recipe
 from varscore.tasks import Task
 from varscore.train.run import train_model
-from varscore.zoo.models import PRIORS, SHIFT, WEIGHTS, ModelFolder, open_model, save_model
+from varscore.zoo.card import PRIORS, WEIGHTS
+from varscore.zoo.models import SHIFT, ModelFolder, open_model, save_model
 from varscore.zoo.priors import Priors, count_priors
 
 CPU = torch.device("cpu")
@@ -110,7 +111,7 @@ def test_tasks_without_a_positive_stand_on_the_card(tmp_path: Path) -> None:
     assert not model.card["priors"]["shifted"] and "true" not in model.card["priors"]
     assert SHIFT not in load_file(model.path / WEIGHTS)
     for label in ("x", "5", "-1:a"):
-        wrong = ModelFolder(model.path, {**model.card, "priors": {"untrained": [label]}})
+        wrong = ModelFolder(model.path, model.card.changed(priors={"untrained": [label]}))
         with pytest.raises(ModelError, match="untrained tasks are none of the model's"):
             _ = wrong.untrained
 
@@ -124,7 +125,7 @@ def test_a_damaged_shift_is_refused(tmp_path: Path, shift: torch.Tensor) -> None
     save_file({**load_file(model.path / WEIGHTS), SHIFT: shift}, model.path / WEIGHTS)
     files = {**model.card["files"], WEIGHTS: sha256((model.path / WEIGHTS).read_bytes())}
     with pytest.raises(ModelError, match="prior_shift is not a number for each of 5 tasks"):
-        ModelFolder(model.path, {**model.card, "files": files}).load()
+        ModelFolder(model.path, model.card.changed(files=files)).load()
 
 
 def test_values_have_no_priors(tmp_path: Path, model: ModelFolder, data: ExampleSet) -> None:

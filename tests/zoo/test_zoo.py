@@ -18,18 +18,8 @@ from small_nets import also, random_codes, small
 from varscore.errors import ModelError, OutputError
 from varscore.nets import architectures
 from varscore.tasks import Task
-from varscore.zoo.models import (
-    CARD,
-    TASKS,
-    WEIGHTS,
-    ModelFolder,
-    available,
-    bundled_folder,
-    find_model,
-    open_model,
-    save_model,
-    sha256,
-)
+from varscore.zoo.card import CARD, TASKS, WEIGHTS
+from varscore.zoo.models import ModelFolder, available, bundled_folder, find_model, open_model, save_model, sha256
 
 TASK_LIST = tuple(Task(i, f"cell|mark {i}", "TF" if i else "", {"note": 'a "quoted"\tfact'}) for i in range(5))
 NAME = "crnn-320-projection"

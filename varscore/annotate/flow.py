@@ -123,7 +123,7 @@ def _plan(
             names,
             columns,
             lengths,
-            job.model.card.get("objective") == "values",
+            job.model.card.objective == "values",
             job.tag_prefix,
             job.annotations.meanings,
         ),

@@ -27,7 +27,7 @@ def identify(job: AnnotateJob, genome: Genome, device: str) -> dict[str, str]:
         "input": "a stream" if job.from_stream else _digest_of_file(job.source),
         "reference": f"{genome.path.name} {genome.sha256}",
         "plugins": " ".join(plugin.sha256 for plugin in loaded()) or "none",
-        "model": f"{job.model.id} {_digest(job.model.card)}",
+        "model": f"{job.model.id} {_digest(dict(job.model.card))}",
         "classifiers and background": _digest(job.annotations.notes),
         "conservation": _digest([(name, _ends(track.path)) for name, track in job.annotations.tracks.files]),
         "options": f"{job.command()} --device {device}{' --saturate' if job.saturate else ''}",

@@ -53,9 +53,9 @@ def import_danq_keras(
     model, difference = import_weights(
         file, output, backward=way, names=names, check=check or (), window=window, force=force
     )
-    arguments = model.card["arguments"]
+    arguments = model.card.arguments
     sizes = f"{arguments['filters']} filters, {arguments['hidden']} units, {arguments['n_tasks']:,} tasks"
-    typer.echo(f"{model.path}: {model.architecture}, {sizes}, backward LSTM {model.card['imported']['backward']}")
+    typer.echo(f"{model.path}: {model.architecture}, {sizes}, backward LSTM {model.card.imported['backward']}")
     _tell(difference)
 
 

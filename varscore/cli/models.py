@@ -62,7 +62,8 @@ def show(
     from varscore.cli.train import parse_arguments
     from varscore.errors import UsageError
     from varscore.nets import architectures
-    from varscore.zoo.models import CARD, available, find_model
+    from varscore.zoo.card import CARD
+    from varscore.zoo.models import available, find_model
 
     models, known = available(), architectures()
     if name in models or (Path(name) / CARD).is_file():
@@ -140,7 +141,7 @@ def priors(name: Name, data: Data) -> None:
     from varscore.zoo.models import find_model
 
     model = add_priors(find_model(name), ExampleSet(data))
-    said = model.card["priors"]
+    said = model.card.priors
     shares = ", ".join(f"{said[key]:.3%} {what}" for key, what in MEANS.items() if key in said)
     typer.echo(
         f"{model.path}: positives are {shares}, on average over tasks; {len(said['untrained'])} tasks without any"
@@ -195,22 +196,15 @@ def _model_cells(name: str) -> list[str]:
 
     try:
         model = find_model(name)
-        network = _outline(model.architecture, model.card["arguments"])
+        network = _outline(model.architecture, model.card.arguments)
         tasks = len(model.tasks())
     except VarscoreError as error:
         return ["", "", "", "", "", f"damaged: {error}"]
-    figures = held_out(model.card)
+    figures = model.card.figures("test")
     measures = [f"{figures[key]:.4f}" if key in figures else "" for key in ("auroc", "auprc")]
-    notes = ", ".join(note for note in ("default", "interim") if model.card.get(note))
+    states = {"default": model.card.is_default, "interim": model.card.interim}
+    notes = ", ".join(note for note, holds in states.items() if holds)
     return [model.architecture, f"{tasks:,}", f"{network.counts()[0]:,}", *measures, notes]
-
-
-def held_out(card: Mapping[str, Any]) -> Mapping[str, float]:
-    """The figures over all tasks on the test split, as ``varscore evaluate --record`` writes them; empty without."""
-    found: Any = card
-    for key in ("metrics", "test", "all"):
-        found = found.get(key, {}) if isinstance(found, Mapping) else {}
-    return {key: value for key, value in found.items() if isinstance(value, int | float)}
 
 
 def _outline(architecture: str, arguments: Mapping[str, Any]) -> SequenceNet:
@@ -242,7 +236,7 @@ def _show_model(model: ModelFolder) -> None:
     from varscore.nets import find
     from varscore.scoring.classifier import belonging, open_classifier
 
-    net, layers = _built(model.architecture, model.card["arguments"])
+    net, layers = _built(model.architecture, model.card.arguments)
     groups = Counter(task.group or "of no group" for task in model.tasks())
     typer.echo(f"{model.id}: {model.architecture}, {find(model.architecture).summary}")
     typer.echo(f"folder: {model.path}")
@@ -253,7 +247,7 @@ def _show_model(model: ModelFolder) -> None:
         typer.echo("classifiers: " + ", ".join(states))
     typer.echo()
     _print_network(net, layers)
-    _print_table("Arguments", model.card["arguments"])
+    _print_table("Arguments", model.card.arguments)
     _print_table("Card", {key: value for key, value in model.card.items() if key not in NOT_SHOWN})
 
 
@@ -330,9 +324,9 @@ def _examine(model: ModelFolder) -> str:
     from varscore.errors import ModelError
     from varscore.scoring.classifier import belonging, open_classifier
     from varscore.scoring.evalue import BACKGROUND, load_background
-    from varscore.zoo.models import CARD
+    from varscore.zoo.card import CARD
 
-    files = list(model.card["files"])
+    files = list(model.card.files)
     for name in files:
         model.read(name)
     net = model.load()

@@ -252,9 +252,10 @@ def run_training(
             progress=meter.advance,
         )
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes, the first speaks
-        facts = model.card["training"]
-        state = "interim, carry on with the same command" if model.card["interim"] else facts["ended"]
-        typer.echo(f"{model.path}: validation loss {facts.get('validation_loss', 'not known yet')} ({state})")
+        card = model.card
+        state = "interim, carry on with the same command" if card.interim else card.ended
+        loss = "not known yet" if math.isnan(card.validation_loss) else card.validation_loss
+        typer.echo(f"{model.path}: validation loss {loss} ({state})")
     return model
 
 

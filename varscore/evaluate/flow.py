@@ -18,7 +18,8 @@ from varscore.evaluate.metrics import TaskScores
 from varscore.evaluate.tables import summarise, table_text
 from varscore.nets.objectives import make_objective
 from varscore.storage.whole import put_file
-from varscore.zoo.models import ModelFolder, sha256, write_card
+from varscore.zoo.card import write_card
+from varscore.zoo.models import ModelFolder, sha256
 
 BATCH = 4096
 
@@ -92,7 +93,7 @@ def check_fits(model: ModelFolder, data: ExampleSet) -> None:
     if different:
         i = different[0]
         raise DataError(f"task {i} is {ours[i]!r} in the model, {theirs[i]!r} in the data", where=data.folder)
-    kind = make_objective(model.card.get("objective", "labels"), len(ours)).kind
+    kind = make_objective(model.card.objective or "labels", len(ours)).kind
     if kind != data.kind:
         raise DataError(f"the model predicts {kind}, the data set holds {data.kind}", where=data.folder)
     data.cropped(model.config().window)
@@ -121,17 +122,10 @@ def record(model: ModelFolder, examined: Examined, scores: Scores) -> None:
     figures |= {group: _rounded(row.row()) for group, row in summarise(tasks, scores).items()}
     if isinstance(scores, TaskScores) and scores.confusion is not None:
         figures["confusion"] = scores.confusion.tolist()
-    card = dict(model.card)
-    metrics = {name: dict(section) for name, section in card.get("metrics", {}).items()}
-    before = metrics.get(split, {})
-    if examined.labelled_only:
-        metrics[split] = {**before, "labelled": figures}
-    else:
-        metrics[split] = {**figures, **{name: before[name] for name in ("labelled",) if name in before}}
     name = ".".join(["metrics", *([split] if split != "test" else []), *(["labelled"] * examined.labelled_only), "csv"])
     table = table_text(tasks, scores).encode()
     put_file(model.path / name, table)
-    write_card(model.path, {**card, "files": {**card["files"], name: sha256(table)}, "metrics": metrics})
+    write_card(model.path, model.card.with_figures(split, examined.labelled_only, figures, name, sha256(table)))
 
 
 def _rounded(row: Mapping[str, float]) -> dict[str, float]:

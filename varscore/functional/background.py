@@ -26,7 +26,8 @@ from varscore.scoring.score import score_chunks
 from varscore.scoring.survey import GenomeRules, compared, open_names
 from varscore.storage.atomic import refuse_existing
 from varscore.storage.outputs import check_names, with_indexes
-from varscore.zoo.models import ModelFolder, write_card
+from varscore.zoo.card import write_card
+from varscore.zoo.models import ModelFolder
 
 REMEMBERED = 1 << 14
 """Alleles of a file among which one that comes again is noticed"""
@@ -108,7 +109,7 @@ def _note_on_card(model: ModelFolder, background: Background) -> None:
     """``[background]``: how many alleles there are, where they come from, and the file's identity."""
     said = {name: background.facts[name] for name in ("sources", "reference", "least_frequency", "left_out")}
     note = {"alleles": background.n, "sha256": background.sha256, "conservation": list(background.conservation), **said}
-    write_card(model.path, {**model.card, "background": note})
+    write_card(model.path, model.card.changed(background=note))
 
 
 class _Repeats:

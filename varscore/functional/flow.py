@@ -25,7 +25,8 @@ from varscore.scoring.classifier import CONSTANT_BRIER, Classifier, Ensemble, of
 from varscore.scoring.features import Tracks
 from varscore.scoring.platt import calibrate_folds
 from varscore.storage.atomic import is_stream, refuse_existing
-from varscore.zoo.models import CARD, ModelFolder
+from varscore.zoo.card import CARD
+from varscore.zoo.models import ModelFolder
 
 log = logging.getLogger(__name__)
 

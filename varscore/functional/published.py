@@ -19,7 +19,8 @@ from varscore.formats.xgbjson import booster_json
 from varscore.scoring.classifier import Classifier, Ensemble, save_classifier
 from varscore.scoring.features import DEEPSEA_CONSERVATION, Preparation
 from varscore.storage.atomic import refuse_existing
-from varscore.zoo.models import CARD, ModelFolder, sha256
+from varscore.zoo.card import CARD
+from varscore.zoo.models import ModelFolder, sha256
 
 TASKS = 919
 PICKLE = "scaler.pkl"

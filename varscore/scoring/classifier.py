@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,9 +24,10 @@ from varscore.nets.objectives import both_ways
 from varscore.scoring.features import Preparation
 from varscore.scoring.platt import PRIOR, Platt
 from varscore.scoring.tags import classifier_column, tag
-from varscore.storage.bounded import CARD_BYTES, demand_plain_name, read_bounded
+from varscore.storage.bounded import demand_plain_name, read_bounded
 from varscore.storage.whole import put_file
-from varscore.zoo.models import CARD, ModelFolder, sha256, write_card
+from varscore.zoo.card import CARD, read_document, write_card
+from varscore.zoo.models import ModelFolder, sha256
 
 if TYPE_CHECKING:
     from xgboost import Booster
@@ -205,12 +205,7 @@ def save_classifier(folder: Path, ensemble: Ensemble, facts: Mapping[str, Any]) 
 def open_classifier(folder: Path) -> Classifier:
     """Read a classifier's card. Raises ModelError when there is none, or it is something else's."""
     path = folder / CARD
-    try:
-        card = tomllib.loads(read_bounded(path, CARD_BYTES).decode())
-    except (FileNotFoundError, NotADirectoryError):
-        raise ModelError("not a classifier", where=folder, cause=f"it has no {CARD}") from None
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ModelError("damaged card", where=path, cause=str(error)) from None
+    card = read_document(path, "classifier")
     features = card.get("features")
     whole = (
         (card.get("format"), card.get("kind")) == (FORMAT, KIND)

@@ -30,7 +30,8 @@ from varscore.train.batches import Order
 from varscore.train.loop import CHECKPOINT, Progress, Trainer, planned
 from varscore.train.pictures import learning_curve, log_to_tensorboard
 from varscore.train.ranks import join_ranks
-from varscore.zoo.models import CARD, ModelFolder, open_model, save_model, state_priors
+from varscore.zoo.card import CARD
+from varscore.zoo.models import ModelFolder, open_model, save_model, state_priors
 from varscore.zoo.priors import count_priors
 
 log = logging.getLogger(__name__)
@@ -146,9 +147,9 @@ def add_priors(model: ModelFolder, data: ExampleSet) -> ModelFolder:
         raise DataError("values have no priors", where=data.folder)
     if names(model.tasks()) != names(data.tasks):
         raise DataError("the data set has other tasks than the model", where=data.folder)
-    stated = model.card.get("data", {})
+    stated = {"source_sha256": model.card.data_sha256, "counts": model.card.counts}
     ours = {"source_sha256": data.source_sha256, "counts": data.info.get("counts", {})}
-    if different := [name for name, value in ours.items() if name in stated and stated[name] != value]:
+    if different := [name for name, value in stated.items() if value and ours[name] != value]:
         raise DataError(
             f"the model was trained on another data set: {', '.join(different)} differ", where=data.folder,
             remedy="make it with the options on the model's card (varscore models show)",
@@ -202,11 +203,10 @@ def _complete(folder: Path, state: Progress, options: RunOptions) -> bool:
     """Whether the folder already holds the model this run ended with; it is left alone, with all recorded of it."""
     try:
         card = open_model(folder).card
-        training = card["training"]
-        same = (training["epochs"], training["storage"]) == (state.epoch, options.storage)
-    except (ModelError, KeyError):
+    except ModelError:
         return False
-    return bool(state.finished) and same and not card["interim"]
+    same = (card.epochs, card.storage) == (state.epoch, options.storage)
+    return bool(state.finished) and same and not card.interim
 
 
 def _write(trainer: Trainer, architecture: str, facts: Mapping[str, Any], options: RunOptions) -> None:

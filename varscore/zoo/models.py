@@ -15,7 +15,6 @@ import difflib
 import hashlib
 import logging
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -23,17 +22,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tomli_w
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from varscore.errors import DataError, ModelError, UsageError, reason
+from varscore.errors import DataError, ModelError, UsageError
 from varscore.nets import build, find
 from varscore.nets.layers import SequenceNet
 from varscore.nets.registry import HOW_TO_ADD
 from varscore.storage.bounded import (
-    CARD_BYTES,
     TABLE_BYTES,
     WEIGHTS_BYTES,
     demand_plain_name,
@@ -42,18 +39,14 @@ from varscore.storage.bounded import (
 )
 from varscore.storage.whole import put_file
 from varscore.tasks import Task, format_tasks, parse_tasks
+from varscore.zoo.card import CARD, FORMAT, PRIORS, TASKS, WEIGHTS, Card, read_card, write_card
 from varscore.zoo.priors import Priors
 
 log = logging.getLogger(__name__)
 
-CARD, WEIGHTS, TASKS, PRIORS = "card.toml", "model.safetensors", "tasks.tsv", "priors.tsv"
 SHIFT = "prior_shift"
 """A tensor among the weights: float32 (tasks,), what a model's priors add to its log-odds. It lies there so that
 whatever predicts otherwise has another checksum."""
-FORMAT = 1
-LARGEST, MOST_LAYERS = 1 << 26, 1 << 10
-"""What a number among a card's arguments may be; layers are made one by one, before any shape is compared"""
-REPEATED = ("blocks", "longest")
 
 
 @dataclass(frozen=True)
@@ -61,30 +54,30 @@ class ModelFolder:
     """A model directory whose card has been read; weights are loaded by :meth:`load`."""
 
     path: Path
-    card: Mapping[str, Any]
+    card: Card
 
     @property
     def id(self) -> str:
-        return str(self.card.get("id", self.path.name))
+        return self.card.id or self.path.name
 
     @property
     def architecture(self) -> str:
-        return str(self.card["architecture"])
+        return self.card.architecture
 
     @property
     def sha256(self) -> str:
         """Hash of the weights, as the card states it: the identity of the model."""
-        return str(self.card["files"][WEIGHTS])
+        return self.card.files[WEIGHTS]
 
     @property
     def files(self) -> list[str]:
         """The card and every file that it names."""
-        return [str(self.path / name) for name in (CARD, *self.card["files"])]
+        return [str(self.path / name) for name in (CARD, *self.card.files)]
 
     def config(self) -> Any:
         """The architecture's configuration, without its weights. Raises ModelError for arguments it does not have."""
         try:
-            return find(self.architecture).configure(**self.card["arguments"])
+            return find(self.architecture).configure(**self.card.arguments)
         except UsageError as error:
             raise ModelError(error.what, where=self.path / CARD, remedy=error.remedy) from None
 
@@ -100,7 +93,7 @@ class ModelFolder:
 
     def priors(self) -> Priors | None:
         """How frequent positives are; None where the card does not say. Raises ModelError when the table is damaged."""
-        if PRIORS not in self.card["files"]:
+        if PRIORS not in self.card.files:
             return None
         try:
             return Priors.parse(self.read(PRIORS).decode(), self.config().n_tasks)
@@ -110,11 +103,10 @@ class ModelFolder:
     @property
     def untrained(self) -> np.ndarray:
         """int64 (k,), ascending: tasks that the card says had no positive example in training. Raises ModelError."""
-        said = self.card.get("priors", {}).get("untrained", [])
         try:
-            tasks = sorted({int(str(label).partition(":")[0]) for label in said})
+            tasks = self.card.untrained
         except ValueError:
-            tasks = [-1]
+            tasks = (-1,)
         if tasks and not 0 <= tasks[0] <= tasks[-1] < self.config().n_tasks:
             raise ModelError("the card's untrained tasks are none of the model's", where=self.path / CARD)
         return np.array(tasks, np.int64)
@@ -126,14 +118,12 @@ class ModelFolder:
         """
         self.load()
         self.tasks()
-        return {name: sha256(self.read(name)) for name in self.card["files"]}
+        return {name: sha256(self.read(name)) for name in self.card.files}
 
     def warn_of_interim(self) -> None:
         """Say so, where its predictions are used, when the model's training was cut short."""
-        if self.card.get("interim"):
-            training = self.card.get("training")
-            ended = training.get("ended") if isinstance(training, Mapping) else None
-            why = f" ({ended})" if ended else ""
+        if self.card.interim:
+            why = f" ({self.card.ended})" if self.card.ended else ""
             log.warning("the model %s is interim: its training did not come to its end%s", self.id, why)
 
     def load(self) -> SequenceNet:
@@ -161,10 +151,8 @@ class ModelFolder:
 
     def outline(self) -> SequenceNet:
         """The network with weights of its own, adapted to what the card says it is for. Raises UsageError."""
-        net = build(self.architecture, **self.card["arguments"])
-        net.adapt(
-            self.card.get("objective", net.objective), self.card.get("strands", net.strands), self.card.get("visible")
-        )
+        net = build(self.architecture, **self.card.arguments)
+        net.adapt(self.card.objective or net.objective, self.card.strands or net.strands, self.card.visible)
         return net
 
     def read(self, name: str) -> bytes:
@@ -176,7 +164,7 @@ class ModelFolder:
             raise ModelError(
                 f"cannot read {name!r}", where=self.path, cause=str(error), remedy="copy the whole model folder"
             ) from None
-        if sha256(content) != self.card["files"].get(name):
+        if sha256(content) != self.card.files.get(name):
             raise ModelError(
                 f"{name} does not have the checksum on the card",
                 where=self.path,
@@ -188,30 +176,12 @@ class ModelFolder:
 
 def open_model(folder: Path) -> ModelFolder:
     """Read the card of a model directory. Raises ModelError when there is none or it is not one."""
-    path = folder / CARD
+    card = read_card(folder)
     try:
-        card = tomllib.loads(read_bounded(path, CARD_BYTES).decode())
-    except (FileNotFoundError, NotADirectoryError):
-        raise ModelError("not a model directory", where=folder, cause=f"it has no {CARD}") from None
-    except OSError as error:
-        raise ModelError(f"cannot read the card ({reason(error)})", where=path) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ModelError("damaged card", where=path, cause=str(error)) from None
-    if card.get("format") != FORMAT or not isinstance(card.get("architecture"), str):
-        raise ModelError("not a card this varscore can read", where=path, remedy="a newer varscore may read it")
-    tables = (card.get("files"), card.setdefault("arguments", {}))
-    if not all(isinstance(table, dict) for table in tables) or not {WEIGHTS, TASKS} <= card["files"].keys():
-        raise ModelError("the card does not name the model's files", where=path)
-    for name, value in card["arguments"].items():
-        numbers = value if type(value) is list else [value]
-        largest = MOST_LAYERS if name in REPEATED else LARGEST
-        if len(numbers) > MOST_LAYERS or any(type(number) is int and number > largest for number in numbers):
-            raise ModelError(f"the card asks for an absurd network: {name} = {value}", where=path)
-    try:
-        find(card["architecture"])
+        find(card.architecture)
     except UsageError as error:
         raise ModelError(
-            f"the architecture {card['architecture']!r} is not known here", where=path,
+            f"the architecture {card.architecture!r} is not known here", where=folder / CARD,
             cause=error.cause or "it is somebody's own, or of another varscore", remedy=HOW_TO_ADD,
         ) from None  # fmt: skip
     return ModelFolder(folder, card)
@@ -249,7 +219,7 @@ def find_model(name: str | None) -> ModelFolder:
     """
     models = available()
     if name is None:
-        defaults = [path for path in models.values() if open_model(path).card.get("default")]
+        defaults = [path for path in models.values() if open_model(path).card.is_default]
         if not defaults:
             raise ModelError("no default model is bundled", remedy="name one with --model")
         return open_model(defaults[0])
@@ -310,8 +280,8 @@ def state_priors(model: ModelFolder, priors: Priors) -> ModelFolder:
     contents, said = _with_priors(weights, model.tasks(), priors)
     for name, content in contents.items():
         put_file(model.path / name, content)
-    files = {**model.card["files"], **{name: sha256(content) for name, content in contents.items()}}
-    write_card(model.path, {**model.card, "files": files, **said})
+    files = {**model.card.files, **{name: sha256(content) for name, content in contents.items()}}
+    write_card(model.path, model.card.changed(files=files, **said))
     return open_model(model.path)
 
 
@@ -334,7 +304,3 @@ def _with_priors(
     untrained = [f"{task}:{tasks[task].name}" for task in priors.untrained.tolist()]
     said = {"priors": {"shifted": bool(shift), **means, "untrained": untrained}}
     return {WEIGHTS: save({**weights, **shift}), PRIORS: priors.text(tasks).encode()}, said
-
-
-def write_card(folder: Path, card: Mapping[str, Any]) -> None:
-    put_file(folder / CARD, tomli_w.dumps(card, multiline_strings=True))

@@ -27,7 +27,8 @@ from varscore.evaluate.kinds import correlation, score
 from varscore.formats.csvtable import cell, csv_text
 from varscore.storage.folders import one_at_a_time
 from varscore.storage.whole import put_file, whole_file
-from varscore.zoo.models import CARD, ModelFolder, open_model
+from varscore.zoo.card import CARD
+from varscore.zoo.models import ModelFolder, open_model
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +72,8 @@ def measure(model: ModelFolder, examined: Examined, device: torch.device) -> Non
 
 
 def _measured(model: ModelFolder, examined: Examined) -> bool:
-    figures = model.card.get("metrics", {}).get(examined.split, {})
-    same = figures.get("data_sha256") == examined.data.sha256
-    return bool(same and (model.path / PREDICTED).exists())
+    same = model.card.measured_on(examined.split) == examined.data.sha256
+    return same and (model.path / PREDICTED).exists()
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def gather(folder: Path, data: ExampleSet, name: str, seed: int) -> Series | Non
             return None
         predicted[examined.rows] = np.load(path / PREDICTED)
         times[examined.rows] += 1
-        interim += bool(model.card["interim"])
+        interim += model.card.interim
     if (times != 1).any():
         raise DataError("a gene is in two folds or in none", where=data.folder, remedy="make the data set again")
     return Series(name, truth, predicted, interim)

@@ -30,7 +30,8 @@ from varscore.storage.folders import one_at_a_time
 from varscore.storage.whole import put_file
 from varscore.train.pictures import study_curves
 from varscore.train.run import RunOptions, train_model
-from varscore.zoo.models import CARD, ModelFolder, open_model
+from varscore.zoo.card import CARD
+from varscore.zoo.models import ModelFolder, open_model
 
 log = logging.getLogger(__name__)
 
@@ -156,8 +157,7 @@ def train_grid(
 
 
 def _measured(model: ModelFolder, examined: Examined) -> bool:
-    figures = model.card.get("metrics", {}).get(examined.split, {})
-    return bool(figures.get("data_sha256") == examined.data.sha256)
+    return model.card.measured_on(examined.split) == examined.data.sha256
 
 
 def collect(folder: Path) -> list[Result]:
@@ -172,17 +172,16 @@ def collect(folder: Path) -> list[Result]:
 
 def _result(arrangement: Arrangement, model: ModelFolder) -> Result:
     with torch.device("meta"):
-        net = build(model.architecture, **model.card["arguments"])
-    training = model.card["training"]
-    figures = model.card.get("metrics", {}).get("test", {}).get("all", {})
+        net = build(model.architecture, **model.card.arguments)
+    figures = model.card.figures("test")
     return Result(
         arrangement,
         net.counts()[0],
-        training["epochs"],
-        training.get("validation_loss", math.nan),
+        model.card.epochs,
+        model.card.validation_loss,
         figures.get("auroc", math.nan),
         figures.get("auprc", math.nan),
-        model.card["interim"],
+        model.card.interim,
     )
 
 

@@ -33,7 +33,8 @@ from varscore.storage.whole import put_file
 from varscore.train.attention import CHOSEN, attend, write_masks
 from varscore.train.pictures import difference_bars
 from varscore.train.run import RunOptions, train_model
-from varscore.zoo.models import CARD, ModelFolder, open_model
+from varscore.zoo.card import CARD
+from varscore.zoo.models import ModelFolder, open_model
 
 NETWORKS = ("deepbind", "deepmotif", "attentionnet")
 BASELINE = "kmer"
@@ -185,7 +186,7 @@ def _run(
         options=options,
         progress=progress,
     )
-    measured = model.card.get("metrics", {}).get(examined.split, {}).get("data_sha256") == examined.data.sha256
+    measured = model.card.measured_on(examined.split) == examined.data.sha256
     if not measured or looks.chosen is not None or not (folder / CHOSEN).exists():
         look(model, examined.data, options.device, looks)
     if not measured:
@@ -217,18 +218,17 @@ def _order(network: str) -> tuple[int, str]:
 def _result(model: ModelFolder) -> Result:
     with torch.device("meta"):
         parameters = model.outline().counts()[0]
-    training = model.card["training"]
-    figures = model.card.get("metrics", {}).get("test", {})
+    figures = model.card.figures("test")
     return Result(
         data=model.path.parent.name,
         network=model.path.name,
-        positives=model.card["data"].get("counts", {}).get(TRAINED, 0),
+        positives=model.card.counts.get(TRAINED, 0),
         parameters=parameters,
-        epochs=training["epochs"],
-        validation_loss=training.get("validation_loss", math.nan),
-        auroc=figures.get("all", {}).get("auroc", math.nan),
-        auprc=figures.get("all", {}).get("auprc", math.nan),
-        interim=model.card["interim"],
+        epochs=model.card.epochs,
+        validation_loss=model.card.validation_loss,
+        auroc=figures.get("auroc", math.nan),
+        auprc=figures.get("auprc", math.nan),
+        interim=model.card.interim,
     )
 
 
