@@ -106,7 +106,11 @@ def check_acyclic(graph: dict[str, set[str]]) -> None:
 
 
 def test_nets_know_no_file_and_no_genome() -> None:
-    guests = [f"{a} -> {b}" for a, b in INNER_ARROWS if room(a) == "nets" and room(b) not in ("nets", "errors", "cpus")]
+    guests = [
+        f"{a} -> {b}"
+        for a, b in INNER_ARROWS
+        if room(a) == "nets" and room(b) not in ("nets", "odds", "errors", "cpus")
+    ]
     assert not guests, guests
 
 
@@ -122,6 +126,59 @@ def test_libraries_stay_in_their_rooms() -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_fits_a_head(name: str) -> None:
     assert len(MODULES[name].read_text().splitlines()) <= MAX_LINES, f"{name}: split it"
+
+
+def read_ignorance(markdown: str) -> dict[str, set[str]]:
+    """Room, or module of one -> the rooms and libraries in the third column of its row."""
+    rows = re.findall(r"^\| (`[^|]*) \|[^|]*\| ([^|]*) \|$", markdown, re.MULTILINE)
+    return {
+        name: set(re.findall(r"`(\w+)`", third)) for first, third in rows for name in re.findall(r"`([\w/]+)`", first)
+    }
+
+
+def at_import(tree: ast.Module, module: str) -> set[str]:
+    """What is imported when the module is: not what functions import, nor what is for the type checker."""
+    top = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.If)]
+    return set(imports(ast.unparse(ast.Module(top, [])), module))
+
+
+LOADED = {name: at_import(ast.parse(path.read_text()), name) for name, path in MODULES.items()}
+
+
+def all_loaded(module: str) -> set[str]:
+    """Everything that ``import module`` loads of varscore, and the libraries that this imports."""
+    found, waiting = set(), [module]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        parents = [name.rpartition(".")[0]] if "." in name and name in MODULES else []
+        waiting += [*LOADED.get(name, ()), *parents]
+    return found
+
+
+IGNORANCE = read_ignorance(ARCHITECTURE)
+
+
+@pytest.mark.parametrize("place", [place for place, unknown in IGNORANCE.items() if unknown])
+def test_what_a_room_does_not_know_is_not_loaded(place: str) -> None:
+    prefix = "varscore." + place.replace("/", ".")
+    inside = [name for name in MODULES if name == prefix or name.startswith(prefix + ".")]
+    assert inside, f"{place} is not there"
+    known = {
+        f"{name} loads {loaded}"
+        for name in inside
+        for loaded in all_loaded(name)
+        if (room(loaded) if loaded.startswith("varscore.") else loaded.split(".")[0]) in IGNORANCE[place]
+    }
+    assert not known, "\n".join(sorted(known))
+
+
+def test_effects_load_no_torch() -> None:
+    code = "import sys, varscore.scoring.effects; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    assert not {"torch", "numba", "xgboost", "pyarrow"} & set(loaded.stdout.split())
 
 
 def test_the_command_table_imports_nothing_heavy() -> None:

@@ -35,7 +35,7 @@ from varscore.genome.coords import anchor
 from varscore.genome.windows import Windows
 from varscore.nets import architectures, build
 from varscore.nets.layers import SequenceNet, one_hot, reverse_complement
-from varscore.nets.objectives import probabilities
+from varscore.odds import probabilities
 from varscore.scoring.effects import effects
 from varscore.zoo.models import available, find_model
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from varscore.engine.plain import PlainEngine
-from varscore.nets.objectives import probabilities
+from varscore.odds import probabilities
 from varscore.zoo.card import write_card
 from varscore.zoo.models import bundled_folder, open_model
 

@@ -14,7 +14,7 @@ from small_nets import random_codes, small
 from varscore.engine import SharedEngine
 from varscore.genome.windows import Windows
 from varscore.nets.kernels.kmercounts import count_kmers
-from varscore.nets.objectives import probabilities
+from varscore.odds import probabilities
 
 SCRIPT = """
 import sys

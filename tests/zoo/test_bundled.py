@@ -11,7 +11,7 @@ import torch
 
 from varscore.engine.plain import PlainEngine
 from varscore.genome.sequence import encode
-from varscore.nets.objectives import probabilities
+from varscore.odds import probabilities
 from varscore.zoo.models import available, bundled_folder, find_model, open_model
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "bundled.json").read_text())

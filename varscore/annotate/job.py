@@ -28,9 +28,8 @@ from varscore.scoring.evalue import BACKGROUND
 from varscore.scoring.survey import GenomeRules
 from varscore.scoring.tags import PREFIX, check_prefix
 from varscore.storage.atomic import is_stream, refuse_existing, whole_number
-from varscore.storage.index import SUFFIXES
 from varscore.storage.journal import DamagedJournal, Journal
-from varscore.storage.outputs import check_names, with_indexes
+from varscore.storage.outputs import INDEX_SUFFIXES, check_names, with_indexes
 from varscore.storage.runjson import SUFFIX as RUN_SUFFIX
 from varscore.tasks import Task, choose
 from varscore.zoo.models import ModelFolder
@@ -125,7 +124,7 @@ class AnnotateJob:
     def _sides(self) -> list[str]:
         """The files that appear beside the annotated one."""
         kind = format_of(self.output, self.output_format)
-        indexes = SUFFIXES if kind in (OutputFormat.VCF_GZ, OutputFormat.BCF) else ()
+        indexes = INDEX_SUFFIXES if kind in (OutputFormat.VCF_GZ, OutputFormat.BCF) else ()
         return [self.output + suffix for suffix in (RUN_SUFFIX, *indexes)] if not is_stream(self.output) else []
 
     @property

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from varscore.annotate.writers.arrays import MatrixWriter, check_matrix, open_matrix
 from varscore.annotate.writers.byname import SUFFIXES, OutputFormat, check_output
+from varscore.annotate.writers.index import IndexedFile, SortOrder
 from varscore.annotate.writers.matrix import MatrixCursor, TableCursor
 from varscore.annotate.writers.shardfacts import ShardFacts, ShardRun, demand_size, read_shard
 from varscore.annotate.writers.table_writer import write_parquet
@@ -26,9 +27,7 @@ from varscore.formats.vcf_header import VcfHeader
 from varscore.storage.atomic import AtomicFile, is_stream, refuse_existing
 from varscore.storage.bgzf import EOF_BLOCK, inflate, is_bgzf
 from varscore.storage.blocktext import HEAD
-from varscore.storage.index import SUFFIXES as INDEX_SUFFIXES
-from varscore.storage.index import IndexedFile, SortOrder
-from varscore.storage.outputs import check_names
+from varscore.storage.outputs import INDEX_SUFFIXES, check_names
 from varscore.storage.runjson import SUFFIX as RUN_SUFFIX
 from varscore.storage.runjson import RunJson
 

@@ -10,10 +10,9 @@
 An unknown target has no part in any loss, so it gives no gradient. What an objective learns from the training targets
 (means, weights) are buffers: they are saved with the network.
 
-This is the one place where outputs become probabilities. They keep their relative precision down to 1e-38: in single
-precision 0.5 (1 + tanh(x / 2)) is off by 83 % at 1e-7, and what is left of a difference of two such numbers is noise.
-A network that was trained on another share of positives than it predicts for has its log-odds shifted: by what the
-model's priors say, and by the log of the weight that ``states`` gave to bound in the loss.
+This is the one place that knows what outputs mean; :mod:`varscore.odds` makes probabilities of log-odds. A network that
+was trained on another share of positives than it predicts for has its log-odds shifted: by what the model's priors say,
+and by the log of the weight that ``states`` gave to bound in the loss.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from varscore.errors import UsageError
+from varscore.odds import probabilities
 
 Targets = tuple[np.ndarray, np.ndarray | None]
 """float32 (n, tasks), and which of them are known, bool (n, tasks), or None: all of them"""
@@ -201,20 +201,6 @@ def make_objective(name: str, n_tasks: int) -> Objective:
     if name not in OBJECTIVES:
         raise UsageError(f"no objective {name!r}", remedy=f"one of {', '.join(OBJECTIVES)}")
     return OBJECTIVES[name](n_tasks)
-
-
-def probabilities(odds: np.ndarray) -> np.ndarray:
-    """Natural log-odds to probabilities, float32 (...) both."""
-    return both_ways(odds)[0]
-
-
-def both_ways(odds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """p and 1 - p of natural log-odds, float32 (...) each; the smaller one, too, to its last digits."""
-    raised = np.exp(-np.abs(odds))
-    likelier = 1 / (1 + raised)
-    rarer = raised * likelier
-    rises = odds > 0
-    return np.where(rises, likelier, rarer), np.where(rises, rarer, likelier)
 
 
 def _sums(targets: Iterable[Targets]) -> tuple[np.ndarray, np.ndarray]:

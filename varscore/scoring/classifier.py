@@ -20,7 +20,7 @@ import numpy as np
 
 from varscore.errors import ModelError, UsageError
 from varscore.formats.xgbjson import MOST_BYTES, booster_json, parse_booster
-from varscore.nets.objectives import both_ways
+from varscore.odds import both_ways
 from varscore.scoring.features import Preparation
 from varscore.scoring.platt import PRIOR, Platt
 from varscore.scoring.tags import classifier_column, tag

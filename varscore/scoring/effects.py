@@ -4,12 +4,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from varscore.nets.objectives import Labels, Objective, both_ways
+from varscore.odds import both_ways
 
 LN2 = math.log(2.0)
+
+
+class Meaning(Protocol):
+    """What a network's outputs mean; :class:`varscore.nets.objectives.Objective` is one."""
+
+    @property
+    def kind(self) -> str:
+        """``values``, or what has probabilities."""
+
+    @property
+    def shift(self) -> np.ndarray:
+        """float32 (tasks,): what is added to log-odds before they are probabilities."""
+
+    def predict(self, outputs: np.ndarray) -> np.ndarray:
+        """float32 (..., outputs) to predictions, float32 (..., tasks)."""
+
+    def odds(self, outputs: np.ndarray) -> np.ndarray:
+        """float32 (..., outputs) to natural log-odds, float32 (..., tasks)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +48,25 @@ class Effects:
 
 
 def effects(
-    ref_logits: np.ndarray, alt_logits: np.ndarray, goal: Objective | None = None, strands: str = "both-mean"
+    ref_logits: np.ndarray, alt_logits: np.ndarray, meaning: Meaning | None = None, strands: str = "both-mean"
 ) -> Effects:
     """Predictions and effects from a network's outputs, float32 (S, m, outputs) each.
 
-    goal: what the outputs mean, by default a logit a task; strands: the network's rule.
+    meaning: of the outputs, by default a logit a task; strands: the network's rule.
     Differences are taken on each strand, then averaged, as DeepSEA's scripts do; where the stronger strand counts, they
     are of the stronger ones. Both come from the difference of the logits, so that they stay exact where predictions
     are near 0 or 1, or nearly the same.
     """
-    goal = goal or Labels(ref_logits.shape[2])
-    of_values = goal.kind == "values"
-    figures = [(goal.predict if of_values else goal.odds)(outputs) for outputs in (ref_logits, alt_logits)]
-    before, after = (x.max(0, keepdims=True) if strands == "both-max" else x for x in figures)
+    outputs = (ref_logits, alt_logits)
+    if meaning is not None:
+        read = meaning.predict if meaning.kind == "values" else meaning.odds
+        outputs = (read(ref_logits), read(alt_logits))
+    before, after = (x.max(0, keepdims=True) if strands == "both-max" else x for x in outputs)
     change = after - before
-    if of_values:
+    if meaning is not None and meaning.kind == "values":
         return Effects(before.mean(0), after.mean(0), change.mean(0), np.full_like(change[0], np.nan))
-    (ref, not_ref), (alt, not_alt) = (both_ways(odds + goal.shift) for odds in (before, after))
+    shift = np.float32(0) if meaning is None else meaning.shift
+    (ref, not_ref), (alt, not_alt) = (both_ways(odds + shift) for odds in (before, after))
     # alt - ref, without the difference of two numbers that may be nearly the same
     diff = np.tanh(change / 2) * (alt * not_ref + ref * not_alt)
     logodds = (change / np.float32(LN2)).mean(0, dtype=np.float32)

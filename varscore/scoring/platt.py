@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from varscore.nets.objectives import probabilities
+from varscore.odds import probabilities
 
 PRIOR = 0.5
 """Share of positives that probabilities are for: both classes weigh the same, in trees and here"""

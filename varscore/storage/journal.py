@@ -28,7 +28,7 @@ from varscore.storage.atomic import (
     read_own,
     side_name,
 )
-from varscore.storage.index import SUFFIXES as INDEX_SUFFIXES
+from varscore.storage.outputs import INDEX_SUFFIXES
 from varscore.storage.resumable import Placement
 from varscore.storage.runjson import SUFFIX as RUN_SUFFIX
 

@@ -10,7 +10,9 @@ from itertools import combinations
 from varscore.errors import UsageError
 from varscore.storage.atomic import demand_name, is_stream
 
-INDEXES = (".fai", ".gzi", ".tbi", ".csi")
+INDEX_SUFFIXES = (".tbi", ".csi")
+"""Of the files that may lie beside a bgzipped VCF or a BCF"""
+INDEXES = (".fai", ".gzi", *INDEX_SUFFIXES)
 
 
 def with_indexes(*paths: str) -> list[str]:

@@ -20,7 +20,7 @@ from varscore.engine.exact.shared import SHORT, TILES
 from varscore.genome.windows import Windows
 from varscore.nets import architectures, build
 from varscore.nets.layers import SequenceConv, SequenceNet
-from varscore.nets.objectives import probabilities
+from varscore.odds import probabilities
 from varscore.scoring.effects import effects
 
 CPU = torch.device("cpu")

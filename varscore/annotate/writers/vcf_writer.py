@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from varscore.annotate.writers.annotation import Annotator
+from varscore.annotate.writers.index import IndexedFile, SortOrder
 from varscore.annotate.writers.scores import AlleleScores, Writer
 from varscore.errors import OutputError
 from varscore.formats.bcf import write_bcf
@@ -14,7 +15,6 @@ from varscore.formats.vcf import RecordChunk
 from varscore.storage.atomic import AtomicFile, Spool, whole_number
 from varscore.storage.bgzf import LEVEL, inflate
 from varscore.storage.blocktext import BlockText, joined
-from varscore.storage.index import IndexedFile, SortOrder
 from varscore.storage.resumable import FileOutput, Placement, removal
 
 

@@ -13,10 +13,10 @@ import pysam
 
 from varscore.genome.alleles import AlleleBatch
 from varscore.storage.atomic import AtomicFile, SideFile, output_errors, side_name, whole_number
+from varscore.storage.outputs import INDEX_SUFFIXES
 from varscore.storage.resumable import Output, Placement
 
 TBI_REACH = 1 << 29  # a .tbi ends here; a .csi does not
-SUFFIXES = (".tbi", ".csi")
 log = logging.getLogger(__name__)
 
 
@@ -75,7 +75,7 @@ def build_index(
         return None
     reach = max([order.reach, *(length or 0 for length in lengths)])
     output.sync()
-    for suffix in SUFFIXES if preset == "vcf" and reach <= TBI_REACH else (".csi",):
+    for suffix in INDEX_SUFFIXES if preset == "vcf" and reach <= TBI_REACH else (".csi",):
         index = SideFile(output.path + suffix)
         try:
             if _index(output.temporary, index, preset):
@@ -127,7 +127,7 @@ class IndexedFile(Output):
         if self._preset is None:
             return [data]
         self._index = build_index(self.output, self._order, self._lengths, preset=self._preset)
-        stale = [Placement(None, side_name(self.output.path + suffix)) for suffix in SUFFIXES]
+        stale = [Placement(None, side_name(self.output.path + suffix)) for suffix in INDEX_SUFFIXES]
         if self._index is None:
             return [*stale, data]
         self._index.settle()
@@ -135,7 +135,7 @@ class IndexedFile(Output):
 
     def place(self) -> None:
         if self._preset is not None:
-            for suffix in SUFFIXES:
+            for suffix in INDEX_SUFFIXES:
                 with output_errors(self.output.path), suppress(FileNotFoundError):
                     os.unlink(self.output.path + suffix)
         self.output.place()
