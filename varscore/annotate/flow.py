@@ -16,10 +16,11 @@ from varscore.annotate.outputs import Later, Outputs, Plan, Portion, call_now
 from varscore.annotate.record import RunInfo
 from varscore.annotate.rows import REF_PROB
 from varscore.annotate.saturation import SaturationReader
+from varscore.annotate.stores import open_store
 from varscore.annotate.writers.byname import Content
 from varscore.annotate.writers.scores import Provenance
 from varscore.engine import ENGINES
-from varscore.engine.pool import LOCAL, Engines
+from varscore.engine.pool import LOCAL, Engines, IdlePool, Pool
 from varscore.engine.pool import Plan as EnginePlan
 from varscore.errors import VariantFileError
 from varscore.formats.shards import Range, Shard
@@ -31,6 +32,7 @@ from varscore.genome.reasons import Rules
 from varscore.genome.sequence import Genome, decode
 from varscore.nets.plugins import loaded
 from varscore.scoring.score import ScoreBatch, score_chunks
+from varscore.scoring.stored.reuse import StoredScores
 from varscore.scoring.survey import GenomeRules, compared, open_names
 from varscore.stop import Stop
 from varscore.tasks import Task, safe
@@ -62,12 +64,13 @@ def annotate_file(
     where = engines.devices(job.device, job.threads)
     with ExitStack() as stack:
         outputs = stack.enter_context(Outputs(job, info, later))
-        net = job.model.load()
+        net = None if job.reuse.archive_only else job.model.load()
         genome = stack.enter_context(Genome(job.reference))
         reader = stack.enter_context(_open_reader(job, genome))
         names = _open_names(job, reader, genome)
         job.annotations.tracks.fit(genome, names.find)
-        if not outputs.begin(_plan(job, reader, genome, tasks, chosen, where[0].type)):
+        store = open_store(job, ranked_tasks(job.model, chosen), where[0].type, genome, stack)
+        if not outputs.begin(_plan(job, reader, genome, tasks, chosen, where[0].type, store)):
             return outputs.summary
         advance(outputs.records)
 
@@ -76,11 +79,14 @@ def annotate_file(
         if reader.header.contigs or len(head) == 1:  # else more contigs may come
             _check_contigs(reader, names)
         several = len(head) > 1  # starting processes takes longer than scoring one chunk
-        plan = EnginePlan(net, where if several else where[:1], ENGINES[job.engine], job.precision)
-        pool = stack.enter_context(engines.pool(plan))
+        pool: Pool = IdlePool()
+        if net is not None:
+            plan = EnginePlan(net, where if several else where[:1], ENGINES[job.engine], job.precision)
+            pool = stack.enter_context(engines.pool(plan))
         read = itertools.chain(head, portions)
         rules = Rules(check_ref=job.check_ref != "skip", as_written=job.as_written)
-        for portion, found in score_chunks(read, genome, names, pool, net.window, rules):
+        window = job.model.config().window
+        for portion, found in score_chunks(read, genome, names, pool, window, rules, store):
             if job.check_ref == "error":
                 _demand_matches(portion.chunk, found, genome, names)
             outputs.write(portion, found)
@@ -93,6 +99,9 @@ def annotate_file(
             names.demand_regions(job.regions.contigs, (*reader.header.contigs, *reader.contigs))
         if isinstance(reader, SaturationReader):
             outputs.summary.unknown = reader.skipped
+        if store is not None:
+            outputs.summary.stored = store.hits
+            store.warn_of_stale()
         outputs.finish(reader.records)
     names.warn_of_missing()
     job.annotations.tracks.warn_of_missing()
@@ -106,16 +115,24 @@ def _open_reader(job: AnnotateJob, genome: Genome) -> AbstractContextManager[Rea
 
 
 def _plan(
-    job: AnnotateJob, reader: Reader, genome: Genome, tasks: Sequence[Task], chosen: np.ndarray, device: str
+    job: AnnotateJob,
+    reader: Reader,
+    genome: Genome,
+    tasks: Sequence[Task],
+    chosen: np.ndarray,
+    device: str,
+    store: StoredScores | None,
 ) -> Plan:
+    further = () if store is None else store.notes
     provenance = Provenance(
         version=__version__, command=job.command(), model=job.model.id, model_sha256=job.model.sha256,
-        reference=genome.path.name, reference_sha256=genome.sha256, notes=(*job.annotations.notes, *_plugins()),
+        reference=genome.path.name, reference_sha256=genome.sha256,
+        notes=(*job.annotations.notes, *_plugins(), *further),
     )  # fmt: skip
     header = reader.header
     lengths = missing_contigs(genome, header.contigs, reader.first_contigs(SPELLING), job.rules.renames)
     names, columns = [task.name for task in tasks], (REF_PROB, *job.annotations.columns)
-    identity = identify(job, genome, device)
+    identity = identify(job, genome, device) | ({"archive": str(further)} if further else {})
     return Plan(
         content=Content(
             header,
@@ -132,6 +149,7 @@ def _plan(
         labels=[f"{tasks[column].index}:{tasks[column].name}" for column in chosen.tolist()],
         identity=identity,
         key=journal_key(job, identity),
+        store=store,
     )
 
 

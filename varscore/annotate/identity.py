@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from importlib import metadata
-from pathlib import Path
 
 from varscore import __version__
 from varscore.annotate.job import AnnotateJob
@@ -14,8 +12,7 @@ from varscore.annotate.writers.byname import format_of
 from varscore.errors import VariantFileError, reason
 from varscore.genome.sequence import Genome
 from varscore.nets.plugins import loaded
-
-_ENDS = 1 << 20
+from varscore.scoring.stored.profile import digest_of, file_ends
 
 
 def identify(job: AnnotateJob, genome: Genome, device: str) -> dict[str, str]:
@@ -27,11 +24,11 @@ def identify(job: AnnotateJob, genome: Genome, device: str) -> dict[str, str]:
         "input": "a stream" if job.from_stream else _digest_of_file(job.source),
         "reference": f"{genome.path.name} {genome.sha256}",
         "plugins": " ".join(plugin.sha256 for plugin in loaded()) or "none",
-        "model": f"{job.model.id} {_digest(dict(job.model.card))}",
-        "classifiers and background": _digest(job.annotations.notes),
-        "conservation": _digest([(name, _ends(track.path)) for name, track in job.annotations.tracks.files]),
+        "model": f"{job.model.id} {digest_of(dict(job.model.card))}",
+        "classifiers and background": digest_of(job.annotations.notes),
+        "conservation": digest_of([(name, file_ends(track.path)) for name, track in job.annotations.tracks.files]),
         "options": f"{job.command()} --device {device}{' --saturate' if job.saturate else ''}",
-        "regions": "all" if job.regions is None else _digest(job.regions.intervals),
+        "regions": "all" if job.regions is None else digest_of(job.regions.intervals),
         "tag prefix": job.tag_prefix,
         "output format": format_of(job.output, job.output_format).value,
         "version": f"varscore {__version__}, torch {metadata.version('torch')}",
@@ -45,22 +42,9 @@ def journal_key(job: AnnotateJob, identity: dict[str, str]) -> dict[str, str]:
     return {**identity, "shard": str(job.shard or "none"), **paths}
 
 
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
-
-
 def _digest_of_file(path: str) -> str:
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise VariantFileError("cannot read", where=path, cause=reason(error)) from None
-
-
-def _ends(path: Path) -> list[str]:
-    """Size, beginning and end of a bigWig: its header, which has a summary of all values, and its index."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(_ENDS)
-        file.seek(max(0, size - _ENDS))
-        return [str(size), hashlib.sha256(head + file.read()).hexdigest()]

@@ -25,6 +25,7 @@ from varscore.genome.coords import Interval
 from varscore.genome.sequence import Genome
 from varscore.scoring.annotations import Annotations
 from varscore.scoring.evalue import BACKGROUND
+from varscore.scoring.stored.asked import Reuse
 from varscore.scoring.survey import GenomeRules
 from varscore.scoring.tags import PREFIX, check_prefix
 from varscore.storage.atomic import is_stream, refuse_existing, whole_number
@@ -88,6 +89,8 @@ class AnnotateJob:
     """Keep a journal, and carry on from the one that an earlier process has left"""
     shard: Shard | None = None
     inputs: tuple[str, ...] = ()
+    reuse: Reuse = field(default_factory=Reuse)
+    """Scores that are there already"""
 
     def check(self) -> None:
         """Everything that can be known to be wrong with the outputs before any work is done.
@@ -102,6 +105,10 @@ class AnnotateJob:
                 "a shard cannot be written as BCF, whose header depends on all records", where=self.output,
                 remedy="write .vcf.gz; varscore merge makes a .bcf of the shards",
             )  # fmt: skip
+        if self.reuse.archive is not None and self.scores is not None:
+            raise UsageError(
+                "an archive has no score matrix", where=self.reuse.archive, remedy="leave it out, or --scores"
+            )
         force = self.force or self._is_settled()
         check_names([self.output, *self.further], self._inputs(), self._sides())
         check_output(self.output, self.output_format, force=force)
@@ -118,6 +125,7 @@ class AnnotateJob:
     def _inputs(self) -> list[str]:
         """Every file that is read."""
         found = [*with_indexes(self.source, str(self.reference)), *self.inputs]
+        found += [str(self.reuse.archive)] if self.reuse.archive else []
         found += [*self.model.files, str(self.model.path / BACKGROUND), *self.annotations.tracks.paths]
         return [*found, *(path for classifier, _ in self.annotations.classifiers for path in classifier.files)]
 
@@ -157,6 +165,7 @@ class AnnotateJob:
             f"--check-ref {'skip' if self.check_ref == 'skip' else 'warn'}",
         ]
         parts += ["--as-written"] if self.as_written else []
+        parts += ["--archive-only"] if self.reuse.archive_only else []
         parts += [f"--tasks {glob}" for glob in sorted(set(self.tasks))]
         parts += [f"--rename-chrs {self.rules.digest}"] if self.rules.renames else []
         return " ".join([*parts, *self.annotations.command])
@@ -172,6 +181,8 @@ class Summary:
     """Records left out by ``--region``"""
     unknown: int = 0
     """Bases left out by ``--saturate`` because the genome has N there"""
+    stored: int = 0
+    """Alleles whose scores were there already, of those that this process came upon"""
     statuses: Counter[str] = field(default_factory=Counter)
     """Alleles (and records without ALT) per status"""
 
@@ -181,6 +192,7 @@ class Summary:
 
     def __str__(self) -> str:
         parts = [f"{self.records:,} records", f"{self.alleles:,} alleles", f"{self.scored:,} scored"]
+        parts += [f"{self.stored:,} of them were there already"] if self.stored else []
         parts += [f"{n:,} {reason}" for reason, n in self.reasons().items()]
         parts += [f"{self.outside:,} records outside the regions left out"] if self.outside else []
         parts += [f"{self.unknown:,} bases that are N left out"] if self.unknown else []

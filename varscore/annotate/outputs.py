@@ -15,7 +15,7 @@ import numpy as np
 
 from varscore.annotate.job import AnnotateJob, Summary
 from varscore.annotate.record import RunInfo, describe_run
-from varscore.annotate.rows import EVALUE, allele_scores, write_matrix
+from varscore.annotate.rows import EVALUE, spread_columns, strongest_columns, write_matrix
 from varscore.annotate.writers.arrays import EFFECTS, MatrixWriter, open_matrix
 from varscore.annotate.writers.byname import Content, check_output, make_writer
 from varscore.annotate.writers.matrix import SpooledMatrix
@@ -26,6 +26,7 @@ from varscore.formats.shards import Shard, split_blocks
 from varscore.formats.vcf import RecordChunk
 from varscore.genome.alleles import AlleleBatch
 from varscore.scoring.score import ScoreBatch
+from varscore.scoring.stored.reuse import StoredScores
 from varscore.storage.atomic import AtomicFile, DamagedPartial, is_stream, refuse_locked
 from varscore.storage.journal import DamagedJournal, Entry, Journal, demand_same
 from varscore.storage.resumable import Output, Placement, Resumable, place_all, stamped
@@ -58,6 +59,7 @@ class Plan:
     labels: Sequence[str]
     identity: Mapping[str, str]
     key: Mapping[str, str]
+    store: StoredScores | None = None
 
 
 @dataclass(frozen=True)
@@ -211,8 +213,11 @@ class Outputs:
     def write(self, portion: Portion, found: ScoreBatch) -> None:
         """Count the records, hand them to every output, and commit when it is time. Raises OutputError."""
         chunk, tasks, ranked = portion.chunk, self._plan.tasks, self._plan.ranked
-        extra = self.job.annotations.compute(found.effects, found.alleles, found.rows, ranked)
-        scores = allele_scores(found, ranked, extra.columns)
+        extra = self.job.annotations.compute(found.effects, found.alleles, found.computed, ranked)
+        columns = strongest_columns(found.effects, ranked, extra.columns)
+        if self._plan.store is not None and found.stored is not None:
+            columns = self._plan.store.complete(found.stored, columns)
+        scores = spread_columns(found, columns)
         self._is_whole = False
         self._count(portion, found.status)
         self.writer.write(chunk, scores)
@@ -287,6 +292,8 @@ class Outputs:
             return None
         fields = describe_run(job, self.info or RunInfo(), self._plan.identity, self.summary, self._earlier)
         fields["records_read"] = records_read
+        if self._plan.store is not None:
+            fields["cache"] = self._plan.store.facts()
         folder = os.path.dirname(os.path.abspath(job.output))
         named = {"annotated": job.output, "scores": job.scores, "skipped": job.skipped}
         fields["outputs"] = {name: os.path.relpath(path, folder) for name, path in named.items() if path}

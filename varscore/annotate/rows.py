@@ -14,7 +14,7 @@ from varscore.formats.vcf_header import encode
 from varscore.genome.alleles import Status
 from varscore.genome.coords import one_based
 from varscore.scoring.annotations import Extra
-from varscore.scoring.effects import strongest
+from varscore.scoring.effects import Effects, strongest
 from varscore.scoring.score import ScoreBatch, spread
 
 REF_PROB = "ref_prob"
@@ -28,20 +28,28 @@ def allele_scores(found: ScoreBatch, tasks: np.ndarray, extra: Mapping[str, np.n
 
     extra: further columns of the scored alleles, float32 (m,), or int64 (m,) indices of tasks
     """
-    n, effects = len(found.status), found.effects
-    best = strongest(effects.diff, tasks)
-    scored = np.arange(len(effects))
-    columns = {REF_PROB: effects.ref[scored, best], **(extra or {})}
-    return AlleleScores(
-        status=found.status,
-        task=_spread_tasks(best, found.rows, n),
-        diff=spread(effects.diff[scored, best], found.rows, n),
-        logodds=spread(effects.logodds[scored, best], found.rows, n),
-        extra={
-            name: (spread if column.dtype == np.float32 else _spread_tasks)(column, found.rows, n)
-            for name, column in columns.items()
-        },
-    )
+    return spread_columns(found, strongest_columns(found.effects, tasks, extra))
+
+
+def strongest_columns(
+    effects: Effects, tasks: np.ndarray, extra: Mapping[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
+    """Every column of scored alleles, (m,) each, float32, or int64 for tasks: ``diff``, ``task``, ``logodds`` and
+    ``ref_prob`` of the strongest task, then ``extra``."""
+    best, scored = strongest(effects.diff, tasks), np.arange(len(effects))
+    columns = {"diff": effects.diff[scored, best], "task": best, "logodds": effects.logodds[scored, best]}
+    return {**columns, REF_PROB: effects.ref[scored, best], **(extra or {})}
+
+
+def spread_columns(found: ScoreBatch, columns: Mapping[str, np.ndarray]) -> AlleleScores:
+    """Columns of the scored alleles (see :func:`strongest_columns`) as columns of all n of a batch."""
+    n, rows = len(found.status), found.rows
+    spreads = {
+        name: (spread if column.dtype == np.float32 else _spread_tasks)(column, rows, n)
+        for name, column in columns.items()
+    }
+    of_all = {name: spreads.pop(name) for name in ("task", "diff", "logodds")}
+    return AlleleScores(status=found.status, **of_all, extra=spreads)
 
 
 def _spread_tasks(tasks: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:

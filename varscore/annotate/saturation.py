@@ -42,7 +42,7 @@ class SaturationReader:
         self.records = 0
         """Records made so far, those left out included"""
         self._genome = genome
-        self._intervals = _merged(intervals, genome, where, renames)
+        self.intervals = _merged(intervals, genome, where, renames)
         lengths: dict[str, int | None] = dict(genome.contigs)
         lines = [b"##contig=<ID=%s,length=%d>" % (encode(name), size) for name, size in genome.contigs.items()]
         self.header = VcfHeader((b"##fileformat=VCFv4.2", *lines), b"\t".join(COLUMNS), contigs=lengths)
@@ -50,7 +50,7 @@ class SaturationReader:
     @property
     def bases(self) -> int:
         """Bases of all intervals."""
-        return sum(len(interval) for interval in self._intervals)
+        return sum(len(interval) for interval in self.intervals)
 
     def first_contigs(self, records: int) -> tuple[str, ...]:
         """As of a VariantReader; the header declares every contig."""
@@ -59,20 +59,20 @@ class SaturationReader:
     @property
     def contigs(self) -> tuple[str, ...]:
         """Names of the contigs that records are on."""
-        return tuple(dict.fromkeys(interval.contig for interval in self._intervals))
+        return tuple(dict.fromkeys(interval.contig for interval in self.intervals))
 
     def chunks(self, size: int = 4096, wanted: Callable[[int], bool] | None = None) -> Iterator[RecordChunk]:
         """All records, or those whose number is ``wanted``, ``size`` at a time at most."""
-        for interval in self._intervals:
+        for interval in self.intervals:
             for start in range(interval.start, interval.end, size):
-                chunk = self._chunk(Interval(interval.contig, start, min(start + size, interval.end)))
-                self.records += len(chunk)
+                chunk = self.chunk(Interval(interval.contig, start, min(start + size, interval.end)))
                 if wanted is not None:
                     chunk = chunk.select(np.array([wanted(number) for number in chunk.numbers.tolist()], bool))
                 if len(chunk):
                     yield chunk
 
-    def _chunk(self, interval: Interval) -> RecordChunk:
+    def chunk(self, interval: Interval) -> RecordChunk:
+        """The records of a stretch of one of the ``intervals``, which come next."""
         codes = self._genome.codes(interval.contig, interval.start, interval.end)
         known = np.flatnonzero(codes != UNKNOWN)
         after = self.records + np.searchsorted(known, np.flatnonzero(codes == UNKNOWN))
@@ -85,8 +85,9 @@ class SaturationReader:
         ]
         record = np.repeat(np.arange(len(lines)), 3)
         three = np.arange(3 * len(lines) + 1)
+        first, self.records = self.records, self.records + len(lines)
         return RecordChunk(
-            numbers=self.records + np.arange(len(lines)),
+            numbers=first + np.arange(len(lines)),
             lines=lines,
             ids=[b"."] * len(lines),
             infos=[b"."] * len(lines),

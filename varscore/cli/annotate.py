@@ -11,6 +11,7 @@ import typer
 from varscore.cli.genome import Fitting
 from varscore.cli.groups import grouped
 from varscore.cli.options import COMPUTING, AutoBatchSize, Device, Force, Model, Precision, Reference, Threads
+from varscore.cli.stored import Storing
 from varscore.cli.tracks import Conservation, parse_tracks
 
 if TYPE_CHECKING:
@@ -200,6 +201,7 @@ def annotate(
     as_written: AsWritten = False,
     *,
     fitting: Fitting,
+    storing: Storing,
     strict: Strict = False,
     engine: Engine = "exact",
     device: Device = "auto",
@@ -257,7 +259,10 @@ def annotate(
         resume=resume,
         shard=part,
         inputs=tuple(str(path) for path in (regions, background, fitting.rename_chrs) if path),
+        reuse=storing.reuse(),
     )
+    if cluster and job.reuse.is_on:
+        raise typer.BadParameter("--cache and --archive do not go with --cluster, whose machines may compute otherwise")
     check(job) if dry_run else run(job, strict, cluster)
 
 

@@ -28,6 +28,7 @@ from varscore.cli import (
     predict,
     slurm,
     snp,
+    stored,
     tfbs,
     train,
     tss,
@@ -104,6 +105,13 @@ app.command("slurm", rich_help_panel=SCORING)(slurm.slurm)
 app.command("predict", rich_help_panel=SCORING)(predict.predict)
 app.command("demo", rich_help_panel=SCORING)(demo.demo)
 app.command("bench", rich_help_panel=SCORING)(bench.bench)
+
+caches = typer.Typer(help="The folder of annotate --cache.", no_args_is_help=True)
+caches.command("info")(stored.cache_info)
+caches.command("verify")(stored.cache_verify)
+caches.command("prune")(stored.cache_prune)
+caches.command("merge")(stored.cache_merge)
+app.add_typer(caches, name="cache", rich_help_panel=SCORING)
 
 datasets = typer.Typer(help="Raw material into training data.", no_args_is_help=True)
 datasets.command("peaks")(dataset.peaks)

@@ -1,4 +1,4 @@
-"""Where the reference genome comes from when no option says it."""
+"""Where the reference genome and the score cache come from when no option says it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def find_reference(given: Path | None, source: str) -> Path:
     """
     if given is not None:
         return given
-    if (configured := _configured_reference()) is not None:
+    if (configured := configured_path("reference")) is not None:
         return configured
     stated = _stated_reference(source)
     if stated is not None and os.path.isfile(stated):
@@ -52,13 +52,16 @@ def find_reference(given: Path | None, source: str) -> Path:
     )
 
 
-def _configured_reference() -> Path | None:
-    """A relative path counts from the configuration file."""
-    configured = read_config().get("reference")
+def configured_path(name: str) -> Path | None:
+    """A path of the configuration file, from which a relative one counts; None when it has none of this name.
+
+    Raises UsageError when it is no path.
+    """
+    configured = read_config().get(name)
     if configured is None:
         return None
     if not isinstance(configured, str):
-        raise UsageError("reference is not a path in quotes", where=config_file())
+        raise UsageError(f"{name} is not a path in quotes", where=config_file())
     return config_file().parent / os.path.expanduser(configured)  # ~nobody, who is not here, stays as it is
 
 

@@ -27,7 +27,7 @@ from ray.exceptions import RayError, RayTaskError
 from varscore import __version__
 from varscore.cpus import available_cpus
 from varscore.engine.plain import PlainEngine
-from varscore.engine.pool import Item, Key, Plan, Result
+from varscore.engine.pool import Item, Key, Plan, Result, busy
 from varscore.errors import DeviceError, VarscoreError
 
 MOST_DEATHS = 3
@@ -180,9 +180,13 @@ class RayPool:
                 ray.kill(actor)
 
     def map(
-        self, work: Callable[[PlainEngine, Item], Result], items: Iterable[tuple[Key, Item]]
+        self,
+        work: Callable[[PlainEngine, Item], Result],
+        items: Iterable[tuple[Key, Item]],
+        idle: Callable[[Item], Result | None] = busy,
     ) -> Iterator[tuple[Key, Result]]:
-        """``work(engine, item)`` of every item, in order, each beside its key, which stays in this process.
+        """``work(engine, item)`` of every item, in order, each beside its key, which stays in this process. Items that
+        are ``idle`` are sent like any other.
 
         A few items a worker are under way. Raises DeviceError when the workers cannot be kept alive, and whatever
         ``work`` raises.

@@ -71,12 +71,21 @@ def _make_plan(plugins: Sequence[Plugin], *fields: Any) -> Plan:
     return Plan(*fields)
 
 
+def busy(item: object) -> None:
+    """Says of no item what its result is."""
+
+
 class Pool(Protocol):
     """Whatever runs ``work(engine, item)`` for a stream of items and gives the results back in order."""
 
     def map(
-        self, work: Callable[[PlainEngine, Item], Result], items: Iterable[tuple[Key, Item]]
-    ) -> Iterator[tuple[Key, Result]]: ...
+        self,
+        work: Callable[[PlainEngine, Item], Result],
+        items: Iterable[tuple[Key, Item]],
+        idle: Callable[[Item], Result | None] = busy,
+    ) -> Iterator[tuple[Key, Result]]:
+        """``work(engine, item)`` of every item, in order, each beside its key. idle: the result of an item that no
+        engine has to see; None for the others"""
 
 
 class Engines(Protocol):
@@ -122,17 +131,21 @@ class EnginePool:
         self._executor.shutdown(cancel_futures=True)
 
     def map(
-        self, work: Callable[[PlainEngine, Item], Result], items: Iterable[tuple[Key, Item]]
+        self,
+        work: Callable[[PlainEngine, Item], Result],
+        items: Iterable[tuple[Key, Item]],
+        idle: Callable[[Item], Result | None] = busy,
     ) -> Iterator[tuple[Key, Result]]:
         """``work(engine, item)`` of every item, in order, each beside its key, which stays in this process.
 
-        At most ``ahead`` items are under way beyond the one asked for, so memory stays flat. Raises DeviceError when a
-        worker process dies.
+        No process is started before there is an item that is not ``idle``. At most ``ahead`` items are under way
+        beyond the one asked for, so memory stays flat. Raises DeviceError when a worker process dies.
         """
         pending: deque[tuple[Key, Future[Result]]] = deque()
         try:
             for key, item in items:
-                pending.append((key, self._executor.submit(_work, work, item)))
+                known = idle(item)
+                pending.append((key, _done(known) if known is not None else self._executor.submit(_work, work, item)))
                 if len(pending) > self.ahead:
                     yield self._done(pending)
             while pending:
@@ -160,6 +173,27 @@ class EnginePool:
                     "a worker process is stopped", where=f"process {still[0]}", cause="a signal, or a debugger",
                     remedy="run the same command again to carry on",
                 )  # fmt: skip
+
+
+def _done(result: Result) -> Future[Result]:
+    future: Future[Result] = Future()
+    future.set_result(result)
+    return future
+
+
+class IdlePool:
+    """For a run in which nothing is computed."""
+
+    def map(
+        self,
+        work: Callable[[PlainEngine, Item], Result],
+        items: Iterable[tuple[Key, Item]],
+        idle: Callable[[Item], Result | None] = busy,
+    ) -> Iterator[tuple[Key, Result]]:
+        for key, item in items:
+            known = idle(item)
+            assert known is not None
+            yield key, known
 
 
 class _Local:

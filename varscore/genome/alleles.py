@@ -25,6 +25,7 @@ class Status(IntEnum):
     SWAPPED = 10
     REF_MISMATCH = 11
     N_WINDOW = 12
+    NOT_IN_ARCHIVE = 13
 
 
 def stretches(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -148,7 +148,8 @@ class Annotations:
             scored = np.arange(len(rarest))
             columns["e"] = evalues[scored, rarest].astype(np.float32)
             columns["e_task"], columns["e_diff"] = rarest, effects.diff[scored, rarest]
-            columns["sig"] = self._significance(self.background, evalues[:, trained], tracks)
+            # rows that lie together are summed in one order, however many there are
+            columns["sig"] = self._significance(self.background, np.ascontiguousarray(evalues[:, trained]), tracks)
         for classifier, ensemble in self.classifiers:
             own = self.tracks.select(tracks, classifier.conservation)
             columns[classifier.column] = ensemble.probabilities(raw_features(effects, own, classifier.without))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
 
 from varscore.engine.plain import PlainEngine
-from varscore.engine.pool import Pool
-from varscore.genome.alleles import AlleleBatch
+from varscore.engine.pool import Pool, busy
+from varscore.genome.alleles import AlleleBatch, Status
 from varscore.genome.contigs import ContigNames
 from varscore.genome.reasons import BY_DEFAULT, Rules
 from varscore.genome.sequence import Genome
@@ -23,13 +24,52 @@ class ScoreBatch:
     """What became of a batch of n alleles.
 
     status: uint8 (n,) :class:`varscore.genome.alleles.Status`; rows: int64 (m,), the alleles that were scored;
-    alleles: the batch in the form in which these were scored; effects: m rows.
+    alleles: the batch in the form in which these were scored; effects: of the rows ``computed``, which are all of them
+    where nothing is ``stored``.
     """
 
     status: np.ndarray
     rows: np.ndarray
     alleles: AlleleBatch
     effects: Effects
+    stored: Stored | None = None
+
+    @property
+    def computed(self) -> np.ndarray:
+        """The scored alleles that have effects here, int64 (c,); of the others the columns are known."""
+        return self.rows if self.stored is None else self.rows[~self.stored.there]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a store knows of m alleles.
+
+    there: bool (m,), those whose columns are known; columns: of these, by name
+    computed: bool (r,), of the r others those whose effects have to be computed; keys: of these, uint64 (c, 2), where
+    they are to be kept; effects: of the rest of the others, where effects are stored
+    """
+
+    there: np.ndarray
+    columns: Mapping[str, np.ndarray]
+    computed: np.ndarray
+    keys: np.ndarray | None = None
+    effects: Effects | None = None
+
+
+class Store(Protocol):
+    """Where scores may be that are there already. tasks: of the model; only: nothing is to be computed"""
+
+    tasks: int
+    only: bool
+
+    def find(self, windows: Windows, names: Sequence[str | None], genome: Genome) -> tuple[Stored, Windows]:
+        """What is known of alleles, and the windows of those that are to be computed.
+
+        names: the FASTA's, of the windows' contigs
+        """
+
+    def settle(self, stored: Stored, computed: Effects) -> Effects:
+        """The effects on all alleles whose columns are not known, from those that were computed."""
 
 
 class HasAlleles(Protocol):
@@ -43,22 +83,44 @@ Chunk = TypeVar("Chunk", bound=HasAlleles)
 
 
 def score_chunks(
-    chunks: Iterable[Chunk], genome: Genome, names: ContigNames, pool: Pool, window: int, rules: Rules = BY_DEFAULT
+    chunks: Iterable[Chunk],
+    genome: Genome,
+    names: ContigNames,
+    pool: Pool,
+    window: int,
+    rules: Rules = BY_DEFAULT,
+    store: Store | None = None,
 ) -> Iterator[tuple[Chunk, ScoreBatch]]:
     """Each chunk with what became of its alleles, in order.
 
     Windows are cut here while the pool's engines compute those of earlier chunks; a few chunks are under way at a time.
-    window: length of the network's windows; rules: which alleles are scored, and in which form.
+    window: length of the network's windows; rules: which alleles are scored, and in which form; store: what it knows is
+    not computed.
     """
 
-    def cut() -> Iterator[tuple[tuple[Chunk, np.ndarray, np.ndarray, AlleleBatch], Windows]]:
+    def cut() -> Iterator[tuple[tuple[Chunk, np.ndarray, np.ndarray, AlleleBatch, Stored | None], Windows]]:
         for chunk in chunks:
             written = chunk.alleles
-            status, alleles, windows = cut_windows(written, genome, names.of(written.contigs), window, rules)
-            yield (chunk, status, windows.rows, alleles), windows
+            contigs = names.of(written.contigs)
+            status, alleles, windows = cut_windows(written, genome, contigs, window, rules)
+            rows, stored = windows.rows, None
+            if store is not None:
+                stored, windows = store.find(windows, contigs, genome)
+            yield (chunk, status, rows, alleles, stored), windows
 
-    for (chunk, status, rows, alleles), found in pool.map(effects_of, cut()):
-        yield chunk, ScoreBatch(status, rows, alleles, found)
+    idle = busy if store is None else partial(no_effects, store.tasks)
+    for (chunk, status, rows, alleles, stored), found in pool.map(effects_of, cut(), idle):
+        if store is not None and stored is not None:
+            found = store.settle(stored, found)
+            if store.only:
+                status[rows[~stored.there]] = Status.NOT_IN_ARCHIVE
+                rows, stored = rows[stored.there], replace(stored, there=stored.there[stored.there])
+        yield chunk, ScoreBatch(status, rows, alleles, found, stored)
+
+
+def no_effects(tasks: int, windows: Windows) -> Effects | None:
+    """The effects of no windows; None when there are some."""
+    return None if len(windows) else Effects(*np.empty((4, 0, tasks), np.float32))
 
 
 def effects_of(engine: PlainEngine, windows: Windows) -> Effects:

@@ -1,0 +1,227 @@
+"""An archive: the scores of every substitution at every base of some regions, in one file.
+
+    head     ``VSA1``, the length of what follows, JSON: see :class:`Head`
+    blocks   of up to ``block`` bases each, compressed: see :mod:`varscore.scoring.stored.blocks`
+    index    a record a block, in the order of contigs and bases: see ``ENTRY``
+    foot     where the index begins, how many blocks there are, SHA-256 of head, index and these two
+
+A block knows the bases that its scores were computed from, those that windows reach beyond its ends included, by their
+SHA-256: where a FASTA has others, nothing is taken from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from varscore.errors import DataError, reason
+from varscore.genome.coords import Interval, anchor
+from varscore.genome.sequence import Genome
+from varscore.scoring.stored.blocks import Blocks
+from varscore.scoring.stored.columns import NO_TASK, record_of
+from varscore.storage.bounded import TABLE_BYTES
+
+MAGIC = b"VSA1"
+FORMAT = 1
+BLOCK = 64
+"""Bases of a block: few, as what is read of an archive are mostly alleles far apart"""
+ENTRY = np.dtype(
+    [("contig", "<u4"), ("bases", "<u4"), ("start", "<u8"), ("offset", "<u8"), ("size", "<u4"), ("crc", "<u4"),
+     ("identity", "V16")]
+)  # fmt: skip
+"""contig: its number in the head; start: of the block, 0-based; offset, size, crc: of its bytes in the file; identity:
+first half of the SHA-256 of the codes of all bases that its windows show"""
+FOOT = struct.Struct("<QQ32s")
+_LENGTH = struct.Struct("<4sI")
+
+
+@dataclass(frozen=True)
+class Head:
+    """profile: see Profile; columns: of a record; precision: ``float32`` or ``float16``, which rounds; contigs: names
+    and lengths, as the FASTA has them; window: bases
+
+    tasks, provenance, meanings, of_values: what the header of an output says
+    """
+
+    profile: Mapping[str, str]
+    columns: Sequence[str]
+    precision: str
+    block: int
+    window: int
+    contigs: Mapping[str, int]
+    tasks: Sequence[str]
+    provenance: Sequence[Sequence[str]] = ()
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    of_values: bool = False
+
+    def text(self) -> bytes:
+        text = json.dumps({"format": FORMAT, **asdict(self)}).encode()
+        return _LENGTH.pack(MAGIC, len(text)) + text
+
+    @classmethod
+    def parse(cls, text: bytes) -> Head:
+        """Raises ValueError, KeyError and TypeError for what :meth:`text` has not written."""
+        fields = json.loads(text)
+        if fields.pop("format") != FORMAT:
+            raise ValueError("another version of varscore wrote it")
+        head = cls(**fields)
+        if head.precision not in ("float32", "float16") or not 0 < head.block <= 1 << 20:
+            raise ValueError("it is none that this varscore reads")
+        return head
+
+    @property
+    def record(self) -> np.dtype[np.void]:
+        return record_of(self.columns, len(self.tasks))
+
+    @cached_property
+    def names(self) -> list[str]:
+        return list(self.contigs)
+
+
+class Archive:
+    """An archive, read. Raises DataError when it is damaged: at once for head and index, later for a block."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._bytes: np.ndarray = np.memmap(path, np.uint8, "r")
+        except (OSError, ValueError) as error:
+            cause = reason(error) if isinstance(error, OSError) else "it is empty"
+            raise DataError("cannot read the archive", where=path, cause=cause) from None
+        self._view = self._bytes.data
+        try:
+            self.head, self.index, self.sha256 = self._open()
+        except (ValueError, KeyError, TypeError, RecursionError, struct.error) as error:
+            raise self._damaged(str(error)) from None
+        self.dtype = self.head.record
+        self._kept: tuple[int, np.ndarray] | None = None
+
+    def _open(self) -> tuple[Head, np.ndarray, str]:
+        """Head, index and the digest that stands for all of it.
+
+        Raises ValueError, KeyError, TypeError and struct.error for what is no archive, or not all of one.
+        """
+        magic, length = _LENGTH.unpack(self._bytes[: _LENGTH.size].tobytes())
+        if magic != MAGIC:
+            raise ValueError("it does not begin as one")
+        first = _LENGTH.size + length
+        if length > TABLE_BYTES or len(self._bytes) < first + FOOT.size:
+            raise ValueError("it is cut short")
+        start, count, stated = FOOT.unpack(self._bytes[-FOOT.size :].tobytes())
+        if count >= 1 << 40 or start < first or start + count * ENTRY.itemsize + FOOT.size != len(self._bytes):
+            raise ValueError("it is cut short")
+        digest = hashlib.sha256(self._view[:first])
+        digest.update(self._view[start : len(self._view) - 32])
+        if digest.digest() != stated:
+            raise ValueError("its head or index is not what was written")
+        head = Head.parse(self._bytes[_LENGTH.size : first].tobytes())
+        return head, np.ndarray(count, ENTRY, buffer=self._bytes, offset=start), stated.hex()
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def bases(self) -> int:
+        return int(self.index["bases"].sum(dtype=np.int64))
+
+    @cached_property
+    def _bounds(self) -> np.ndarray:
+        """The first block of each contig, int64 (contigs + 1,)."""
+        return np.searchsorted(self.index["contig"], np.arange(len(self.head.names) + 1))
+
+    def find(self, contig: int, start: np.ndarray) -> np.ndarray:
+        """The block that each base lies in, -1 for none: int64 (n,). contig: its number; start: int64 (n,)"""
+        first, last = self._bounds[contig : contig + 2].tolist()
+        if first == last:
+            return np.full(len(start), -1)
+        starts = self._starts(contig)
+        place = np.searchsorted(starts, start, "right") - 1
+        block = first + place.clip(min=0)
+        inside = (place >= 0) & (start < starts[place] + self.index["bases"][block])
+        return np.where(inside, block, -1)
+
+    def _starts(self, contig: int) -> np.ndarray:
+        """The first bases of a contig's blocks, int64. They are kept for the contig that is asked for."""
+        if self._kept is None or self._kept[0] != contig:
+            here = slice(*self._bounds[contig : contig + 2].tolist())
+            self._kept = contig, self.index["start"][here].astype(np.int64)
+        return self._kept[1]
+
+    def interval(self, block: int) -> Interval:
+        entry = self.index[block]
+        start = int(entry["start"])
+        return Interval(self.head.names[int(entry["contig"])], start, start + int(entry["bases"]))
+
+    def intervals(self) -> list[Interval]:
+        """The regions: blocks that touch are one."""
+        merged: list[Interval] = []
+        for block in range(len(self)):
+            here = self.interval(block)
+            if merged and (merged[-1].contig, merged[-1].end) == (here.contig, here.start):
+                merged[-1] = Interval(here.contig, merged[-1].start, here.end)
+            else:
+                merged.append(here)
+        return merged
+
+    def packed(self, blocks: np.ndarray) -> list[memoryview]:
+        """The bytes of some blocks, int64 (n,). Raises DataError when they are not what was written."""
+        entries = self.index[blocks]
+        places = zip(*(entries[name].tolist() for name in ("offset", "size", "crc")), strict=True)
+        contents = []
+        for number, (start, size, stated) in enumerate(places):
+            content = self._view[start : start + size]
+            if crc32(content) != stated:
+                raise self._damaged("its checksum is wrong", int(blocks[number]))
+            contents.append(content)
+        return contents
+
+    def read(self, blocks: np.ndarray) -> Blocks:
+        """int64 (n,) numbers of blocks. Raises DataError."""
+        try:
+            return Blocks(self.packed(blocks), self.head.block, self.dtype, self.head.precision)
+        except ValueError as error:
+            raise self._damaged(str(error), int(blocks[0])) from None
+
+    def pieces(self) -> Iterator[tuple[Interval, np.ndarray, np.ndarray]]:
+        """Place, base codes, uint8 (n,), and records, (n, 3), of every block; those of unknown bases are zeros."""
+        rows = np.arange(3 * self.head.block)
+        for block in range(len(self)):
+            here, content = self.interval(block), self.read(np.array([block]))
+            records = content.records(np.zeros_like(rows), rows).reshape(-1, 3)
+            yield here, content.codes()[0, : len(here)], records[: len(here)]
+
+    def _damaged(self, cause: str, block: int | None = None) -> DataError:
+        where = self.path if block is None else f"{self.path}, {self.interval(block)}"
+        return DataError("the archive is damaged", where=where, cause=cause, remedy="copy it again, or build it anew")
+
+
+def identities(genome: Genome, contig: str, starts: np.ndarray, bases: int, window: int) -> np.ndarray:
+    """The identity of blocks of one length, V16 (n,): of all bases that a window around one of theirs shows."""
+    seen = genome.windows(contig, starts - anchor(window), bases + window - 1)
+    return np.array([hashlib.sha256(row).digest()[:16] for row in seen], "V16")
+
+
+def is_scored(records: np.ndarray) -> np.ndarray:
+    """bool (m,): which alleles have a score; the others stand in a block only to fill it."""
+    return np.asarray(records["task"] != NO_TASK)
+
+
+def describe(archive: Archive) -> dict[str, Any]:
+    """What ``archive info`` prints."""
+    head, bases = archive.head, archive.bases
+    size = archive.path.stat().st_size
+    return {
+        "model": head.profile.get("model", ""), "columns": " ".join(head.columns), "precision": head.precision,
+        "bases": bases, "blocks": len(archive), "bytes": size,
+        "bytes a substitution": round(size / max(3 * bases, 1), 2),
+        "contigs": sorted({interval.contig for interval in archive.intervals()}),
+    }  # fmt: skip

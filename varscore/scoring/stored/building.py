@@ -1,0 +1,122 @@
+"""Archives written: block after block, so that a build can be carried on with, and shards put together."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from varscore.errors import DataError, UsageError
+from varscore.scoring.stored.archive import ENTRY, FOOT, Archive, Head
+from varscore.scoring.stored.blocks import pack
+from varscore.storage.atomic import Mark, PartialFile
+
+
+class ArchiveWriter:
+    """Writes into ``file``; the index waits in ``spool``. carry: an earlier :meth:`mark`, then what was written up to
+    there is in both.
+
+    Raises OutputError, and DamagedPartial, KeyError, TypeError and ValueError when ``carry`` does not fit.
+    """
+
+    def __init__(
+        self, file: PartialFile, spool: PartialFile, head: Head, carry: Mapping[str, Any] | None = None
+    ) -> None:
+        self._file, self._spool, self._head, self._text = file, spool, head, head.text()
+        if carry is None:
+            file.write(self._text)
+            self._end = len(self._text)
+        else:
+            mark = Mark.parse(carry["file"])
+            file.carry_on(mark)
+            spool.carry_on(Mark.parse(carry["index"]))
+            self._end = mark.length
+
+    def add(
+        self, contig: int, start: np.ndarray, codes: Sequence[np.ndarray], records: Sequence[np.ndarray],
+        identities: np.ndarray,
+    ) -> None:  # fmt: skip
+        """Blocks of a contig. start: int64 (n,); codes: uint8 (bases,) of each; records: (3 bases,) of each"""
+        packed = [pack(*each, self._head.block, self._head.precision) for each in zip(codes, records, strict=True)]
+        entries = np.zeros(len(packed), ENTRY)
+        entries["contig"], entries["start"], entries["identity"] = contig, start, identities
+        entries["bases"] = [len(each) for each in codes]
+        self.add_packed(entries, packed)
+
+    def add_packed(self, entries: np.ndarray, packed: Sequence[bytes | memoryview]) -> None:
+        """Blocks as another archive has them; where they come to stand is entered here."""
+        entries = entries.copy()
+        sizes = np.array([len(content) for content in packed], np.int64)
+        entries["offset"], entries["size"] = self._end + np.cumsum(sizes) - sizes, sizes
+        entries["crc"] = [crc32(content) for content in packed]
+        for content in packed:
+            self._file.write(content)
+        self._end += int(sizes.sum())
+        self._spool.write(entries.tobytes())
+
+    def mark(self) -> dict[str, Any]:
+        """Flush to disk; what the next one carries on from."""
+        marks = {"file": self._file.mark(), "index": self._spool.mark()}
+        return {name: [mark.length, mark.crc] for name, mark in marks.items()}
+
+    def finish(self) -> str:
+        """Write index and foot; the archive's digest."""
+        digest, size = hashlib.sha256(self._text), 0
+        for part in self._spool.read_back():
+            self._file.write(part)
+            digest.update(part)
+            size += len(part)
+        foot = FOOT.pack(self._end, size // ENTRY.itemsize, bytes(32))[:-32]
+        digest.update(foot)
+        self._file.write(foot + digest.digest())
+        return digest.hexdigest()
+
+
+def join(archives: Sequence[Archive], file: PartialFile, spool: PartialFile) -> int:
+    """All blocks of archives that differ in nothing but these, in order; returns how many.
+
+    Raises UsageError when they differ otherwise or share a base, DataError when one is damaged.
+    """
+    head = archives[0].head
+    for other in archives[1:]:
+        if other.head.text() != head.text():
+            raise UsageError(
+                "the archives do not go together", where=f"{archives[0].path}, {other.path}",
+                cause=f"not the same: {', '.join(_differences(head, other.head))}",
+                remedy="build them with the same options, on the same kind of machine",
+            )  # fmt: skip
+    source = np.repeat(np.arange(len(archives)), [len(archive) for archive in archives])
+    index = np.concatenate([archive.index for archive in archives])
+    number = np.concatenate([np.arange(len(archive)) for archive in archives])
+    order = np.lexsort((index["start"], index["contig"]))
+    source, index, number = source[order], index[order], number[order]
+    _demand_apart(archives, source, index, number)
+    writer = ArchiveWriter(file, spool, head)
+    for first in range(0, len(order), 1024):
+        here = slice(first, first + 1024)
+        pairs: Iterable[tuple[int, int]] = zip(source[here].tolist(), number[here].tolist(), strict=True)
+        writer.add_packed(index[here], [archives[which].packed(np.array([block]))[0] for which, block in pairs])
+    writer.finish()
+    return len(order)
+
+
+def _differences(one: Head, other: Head) -> list[str]:
+    names = [name for name in vars(one) if name != "profile" and getattr(one, name) != getattr(other, name)]
+    facts = {**one.profile, **other.profile}
+    return [*names, *(name for name in facts if one.profile.get(name) != other.profile.get(name))]
+
+
+def _demand_apart(archives: Sequence[Archive], source: np.ndarray, index: np.ndarray, number: np.ndarray) -> None:
+    """Raises DataError when two blocks have a base in common."""
+    end = index["start"] + index["bases"]
+    both = np.flatnonzero((index["contig"][1:] == index["contig"][:-1]) & (index["start"][1:] < end[:-1]))
+    if len(both):
+        first, second = both[0], both[0] + 1
+        one, other = archives[source[first]], archives[source[second]]
+        raise DataError(
+            "two archives have the same bases", where=f"{one.path}, {other.path}",
+            cause=str(other.interval(int(number[second]))), remedy="leave one out",
+        )  # fmt: skip

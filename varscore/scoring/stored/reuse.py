@@ -1,0 +1,264 @@
+"""What a run takes from a cache and an archive, and adds to the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from varscore.errors import DataError, UsageError
+from varscore.genome.contigs import match_contigs
+from varscore.genome.coords import anchor
+from varscore.genome.sequence import Genome
+from varscore.genome.windows import Windows
+from varscore.scoring.effects import Effects
+from varscore.scoring.score import Stored
+from varscore.scoring.stored.archive import Archive, identities, is_scored
+from varscore.scoring.stored.cache import ScoreCache
+from varscore.scoring.stored.columns import from_records, record_of, to_records
+from varscore.scoring.stored.profile import LAST_DIGITS, Profile
+
+EFFECTS = ("ref", "alt", "diff", "logodds")
+FEWEST_COMPARED = 20
+"""Blocks of an archive that are compared with the FASTA before it is said to be another assembly's"""
+log = logging.getLogger(__name__)
+
+
+def effects_record(tasks: int) -> np.dtype[np.void]:
+    """Of effects on all tasks."""
+    return np.dtype([(name, "<f4", (tasks,)) for name in EFFECTS])
+
+
+def keys_of(windows: Windows, names: Sequence[str | None] | None = None) -> np.ndarray:
+    """uint64 (n, 2): the first half of the SHA-256 of both windows, the alleles' lengths and, with ``names`` of the
+    contigs, the place. Whatever is computed of a pair of windows is a function of these."""
+    count = len(windows)
+    lengths = np.stack([windows.ref_length, windows.alt_length], 1).astype("<u4")
+    rows = np.concatenate([lengths.view(np.uint8), windows.ref, windows.alt], 1)
+    hashes = [hashlib.sha256(row) for row in rows]
+    if names is not None:
+        places = zip(windows.contig.tolist(), windows.start.tolist(), strict=True)
+        for each, (contig, start) in zip(hashes, places, strict=True):
+            each.update(f"{names[contig]}:{start}".encode())
+    digests = b"".join(each.digest()[:16] for each in hashes)
+    return np.frombuffer(digests, "<u8").reshape(count, 2)
+
+
+class ArchivedScores:
+    """An archive as a run asks it. Raises UsageError when its scores are not those that the run would compute."""
+
+    def __init__(
+        self, archive: Archive, profile: Profile, columns: Sequence[str], tasks: int, any_device: bool
+    ) -> None:
+        self.archive = archive
+        self.touched = self.stale = 0
+        """Blocks that were asked for, and those of them whose bases are not the FASTA's"""
+        self._verdict = np.zeros(len(archive), np.int8)
+        self._numbers: dict[str, int] = {}
+        self._record = record_of(columns, tasks)
+        self.differ = profile.differences(archive.head.profile, ("stored",))
+        """Facts about how it was computed that are others here"""
+        self._demand(columns, any_device)
+
+    def _demand(self, columns: Sequence[str], any_device: bool) -> None:
+        head = self.archive.head
+        missing = [name for name in columns if name not in head.columns]
+        differ = [name for name in self.differ if not any_device or name not in LAST_DIGITS]
+        if differ:
+            small = set(differ) <= set(LAST_DIGITS)
+            raise UsageError(
+                "the scores of the archive are not those that would be computed here", where=self.archive.path,
+                cause=f"not the same: {', '.join(differ)}",
+                remedy="they differ in their last digits: --archive-any-device takes them all the same"
+                if small else "leave out --archive, or build one with these options",
+            )  # fmt: skip
+        if missing:
+            raise UsageError(
+                f"the archive has no column {missing[0]}", where=self.archive.path,
+                cause=f"it was built with {' '.join(head.columns)}", remedy="leave it out, or build one with all",
+            )  # fmt: skip
+
+    def fit(self, genome: Genome) -> None:
+        """Learn which contigs of the archive are which of the genome's."""
+        matches = match_contigs(self.archive.head.contigs, genome, dict(self.archive.head.contigs))
+        names = self.archive.head.names
+        self._numbers = {theirs: names.index(ours) for ours, theirs in matches.items() if theirs is not None}
+
+    def find(self, windows: Windows, names: Sequence[str | None], genome: Genome) -> tuple[np.ndarray, np.ndarray]:
+        """Which alleles are there, bool (m,), and their records. names: the FASTA's, of the windows' contigs
+
+        Raises DataError for a damaged archive, and when most of its blocks do not fit the FASTA.
+        """
+        there = np.zeros(len(windows), bool)
+        middle = anchor(windows.ref.shape[1])
+        block, offset = self._places(windows, names, genome)
+        rows = np.flatnonzero(block >= 0)
+        if not len(rows):
+            return there, np.zeros(0, self._record)
+        ref, alt = windows.ref[rows, middle].astype(np.int64), windows.alt[rows, middle].astype(np.int64)
+        used, which = np.unique(block[rows], return_inverse=True)
+        content = self.archive.read(used)
+        records = content.records(which, 3 * offset[rows] + alt - (alt > ref))
+        scored = is_scored(records) & (ref != alt)
+        there[rows[scored]] = True
+        return there, np.asarray(records[list(self._record.names or ())][scored].astype(self._record))
+
+    def _places(self, windows: Windows, names: Sequence[str | None], genome: Genome) -> tuple[np.ndarray, np.ndarray]:
+        """The block of each substitution, -1 for none, and its base's place in that; int64 (m,) each."""
+        start = windows.start + anchor(windows.ref.shape[1])
+        is_snv = (windows.ref_length == 1) & (windows.alt_length == 1)
+        block = np.full(len(windows), -1)
+        for contig in np.unique(windows.contig[is_snv]).tolist():
+            number = self._numbers.get(names[contig] or "")
+            if number is not None:
+                rows = np.flatnonzero(is_snv & (windows.contig == contig))
+                block[rows] = self.archive.find(number, start[rows])
+                self._compare(block[rows], str(names[contig]), genome)
+        fits = self._verdict[block] > 0
+        block[~fits] = -1
+        return block, start - self.archive.index["start"][block].astype(np.int64)
+
+    def _compare(self, block: np.ndarray, contig: str, genome: Genome) -> None:
+        """Enter for blocks of a contig, -1 among them, whether they were computed from the FASTA's bases."""
+        new = np.unique(block[block >= 0])
+        new = new[self._verdict[new] == 0]
+        entries = self.archive.index[new]
+        for bases in np.unique(entries["bases"]).tolist():
+            rows = np.flatnonzero(entries["bases"] == bases)
+            starts = entries["start"][rows].astype(np.int64)
+            fits = identities(genome, contig, starts, bases, self.archive.head.window) == entries["identity"][rows]
+            self._verdict[new[rows]] = np.where(fits, 1, -1)
+            self.touched += len(rows)
+            self.stale += int(np.count_nonzero(~fits))
+        if self.touched >= FEWEST_COMPARED and 2 * self.stale > self.touched:
+            raise DataError(
+                f"{self.stale:,} of {self.touched:,} blocks of the archive were computed from other bases",
+                where=self.archive.path, cause=f"{genome.path.name} is probably another assembly",
+                remedy="pass the FASTA that the archive was built from with -r",
+            )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cached:
+    """A cache as a run asks it.
+
+    cache: of records of the run's columns or, ``of_effects``, of effects on all tasks; positional: whether these depend
+    on where an allele lies, as conservation does; reads: whether what is there is of use to the run
+    """
+
+    cache: ScoreCache
+    of_effects: bool = False
+    positional: bool = False
+    reads: bool = True
+
+
+class StoredScores:
+    """Cache and archive of a run, or either; see :class:`varscore.scoring.score.Store`.
+
+    tasks: of the model; only: nothing is to be computed
+    A context manager: what waits for the cache is written when it is left, on an error too.
+    """
+
+    def __init__(self, tasks: int, cached: Cached | None, archived: ArchivedScores | None, only: bool = False) -> None:
+        self.tasks, self._cached, self._archived, self.only = tasks, cached, archived, only
+        self.hits = self.misses = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._cached is not None:
+            self._cached.cache.close()
+
+    def find(self, windows: Windows, names: Sequence[str | None], genome: Genome) -> tuple[Stored, Windows]:
+        stored = self._in_archive(windows, names, genome)
+        if self._cached is not None and not self.only:
+            keys = keys_of(windows.take(~stored.there), names if self._cached.positional else None)
+            stored = self._in_cache(self._cached, stored, keys)
+        known = int(np.count_nonzero(stored.there)) + (0 if stored.effects is None else len(stored.effects))
+        self.hits, self.misses = self.hits + known, self.misses + len(windows) - known
+        return stored, windows.take(np.flatnonzero(~stored.there)[stored.computed])
+
+    def _in_archive(self, windows: Windows, names: Sequence[str | None], genome: Genome) -> Stored:
+        if self._archived is None:
+            return Stored(np.zeros(len(windows), bool), {}, np.ones(len(windows), bool))
+        there, records = self._archived.find(windows, names, genome)
+        return Stored(there, from_records(records), np.full(np.count_nonzero(~there), not self.only))
+
+    def _in_cache(self, cached: Cached, stored: Stored, keys: np.ndarray) -> Stored:
+        """keys: of the alleles that are not there"""
+        if not cached.reads:
+            return replace(stored, keys=keys)
+        found, records = cached.cache.find(keys)
+        if cached.of_effects:
+            effects = Effects(*(records[name] for name in EFFECTS))
+            return replace(stored, computed=~found, keys=keys[~found], effects=effects)
+        there = stored.there.copy()
+        there[np.flatnonzero(~there)[found]] = True
+        columns = _merged(stored.there[there], stored.columns, from_records(records))
+        return Stored(there, columns, np.ones(np.count_nonzero(~found), bool), keys[~found])
+
+    def settle(self, stored: Stored, computed: Effects) -> Effects:
+        """The effects on all alleles of which no columns are stored; what was computed is kept, if effects are."""
+        if self._cached is None or not self._cached.of_effects or stored.keys is None:
+            return computed
+        cache, parts = self._cached.cache, {name: getattr(computed, name) for name in EFFECTS}
+        cache.add(stored.keys, to_records(parts, cache.dtype))
+        if stored.effects is None:
+            return computed
+        others = {name: getattr(stored.effects, name) for name in EFFECTS}
+        return Effects(**_merged(stored.computed, parts, others))
+
+    def complete(self, stored: Stored, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The columns of all alleles from those of the others, which are kept, if columns are."""
+        if self._cached is not None and not self._cached.of_effects and stored.keys is not None:
+            self._cached.cache.add(stored.keys, to_records(columns, self._cached.cache.dtype))
+        return _merged(~stored.there, columns, stored.columns) if stored.there.any() else dict(columns)
+
+    @property
+    def notes(self) -> tuple[tuple[str, str], ...]:
+        """Provenance for the output's header, where its scores are not quite those that would be computed."""
+        archived = self._archived
+        if archived is None or (archived.archive.head.precision == "float32" and not archived.differ and not self.only):
+            return ()
+        precision, made = archived.archive.head.precision, "+".join(archived.differ) or "none"
+        return (("Archive", f"<SHA256={archived.archive.sha256},PRECISION={precision},OTHER={made}>"),)
+
+    def facts(self) -> dict[str, int | str]:
+        """What run.json says."""
+        said: dict[str, int | str] = {"hits": self.hits, "misses": self.misses}
+        if self._cached is not None:
+            said["profile"] = self._cached.cache.profile.digest[:16]
+        if self._archived is not None:
+            said["archive"] = str(self._archived.archive.path)
+            said["blocks"], said["stale_blocks"] = self._archived.touched, self._archived.stale
+        return said
+
+    def warn_of_stale(self) -> None:
+        """Say so when the archive does not fit the FASTA somewhere."""
+        if self._archived is not None and self._archived.stale:
+            log.warning(
+                "the archive does not match the FASTA here: %s of %s blocks of %s; their alleles %s",
+                f"{self._archived.stale:,}", f"{self._archived.touched:,}", self._archived.archive.path,
+                "have no score" if self.only else "were computed",
+            )  # fmt: skip
+
+
+def _merged(
+    which: np.ndarray, ones: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Columns with the rows of ``ones`` where ``which``, bool (m,), holds, and those of ``others`` elsewhere."""
+    if not ones:
+        return dict(others)
+    merged = {}
+    for name, values in ones.items():
+        merged[name] = np.empty((len(which), *values.shape[1:]), values.dtype)
+        merged[name][which], merged[name][~which] = values, others[name]
+    return merged
