@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from varscore.cli.boundary import run
-from varscore.genome.sequence import decode
+from varscore.genome.coords import window_start
+from varscore.genome.sequence import decode, fit
 from varscore.nets import build
-from varscore.predict.flow import fit, window_start
 from varscore.tasks import Task
 from varscore.zoo.models import ModelFolder, save_model
 

@@ -16,7 +16,6 @@ from varscore.annotate.job import (
     count_records,
     demand_all,
     missing_contigs,
-    ranked_tasks,
     warn_of_assembly,
     warn_of_swapped,
 )
@@ -33,7 +32,6 @@ __all__ = [
     "count_records",
     "demand_all",
     "missing_contigs",
-    "ranked_tasks",
     "peak_memory",
     "warn_of_assembly",
     "warn_of_swapped",

@@ -11,7 +11,7 @@ import numpy as np
 
 from varscore import __version__
 from varscore.annotate.identity import identify, journal_key
-from varscore.annotate.job import SWAP, AnnotateJob, Summary, choose_tasks, missing_contigs, ranked_tasks
+from varscore.annotate.job import SWAP, AnnotateJob, Summary, choose_tasks, missing_contigs
 from varscore.annotate.outputs import Later, Outputs, Plan, Portion, call_now
 from varscore.annotate.record import RunInfo
 from varscore.annotate.rows import REF_PROB
@@ -36,6 +36,7 @@ from varscore.scoring.stored.reuse import StoredScores
 from varscore.scoring.survey import GenomeRules, compared, open_names
 from varscore.stop import Stop
 from varscore.tasks import Task, safe
+from varscore.zoo.models import ranked_tasks
 
 Reader = VariantReader | SaturationReader
 SPELLING = 64

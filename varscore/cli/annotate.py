@@ -270,7 +270,8 @@ def check(job: AnnotateJob) -> None:
     """What ``--dry-run`` does: everything that can be known to be wrong before any work is done."""
     import logging
 
-    from varscore.annotate import choose_tasks, ranked_tasks
+    from varscore.annotate import choose_tasks
+    from varscore.zoo.models import ranked_tasks
 
     job.check()
     chosen = choose_tasks(job.model.tasks(), job.tasks)

@@ -21,6 +21,7 @@ from varscore.cli import (
     demo,
     evaluate,
     exchange,
+    explain,
     expression,
     log,
     merge,
@@ -103,6 +104,7 @@ app.command("annotate", rich_help_panel=SCORING)(annotate.annotate)
 app.command("merge", rich_help_panel=SCORING)(merge.merge)
 app.command("slurm", rich_help_panel=SCORING)(slurm.slurm)
 app.command("predict", rich_help_panel=SCORING)(predict.predict)
+app.command("explain", rich_help_panel=SCORING)(explain.explain)
 app.command("demo", rich_help_panel=SCORING)(demo.demo)
 app.command("bench", rich_help_panel=SCORING)(bench.bench)
 

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from varscore.engine.device import AUTOCAST, arithmetic
+from varscore.engine.exact.reach import Span
 from varscore.errors import DeviceError, UsageError
+from varscore.genome.sequence import UNKNOWN
 from varscore.genome.windows import Windows
 from varscore.nets.layers import SequenceNet, reverse_complement
 
@@ -21,6 +23,10 @@ may change the last bit of scores."""
 TRUSTED = 0.02
 """How far predictions of a reduced precision may be from those of float32: about five times what rounding does to a
 trained network, and far below what a wrong kernel does"""
+
+
+SUBSTITUTIONS = 3072
+"""Windows with a substitution that are in memory at once"""
 
 
 class PlainEngine:
@@ -69,6 +75,23 @@ class PlainEngine:
         both = self.logits(np.concatenate([windows.ref[first], windows.alt]))
         return both[:, : len(first)][:, site], both[:, len(first) :]
 
+    def saturate(self, codes: np.ndarray, positions: Span) -> tuple[np.ndarray, np.ndarray]:
+        """Every substitution at some positions of windows that stay where they are.
+
+        codes: uint8 (n, window). Returns the logits of the windows, float32 (S, n, outputs), and those with each base
+        at each position, float32 (S, n, len(positions), 4, outputs): the window's own at the base that is there, NaN
+        where it is unknown.
+        """
+        ref = self.logits(codes)
+        alt = unchanged(ref, codes, positions)
+        rows, at, base = substitutions(codes, positions)
+        for first in range(0, len(rows), SUBSTITUTIONS):
+            here = slice(first, first + SUBSTITUTIONS)
+            windows = codes[rows[here]]
+            windows[np.arange(len(windows)), at[here]] = base[here]
+            alt[:, rows[here], at[here] - positions.lo, base[here]] = self.logits(windows)
+        return ref, alt
+
     def _run(self, codes: torch.Tensor, extra: Mapping[str, torch.Tensor]) -> np.ndarray:
         out = np.empty((len(codes), self.net.n_outputs), np.float32)
         with torch.inference_mode(), arithmetic(self.device, self.precision):
@@ -105,6 +128,28 @@ class PlainEngine:
         if len(tile) < TILE:
             tile = torch.cat([tile, tile.new_full((TILE - len(tile), *tile.shape[1:]), padding)])
         return tile.to(self.device)
+
+
+def substitutions(codes: np.ndarray, positions: Span) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Window, position and base of every substitution of known bases, in this order: three int64 (m,).
+
+    codes: uint8 (n, window)
+    """
+    there = codes[:, positions.place]
+    row, at, base = np.nonzero((there[..., None] != np.arange(4)) & (there[..., None] != UNKNOWN))
+    return row, at + positions.lo, base
+
+
+def unchanged(ref: np.ndarray, codes: np.ndarray, positions: Span) -> np.ndarray:
+    """Logits of windows, float32 (S, n, outputs), where a base stays as it is: (S, n, len(positions), 4, outputs).
+
+    NaN everywhere else. codes: uint8 (n, window)
+    """
+    strands, n, outputs = ref.shape
+    out = np.full((strands, n, len(positions), 4, outputs), np.nan, np.float32)
+    row, at = np.nonzero(codes[:, positions.place] != UNKNOWN)
+    out[:, row, at, codes[row, at + positions.lo]] = ref[:, row]
+    return out
 
 
 def demand_sequence_only(net: SequenceNet) -> None:

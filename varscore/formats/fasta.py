@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from varscore.errors import DataError
@@ -17,6 +17,21 @@ class FastaRecord:
 
     name: str
     sequence: bytes
+
+
+@dataclass
+class Fitted:
+    """Counts sequences that are not as long as the window."""
+
+    window: int
+    padded: int = 0
+    cut: int = 0
+
+    def count(self, records: Iterable[FastaRecord]) -> Iterator[FastaRecord]:
+        for record in records:
+            self.padded += len(record.sequence) < self.window
+            self.cut += len(record.sequence) > self.window
+            yield record
 
 
 def looks_like_fasta(path: str) -> bool:

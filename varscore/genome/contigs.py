@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from varscore.errors import InputError, VariantFileError
+from varscore.errors import DataError, InputError, VariantFileError
 from varscore.genome.assembly import RCRS, accession, accession_of, chromosome, identify
+from varscore.genome.coords import Interval
 from varscore.genome.sequence import Genome
 
 MITOCHONDRIAL = ("chrM", "MT", "M", "chrMT", RCRS)
@@ -50,6 +51,25 @@ def _match(name: str, contigs: Mapping[str, int], declared: int | None) -> str |
         return other
     number = chromosome(name)
     return next((c for c, length in contigs.items() if accession(c) and accession_of(number, length) == c), None)
+
+
+def find_contigs(intervals: Iterable[Interval], genome: Genome) -> dict[str, str]:
+    """The FASTA's name for every contig of the intervals.
+
+    Raises DataError, naming the interval, for a contig the FASTA does not have and for an interval that ends beyond it.
+    """
+    found = match_contigs(dict.fromkeys(interval.contig for interval in intervals), genome)
+    contigs: dict[str, str] = {}
+    for interval in intervals:
+        name = found[interval.contig]
+        if name is None or interval.end > genome.contigs[name]:
+            cause = "no such contig" if name is None else f"{interval.contig} has {genome.contigs[name]:,} bp"
+            raise DataError(
+                f"the interval {interval} is not in the FASTA", where=genome.path.name, cause=cause,
+                remedy="pass the FASTA of the intervals' assembly with -r",
+            )  # fmt: skip
+        contigs[interval.contig] = name
+    return contigs
 
 
 class ContigNames:

@@ -95,6 +95,14 @@ def anchor(length: int) -> int:
     return (length - 1) // 2
 
 
+def window_start(start: int, end: int, length: int) -> int:
+    """Where the window around ``[start, end)`` begins: base ``(start + end) // 2`` is at index ``length // 2``.
+
+    So the window of a 200-bp bin is the one that models are trained on, from 400 bases before the bin.
+    """
+    return (start + end) // 2 - length // 2
+
+
 def zero_based(pos: Position) -> Position:
     """VCF POS (1-based) to 0-based start; works on NumPy arrays too."""
     return pos - 1

@@ -20,6 +20,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from varscore.errors import FastaError
 from varscore.genome.cache import cache_folder, file_key, put_file, read_file
+from varscore.genome.coords import window_start
 from varscore.genome.fasta.index import Fasta
 
 UNKNOWN = 4
@@ -56,6 +57,15 @@ def reverse_complement(codes: np.ndarray) -> np.ndarray:
 def one_hot(codes: np.ndarray) -> np.ndarray:
     """Base codes, uint8 (..., L), to float32 (..., 4, L), channels A, C, G, T; code 4 becomes an all-zero column."""
     return np.stack([channel.take(codes) for channel in _ONE_HOT], axis=-2)
+
+
+def fit(sequence: bytes, length: int) -> np.ndarray:
+    """The central ``length`` bases of a sequence, padded with N where it is shorter: uint8 (length,) base codes."""
+    start = window_start(0, len(sequence), length)
+    codes = np.full(length, UNKNOWN, np.uint8)
+    inside = encode(sequence[max(start, 0) : start + length])
+    codes[max(-start, 0) : max(-start, 0) + len(inside)] = inside
+    return codes
 
 
 class Genome:

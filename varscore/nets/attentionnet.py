@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from varscore.nets.layers import Conv, SequenceNet, one_hot
+from varscore.nets.layers import Conv, SequenceNet, of_layers, one_hot
 from varscore.nets.registry import Recipe, register
 
 
@@ -69,6 +69,7 @@ class AttentiveNet(SequenceNet):
             x = layer(x)
         raise TypeError("there is no attention among the layers")
 
+    @of_layers
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(self._bases(x))
 

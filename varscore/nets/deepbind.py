@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from varscore.nets.layers import Activation, FlattenChannels, SequenceConv, SequenceNet, pooled_length
+from varscore.nets.layers import Activation, FlattenChannels, SequenceConv, SequenceNet, of_layers, pooled_length
 from varscore.nets.layers import reverse_complement as other_strand
 from varscore.nets.registry import Recipe, register
 
@@ -47,6 +47,7 @@ class DeepBind(SequenceNet):
             nn.Linear(config.dense or config.filters, config.n_tasks),
         )
 
+    @of_layers
     def forward(self, x: Tensor) -> Tensor:
         if self.strands != "both-max":
             return super().forward(x)

@@ -7,7 +7,7 @@ each kind of layer, how far a changed base reaches. Feature maps are (N, channel
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 import torch
@@ -251,6 +251,13 @@ class FlattenChannels(nn.Module):
 
 
 STRANDS = ("both-mean", "both-max", "one")
+Forward = TypeVar("Forward", bound=Callable[..., Tensor])
+
+
+def of_layers(forward: Forward) -> Forward:
+    """Decorator of a network's ``forward`` that makes nothing of a strand but what its ``layers`` do in their order."""
+    vars(forward)["of_layers"] = True
+    return forward
 
 
 class SequenceNet(nn.Module):
@@ -302,6 +309,7 @@ class SequenceNet(nn.Module):
         """The last dense layer."""
         return cast(nn.Linear, self.layers[self.output_layer])
 
+    @of_layers
     def forward(self, x: Tensor) -> Tensor:
         return cast(Tensor, self.layers(x))
 

@@ -14,11 +14,10 @@ from varscore.annotate import choose_tasks
 from varscore.annotate.writers.scores import Provenance
 from varscore.engine.device import evaluating, pick_device
 from varscore.engine.plain import PlainEngine, demand_sequence_only
-from varscore.errors import DataError
-from varscore.formats.fasta import FastaRecord, read_fasta
-from varscore.genome.contigs import match_contigs
-from varscore.genome.coords import Interval
-from varscore.genome.sequence import UNKNOWN, Genome, encode
+from varscore.formats.fasta import FastaRecord, Fitted, read_fasta
+from varscore.genome.contigs import find_contigs
+from varscore.genome.coords import Interval, window_start
+from varscore.genome.sequence import Genome, fit
 from varscore.predict.tables import open_predictions
 from varscore.tasks import safe
 from varscore.zoo.models import ModelFolder
@@ -85,38 +84,6 @@ def predict_intervals(
     return _predict(job, bed_batches(intervals, genome, contigs, window, job.batch_size or BATCH), genome, advance)
 
 
-def window_start(start: int, end: int, length: int) -> int:
-    """Where the window around ``[start, end)`` begins: base ``(start + end) // 2`` is at index ``length // 2``.
-
-    So the window of a 200-bp bin is the one that models are trained on, from 400 bases before the bin.
-    """
-    return (start + end) // 2 - length // 2
-
-
-def fit(sequence: bytes, length: int) -> np.ndarray:
-    """The central ``length`` bases of a sequence, padded with N where it is shorter: uint8 (length,) base codes."""
-    start = window_start(0, len(sequence), length)
-    codes = np.full(length, UNKNOWN, np.uint8)
-    inside = encode(sequence[max(start, 0) : start + length])
-    codes[max(-start, 0) : max(-start, 0) + len(inside)] = inside
-    return codes
-
-
-@dataclass
-class Fitted:
-    """Counts sequences that are not as long as the window."""
-
-    window: int
-    padded: int = 0
-    cut: int = 0
-
-    def count(self, records: Iterable[FastaRecord]) -> Iterator[FastaRecord]:
-        for record in records:
-            self.padded += len(record.sequence) < self.window
-            self.cut += len(record.sequence) > self.window
-            yield record
-
-
 def fasta_batches(records: Iterator[FastaRecord], length: int, size: int) -> Iterator[Batch]:
     """Records in groups of ``size``, each fitted to ``length`` bases."""
     fitted = ((record.name, fit(record.sequence, length)) for record in records)
@@ -141,25 +108,6 @@ def bed_batches(
             here = np.flatnonzero(names == name)
             windows[here] = genome.windows(str(name), starts[here], length)
         yield Batch([str(interval) for interval in group], list(group), windows)
-
-
-def find_contigs(intervals: Iterable[Interval], genome: Genome) -> dict[str, str]:
-    """The FASTA's name for every contig of the intervals.
-
-    Raises DataError, naming the interval, for a contig the FASTA does not have and for an interval that ends beyond it.
-    """
-    found = match_contigs(dict.fromkeys(interval.contig for interval in intervals), genome)
-    contigs: dict[str, str] = {}
-    for interval in intervals:
-        name = found[interval.contig]
-        if name is None or interval.end > genome.contigs[name]:
-            cause = "no such contig" if name is None else f"{interval.contig} has {genome.contigs[name]:,} bp"
-            raise DataError(
-                f"the interval {interval} is not in the FASTA", where=genome.path.name, cause=cause,
-                remedy="pass the FASTA of the intervals' assembly with -r",
-            )  # fmt: skip
-        contigs[interval.contig] = name
-    return contigs
 
 
 def predict_batches(engine: PlainEngine, batches: Iterable[Batch]) -> Iterator[tuple[Batch, np.ndarray]]:

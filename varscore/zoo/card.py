@@ -136,6 +136,12 @@ class Card(Mapping[str, Any]):
         """Of the raw material that it was trained on; None where the card does not say."""
         return self._table("data").get("source_sha256")
 
+    @property
+    def frequencies(self) -> tuple[float, ...] | None:
+        """Of A, C, G and T in the DNA that it is for, where the card states them."""
+        found = self.get("frequencies")
+        return tuple(map(float, found)) if found else None
+
     # -- how good it is
 
     def measured_on(self, split: str) -> str | None:

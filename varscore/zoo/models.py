@@ -187,6 +187,21 @@ def open_model(folder: Path) -> ModelFolder:
     return ModelFolder(folder, card)
 
 
+def ranked_tasks(model: ModelFolder, chosen: np.ndarray) -> np.ndarray:
+    """Those of the chosen tasks (int64) that an allele can be told by: without those that had no positive in training.
+
+    Raises UsageError when none is left.
+    """
+    ranked = np.setdiff1d(chosen, model.untrained)
+    if not len(ranked):
+        labels = ", ".join(f"{task}:{model.tasks()[task].name}" for task in chosen[:3].tolist())
+        raise UsageError(
+            f"the model knows nothing of {labels}", where=model.id, cause="it had no positive example in training",
+            remedy="choose other --tasks",
+        )  # fmt: skip
+    return ranked
+
+
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 

@@ -68,7 +68,7 @@ def check(half: Half, last: int, changed: Span, seed: int) -> None:
     rows = torch.tensor([2, 0, 0, 3, 1, 2])
     patch = torch.randn(len(rows), len(changed), CHANNELS)
     with torch.inference_mode():
-        passage, states = half.reference(as_map(type(half), steps.transpose(0, 1)), changed)
+        (passage,), states = half.reference(as_map(type(half), steps.transpose(0, 1)), [changed])
         before = passage.state.hidden.clone(), passage.state.cell.clone()
         span, found = half.alternative(passage, rows, as_map(type(half), patch.transpose(0, 1)), changed)
     states, found = states.transpose(0, 1), found.transpose(0, 1)
@@ -111,7 +111,7 @@ def test_both_halves_together_are_the_bidirectional_layer(kind: type[Half]) -> N
     torch.manual_seed(1)
     steps = torch.randn(7, 3, CHANNELS)
     with torch.inference_mode():
-        both = [HALVES[kind, backward].reference(as_map(kind, steps), Span(2, 4))[1] for backward in (False, True)]
+        both = [HALVES[kind, backward].reference(as_map(kind, steps), [Span(2, 4)])[1] for backward in (False, True)]
         expected = copy.deepcopy(LSTM).double()(steps.permute(1, 2, 0).double()).permute(2, 0, 1)
     assert (torch.cat(both, 2) - expected).abs().max() < 1e-5
 
@@ -122,6 +122,6 @@ def test_an_unchanged_patch_changes_nothing() -> None:
     changed = Span(3, 5)
     for half in HALVES.values():
         with torch.inference_mode():
-            passage, states = half.reference(as_map(type(half), steps), changed)
+            (passage,), states = half.reference(as_map(type(half), steps), [changed])
             span, found = half.alternative(passage, rows, as_map(type(half), steps[changed.place]), changed)
         assert (found - states[span.place]).abs().max() < 1e-6

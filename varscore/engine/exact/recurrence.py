@@ -8,6 +8,7 @@ keep their order in both directions: a backward half simply visits them from the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -56,21 +57,23 @@ class Half(ABC):
         self.backward = second and lstm.turns
         self.room = Room()
 
-    def reference(self, steps: FeatureMap, changed: Span) -> tuple[Passage, Tensor]:
-        """Run over all ``steps``, noting the state before the ``changed`` ones.
+    def reference(self, steps: FeatureMap, changes: Sequence[Span]) -> tuple[list[Passage], Tensor]:
+        """Run over all ``steps``, noting the state before those of each of the ``changes``.
 
-        Returns the hidden states too, float (T, rows, H).
+        Returns a passage for each change, and the hidden states, float (T, rows, H).
         """
         last, rows = steps.size
         output = self.room.take("hidden", steps.values, last, rows, self.width)
         inputs, every = self._inputs(steps, "reference"), torch.arange(rows, device=output.device)
-        before, after = Span(0, changed.lo), Span(changed.lo, last)
-        if self.backward:
-            before, after = Span(changed.hi, last), Span(0, changed.hi)
-        start = State(*output.new_zeros(2, rows, self.width))
-        entered = self._run(inputs, before, every, start, output[before.place])
-        self._run(inputs, after, every, entered, output[after.place])
-        return Passage(last, inputs, entered), output
+        entries = [changed.hi if self.backward else changed.lo for changed in changes]
+        state, at = State(*output.new_zeros(2, rows, self.width)), last if self.backward else 0
+        entered: dict[int, State] = {}
+        for entry in [*sorted(set(entries), reverse=self.backward), 0 if self.backward else last]:
+            span = Span(entry, at) if self.backward else Span(at, entry)
+            state = self._run(inputs, span, every, state, output[span.place])
+            entered.setdefault(entry, state)
+            at = entry
+        return [Passage(last, inputs, entered[entry]) for entry in entries], output
 
     def alternative(self, passage: Passage, rows: Tensor, patch: FeatureMap, changed: Span) -> tuple[Span, Tensor]:
         """Positions whose hidden states change, and these states, float (positions, rows, H), until the next call.

@@ -29,7 +29,6 @@ convolutions, what steps of a recurrent layer are given. These are computed once
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import cast
 
@@ -41,7 +40,9 @@ from varscore.engine.device import arithmetic
 from varscore.engine.exact.maps import FeatureMap, SharedMap, WholeMap, Workshop
 from varscore.engine.exact.product import apart
 from varscore.engine.exact.reach import Reach, Span, extent, reach, receptive, recurrent
-from varscore.engine.exact.recurrence import Passage, halves
+from varscore.engine.exact.recurrence import halves
+from varscore.engine.exact.saturation import Blocks, saturate
+from varscore.engine.exact.trace import Piece, Pieces, Trace
 from varscore.engine.plain import TILE, PlainEngine
 from varscore.genome.coords import anchor
 from varscore.genome.windows import Windows
@@ -66,46 +67,6 @@ TILES = {"cpu": {1: 128, SHORT: 16, 0: 16}, "cuda": {1: 1024, SHORT: 128, 0: 256
 a step of few rows is about as long as one of many."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Values of a feature map: float (rows, channels, positions), at ``channels`` and ``span`` of the map."""
-
-    channels: slice
-    span: Span
-    values: Tensor
-
-    def of(self, whole: Piece) -> Tensor:
-        """The same positions of a piece that has all positions of these channels."""
-        return whole.values[:, :, self.span.place]
-
-    @property
-    def steps(self) -> Tensor:
-        """The same values, float (positions, rows, channels)."""
-        return self.values.permute(2, 0, 1)
-
-    def through(self, layer: nn.Module) -> Piece:
-        """After a layer that treats every position on its own."""
-        return Piece(self.channels, self.span, layer(self.values))
-
-
-Pieces = tuple[Piece, ...]
-"""A feature map, or what changed of it: one piece, or one for each direction of a recurrent layer"""
-
-
-@dataclass
-class Trace:
-    """What a tile of reference rows left behind.
-
-    convolved: what each convolution after the first was given; passages: the way of each recurrent half; gathered: what
-    positions last held; whole: float (rows, channels), what was left when they were done away with.
-    """
-
-    convolved: list[FeatureMap] = field(default_factory=list)
-    passages: list[Passage] = field(default_factory=list)
-    gathered: Pieces = ()
-    whole: Tensor = field(default_factory=lambda: torch.empty(0))
-
-
 class SharedEngine(PlainEngine):
     """The engine ``annotate`` uses; ``logits`` of single windows are the plain engine's."""
 
@@ -116,6 +77,10 @@ class SharedEngine(PlainEngine):
         self.halves = [] if lstm is None else halves(lstm, self.stepwise)
         self._by_position = cache(_by_position)
         self._workshop = Workshop()
+
+    def saturate(self, codes: np.ndarray, positions: Span) -> tuple[np.ndarray, np.ndarray]:
+        plan = Blocks.of(self.net, self.strands)
+        return super().saturate(codes, positions) if plan is None else saturate(self, plan, codes, positions)
 
     def score(self, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
         with torch.inference_mode(), arithmetic(self.device, self.precision):
@@ -167,12 +132,12 @@ class SharedEngine(PlainEngine):
         for sites, alleles, site_of in _tiles(windows, rows, tile):
             trace = Trace()
             ref = self._tile_of(codes[0], sites, tile)
-            ref_logits = self._reference(ref, _shift(windows, sites, tile), spread, trace)
+            ref_logits = self.reference(ref, _shift(windows, sites, tile), [] if spread is None else [spread], trace)
             for first in range(0, len(alleles), tile):
                 here = alleles[first : first + tile]
                 index = torch.from_numpy(np.resize(site_of[first : first + tile], tile)).to(self.device)
                 alt = self._tile_of(codes[1], here, tile)
-                logits = self.net(alt) if spread is None else self._alternative(alt, index, spread, trace)
+                logits = self.net(alt) if spread is None else self.alternative(alt, index, spread, trace)
                 strand, variant = torch.from_numpy(here).to(self.device).T
                 out[0, strand, variant] = ref_logits[index[: len(here)]].float()
                 out[1, strand, variant] = logits[: len(here)].float()
@@ -183,9 +148,12 @@ class SharedEngine(PlainEngine):
         codes = windows[variant]
         return torch.where(strand[:, None] == 1, reverse_complement(codes), codes)
 
-    def _reference(self, codes: Tensor, shift: np.ndarray, spread: Reach | None, trace: Trace) -> Tensor:
-        """Logits of a tile of reference rows, each ``shift`` bases right of the one before; fills ``trace``."""
-        if spread is None:
+    def reference(self, codes: Tensor, shift: np.ndarray, changes: Sequence[Reach], trace: Trace) -> Tensor:
+        """Logits of a tile of reference rows, each ``shift`` bases right of the one before.
+
+        Fills ``trace`` for alternatives with one of the ``changes``; without any it stays empty.
+        """
+        if not changes:
             logits: Tensor = self.net(codes)
             return logits
         layers = iter(self.net.layers)
@@ -196,7 +164,7 @@ class SharedEngine(PlainEngine):
                 trace.convolved.append(seen)
                 seen = seen.convolved(layer)
             elif isinstance(layer, BiLSTM):
-                pieces = self._recur_reference(seen, spread, trace)
+                pieces = self._recur_reference(seen, changes, trace)
             elif isinstance(layer, (MeanOverTime, PositionPool, FlattenTime, FlattenChannels)):
                 trace.gathered = pieces or _whole(seen.whole())
                 trace.whole = self._gathered(layer, layers, trace.gathered)
@@ -207,8 +175,11 @@ class SharedEngine(PlainEngine):
                 seen = seen.through(layer)
         return cast(Tensor, nn.Sequential(*layers)(trace.whole))
 
-    def _alternative(self, codes: Tensor, rows: Tensor, spread: Reach, trace: Trace) -> Tensor:
-        """Logits of a tile of alternative rows; ``rows``, int64 (tile,), says which reference row each one has."""
+    def alternative(self, codes: Tensor, rows: Tensor, spread: Reach, trace: Trace, change: int = 0) -> Tensor:
+        """Logits of a tile of alternative rows; ``rows``, int64 (tile,), says which reference row each one has.
+
+        change: which of those that the reference was told of ``spread`` is
+        """
         layers, maps, convolved = iter(self.net.layers), iter(spread.maps), iter(trace.convolved)
         first = cast(SequenceConv, next(layers))
         field_ = receptive(spread.first, *extent(first))
@@ -218,7 +189,7 @@ class SharedEngine(PlainEngine):
             if isinstance(layer, (ConvPool, Residual)):
                 patch = (_convolve(layer, next(convolved), rows, patch[0], next(maps)),)
             elif isinstance(layer, BiLSTM):
-                patch = self._recur(patch[0], rows, trace)
+                patch = self._recur(patch[0], rows, trace, change)
             elif isinstance(layer, MeanOverTime):
                 _mean(trace.gathered, rows, patch, whole)
                 break
@@ -239,21 +210,21 @@ class SharedEngine(PlainEngine):
             return SharedMap.first(layer, codes, shift, self._workshop)
         return WholeMap(layer(codes))
 
-    def _recur_reference(self, seen: FeatureMap, spread: Reach, trace: Trace) -> Pieces:
+    def _recur_reference(self, seen: FeatureMap, changes: Sequence[Reach], trace: Trace) -> Pieces:
         """The recurrent layer over the reference: the hidden states of each direction."""
         pieces = []
         for half in self.halves:
-            passage, output = half.reference(seen, spread.steps)
-            trace.passages.append(passage)
+            passages, output = half.reference(seen, [spread.steps for spread in changes])
+            trace.passages.append(passages)
             pieces.append(Piece(half.channels, Span(0, len(output)), output.permute(1, 2, 0)))
         return tuple(pieces)
 
-    def _recur(self, piece: Piece, rows: Tensor, trace: Trace) -> Pieces:
+    def _recur(self, piece: Piece, rows: Tensor, trace: Trace, change: int) -> Pieces:
         """The recurrent layer over the alternative: a changed stretch of each direction's hidden states."""
         patch = SharedMap.apart(piece.steps, self._workshop) if self.stepwise else WholeMap(piece.values)
         pieces = []
-        for half, passage in zip(self.halves, trace.passages, strict=True):
-            span, output = half.alternative(passage, rows, patch, piece.span)
+        for half, passages in zip(self.halves, trace.passages, strict=True):
+            span, output = half.alternative(passages[change], rows, patch, piece.span)
             pieces.append(Piece(half.channels, span, output.permute(1, 2, 0)))
         return tuple(pieces)
 

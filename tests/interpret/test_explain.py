@@ -1,0 +1,190 @@
+"""``varscore explain``: sequences, intervals, variant files and one variant, and what is wrong with them."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_models import NAMES, WINDOW, bases, genome, model, vcf
+
+from varscore.cli.boundary import run
+from varscore.genome.sequence import encode
+
+
+@dataclass(frozen=True)
+class Made:
+    model: Path
+    fasta: Path
+    sequence: str
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("made")
+    fasta, sequence = genome(folder)
+    return Made(model(folder / "m").path, fasta, sequence)
+
+
+def explain(made: Made, source: object, out: Path, *options: str) -> int:
+    common = ["--device", "cpu", "--threads", "1"]
+    return run(["explain", str(made.model), str(source), "-o", str(out), "-r", str(made.fasta), *common, *options])
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    content = path.read_bytes()
+    text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
+    return list(csv.DictReader(text.splitlines(), delimiter="\t"))
+
+
+def test_a_variant_file(made: Made, tmp_path: Path) -> None:
+    """Every kind of allele; what cannot be scored is named, the others have tables, arrays and pictures."""
+    s = made.sequence
+    other = {"A": "C", "C": "G", "G": "T", "T": "A"}
+    records = [
+        (500, s[499], other[s[499]]),
+        (600, s[599], s[599] + "ACG"),
+        (700, s[699:703], s[699]),
+        (800, other[s[799]], other[other[s[799]]]),
+        (900, s[899], "<DUP:TANDEM:X>"),
+    ]
+    out = tmp_path / "x"
+    assert explain(made, vcf(tmp_path / "v.vcf", records), out, "--flank", "6") == 0
+    alleles = rows(out / "alleles.tsv")
+    assert [row["status"] for row in alleles[:3]] == ["PASS"] * 3
+    assert {row["status"] for row in alleles[3:]} <= {"REF_MISMATCH", "SWAPPED", "SYMBOLIC"}
+    for row in alleles[:3]:
+        assert row["task"] in NAMES and float(row["diff"]) and (out / row["picture"]).is_file()
+    pictures = {path.name for path in out.glob("*.svg")}
+    assert pictures == {row["picture"] for row in alleles[:3]}
+
+    table = rows(out / "contributions.tsv.gz")
+    assert {row["method"] for row in table} == {"ism"}
+    insertion = [row for row in table if row["pos"].startswith("600") and row["allele"] == "alt"]
+    assert [(row["pos"], row["base"]) for row in insertion] == [
+        ("600", s[599]), ("600.1", "A"), ("600.2", "C"), ("600.3", "G"),
+    ]  # fmt: skip
+    arrays = np.load(out / "scores.npz")
+    assert arrays["ism"].shape == (6, 4, WINDOW) and arrays["ism"].dtype == np.float32
+    assert arrays["sequence"].dtype == np.uint8 and arrays["name"][1].endswith(".alt")
+    one_hot = (arrays["sequence"][:, None] == np.arange(4)[:, None]).astype(np.float32)
+    assert (arrays["ism"] * (1 - one_hot) == 0).all() and np.count_nonzero(arrays["ism"]) > 50
+    substitutions = [row for row in rows(out / "ism.tsv.gz") if row["allele"] == "ref" and row["pos"] == "500"]
+    effect = float(substitutions[0][other[s[499]]])
+    assert effect == pytest.approx(float(alleles[0]["logodds"]), abs=1e-5), "the variant is one of its substitutions"
+
+
+def test_top_and_order(made: Made, tmp_path: Path) -> None:
+    s = made.sequence
+    records = [(pos, s[pos - 1], "ACGT"[("ACGT".index(s[pos - 1]) + 1) % 4]) for pos in range(500, 540, 4)]
+    path, every, top = vcf(tmp_path / "v.vcf", records), tmp_path / "all", tmp_path / "top"
+    quick = ("--picture", "none", "--span", "0")
+    assert explain(made, path, every, "--top", "all", *quick) == explain(made, path, top, "--top", "3", *quick) == 0
+    strengths = {row["pos"]: abs(float(row["diff"])) for row in rows(every / "alleles.tsv")}
+    kept = [row["pos"] for row in rows(top / "alleles.tsv")]
+    assert len(strengths) == 10 and sorted(kept) == kept
+    assert set(kept) == set(sorted(strengths, key=lambda pos: -strengths[pos])[:3])
+
+
+def test_one_variant_as_text(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there = made.sequence[499]
+    alt, wrong = ("C", "G") if there not in "CG" else ("A", "T")
+    assert explain(made, f"chr1:500 {there}>{alt}", tmp_path / "x", "--span", "2", "--task", "K562*") == 0
+    assert [row["task"] for row in rows(tmp_path / "x" / "alleles.tsv")] == list(NAMES[:2])
+    assert len(list((tmp_path / "x").glob("*.svg"))) == 2
+    facts = json.loads((tmp_path / "x" / "explain.json").read_text())
+    assert facts["target"] == "logodds" and facts["genome"] == "genome.fa" and facts["inputs"] == 2
+    assert capsys.readouterr().err == "varscore: 1 allele explained (1 PASS)\n"
+    assert explain(made, f"chr1:500 {wrong}>{there}", tmp_path / "y") == 2
+    message = capsys.readouterr().err
+    assert "SWAPPED" in message and f"the FASTA has {there} there" in message and message.count("\n") == 1
+    assert not (tmp_path / "y").exists()
+
+
+def test_sequences_stay_where_they_are(made: Made, tmp_path: Path) -> None:
+    sequences = {"whole": bases(WINDOW, 3), "short": bases(WINDOW - 20, 4), "long": bases(WINDOW + 20, 5)}
+    fasta = tmp_path / "s.fa"
+    fasta.write_text("".join(f">{name} text\n{sequence}\n" for name, sequence in sequences.items()))
+    assert explain(made, fasta, tmp_path / "x", "--task", "1", "--hypothetical") == 0
+    arrays = np.load(tmp_path / "x" / "scores.npz")
+    assert arrays["name"].tolist() == list(sequences)
+    assert (arrays["sequence"][0] == encode(sequences["whole"].encode())).all()
+    assert (arrays["sequence"][1][:10] == 4).all() and (arrays["ism"][1][:, :10] == 0).all()
+    table = rows(tmp_path / "x" / "ism.tsv.gz")
+    assert len(table) == 3 * WINDOW and table[0]["chrom"] == "." and table[WINDOW]["A"] == "NA"
+    row = table[7]
+    effects = np.array([float(row[base]) for base in "ACGT"])
+    assert arrays["ism"][0][:, 7] == pytest.approx(effects - effects.sum() / 3, abs=1e-4)
+
+
+def test_two_tasks_at_once_are_as_one_after_the_other(made: Made, tmp_path: Path) -> None:
+    """Check 10, of all methods."""
+    methods = [word for name in ("ism", "deeplift", "gradient", "ig") for word in ("--method", name)]
+    bed = tmp_path / "b.bed"
+    bed.write_text("chr1\t400\t401\nchr1\t900\t901\n")
+    options = (*methods, "--span", "3", "--reference", "shuffle:2", "--steps", "4", "--picture", "none")
+    assert explain(made, bed, tmp_path / "both", "--task", "*", *options) == 0
+    both = np.load(tmp_path / "both" / "scores.npz")
+    for task in ("0", "1"):
+        assert explain(made, bed, tmp_path / task, "--task", task, *options) == 0
+        alone = np.load(tmp_path / task / "scores.npz")
+        for name in ("ism", "deeplift", "gradient", "ig"):
+            assert (both[f"{name}.{task}"] == alone[name]).all() and np.abs(alone[name]).max() > 0
+    lines = rows(tmp_path / "both" / "completeness.tsv")
+    assert len(lines) == 2 * 2 * 2 and all(float(row["miss"]) < 1e-4 for row in lines if row["method"] == "deeplift")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "which of the 2 tasks"),
+        (("--task", "K562|CTCX"), "K562|CTCF|None"),
+        (("--task", "0", "--target", "value"), "predicts probabilities"),
+        (("--task", "0", "--target", "prob", "--method", "deeplift"), "log-odds"),
+        (("--task", "0", "--method", "magic"), "'magic' is none of ism"),
+        (("--task", "0", "--method", "ig", "--precision", "bf16"), "gradients in bf16"),
+        (("--task", "0", "--reference", "A,C,G,T=.5,.5,.5,.5"), "four frequencies"),
+        (("--task", "0", "--reference", "nowhere.fa"), "nowhere.fa"),
+        (("--task", "0", "--top", "none"), "neither all nor"),
+    ],
+)
+def test_one_line_says_what_is_wrong(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], said: str
+) -> None:
+    fasta = tmp_path / "s.fa"
+    fasta.write_text(f">a\n{bases(WINDOW)}\n")
+    assert explain(made, fasta, tmp_path / "x", *options) == 2
+    message = capsys.readouterr().err
+    assert said in message and message.count("\n") == 1 and "Traceback" not in message
+    assert not (tmp_path / "x").exists()
+
+
+def test_networks_that_a_method_cannot_explain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fasta = tmp_path / "s.fa"
+    fasta.write_text(f">a\n{bases(WINDOW)}\n")
+    kmer = Made(model(tmp_path / "kmer", "kmer", 1).path, fasta, "")
+    assert explain(kmer, fasta, tmp_path / "x", "--method", "deeplift") == 2
+    assert "no rule for a layer of the kind KmerCounts; ism explains it" in capsys.readouterr().err
+    assert explain(kmer, fasta, tmp_path / "x", "--method", "gradient") == 2
+    assert "no gradient" in capsys.readouterr().err
+    assert explain(kmer, fasta, tmp_path / "x") == 0
+    binding = Made(model(tmp_path / "binding", "binding-shallow", 1).path, fasta, "")
+    assert explain(binding, fasta, tmp_path / "y") == 2
+    assert "the model reads tracks besides sequence" in capsys.readouterr().err
+
+
+def test_an_existing_folder_is_not_replaced(made: Made, tmp_path: Path) -> None:
+    fasta = tmp_path / "s.fa"
+    fasta.write_text(f">a\n{bases(WINDOW)}\n")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("")
+    options = ("--task", "0", "--span", "0", "--method", "gradient")
+    assert explain(made, fasta, tmp_path / "mine", "--force", *options) == 2
+    assert explain(made, fasta, tmp_path / "x", *options) == 0
+    assert explain(made, fasta, tmp_path / "x", *options) == 2
+    assert explain(made, fasta, tmp_path / "x", "--force", *options) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "s.fa", "x"]

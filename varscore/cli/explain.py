@@ -1,0 +1,265 @@
+"""``varscore explain``."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from varscore.cli.genome import Fitting
+from varscore.cli.groups import grouped
+from varscore.cli.options import MOST, Device, Force, OutputDir, Precision, Seed, Threads
+
+if TYPE_CHECKING:
+    from varscore.genome.sequence import Genome
+    from varscore.interpret.explain import ExplainJob, Explanation
+    from varscore.interpret.methods import Options
+    from varscore.zoo.models import ModelFolder
+
+log = logging.getLogger(__name__)
+WHAT, HOW, SHOWN = "What is explained", "How", "What is written"
+ALL = ("ism", "deeplift", "gradient", "ig")
+
+
+def _check_methods(methods: list[str] | None) -> list[str] | None:
+    for method in methods or ():
+        if method not in ALL:
+            raise typer.BadParameter(f"{method!r} is none of {', '.join(ALL)}")
+    return methods
+
+
+def _parse_top(text: str) -> int:
+    """0: all."""
+    if text == "all":
+        return 0
+    if not text.isdigit() or not 0 < int(text) <= MOST:
+        raise typer.BadParameter(f"{text!r} is neither all nor a positive whole number")
+    return int(text)
+
+
+@dataclass(frozen=True)
+class Explaining:
+    """What is explained, and by which methods."""
+
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            callback=_check_methods,
+            metavar="METHOD",
+            help="ism (the default): what every substitution would do; deeplift: contributions that add up, through "
+            "LSTM gates, attention and max-pooling too; gradient: gradient times input; ig: integrated gradients. "
+            "Repeatable.",
+            rich_help_panel=WHAT,
+            show_default=False,
+        ),
+    ] = None
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB",
+            help="Tasks to explain, such as 'K562*CTCF*'; repeatable. By default an allele's own strongest one; "
+            "sequences and intervals need it where the model has several.",
+            rich_help_panel=WHAT,
+            show_default=False,
+        ),
+    ] = None
+    genome: Annotated[
+        Path | None,
+        typer.Option(
+            "--genome",
+            "-r",
+            metavar="FASTA",
+            envvar="VARSCORE_REFERENCE",
+            help="Reference genome of intervals and variants; its .fai is made when missing.",
+            show_default=False,
+            rich_help_panel=WHAT,
+        ),
+    ] = None
+    top: Annotated[
+        int | None,
+        typer.Option(
+            parser=_parse_top,
+            metavar="N|all",
+            help="Of a variant file only the N alleles of largest |VS_DIFF|.",
+            rich_help_panel=WHAT,
+            show_default="100",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How contributions are made."""
+
+    target: Annotated[
+        Literal["logodds", "prob", "value"] | None,
+        typer.Option(
+            help="The number that is explained: log2 odds, the probability (ism alone), or the value of an expression "
+            "model; by default the model's own.",
+            show_default=False,
+            rich_help_panel=HOW,
+        ),
+    ] = None
+    reference: Annotated[
+        str,
+        typer.Option(
+            metavar="REF",
+            help="What deeplift and ig compare an input with: shuffle:N (dinucleotide shuffles of it), uniform, zeros, "
+            "frequencies (the model card's), A,C,G,T=.295,.205,.205,.295, or a FASTA of one sequence or of as many as "
+            "there are inputs. The genome is -r.",
+            rich_help_panel=HOW,
+        ),
+    ] = "shuffle:20"
+    window: Annotated[
+        Literal["fixed", "centred"] | None,
+        typer.Option(
+            help="ism: the window stays where it is (default for sequences), or moves along with the mutated base, as "
+            "annotate --saturate does (default for intervals and variants).",
+            show_default=False,
+            rich_help_panel=HOW,
+        ),
+    ] = None
+    span: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="ism: bases mutated on each side of the middle; by default those of a picture around an allele, else "
+            "the whole window.",
+            show_default=False,
+            rich_help_panel=HOW,
+        ),
+    ] = None
+    steps: Annotated[
+        int, typer.Option(min=2, max=4096, metavar="N", help="ig: points on the way.", rich_help_panel=HOW)
+    ] = 64
+    raw_gradient: Annotated[
+        bool,
+        typer.Option("--raw-gradient", help="gradient: leave the mean over the four bases in.", rich_help_panel=HOW),
+    ] = False
+
+
+@dataclass(frozen=True)
+class Showing:
+    """What is written."""
+
+    flank: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Bases that a picture shows on each side.", rich_help_panel=SHOWN),
+    ] = 30
+    hypothetical: Annotated[
+        bool,
+        typer.Option(
+            "--hypothetical",
+            help="scores.npz holds what any base would contribute, not only the one that is there.",
+            rich_help_panel=SHOWN,
+        ),
+    ] = False
+    picture: Annotated[Literal["none", "svg", "png"], typer.Option(help="Pictures.", rich_help_panel=SHOWN)] = "svg"
+
+
+@grouped
+def explain(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A FASTA, BED, VCF or BCF file, or one variant such as 'chr20:1000010 A>G'.",
+        ),
+    ],
+    output: OutputDir,
+    what: Explaining,
+    how: Manner,
+    shown: Showing,
+    fitting: Fitting,
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    threads: Threads = None,
+    seed: Seed = 1,
+    force: Force = False,
+) -> None:
+    """Which bases make a prediction, or the effect of a variant: tables, arrays for motif discovery, and pictures.
+
+    Of a variant REF and ALT are explained side by side, and the third row of the picture is their difference.
+    """
+    from varscore.cli.log import progress
+    from varscore.engine.device import use_threads
+    from varscore.interpret.explain import TOP, ExplainJob, explain_source
+    from varscore.interpret.outputs import MARKER, ExplainFolder
+    from varscore.storage.folders import refuse_existing_folder
+    from varscore.zoo.models import find_model
+
+    use_threads(threads)
+    refuse_existing_folder(str(output), MARKER, force=force)
+    chosen = find_model(model)
+    chosen.warn_of_interim()
+    job = ExplainJob(
+        chosen, methods=tuple(dict.fromkeys(what.method or ["ism"])), tasks=tuple(what.task or ()), target=how.target,
+        options=_options(how, chosen, seed), centred=None if how.window is None else how.window == "centred",
+        span=how.span, flank=shown.flank, top=TOP if what.top is None else what.top or None, rules=fitting.rules(),
+        device=device, precision=precision, threads=threads,
+    )  # fmt: skip
+    with ExitStack() as stack:
+        genome = _open_genome(what.genome, source, stack)
+        run = explain_source(job, source, genome, stack)
+        folder = stack.enter_context(
+            ExplainFolder(
+                str(output), job, chosen.tasks(), hypothetical=shown.hypothetical, picture=shown.picture, force=force
+            )
+        )
+        meter = stack.enter_context(progress(run.total, "inputs"))
+        for result in run.results:
+            folder.add(result, run.options)
+            meter.advance(1)
+        folder.finish(_facts(source, genome), run.alleles)
+    _say(run, job, folder.worst)
+
+
+def _options(how: Manner, model: ModelFolder, seed: int) -> Options:
+    from varscore.interpret.methods import Options
+    from varscore.interpret.references import parse_reference, read_reference
+
+    reference = parse_reference(how.reference, model.card.frequencies) or read_reference(
+        how.reference, model.config().window
+    )
+    return Options(reference=reference, steps=how.steps, raw=how.raw_gradient, seed=seed)
+
+
+def _open_genome(given: Path | None, source: str, stack: ExitStack) -> Genome | None:
+    """None for sequences."""
+    from varscore.cli.config import find_reference
+    from varscore.genome.sequence import Genome
+    from varscore.interpret.explain import kind_of
+    from varscore.interpret.subjects import parse_variant
+
+    kind = "variant" if not Path(source).exists() and parse_variant(source) else kind_of(source)
+    if kind == "fasta":
+        return None
+    return stack.enter_context(Genome(find_reference(given, source if kind == "variants" else "-")))
+
+
+def _facts(source: str, genome: Genome | None) -> dict[str, str | None]:
+    return {
+        "source": source,
+        "genome": genome.path.name if genome else None,
+        "genome_sha256": genome.sha256 if genome else None,
+    }
+
+
+def _say(run: Explanation, job: ExplainJob, worst: float) -> None:
+    """What became of the alleles, and whether integrated gradients had enough steps."""
+    if run.alleles is not None:
+        counts = ", ".join(f"{count:,} {status}" for status, count in run.alleles.statuses.most_common())
+        left = f"; {run.alleles.left_out:,} weaker ones left out (--top)" if run.alleles.left_out else ""
+        what = "allele" if len(run.alleles.scored) == 1 else "alleles"
+        log.info(f"{len(run.alleles.scored):,} {what} explained ({counts}){left}")
+    if worst > 0.05:
+        log.warning(
+            f"integrated gradients miss up to {worst:.1%} of a difference; try --steps {2 * job.options.steps}, or "
+            "--method deeplift, which is complete"
+        )

@@ -1,0 +1,236 @@
+"""Sequence logos: letters as high as a base counts, drawn as outlines, so that they look the same everywhere.
+
+A picture is a list of shapes in pixels, y downwards. :func:`svg` writes it without any font for the bases; it follows
+the reader's light or dark style. :func:`png` paints the same shapes with matplotlib, on white.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import BinaryIO
+
+import numpy as np
+
+COLOURS = {"A": "#1a9641", "C": "#2b6fdb", "G": "#f59e0b", "T": "#d7263d"}
+"""A green, C blue, G orange, T red; each can be told from white and from near black"""
+INK = {"text": "#222222", "axis": "#888888", "box": "#8888aa", "bar": "#6b7280", "faint": "#bbbbbb"}
+DARK = {"text": "#eeeeee", "axis": "#888888", "box": "#9999bb", "bar": "#9ca3af", "faint": "#555555"}
+PAPER = ("#ffffff", "#14161a")
+"""Behind the picture: light, dark"""
+GAP = "-"
+
+
+def _ring(first: float, last: float, x: float, y: float, wide: float, high: float) -> list[tuple[float, float]]:
+    """Points of an ellipse from one angle to another, in degrees."""
+    steps = 18
+    angles = [math.radians(first + (last - first) * i / steps) for i in range(steps + 1)]
+    return [(round(x + wide * math.cos(a), 3), round(y + high * math.sin(a), 3)) for a in angles]
+
+
+_OUTER, _INNER = (0.5, 0.5, 0.5, 0.5), (0.5, 0.5, 0.31, 0.33)
+_C = [*_ring(38, 322, *_OUTER), *_ring(318, 42, *_INNER)]
+_G = [
+    *_ring(38, 322, *_OUTER), (0.93, 0.5), (0.52, 0.5), (0.52, 0.36), (0.74, 0.36), *_ring(318, 42, *_INNER),
+]  # fmt: skip
+GLYPHS: dict[str, list[list[tuple[float, float]]]] = {
+    "A": [
+        [(0, 0), (0.4, 1), (0.6, 1), (1, 0), (0.79, 0), (0.7, 0.24), (0.3, 0.24), (0.21, 0)],
+        [(0.36, 0.4), (0.64, 0.4), (0.5, 0.78)],
+    ],
+    "C": [_C],
+    "G": [_G],
+    "T": [[(0.4, 0), (0.6, 0), (0.6, 0.84), (1, 0.84), (1, 1), (0, 1), (0, 0.84), (0.4, 0.84)]],
+}
+"""Outlines of the letters in a box of 1 x 1, y upwards; where two overlap there is a hole"""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A base that stands on (x, y), or hangs from it, upside down, if ``height`` is negative."""
+
+    base: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A filled rectangle; ``ink`` names its colour."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    ink: str
+    opacity: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    x: float
+    y: float
+    words: str
+    anchor: str = "start"
+    size: int = 11
+    bold: bool = False
+
+
+Shape = Letter | Box | Text
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a picture: what stands in each column, and how high.
+
+    letters: a base, or ``-`` for nothing, each; heights: float (columns,); with ``bars`` there are no letters but bars
+    """
+
+    label: str
+    letters: str
+    heights: np.ndarray
+    bars: bool = False
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Rows one below the other in one scale. title: lines; ticks: a label, or nothing, below each column
+
+    marked: columns behind which there is a shade, [first, last)
+    """
+
+    title: Sequence[str]
+    rows: Sequence[Row]
+    ticks: Sequence[str]
+    marked: tuple[int, int] | None = None
+    column: float = 14.0
+    height: float = 90.0
+
+    @property
+    def width(self) -> float:
+        return LEFT + max((len(row.letters) for row in self.rows), default=0) * self.column + RIGHT
+
+    @property
+    def depth(self) -> float:
+        return 18 * len(self.title) + 14 + len(self.rows) * (self.height + 14) + 22
+
+
+LEFT, RIGHT = 74.0, 16.0
+
+
+def draw(picture: Picture) -> list[Shape]:
+    """The shapes of a picture."""
+    shapes: list[Shape] = [
+        Text(12, 18 * (line + 1), words, size=13 if line == 0 else 11, bold=line == 0)
+        for line, words in enumerate(picture.title)
+    ]
+    top = 18 * len(picture.title) + 14.0
+    lowest = min((float(np.min(row.heights, initial=0)) for row in picture.rows), default=0.0)
+    highest = max((float(np.max(row.heights, initial=0)) for row in picture.rows), default=0.0)
+    scale = picture.height / max(highest - lowest, 1e-12)
+    bottom = top + len(picture.rows) * (picture.height + 14)
+    if picture.marked is not None:
+        first, last = picture.marked
+        size = ((last - first) * picture.column, bottom - top - 8)
+        shapes.append(Box(LEFT + first * picture.column, top - 4, *size, "box", 0.22))
+    for number, row in enumerate(picture.rows):
+        zero = top + number * (picture.height + 14) + highest * scale
+        shapes += _row(picture, row, zero, scale, highest, lowest)
+    for column, tick in enumerate(picture.ticks):
+        if tick:
+            shapes.append(Text(LEFT + (column + 0.5) * picture.column, bottom + 10, tick, "middle", 10))
+    return shapes
+
+
+def _row(picture: Picture, row: Row, zero: float, scale: float, highest: float, lowest: float) -> Iterator[Shape]:
+    wide = picture.column
+    yield Box(LEFT, zero - 0.4, len(row.letters) * wide, 0.8, "axis")
+    middle = zero - (highest + lowest) / 2 * scale
+    yield Text(12, middle + 4, row.label, size=12, bold=True)
+    for value in (highest, lowest):
+        if abs(value) * scale > 8:
+            yield Text(LEFT - 4, zero - value * scale + 4, f"{value:.2g}", "end", 9)
+    for column, (letter, height) in enumerate(zip(row.letters, row.heights.tolist(), strict=True)):
+        x, size = LEFT + column * wide, height * scale
+        if row.bars:
+            yield Box(x + wide * 0.15, zero - max(size, 0), wide * 0.7, abs(size), "bar")
+        elif letter in GLYPHS and abs(size) > 0.05:
+            yield Letter(letter, x + wide * 0.04, zero, wide * 0.92, size)
+        elif letter == GAP:
+            yield Box(x + wide * 0.2, zero - 1.2, wide * 0.6, 2.4, "faint")
+
+
+def _path(base: str) -> str:
+    outlines = ("L".join(f"{x:g} {y:g}" for x, y in points) for points in GLYPHS[base])
+    return "".join(f"M{outline}Z" for outline in outlines)
+
+
+def _style() -> str:
+    """Colours of the light and of the dark style."""
+    light = "".join(f".{name}{{fill:{colour}}}" for name, colour in {**INK, **COLOURS}.items())
+    dark = "".join(f".{name}{{fill:{colour}}}" for name, colour in DARK.items())
+    return (
+        f"text{{font-family:sans-serif;fill:{INK['text']}}}.paper{{fill:{PAPER[0]}}}{light}"
+        f"@media(prefers-color-scheme:dark){{text{{fill:{DARK['text']}}}.paper{{fill:{PAPER[1]}}}{dark}}}"
+    )
+
+
+def svg(picture: Picture) -> str:
+    """The picture as SVG text. The same picture gives the same bytes."""
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {picture.width:g} {picture.depth:g}" '
+        f'width="{picture.width:g}" height="{picture.depth:g}" role="img">',
+        f"<title>{escape(' '.join(picture.title))}</title><style>{_style()}</style><defs>",
+        *(f'<path id="{base}" fill-rule="evenodd" d="{_path(base)}"/>' for base in GLYPHS),
+        '</defs><rect class="paper" width="100%" height="100%"/>',
+        *map(_element, draw(picture)),
+        "</svg>\n",
+    ]
+    return "\n".join(parts)
+
+
+def _element(shape: Shape) -> str:
+    if isinstance(shape, Letter):
+        place = f"translate({shape.x:.2f} {shape.y:.2f})scale({shape.width:.2f} {-shape.height:.3f})"
+        return f'<use href="#{shape.base}" class="{shape.base}" transform="{place}"/>'
+    if isinstance(shape, Box):
+        faint = "" if shape.opacity == 1 else f' opacity="{shape.opacity:g}"'
+        place = f'x="{shape.x:.2f}" y="{shape.y:.2f}" width="{shape.width:.2f}" height="{shape.height:.2f}"'
+        return f'<rect class="{shape.ink}" {place}{faint}/>'
+    bold = ' font-weight="bold"' if shape.bold else ""
+    place = f'x="{shape.x:.2f}" y="{shape.y:.2f}" font-size="{shape.size}" text-anchor="{shape.anchor}"{bold}'
+    return f"<text {place}>{escape(shape.words)}</text>"
+
+
+def png(picture: Picture, file: BinaryIO, dpi: int = 144) -> None:
+    """Paint the picture with matplotlib, on white."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import PathPatch, Rectangle
+    from matplotlib.path import Path
+
+    figure = Figure(figsize=(picture.width / 72, picture.depth / 72))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, picture.width), ylim=(picture.depth, 0))
+    axes.axis("off")
+    for shape in draw(picture):
+        if isinstance(shape, Letter):
+            outlines = [np.array([*points, points[0]]) for points in GLYPHS[shape.base]]
+            placed = [points * (shape.width, -shape.height) + (shape.x, shape.y) for points in outlines]
+            path = Path.make_compound_path(*(Path(points, closed=True) for points in placed))
+            axes.add_patch(PathPatch(path, facecolor=COLOURS[shape.base], linewidth=0))
+        elif isinstance(shape, Box):
+            colour, size = INK[shape.ink], (shape.width, shape.height)
+            axes.add_patch(
+                Rectangle((shape.x, shape.y), *size, facecolor=colour, linewidth=0, alpha=shape.opacity)
+            )  # fmt: skip
+        else:
+            horizontal = {"start": "left", "middle": "center", "end": "right"}[shape.anchor]
+            axes.text(
+                shape.x, shape.y, shape.words.replace("$", r"\$"), fontsize=shape.size, ha=horizontal,
+                weight="bold" if shape.bold else "normal", color=INK["text"],
+            )  # fmt: skip
+    figure.savefig(file, dpi=dpi, format="png")

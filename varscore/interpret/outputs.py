@@ -1,0 +1,265 @@
+"""The folder that ``varscore explain`` writes: tables, arrays, pictures, and what was run."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+import numpy as np
+
+from varscore import __version__
+from varscore.genome.coords import Variant
+from varscore.genome.sequence import UNKNOWN
+from varscore.interpret import ism
+from varscore.interpret.explain import Explained, ExplainedPair, ExplainJob, Result
+from varscore.interpret.gradients import Attribution
+from varscore.interpret.logos import Picture
+from varscore.interpret.methods import COMPARED, Options
+from varscore.interpret.pictures import allele_picture, put_picture, sequence_picture
+from varscore.interpret.subjects import Subject, file_name
+from varscore.interpret.variants import Chosen, Scored
+from varscore.storage.atomic import output_errors
+from varscore.storage.folders import AtomicFolder
+from varscore.tasks import Task, safe
+
+MARKER = "explain.json"
+CONTRIBUTIONS, SUBSTITUTIONS, ALLELES = "contributions.tsv.gz", "ism.tsv.gz", "alleles.tsv"
+COMPLETENESS, SCORES = "completeness.tsv", "scores.npz"
+EXACT = 1e-4
+"""The largest miss, absolute and relative, that a complete method may show: beyond it a rule is wrong"""
+UNITS = {"logodds": "log2 odds", "prob": "probability", "value": "value"}
+
+
+class IncompleteError(AssertionError):
+    """Contributions of a complete method that do not add up: a bug."""
+
+
+class ExplainFolder:
+    """Written beside its final name; a context manager: it appears when the block ends and is dropped when it fails.
+
+    hypothetical: the arrays hold what any base would contribute; picture: ``none``, ``svg`` or ``png``
+    Raises OutputExists and OutputError.
+    """
+
+    def __init__(
+        self, path: str, job: ExplainJob, tasks: Sequence[Task], *, hypothetical: bool = False, picture: str = "svg",
+        force: bool = False,
+    ) -> None:  # fmt: skip
+        self._path, self._job, self._tasks = path, job, tasks
+        self._hypothetical, self._picture = hypothetical, picture
+        self._folder = AtomicFolder(path, marker=MARKER, force=force)
+        self.folder = Path(self._folder.temporary)
+        self._options = job.options
+        self._arrays: dict[str, list[np.ndarray]] = {}
+        self._sequences: list[np.ndarray] = []
+        self._names: list[str] = []
+        self._completeness = ["name\tmethod\ttask\treference\tsum\tdifference\tmiss"]
+        self._pictures: dict[str, str] = {}
+        self.worst = 0.0
+        """The largest miss of integrated gradients, as a share of the difference"""
+
+    def __enter__(self) -> Self:
+        with output_errors(self._path):
+            self._table = _text(self.folder / CONTRIBUTIONS)
+            self._table.write("name\tchrom\tpos\tbase\tallele\tmethod\ttask\tcontribution\n")
+            self._substitutions = _text(self.folder / SUBSTITUTIONS) if "ism" in self._job.methods else None
+            if self._substitutions is not None:
+                self._substitutions.write("name\tchrom\tpos\tbase\tallele\ttask\tA\tC\tG\tT\n")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for table in filter(None, (self._table, self._substitutions)):
+            table.close()
+        if kind is None:
+            self._folder.commit()
+        else:
+            self._folder.abort()
+
+    def add(self, result: Result, options: Options) -> None:
+        """Enter what was found for a sequence, or for both alleles of a variant. Raises IncompleteError."""
+        self._options = options
+        with output_errors(self._path):
+            if isinstance(result, ExplainedPair):
+                self._enter(result.ref)
+                self._enter(result.alt)
+                self._draw_pair(result)
+            else:
+                self._enter(result)
+                self._draw(result)
+
+    def finish(self, facts: Mapping[str, Any], alleles: Chosen | None = None) -> None:
+        """The arrays, the tables that were kept, and what was run."""
+        with output_errors(self._path):
+            (self.folder / COMPLETENESS).write_text("\n".join(self._completeness) + "\n")
+            if alleles is not None:
+                (self.folder / ALLELES).write_text("\n".join(self._allele_lines(alleles)) + "\n")
+            arrays = {name: np.stack(parts) for name, parts in self._arrays.items()}
+            length = self._job.model.config().window
+            sequence = np.stack(self._sequences) if self._sequences else np.zeros((0, length), np.uint8)
+            every: dict[str, Any] = {"sequence": sequence, "name": np.array(self._names, str), **arrays}
+            np.savez(self.folder / SCORES, **every)
+            (self.folder / MARKER).write_text(json.dumps({**self._facts(), **facts}, indent=1) + "\n")
+
+    # -- tables and arrays ---------------------------------------------------------------------------------------------
+
+    def _enter(self, found: Explained) -> None:
+        subject = found.subject
+        self._sequences.append(subject.codes)
+        self._names.append(f"{subject.name}.{subject.allele}" if subject.allele != "." else subject.name)
+        for method, attribution in zip(self._job.methods, found.attributions, strict=True):
+            self._array(method, subject, attribution)
+            for number, task in enumerate(subject.tasks.tolist()):
+                self._rows(method, subject, attribution, number, self._tasks[task].name)
+                if method in COMPARED:
+                    self._check(method, subject, attribution, number, self._tasks[task].name)
+
+    def _array(self, method: str, subject: Subject, attribution: Attribution) -> None:
+        for number, task in enumerate(subject.tasks.tolist()):
+            key = method if len(subject.tasks) == 1 else f"{method}.{task}"
+            self._arrays.setdefault(key, []).append(self._block(method, subject, attribution, number))
+
+    def _block(self, method: str, subject: Subject, attribution: Attribution, number: int) -> np.ndarray:
+        """float32 (4, window)"""
+        table: np.ndarray = attribution.hypothetical[number]
+        codes = subject.codes
+        if self._hypothetical:
+            if method != "ism":
+                return table
+            return np.asarray(ism.hypothetical(table.T[:, :, None], codes)[:, :, 0].T)
+        block: np.ndarray = np.zeros_like(table)
+        at = np.flatnonzero(codes != UNKNOWN)
+        block[codes[at], at] = attribution.scores[number, at]
+        return block
+
+    def _rows(self, method: str, subject: Subject, attribution: Attribution, number: int, task: str) -> None:
+        shown = subject.mutated.place if method == "ism" else slice(0, len(subject.codes))
+        letters, contig = subject.letters, subject.contig or "."
+        places = range(len(letters))[shown]
+        scores = attribution.scores[number].tolist()
+        self._table.writelines(
+            f"{subject.name}\t{contig}\t{subject.labels[at]}\t{letters[at]}\t{subject.allele}\t{method}\t{task}\t"
+            f"{scores[at]:.6g}\n"
+            for at in places
+        )
+        if method == "ism" and self._substitutions is not None:
+            table = attribution.hypothetical[number].T.tolist()
+            self._substitutions.writelines(
+                f"{subject.name}\t{contig}\t{subject.labels[at]}\t{letters[at]}\t{subject.allele}\t{task}\t"
+                + "\t".join("NA" if value != value else f"{value:.6g}" for value in table[at])
+                + "\n"
+                for at in places
+            )
+
+    def _check(self, method: str, subject: Subject, attribution: Attribution, number: int, task: str) -> None:
+        """Enter whether contributions add up. Raises IncompleteError when those of a complete method do not."""
+        total, difference, miss = (
+            float(values[number]) for values in (attribution.total, attribution.difference, attribution.miss)
+        )
+        name = self._names[-1]
+        label = self._options.reference.label
+        self._completeness.append(f"{name}\t{method}\t{task}\t{label}\t{total:.6g}\t{difference:.6g}\t{miss:.3g}")
+        if method == "ig":
+            self.worst = max(self.worst, abs(total - difference) / max(abs(difference), 1e-9))
+        elif not miss <= max(EXACT, EXACT * abs(difference)):
+            raise IncompleteError(f"contributions to {task} of {name} miss the difference by {miss:.3g}")
+
+    # -- pictures ------------------------------------------------------------------------------------------------------
+
+    def _title(self, method: str, task: str) -> str:
+        return f"{task}: {method}, {UNITS[self._options.target]}, {self._job.model.id}"
+
+    def _draw_pair(self, result: ExplainedPair) -> None:
+        if self._picture == "none":
+            return
+        pair = result.pair
+        both = zip(self._job.methods, result.ref.attributions, result.alt.attributions, strict=True)
+        for method, ref, alt in both:
+            for number, task in enumerate(pair.ref.tasks.tolist()):
+                name = self._tasks[task].name
+                effect = f"VS_DIFF {pair.diff[number]:+.4g}"
+                if np.isfinite(pair.logodds[number]):
+                    effect += f", log2 odds {pair.logodds[number]:+.3g}"
+                title = [f"{_spelled(pair.variant)}   {effect}", self._title(method, name)]
+                picture = allele_picture(pair, ref.scores[number], alt.scores[number], self._job.flank, title)
+                self._put(pair.name, method, name, picture)
+        self._pictures.setdefault(pair.name, f"{pair.name}.{safe(self._tasks[int(pair.ref.tasks[0])].name)}")
+
+    def _draw(self, found: Explained) -> None:
+        subject = found.subject
+        if self._picture == "none":
+            return
+        for method, attribution in zip(self._job.methods, found.attributions, strict=True):
+            for number, task in enumerate(subject.tasks.tolist()):
+                name = self._tasks[task].name
+                title = [subject.name, self._title(method, name)]
+                middle = len(subject.codes) // 2
+                picture = sequence_picture(subject, attribution.scores[number], middle, self._job.flank, title)
+                self._put(safe(subject.name)[:100], method, name, picture)
+
+    def _put(self, name: str, method: str, task: str, picture: Picture) -> None:
+        """Under a name that says what it shows; of several methods all but the first one's have theirs in it."""
+        other = "" if method == self._job.methods[0] else f".{method}"
+        stem, number = f"{name}.{safe(task)}{other}", 1
+        while (self.folder / f"{stem}.{self._picture}").exists():  # inputs of one name
+            number += 1
+            stem = f"{name}.{number}.{safe(task)}{other}"
+        put_picture(self.folder, stem, picture, self._picture)
+
+    # -- what was run --------------------------------------------------------------------------------------------------
+
+    def _allele_lines(self, alleles: Chosen) -> list[str]:
+        lines = ["chrom\tpos\tref\talt\tstatus\ttask\tdiff\tlogodds\tpicture"]
+        for scored in (*alleles.scored, *alleles.unscored):
+            lines += self._allele(scored)
+        return lines
+
+    def _allele(self, scored: Scored) -> list[str]:
+        written = scored.written
+        head = f"{written.contig}\t{written.pos}\t{written.ref}\t{written.alt}\t{scored.status}"
+        if scored.variant is None:
+            return [f"{head}\tNA\tNA\tNA\tNA"]
+        rows = []
+        for task, diff, logodds in zip(scored.tasks.tolist(), scored.diff, scored.logodds, strict=True):
+            picture = f"{file_name(scored.variant)}.{safe(self._tasks[task].name)}.{self._picture}"
+            shown = picture if (self.folder / picture).exists() else "NA"
+            value = f"{logodds:.6g}" if np.isfinite(logodds) else "NA"
+            rows.append(f"{head}\t{self._tasks[task].name}\t{diff:.6g}\t{value}\t{shown}")
+        return rows
+
+    def _facts(self) -> dict[str, Any]:
+        job, options = self._job, self._options
+        return {
+            "format": 1,
+            "varscore": __version__,
+            "numpy": np.__version__,
+            "model": job.model.id,
+            "model_sha256": job.model.sha256,
+            "methods": list(job.methods),
+            "target": options.target,
+            "unit": UNITS[options.target],
+            "compared_with": options.reference.label if set(job.methods) & set(COMPARED) else None,
+            "steps": options.steps if "ig" in job.methods else None,
+            "seed": options.seed,
+            "flank": job.flank,
+            "hypothetical": self._hypothetical,
+            "precision": job.precision,
+            "engine": job.engine,
+            "inputs": len(self._sequences),
+        }
+
+
+def _spelled(variant: Variant) -> str:
+    ref, alt = (allele if len(allele) <= 20 else f"{len(allele)} bp" for allele in (variant.ref, variant.alt))
+    return f"{variant.contig}:{variant.pos} {ref}>{alt}"
+
+
+def _text(path: Path) -> TextIO:
+    """A gzipped text file that is the same bytes whenever it is written."""
+    return io.TextIOWrapper(gzip.GzipFile(path, "wb", compresslevel=6, mtime=0), encoding="utf-8", newline="\n")

@@ -1,0 +1,342 @@
+"""The straight-path rule: contributions that add up to the difference of the output, whatever the network.
+
+An input x is compared with a reference x0. For a node y = f(x1 .. xn) the multiplier m_i of its input i is the integral
+over t in [0, 1] of df/dx_i at x0 + t (x - x0). Then the sum of m_i (x_i - x0_i) is y - y0 at every node, and so, by the
+chain of multipliers, for the network: its contributions are complete. In closed form the multiplier is
+
+    affine              the weight
+    one input           (y - y0) / (x - x0), and the derivative in the middle where these nearly meet (DeepLIFT's
+                        rescale rule)
+    product a b         (b + b0) / 2 for a, (a + a0) / 2 for b: the gates of an LSTM, a mask and what it weighs
+    maximum             the share of the path on which a value is the largest; ties are split evenly
+    softmax             as exponential, sum, reciprocal and product
+
+With a constant reference in a pool the rule for the maximum is DeepLIFT's; with any other that one divides by
+differences that may be as good as 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from varscore.errors import UsageError
+from varscore.nets.attentionnet import Attention
+from varscore.nets.attentionnet import Residual as ResidualNorm
+from varscore.nets.deepmotif import MaxOverTime
+from varscore.nets.dilated import PositionPool, Residual
+from varscore.nets.layers import (
+    Activation,
+    BiLSTM,
+    Conv,
+    ConvPool,
+    FlattenChannels,
+    FlattenTime,
+    MeanOverTime,
+    Projection,
+    SequenceConv,
+    SequenceNet,
+    hard_sigmoid,
+)
+from varscore.nets.promoternet import ForwardLSTM
+from varscore.nets.walk import NoRule, Rules, flat, is_list
+
+NEAR = {torch.float32: 1e-5, torch.float64: 1e-9}
+"""Differences of a node's inputs below which the derivative takes the place of the quotient"""
+Function = Callable[[Tensor], Tensor]
+
+
+class _Rescale(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, x0: Tensor, function: Function, derivative: Function) -> Tensor:
+        y, difference = function(x), x - x0
+        near = difference.abs() < NEAR[x.dtype]
+        quotient = (y - function(x0)) / torch.where(near, 1.0, difference)
+        ctx.save_for_backward(torch.where(near, derivative((x + x0) / 2), quotient))
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (multiplier,) = ctx.saved_tensors
+        return gradients[0] * multiplier, None, None, None
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, a0: Tensor, b0: Tensor) -> Tensor:
+        ctx.save_for_backward((a + a0) / 2, (b + b0) / 2)
+        return a * b
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        of_a, of_b = ctx.saved_tensors
+        return gradients[0] * of_b, gradients[0] * of_a, None, None
+
+
+class _Maximum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, x0: Tensor) -> Tensor:
+        ctx.save_for_backward(winning_shares(x, x0))
+        return x.amax(-1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (shares,) = ctx.saved_tensors
+        return gradients[0][..., None] * shares, None
+
+
+def winning_shares(x: Tensor, x0: Tensor) -> Tensor:
+    """Share of the way from x0 to x on which each of p values is the largest: float (..., p), rows sum to 1.
+
+    x, x0: float (..., p). Value i is the largest where its line x0_i + t (x_i - x0_i) lies above every other: against a
+    line that rises less from some t on, against one that rises more up to some t.
+    """
+    slope = x - x0
+    start, end = torch.zeros_like(x), torch.ones_like(x)
+    never = torch.zeros_like(x, dtype=torch.bool)
+    for j in range(x.shape[-1]):
+        faster = slope - slope[..., j : j + 1]
+        behind = x0[..., j : j + 1] - x0
+        meet = behind / torch.where(faster == 0, 1.0, faster)
+        start = torch.where(faster > 0, torch.maximum(start, meet), start)
+        end = torch.where(faster < 0, torch.minimum(end, meet), end)
+        never |= (faster == 0) & (behind > 0)
+    share = torch.where(never, 0.0, (end - start).clamp_min(0))
+    total = share.sum(-1, keepdim=True)  # more than 1 where lines coincide
+    return torch.where(total > 0, share / torch.where(total > 0, total, 1.0), 1.0 / x.shape[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A node's values for the input, ``x``, which carry a graph, and for the reference, ``r``, which do not."""
+
+    x: Tensor
+    r: Tensor
+
+    def affine(self, function: Function) -> Pair:
+        with torch.no_grad():
+            reference = function(self.r)
+        return Pair(function(self.x), reference)
+
+    def rescale(self, function: Function, derivative: Function) -> Pair:
+        with torch.no_grad():
+            reference = function(self.r)
+        return Pair(_of(_Rescale, self.x, self.r, function, derivative), reference)
+
+    def __mul__(self, other: Pair) -> Pair:
+        return Pair(_of(_Product, self.x, other.x, self.r, other.r), self.r * other.r)
+
+    def __add__(self, other: Pair) -> Pair:
+        return Pair(self.x + other.x, self.r + other.r)
+
+    def maximum(self) -> Pair:
+        """Over the last axis."""
+        return Pair(_of(_Maximum, self.x, self.r), self.r.amax(-1))
+
+    def pool(self, size: int) -> Pair:
+        """The largest of every ``size`` positions; an incomplete tail is dropped."""
+        if size == 1:
+            return self
+        cells = self.x.shape[-1] // size
+        return self.affine(lambda x: x[..., : cells * size].reshape(*x.shape[:-1], cells, size)).maximum()
+
+    def leaky(self, slope: float) -> Pair:
+        if slope == 1:
+            return self
+        return self.rescale(lambda x: F.leaky_relu(x, slope), lambda x: torch.where(x > 0, 1.0, slope).to(x.dtype))
+
+    def sigmoid(self, hard: bool = False) -> Pair:
+        if hard:
+            return self.rescale(hard_sigmoid, lambda x: torch.where(x.abs() < 2.5, 0.2, 0.0).to(x.dtype))
+        return self.rescale(torch.sigmoid, lambda x: torch.sigmoid(x) * (1 - torch.sigmoid(x)))
+
+    def tanh(self) -> Pair:
+        return self.rescale(torch.tanh, lambda x: 1 - torch.tanh(x).square())
+
+    def softmax(self, axis: int) -> Pair:
+        """The larger maximum of both is taken off first, which changes neither."""
+        with torch.no_grad():
+            top = torch.maximum(self.x.amax(axis, keepdim=True), self.r.amax(axis, keepdim=True))
+        raised = self.affine(lambda x: x - top).rescale(torch.exp, torch.exp)
+        total = raised.affine(lambda x: x.sum(axis, keepdim=True).expand_as(x))
+        return raised * total.rescale(torch.reciprocal, lambda x: -1 / x.square())
+
+    def logsumexp(self, axis: int) -> Pair:
+        with torch.no_grad():
+            top = torch.maximum(self.x.amax(axis, keepdim=True), self.r.amax(axis, keepdim=True))
+        raised = self.affine(lambda x: x - top).rescale(torch.exp, torch.exp)
+        total = raised.affine(lambda x: x.sum(axis)).rescale(torch.log, torch.reciprocal)
+        return total.affine(lambda x: x + top.squeeze(axis))
+
+
+def _of(function: type[torch.autograd.Function], *values: Any) -> Tensor:
+    return cast(Tensor, function.apply(*values))  # type: ignore[no-untyped-call]
+
+
+RULES: Rules[Callable[[Any, Pair], Pair]] = Rules()
+
+
+def through(layers: Iterable[nn.Module], pair: Pair) -> Pair:
+    """What layers make of a pair, one after the other. Raises NoRule."""
+    for layer in layers:
+        pair = RULES[layer](layer, pair)
+    return pair
+
+
+@RULES.of(
+    nn.Linear, nn.Conv1d, Conv, nn.BatchNorm1d, nn.AvgPool1d, nn.Flatten,
+    Projection, PositionPool, MeanOverTime, FlattenTime, FlattenChannels,
+)  # fmt: skip
+def _affine(layer: nn.Module, pair: Pair) -> Pair:
+    if isinstance(layer, nn.BatchNorm1d) and layer.training:
+        raise NoRule("batch normalisation in training is no affine function of one input")
+    return pair.affine(layer)
+
+
+@RULES.of(nn.Dropout, nn.Dropout1d, nn.Identity)
+def _as_it_is(layer: nn.Module, pair: Pair) -> Pair:
+    return pair
+
+
+@RULES.of(nn.Sequential)
+def _list(layer: nn.Sequential, pair: Pair) -> Pair:
+    return through(layer, pair)
+
+
+@RULES.of(Activation)
+def _activation(layer: Activation, pair: Pair) -> Pair:
+    return pair.leaky(layer.slope)
+
+
+@RULES.of(nn.ReLU, nn.LeakyReLU)
+def _relu(layer: nn.Module, pair: Pair) -> Pair:
+    return pair.leaky(float(getattr(layer, "negative_slope", 0.0)))
+
+
+@RULES.of(nn.ELU)
+def _elu(layer: nn.ELU, pair: Pair) -> Pair:
+    alpha = layer.alpha
+    return pair.rescale(lambda x: F.elu(x, alpha), lambda x: torch.where(x > 0, 1.0, alpha * x.clamp_max(0).exp()))
+
+
+@RULES.of(nn.Tanh)
+def _tanh(layer: nn.Tanh, pair: Pair) -> Pair:
+    return pair.tanh()
+
+
+@RULES.of(nn.Sigmoid)
+def _sigmoid(layer: nn.Sigmoid, pair: Pair) -> Pair:
+    return pair.sigmoid()
+
+
+@RULES.of(nn.MaxPool1d)
+def _max_pool(layer: nn.MaxPool1d, pair: Pair) -> Pair:
+    sizes = (layer.kernel_size, layer.stride)
+    if sizes[0] != sizes[1] or layer.padding != 0 or layer.dilation != 1 or layer.ceil_mode:
+        raise NoRule("no rule for max-pooling that overlaps, pads or keeps an incomplete tail")
+    return pair.pool(cast(int, layer.kernel_size))
+
+
+@RULES.of(MaxOverTime)
+def _max_over_time(layer: MaxOverTime, pair: Pair) -> Pair:
+    return pair.maximum()
+
+
+@RULES.of(SequenceConv)
+def _first(layer: SequenceConv, pair: Pair) -> Pair:
+    bias = cast(Tensor, layer.bias)[:, None]
+    pooled = pair.affine(lambda x: F.conv1d(x, layer.weight)).pool(layer.pool)
+    return pooled.affine(lambda x: x + bias).leaky(layer.activation.slope)
+
+
+@RULES.of(ConvPool)
+def _conv_pool(layer: ConvPool, pair: Pair) -> Pair:
+    mapped = pair.affine(lambda x: F.conv1d(x, layer.weight, layer.bias))
+    return mapped.pool(layer.pool).leaky(layer.activation.slope)
+
+
+@RULES.of(Residual)
+def _residual(layer: Residual, pair: Pair) -> Pair:
+    edge, slope = layer.dilation, layer.activation.slope
+    hidden = pair.leaky(slope).affine(layer.conv).leaky(slope)
+    kept = pair.affine(lambda x: x[:, :, edge : x.shape[2] - edge])
+    return kept + hidden.affine(lambda x: layer.scale[:, None] * layer.mix(x))
+
+
+@RULES.of(ResidualNorm)
+def _residual_norm(layer: ResidualNorm, pair: Pair) -> Pair:
+    return pair + through(layer.path, pair)
+
+
+@RULES.of(Attention)
+def _attention(layer: Attention, pair: Pair) -> Pair:
+    mask = through(layer.score, pair).softmax(2).affine(lambda x: x.expand(-1, pair.x.shape[1], -1))
+    return (pair * mask).affine(lambda x: x.sum(2))
+
+
+@RULES.of(BiLSTM)
+def _bilstm(layer: BiLSTM, pair: Pair) -> Pair:
+    forward = recur(_weights(layer, ""), pair, hard=layer.hard_gates)
+    second = recur(_weights(layer, "_reverse"), pair, backward=layer.turns, hard=layer.hard_gates)
+    return Pair(torch.cat([forward.x, second.x], 1), torch.cat([forward.r, second.r], 1))
+
+
+@RULES.of(ForwardLSTM)
+def _forward_lstm(layer: ForwardLSTM, pair: Pair) -> Pair:
+    if layer.num_layers > 1 or layer.bidirectional or layer.proj_size or not layer.bias:
+        raise NoRule("no rule for an LSTM of several layers or directions under this name")
+    return recur(_weights(layer, ""), pair)
+
+
+def _weights(layer: nn.LSTM, suffix: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Input weights, recurrent weights, both biases together."""
+    inward, recurrent, first, second = (
+        cast(Tensor, getattr(layer, f"{name}_l0{suffix}")) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
+    return inward, recurrent, first + second
+
+
+def recur(
+    weights: tuple[Tensor, Tensor, Tensor], pair: Pair, *, backward: bool = False, hard: bool = False
+) -> Pair:  # fmt: skip
+    """One direction of an LSTM, (N, channels, T) to (N, hidden, T): gates by rescale, and three products a step."""
+    inward, recurrent, bias = weights
+    given = pair.affine(lambda x: F.linear(x.permute(2, 0, 1), inward, bias))
+    length, rows = given.x.shape[:2]
+    nothing = given.x.new_zeros(rows, recurrent.shape[1])
+    hidden = cell = Pair(nothing, nothing)
+    outputs: list[Pair] = [hidden] * length
+    for t in range(length - 1, -1, -1) if backward else range(length):
+        gates = Pair(given.x[t], given.r[t]) + hidden.affine(lambda x: F.linear(x, recurrent))
+        parts = zip(gates.x.chunk(4, 1), gates.r.chunk(4, 1), strict=True)
+        inward_gate, forget, candidate, outward = (Pair(x, r) for x, r in parts)
+        cell = forget.sigmoid(hard) * cell + inward_gate.sigmoid(hard) * candidate.tanh()
+        hidden = outward.sigmoid(hard) * cell.tanh()
+        outputs[t] = hidden
+    stacked = (torch.stack([getattr(output, side) for output in outputs], 2) for side in ("x", "r"))
+    return Pair(*stacked)
+
+
+def demand_rules(net: SequenceNet) -> None:
+    """Raises UsageError, which says why, for a network that this rule cannot explain."""
+    if not is_list(net):
+        raise UsageError("deeplift cannot explain this architecture", cause="it is no plain list of layers",
+                         remedy="ism explains it")  # fmt: skip
+    unknown = [layer for layer in flat(net) if RULES.find(layer) is None]
+    if unknown:
+        raise UsageError("deeplift cannot explain this architecture", remedy="ism explains it",
+                         cause=f"it has no rule for a layer of the kind {type(unknown[0]).__name__}")  # fmt: skip
+
+
+def outputs_of(net: SequenceNet, pair: Pair) -> Pair:
+    """A network's outputs for one-hot strands, (N, 4, window) to (N, outputs), by the rules. Raises NoRule."""
+    return through(net.layers, pair.affine(net.shown))
+
+
+def concatenated(pairs: Sequence[Pair]) -> Pair:
+    return Pair(torch.cat([pair.x for pair in pairs]), torch.cat([pair.r for pair in pairs]))

@@ -1,0 +1,66 @@
+"""The pictures of a run: one sequence's logo, or REF, ALT and their difference in one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from varscore.genome.sequence import decode
+from varscore.interpret.logos import GAP, Picture, Row, png, svg
+from varscore.interpret.subjects import AllelePair, Columns, Subject
+from varscore.storage.whole import put_file, whole_file
+
+TICK_EVERY = 10
+
+
+def allele_picture(pair: AllelePair, ref: np.ndarray, alt: np.ndarray, flank: int, title: Sequence[str]) -> Picture:
+    """REF and ALT one below the other, then ALT - REF of every column, where a gap counts as 0.
+
+    ref, alt: float32 (window,), what the base that is there contributes
+    """
+    columns = pair.columns.around(flank)
+    before, after = _taken(ref, columns.ref), _taken(alt, columns.alt)
+    rows = [
+        Row("REF", _spelled(pair.ref.codes, columns.ref), before),
+        Row("ALT", _spelled(pair.alt.codes, columns.alt), after),
+        Row("ALT - REF", " " * len(before), after - before, bars=True),
+    ]
+    return Picture(title, rows, _ticks(columns), (columns.inside.lo, columns.inside.hi))
+
+
+def sequence_picture(subject: Subject, scores: np.ndarray, middle: int, flank: int, title: Sequence[str]) -> Picture:
+    """The logo of a window, ``flank`` bases to either side of ``middle``. scores: float32 (window,)"""
+    shown = np.arange(max(middle - flank, 0), min(middle + flank + 1, len(scores)))
+    ticks = [subject.labels[at] if (at - middle) % TICK_EVERY == 0 else "" for at in shown.tolist()]
+    if max(map(len, ticks), default=0) > 6:  # long numbers would run into one another
+        ticks = [tick if (at - middle) % (4 * TICK_EVERY) == 0 else "" for at, tick in zip(shown, ticks, strict=True)]
+    row = Row(subject.allele if subject.allele != "." else "", _spelled(subject.codes, shown), scores[shown])
+    return Picture(title, [row], ticks)
+
+
+def put_picture(folder: Path, name: str, picture: Picture, kind: str) -> str:
+    """Write a picture as ``svg`` or ``png``; returns the file's name. Raises OutputError."""
+    path = folder / f"{name}.{kind}"
+    if kind == "svg":
+        put_file(path, svg(picture))
+    else:
+        with whole_file(path) as file:
+            png(picture, file)
+    return path.name
+
+
+def _taken(scores: np.ndarray, index: np.ndarray) -> np.ndarray:
+    return np.where(index >= 0, scores[index], 0).astype(np.float32)
+
+
+def _spelled(codes: np.ndarray, index: np.ndarray) -> str:
+    letters = decode(codes).decode()
+    return "".join(letters[at] if at >= 0 else GAP for at in index.tolist())
+
+
+def _ticks(columns: Columns) -> list[str]:
+    """Every tenth offset from the first base of REF."""
+    whole = [offset if "." not in offset else "" for offset in columns.offsets]
+    return [offset if offset and int(offset) % TICK_EVERY == 0 else "" for offset in whole]

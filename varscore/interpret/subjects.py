@@ -1,0 +1,213 @@
+"""What is to be explained, as windows: sequences, intervals, and alleles with REF and ALT side by side."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from varscore.engine.exact.reach import Span
+from varscore.errors import UsageError
+from varscore.formats.fasta import FastaRecord
+from varscore.genome.alleles import AlleleBatch, ByteColumn
+from varscore.genome.contigs import find_contigs
+from varscore.genome.coords import Interval, Variant, anchor, one_based, window_start
+from varscore.genome.sequence import Genome, decode, encode, fit
+
+LONGEST_NAME = 20
+"""Bases of an allele that a file name spells out"""
+_VARIANT = re.compile(
+    r"(?P<contig>[^\s>]+?)[:\s-](?P<pos>[\d,]+)[:\s-]?(?P<ref>[ACGTNacgtn]+)[>:/\s-](?P<alt>[ACGTNacgtn]+)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A window to explain.
+
+    codes: uint8 (window,); mutated: the positions of it that ism takes
+    context: uint8 (len(mutated) + window - 1,), what windows around each of these show; None: the window stays
+    contig: empty for a sequence of its own; labels: of every base, its position as tables have it, 1-based
+    tasks: int64 (k,); allele: ``ref``, ``alt``, or ``.`` for what is none; number: of the input, from 0
+    """
+
+    name: str
+    codes: np.ndarray
+    mutated: Span
+    tasks: np.ndarray
+    labels: Sequence[str]
+    context: np.ndarray | None = None
+    contig: str = ""
+    allele: str = "."
+    number: int = 0
+
+    @property
+    def letters(self) -> str:
+        return decode(self.codes).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """REF and ALT windows in one frame: a column a base, int64 (c,) index in each window, -1 where it has none.
+
+    ``offsets``: of every column from the first base of REF, ``0.1`` and so on for inserted bases
+    """
+
+    ref: np.ndarray
+    alt: np.ndarray
+    offsets: Sequence[str]
+    inside: Span
+
+    def around(self, flank: int) -> Columns:
+        """The alleles' own columns, and so many on either side."""
+        chosen = slice(max(self.inside.lo - flank, 0), self.inside.hi + flank)
+        lo = self.inside.lo - chosen.start
+        return Columns(
+            self.ref[chosen], self.alt[chosen], self.offsets[chosen], Span(lo, lo + len(self.inside))
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class AllelePair:
+    """An allele that can be scored. variant: in its minimal form; tasks: int64 (k,), of both subjects
+
+    diff, logodds: float32 (k,) of these tasks, as ``annotate`` gives them
+    """
+
+    name: str
+    variant: Variant
+    ref: Subject
+    alt: Subject
+    columns: Columns
+    diff: np.ndarray
+    logodds: np.ndarray
+
+
+def parse_variant(text: str) -> Variant | None:
+    """One variant given as text: ``chr20:1000010 A>G``, ``chr20:1000010A>G``, ``chr20:1000010:A:G``,
+    ``20-1000010-A-G``. None when it is none of these."""
+    found = _VARIANT.fullmatch(text.strip())
+    if found is None:
+        return None
+    position = int(found["pos"].replace(",", ""))
+    if not 1 <= position < 1 << 40:
+        raise UsageError("not a position", where=repr(text), remedy="positions count from 1")
+    return Variant.from_vcf(found["contig"], position, found["ref"].upper(), found["alt"].upper())
+
+
+def batch_of(variant: Variant) -> AlleleBatch:
+    """One variant as a batch."""
+    zero = np.zeros(1, np.int64)
+    letters = (ByteColumn.of([allele.encode()]) for allele in (variant.ref, variant.alt))
+    return AlleleBatch(zero, np.zeros(1, np.int32), (variant.contig,), zero + variant.start, *letters)
+
+
+def sequences(records: Iterable[FastaRecord], window: int, tasks: np.ndarray) -> Iterator[Subject]:
+    """The records of a FASTA, each fitted to the window; positions count from the window's first base."""
+    labels = [str(at) for at in range(1, window + 1)]
+    for number, record in enumerate(records):
+        codes = fit(record.sequence, window)
+        yield Subject(record.name, codes, Span(0, window), tasks, labels, number=number)
+
+
+def intervals(
+    wanted: Sequence[Interval], genome: Genome, window: int, tasks: np.ndarray, *, centred: bool = True,
+    span: int | None = None,
+) -> Iterator[Subject]:  # fmt: skip
+    """The window around the middle of each interval. centred: each mutated base gets a window of its own
+
+    span: bases on either side of the middle that are mutated; None: all of the window. Raises DataError.
+    """
+    contigs = find_contigs(wanted, genome)
+    mutated = _mutated(window, window // 2, 1, span)
+    for number, interval in enumerate(wanted):
+        contig, start = contigs[interval.contig], window_start(interval.start, interval.end, window)
+        codes = genome.codes(contig, start, start + window)
+        first = start + mutated.lo - anchor(window)
+        context = genome.codes(contig, first, first + len(mutated) + window - 1) if centred else None
+        labels = [str(position) for position in range(one_based(start), one_based(start) + window)]
+        yield Subject(str(interval), codes, mutated, tasks, labels, context, interval.contig, number=number)
+
+
+def pair(
+    variant: Variant, contig: str, genome: Genome, window: int, tasks: np.ndarray, diff: np.ndarray,
+    logodds: np.ndarray, *, centred: bool = True, span: int | None = None,
+) -> AllelePair:  # fmt: skip
+    """REF and ALT windows of an allele in its minimal form, the first base of REF at ``anchor(window)``.
+
+    contig: its name in the FASTA; centred, span: see :func:`intervals`; the span lies around the allele
+    """
+    start, middle = variant.start, anchor(window)
+    subjects = []
+    for allele, letters in (("ref", variant.ref), ("alt", variant.alt)):
+        inserted = encode(letters.encode())[: 2 * window]  # more is in no window
+        size = len(inserted)
+        mutated = _mutated(window, middle, size, span)
+        reach = Span(min(mutated.lo - middle, 0) - middle, max(mutated.hi, window) + window - 2 * middle)
+        left = genome.codes(contig, start + reach.lo, start)
+        after = start + len(variant.ref)
+        right = genome.codes(contig, after, after + max(reach.hi - size, 0))
+        haplotype = np.concatenate([left, inserted, right])
+        zero = -reach.lo  # of the first base of the allele
+        codes = haplotype[zero - middle : zero - middle + window]
+        first = zero + mutated.lo - 2 * middle
+        context = haplotype[first : first + len(mutated) + window - 1] if centred else None
+        labels = list(_labels(one_based(start), len(variant.ref), size, middle, window))
+        subjects.append(Subject(file_name(variant), codes, mutated, tasks, labels, context, variant.contig, allele))
+    ref, alt = subjects
+    columns = align(len(variant.ref), len(variant.alt), window)
+    return AllelePair(file_name(variant), variant, ref, alt, columns, diff, logodds)
+
+
+def file_name(variant: Variant) -> str:
+    """``chrom_pos_REF_ALT``; alleles over 20 bases as their length and 8 digits of their SHA-256."""
+    alleles = (_short(allele) for allele in (variant.ref, variant.alt))
+    contig = re.sub(r"[^A-Za-z0-9_.+-]", "_", variant.contig)
+    return "_".join([contig, str(variant.pos), *alleles])
+
+
+def _short(allele: str) -> str:
+    if len(allele) <= LONGEST_NAME:
+        return allele
+    return f"{len(allele)}bp{hashlib.sha256(allele.encode()).hexdigest()[:8]}"
+
+
+def _mutated(window: int, middle: int, size: int, span: int | None) -> Span:
+    """The positions of a window that are mutated: of ``size`` bases from ``middle`` on and ``span`` around them."""
+    if span is None:
+        return Span(0, window)
+    return Span(max(middle - span, 0), min(middle + size + span, window))
+
+
+def _labels(position: int, ref: int, size: int, middle: int, window: int) -> Iterator[str]:
+    """The genome's positions of a window whose allele of ``size`` bases stands for ``ref`` from ``position`` on.
+
+    Bases beyond those of REF are ``.1``, ``.2`` and so on behind the last of these.
+    """
+    for at in range(window):
+        within = at - middle
+        if within < min(size, ref):
+            yield str(position + within)
+        elif within < size:
+            yield f"{position + ref - 1}.{within - ref + 1}"
+        else:
+            yield str(position + within + ref - size)
+
+
+def align(ref: int, alt: int, window: int) -> Columns:
+    """The columns of windows whose alleles have so many bases: bases in common one below the other, then those that
+    only one has, then what follows."""
+    middle, most = anchor(window), window - anchor(window)
+    ref, alt = min(ref, most), min(alt, most)
+    left, own = np.arange(middle), np.arange(middle, middle + max(ref, alt))
+    right = np.arange(window - middle - max(ref, alt))  # as many as both windows have
+    rows = [
+        np.concatenate([left, np.where(own < middle + size, own, -1), middle + size + right]) for size in (ref, alt)
+    ]
+    offsets = [str(at - middle) for at in left.tolist()]
+    offsets += [str(at) if at < ref else f"{ref - 1}.{at - ref + 1}" for at in range(max(ref, alt))]
+    offsets += [str(ref + at) for at in right.tolist()]
+    return Columns(rows[0], rows[1], offsets, Span(middle, middle + max(ref, alt)))

@@ -1,0 +1,169 @@
+"""Which alleles of a variant file are explained: those that can be scored, or the strongest of them."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from varscore.engine.pool import Pool
+from varscore.errors import VariantFileError
+from varscore.formats.vcf import VariantReader
+from varscore.genome.alleles import AlleleBatch, Status
+from varscore.genome.contigs import ContigNames
+from varscore.genome.coords import Variant
+from varscore.genome.sequence import Genome, decode
+from varscore.interpret.subjects import AllelePair, batch_of, pair
+from varscore.scoring.effects import strongest
+from varscore.scoring.score import HasAlleles, ScoreBatch, score_chunks
+from varscore.scoring.survey import GenomeRules, open_names
+from varscore.tasks import choose
+from varscore.zoo.models import ModelFolder, ranked_tasks
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """An allele as the file spells it, and what became of it.
+
+    contig: the FASTA's name; variant: in its minimal form; tasks: int64 (k,); diff, logodds: float32 (k,)
+    """
+
+    written: Variant
+    status: str
+    contig: str = ""
+    variant: Variant | None = None
+    tasks: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    diff: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    logodds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    @property
+    def strength(self) -> float:
+        return float(np.abs(self.diff).max(initial=0))
+
+    def pair(
+        self, genome: Genome, window: int, *, centred: bool = True, span: int | None = None
+    ) -> AllelePair:  # fmt: skip
+        """REF and ALT windows of an allele that has been scored."""
+        assert self.variant is not None
+        return pair(
+            self.variant, self.contig, genome, window, self.tasks, self.diff, self.logodds, centred=centred, span=span
+        )
+
+
+@dataclass
+class Chosen:
+    """scored: the alleles to explain, in the order of the file; unscored: those without a score; statuses: of all"""
+
+    scored: list[Scored] = field(default_factory=list)
+    unscored: list[Scored] = field(default_factory=list)
+    statuses: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def left_out(self) -> int:
+        """Alleles with a score that are not among the strongest."""
+        return self.statuses[Status.PASS.name] - len(self.scored)
+
+
+@dataclass(frozen=True, slots=True)
+class _One:
+    alleles: AlleleBatch
+
+
+def choose_alleles(
+    source: str | Variant, model: ModelFolder, genome: Genome, pool: Pool, window: int, globs: Sequence[str],
+    top: int | None, rules: GenomeRules,
+) -> Chosen:  # fmt: skip
+    """Score the alleles of a file, or one allele, and keep the ``top`` ones of largest difference; None: all.
+
+    globs: the tasks to explain each by; without any it is an allele's own strongest one
+    Raises VariantFileError for a single allele that cannot be scored.
+    """
+    names = model.tasks()
+    asked = np.array(choose(names, globs, "--task")) if globs else np.arange(len(names))
+    tasks = ranked_tasks(model, asked)
+    chosen, heap = Chosen(), []
+    for number, scored in enumerate(_scored(source, genome, pool, window, tasks, bool(globs), rules)):
+        chosen.statuses[scored.status] += 1
+        if scored.variant is None:
+            chosen.unscored.append(scored)
+            continue
+        heap.append((scored.strength, -number, scored))
+        if top is not None and len(heap) > 2 * top:
+            heap = heapq.nlargest(top, heap, key=_order)
+    kept = heap if top is None else heapq.nlargest(top, heap, key=_order)
+    chosen.scored = [scored for _, _, scored in sorted(kept, key=lambda entry: -entry[1])]
+    if isinstance(source, Variant) and chosen.unscored:
+        _refuse(source, chosen.unscored[0].status, genome)
+    return chosen
+
+
+def _order(entry: tuple[float, int, Scored]) -> tuple[float, int]:
+    return entry[:2]
+
+
+def _scored(
+    source: str | Variant, genome: Genome, pool: Pool, window: int, tasks: np.ndarray, every: bool, rules: GenomeRules
+) -> Iterator[Scored]:
+    if isinstance(source, Variant):
+        names = ContigNames(genome, {}, rules.renames, str(source), rules.check_assembly)
+        yield from _alleles([_One(batch_of(source))], genome, names, pool, window, tasks, every)
+        return
+    with VariantReader(source) as reader:
+        names = open_names(source, reader, genome, rules)
+        yield from _alleles(reader.chunks(), genome, names, pool, window, tasks, every)
+    names.warn_of_missing()
+
+
+def _alleles(
+    chunks: Iterable[HasAlleles],
+    genome: Genome,
+    names: ContigNames,
+    pool: Pool,
+    window: int,
+    tasks: np.ndarray,
+    every: bool,
+) -> Iterator[Scored]:
+    for chunk, found in score_chunks(chunks, genome, names, pool, window):
+        yield from _of_chunk(chunk.alleles, found, names, tasks, every)
+
+
+def _of_chunk(
+    written: AlleleBatch, found: ScoreBatch, names: ContigNames, tasks: np.ndarray, every: bool
+) -> Iterator[Scored]:
+    best = strongest(found.effects.diff, tasks)
+    place = np.full(len(written), -1)
+    place[found.rows] = np.arange(len(found.rows))
+    contigs = names.of(written.contigs)
+    for row in range(len(written)):
+        spelled, at = _variant(written, row), int(place[row])
+        status = Status(int(found.status[row])).name
+        if at < 0:
+            yield Scored(spelled, status)
+            continue
+        columns = tasks if every else best[at : at + 1]
+        yield Scored(
+            spelled, status, contigs[int(written.contig[row])] or "", _variant(found.alleles, row), columns,
+            found.effects.diff[at, columns], found.effects.logodds[at, columns],
+        )  # fmt: skip
+
+
+def _variant(batch: AlleleBatch, row: int) -> Variant:
+    ref, alt = batch.ref[row].decode("ascii", "replace"), batch.alt[row].decode("ascii", "replace")
+    return Variant(batch.contigs[int(batch.contig[row])], int(batch.start[row]), ref, alt)
+
+
+def _refuse(variant: Variant, status: str, genome: Genome) -> None:
+    """Raises VariantFileError for the one allele that was asked for."""
+    there = None
+    name = ContigNames(genome, {}).find(variant.contig)
+    if name is not None and variant.start < genome.contigs[name]:
+        bases = decode(genome.codes(name, variant.start, variant.start + len(variant.ref))).decode()
+        swapped = "REF and ALT are swapped: " if status == Status.SWAPPED.name else ""
+        there = f"{swapped}the FASTA has {bases} there"
+    raise VariantFileError(
+        f"{variant} cannot be scored: {status}", where=genome.path.name, cause=there,
+        remedy="another assembly? pass its FASTA with -r",
+    )  # fmt: skip
