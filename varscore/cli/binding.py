@@ -12,12 +12,12 @@ import typer
 from varscore.cli.groups import grouped
 from varscore.cli.options import Data, Force, OutputDir, Seed, parse_names
 from varscore.cli.tracks import parse_tracks
-from varscore.cli.train import Training, run_training
+from varscore.cli.train import Training, run_study, run_training
 
 if TYPE_CHECKING:
     from varscore.datasets.binding import BindingOptions, Sources
     from varscore.datasets.examples import ExampleSet
-    from varscore.train.studies.binding import Result, Variant
+    from varscore.train.studies.binding import Result
 
 
 @dataclass(frozen=True)
@@ -174,27 +174,19 @@ def train_binding(
     split, and in all of them together.
     """
     from varscore.datasets.examples import ExampleSet
-    from varscore.formats.csvtable import csv_text
-    from varscore.storage.whole import put_file
-    from varscore.train.studies.binding import KMER, study, table, variant
+    from varscore.train.studies.binding import KMER, SEQUENCE, InputStudy, measure, variant
 
-    examples, results = ExampleSet(data), []
-    if inputs != "study":
-        results.append(_train(variant(architecture, inputs, examples), examples, output, training))
+    examples = ExampleSet(data)
+    if inputs == "study":
+        study = InputStudy(training.plan(architecture), training.baseline().plan(KMER[SEQUENCE]), examples)
+        run_study(study, output, training)
+        results = study.results
     else:
-        for one in study(architecture, examples):
-            how = training.baseline() if one.architecture in KMER.values() else training
-            results.append(_train(one, examples, output / one.name, how))
-            put_file(output / "binding.csv", csv_text(table(results, examples)))
+        of = variant(architecture, inputs, examples)
+        given = [*(training.argument or []), *(f"{name}={value}" for name, value in of.arguments.items())]
+        model = run_training(architecture, examples, output, dataclasses.replace(training, argument=given))
+        results = [measure(model, of, examples, training.run_options().device)]
     _print(results, examples)
-
-
-def _train(of: Variant, data: ExampleSet, folder: Path, training: Training) -> Result:
-    from varscore.train.studies.binding import measure
-
-    given = [*(training.argument or []), *(f"{name}={value}" for name, value in of.arguments.items())]
-    model = run_training(of.architecture, data, folder, dataclasses.replace(training, argument=given))
-    return measure(model, of, data, training.run_options().device)
 
 
 def _print(results: list[Result], data: ExampleSet) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from varscore.cli.groups import grouped
 from varscore.cli.options import Data, Force, OutputDir, Seed
-from varscore.cli.train import Training, run_training
+from varscore.cli.train import Training, run_study, run_training
 
 if TYPE_CHECKING:
     from varscore.datasets.examples import ExampleSet
@@ -196,33 +196,18 @@ def train_expression(
     """
     from varscore.cli.tables import print_table
     from varscore.datasets.examples import ExampleSet
-    from varscore.datasets.promoters import PermutedSet
-    from varscore.train.studies.expression import folds_of, series_name, write_study
+    from varscore.train.studies.expression import CrossValidation, folds_of
 
     examples = ExampleSet(data)
     folds_of(examples)
     if not cross_validate:
         _print_model(architecture, examples, output, training)
         return
-    _cross_validate(architecture, examples, output, training, architecture)
-    if architecture != "kmer":
-        _cross_validate("kmer", examples, output, training.baseline(), "kmer")
-    if permuted:
-        mixed = PermutedSet(data, training.seed)
-        _cross_validate(architecture, mixed, output, training, series_name(architecture, True))
-    rows = write_study(output, examples, architecture, training.seed)
-    columns = list(rows[0])
-    print_table(columns, [list(row.values()) for row in rows], columns[1:])
-
-
-def _cross_validate(architecture: str, data: ExampleSet, output: Path, training: Training, series: str) -> None:
-    from varscore.evaluate import Examined
-    from varscore.train.studies.expression import fold_folder, folds_of, measure
-
-    for fold in folds_of(data):
-        part = data.held_out(fold)
-        model = run_training(architecture, part, fold_folder(output, series, fold), training)
-        measure(model, Examined(part), training.run_options().device)
+    baseline = training.baseline().plan("kmer")
+    study = CrossValidation(training.plan(architecture), baseline, examples, training.seed, permuted)
+    run_study(study, output, training)
+    columns = list(study.rows[0])
+    print_table(columns, [list(row.values()) for row in study.rows], columns[1:])
 
 
 def _print_model(architecture: str, data: ExampleSet, output: Path, training: Training) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,14 +10,15 @@ import typer
 
 from varscore.cli.groups import grouped
 from varscore.cli.options import Force, OutputDir, Seed, parse_names
-from varscore.cli.train import Training, parse_arguments
+from varscore.cli.train import Training, run_study
 
 if TYPE_CHECKING:
     import numpy as np
 
     from varscore.datasets.examples import ExampleSet
     from varscore.datasets.tfbs import TfbsOptions
-    from varscore.train.studies.tfbs import Plan, Result
+    from varscore.train.studies.study import Plan
+    from varscore.train.studies.tfbs import Result
 
 
 def dataset_tfbs(
@@ -180,39 +182,29 @@ def train_tfbs(
     Called again, it goes on, and all that lies in DIR is in the tables. Networks with attention leave their mean mask
     over the positives of the test (attention_mean.tsv) and masks of single sequences (attention.tsv) beside the model.
     """
-    from varscore.cli import log
-    from varscore.engine.device import use_threads
-    from varscore.train.studies.tfbs import NETWORKS, Looks, limited, open_sets, train_study
+    from varscore.train.studies.tfbs import NETWORKS, FactorStudy, Looks, collect, limited, open_sets
 
     sets = [limited(each, max_positives) for each in open_sets(data)]
     plans = _plans(NETWORKS if architecture == "all" else (architecture,), training, baseline)
     looks = Looks(masks, _read_chosen(masks_of, sets) if masks_of else None)
-    use_threads(training.threads)
-    with log.progress(None, "steps") as meter:
-        results = train_study(
-            plans, sets, output, options=training.run_options(), looks=looks, progress=meter.advance
-        )  # fmt: skip
-    _print(results)
+    run_study(FactorStudy(plans, sets, looks), output, training)
+    _print(collect(output))
 
 
 def _plans(networks: tuple[str, ...], training: Training, baseline: bool) -> list[Plan]:
     """How each network is to be trained, and the k-mer model."""
     from varscore.errors import UsageError
-    from varscore.nets import find
-    from varscore.train.studies.tfbs import BASELINE, BASELINE_RECIPE, Plan
-    from varscore.zoo.models import find_model
+    from varscore.train.studies.tfbs import BASELINE, BASELINE_RECIPE
 
     if len(networks) > 1 and training.init_from:
         raise UsageError("--init-from is for one network", remedy="name an architecture")
-    parent = find_model(training.init_from) if training.init_from else None
-    motifs, plans = training.motifs(), []
-    for name in networks:
-        usual = BASELINE_RECIPE if name == BASELINE else {}
-        arguments = parse_arguments(find(name).config, training.argument or [])
-        plans.append(Plan(name, {**usual, **training.overrides()}, arguments, motifs, parent))
+    plans = [training.plan(name) for name in networks]
     if baseline and BASELINE not in networks:
-        plans.append(Plan(BASELINE, {**BASELINE_RECIPE, **training.baseline().overrides()}))
-    return plans
+        plans.append(training.baseline().plan(BASELINE))
+    return [
+        replace(plan, overrides={**BASELINE_RECIPE, **plan.overrides}) if plan.architecture == BASELINE else plan
+        for plan in plans
+    ]
 
 
 def _read_chosen(path: Path, sets: list[ExampleSet]) -> tuple[list[str], np.ndarray]:

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from varscore.datasets.examples import ExampleSet
     from varscore.formats.motifs import Motif
     from varscore.train.run import RunOptions
+    from varscore.train.studies.study import Plan, Study
     from varscore.zoo.models import ModelFolder
 
 RECIPE = "Recipe (default: the architecture's own)"
@@ -210,6 +211,16 @@ class Training:
         kept = ("epochs", "seed", "device", "precision", "threads", "storage", "resume", "max_minutes")
         return Training(checkpoint_minutes=self.checkpoint_minutes, **{name: getattr(self, name) for name in kept})
 
+    def plan(self, architecture: str) -> Plan:
+        """How an architecture is trained. Raises UsageError for arguments that it does not have, DataError."""
+        from varscore.nets import find
+        from varscore.train.studies.study import Plan
+        from varscore.zoo.models import find_model
+
+        arguments = parse_arguments(find(architecture).config, self.argument or [])
+        parent = find_model(self.init_from) if self.init_from else None
+        return Plan(architecture, self.overrides(), arguments, self.motifs(), parent)
+
     def motifs(self) -> tuple[Motif, ...]:
         """Raises DataError when there are none in the file."""
         from varscore.formats.motifs import read_motifs
@@ -231,32 +242,30 @@ def run_training(
     """
     from varscore.cli import log
     from varscore.engine.device import use_threads
-    from varscore.nets import find
-    from varscore.train.run import planned_steps, train_model
-    from varscore.zoo.models import find_model
+    from varscore.train.run import planned_steps
+    from varscore.train.studies.study import Run
 
     use_threads(training.threads)
-    spec = find(architecture)
-    recipe = dataclasses.replace(spec.recipe, **training.overrides())
-    with log.progress(planned_steps(data, recipe), "steps") as meter:
-        model = train_model(
-            architecture,
-            data,
-            output,
-            recipe=recipe,
-            arguments=parse_arguments(spec.config, training.argument or []),
-            motifs=training.motifs(),
-            parent=find_model(training.init_from) if training.init_from else None,
-            options=training.run_options(),
-            visible=visible,
-            progress=meter.advance,
-        )
+    run = Run(output.name, replace(training.plan(architecture), visible=visible), data)
+    with log.progress(planned_steps(data, run.plan.recipe), "steps") as meter:
+        model = run.train(output.parent, training.run_options(), meter.advance)
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes, the first speaks
         card = model.card
         state = "interim, carry on with the same command" if card.interim else card.ended
         loss = "not known yet" if math.isnan(card.validation_loss) else card.validation_loss
         typer.echo(f"{model.path}: validation loss {loss} ({state})")
     return model
+
+
+def run_study(study: Study, output: Path, training: Training) -> None:
+    """Train and measure what of a study is not trained and measured yet."""
+    from varscore.cli import log
+    from varscore.engine.device import use_threads
+    from varscore.train.studies.study import carry_out, total_steps
+
+    use_threads(training.threads)
+    with log.progress(total_steps(study), "steps") as meter:
+        carry_out(study, output, training.run_options(), meter.advance)
 
 
 @grouped
@@ -306,28 +315,14 @@ def _train_grid(
     filters: str | None,
     training: Training,
 ) -> None:
-    from varscore.cli import log
-    from varscore.engine.device import use_threads
     from varscore.nets import find
-    from varscore.train.studies.grid import FAMILIES, FILTERS, markdown, projection_grid, train_grid
+    from varscore.train.studies.grid import FAMILIES, FILTERS, ProjectionStudy, collect, markdown, projection_grid
 
     chosen = projection_grid([family] if family else FAMILIES, parse_sizes(filters) if filters else FILTERS)
-    arguments: dict[str, Any] = {}
-    for name in {arrangement.family for arrangement in chosen}:  # each of them has to have it
-        arguments |= parse_arguments(find(name).config, training.argument or [])
-    use_threads(training.threads)
-    with log.progress(None, "steps") as meter:
-        results = train_grid(
-            chosen,
-            data,
-            output,
-            overrides=training.overrides(),
-            arguments=arguments,
-            motifs=training.motifs(),
-            options=training.run_options(),
-            progress=meter.advance,
-        )
-    typer.echo(markdown(results))
+    for arrangement in chosen:  # each of them has to have the arguments
+        parse_arguments(find(arrangement.family).config, training.argument or [])
+    run_study(ProjectionStudy(chosen, data, training.plan(chosen[0].family)), output, training)
+    typer.echo(markdown(collect(output)))
 
 
 def parse_arguments(config: type[Any], given: list[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import typer
 
 from varscore.cli.groups import grouped
 from varscore.cli.options import Data, Force, OutputDir, Seed, parse_names
-from varscore.cli.train import Training, run_training
+from varscore.cli.train import Training, run_study, run_training
 
 if TYPE_CHECKING:
     from varscore.datasets.examples import ExampleSet
@@ -80,30 +80,18 @@ def train_tss(
     Prints AUROC and AUPRC of each class against the others on the test split, and the confusion matrix.
     """
     from varscore.datasets.examples import ExampleSet
-    from varscore.formats.csvtable import csv_text
-    from varscore.storage.whole import put_file
-    from varscore.train.studies.tss import SAFE, WHOLE, table
+    from varscore.train.studies.tss import SafeRegions, measure, record_whole, visible
 
-    examples, results = ExampleSet(data), []
-    if safe != "all":
-        results += _train(architecture, examples, output, training, safe)
+    examples = ExampleSet(data)
+    if safe == "all":
+        study = SafeRegions(training.plan(architecture), training.baseline().plan("kmer"), examples)
+        run_study(study, output, training)
+        results = study.results
     else:
-        for region in (WHOLE, *SAFE):
-            for name, how in {architecture: training, "kmer": training.baseline()}.items():
-                results += _train(name, examples, output / f"{name}.{region}", how, region)
-            put_file(output / "safe.csv", csv_text(table(results, examples)))
+        model = run_training(architecture, examples, output, training, visible=visible(examples, safe))
+        results = measure(model, examples, safe, training.run_options().device)
+        record_whole(model, examples, results)
     _print(results, examples)
-
-
-def _train(architecture: str, data: ExampleSet, folder: Path, training: Training, safe: str) -> list[Result]:
-    """A model of one region, its figures on the test split on its card."""
-    from varscore.evaluate import Examined, record
-    from varscore.train.studies.tss import measure, visible
-
-    model = run_training(architecture, data, folder, training, visible=visible(data, safe))
-    results = measure(model, data, safe, training.run_options().device)
-    record(model, Examined(data), results[0].scores)
-    return results
 
 
 def _print(results: list[Result], data: ExampleSet) -> None:

@@ -15,6 +15,7 @@ from varscore.errors import UsageError
 from varscore.formats.csvtable import csv_text
 from varscore.train import run as runs
 from varscore.train.studies import grid as study
+from varscore.train.studies import study as running
 from varscore.train.studies.grid import Arrangement, Result, collect, curves, markdown, parse_name, projection_grid
 from varscore.zoo.models import open_model
 
@@ -102,7 +103,7 @@ def test_a_stopped_study_goes_on_where_it_was(
     data: ExampleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     measured: list[str] = []
-    original = study.evaluate_model
+    original = running.evaluate_model
 
     def third_time_lost(model, *more):  # type: ignore[no-untyped-def]
         measured.append(model.id)
@@ -110,7 +111,7 @@ def test_a_stopped_study_goes_on_where_it_was(
             raise KeyboardInterrupt
         return original(model, *more)
 
-    monkeypatch.setattr(study, "evaluate_model", third_time_lost)
+    monkeypatch.setattr(running, "evaluate_model", third_time_lost)
     assert command(data, tmp_path, "danq-500", "--epochs=1") != 0
     assert [row["state"] for row in read(tmp_path)] == ["done", "done"]
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/model.safetensors")}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -18,10 +19,15 @@ from varscore.datasets.examples import ExampleSet
 from varscore.errors import DataError, UsageError
 from varscore.evaluate import Examined, TaskScores, predict_model, record
 from varscore.evaluate.kinds import score
+from varscore.formats.csvtable import csv_text
 from varscore.nets import find
+from varscore.storage.whole import put_file
 from varscore.tasks import Task
+from varscore.train.run import RunOptions
+from varscore.train.studies.study import Plan, Run, Study
 from varscore.zoo.models import ModelFolder
 
+TABLE = "binding.csv"
 SEQUENCE, ALL, MEAN = "sequence", "all", "mean"
 KMER = {SEQUENCE: "kmer", DNASE.lower(): "kmer-tracks"}
 """Inputs -> the baseline that has the same"""
@@ -79,7 +85,7 @@ def variant(architecture: str, inputs: str, data: ExampleSet) -> Variant:
     return Variant(architecture, inputs, {name: count for name, count in wanted.items() if name in fields})
 
 
-def study(architecture: str, data: ExampleSet) -> list[Variant]:
+def variants(architecture: str, data: ExampleSet) -> list[Variant]:
     """The models of a study: every combination of inputs that the thesis has and the data set allows."""
     inputs = [SEQUENCE, "dnase"]
     inputs += ["dnase+shape"] * (len(data.track_names) > 1) + ["dnase+expression"] * bool(data.scalar_names)
@@ -152,3 +158,30 @@ def table(results: Iterable[Result], data: ExampleSet) -> list[dict[str, str]]:
                 line = {"factor": factor, "cell": "", "model": f"{architecture} (published, other data)"}
                 together.append({**line, "inputs": inputs, "bound": "", **named})
     return together
+
+
+@dataclass
+class InputStudy(Study):
+    """A network with each combination of inputs, and the k-mer models: ``ARCH.INPUTS``, ``binding.csv``.
+
+    plan: of the network; baseline: of the k-mer models, whatever its architecture
+    """
+
+    plan: Plan
+    baseline: Plan
+    data: ExampleSet
+    results: list[Result] = field(default_factory=list)
+
+    def runs(self) -> list[Run]:
+        return [Run(of.name, self._plan(of), self.data) for of in variants(self.plan.architecture, self.data)]
+
+    def _plan(self, of: Variant) -> Plan:
+        plan = self.baseline if of.architecture in KMER.values() else self.plan
+        return dataclasses.replace(plan, architecture=of.architecture).given(**of.arguments)
+
+    def measure(self, run: Run, model: ModelFolder, options: RunOptions) -> None:
+        of = next(each for each in variants(self.plan.architecture, self.data) if each.name == run.name)
+        self.results.append(measure(model, of, self.data, options.device))
+
+    def write(self, folder: Path) -> None:
+        put_file(folder / TABLE, csv_text(table(self.results, self.data)))

@@ -11,7 +11,7 @@ import importlib.util
 import logging
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,9 @@ from varscore.errors import DataError, ModelError
 from varscore.evaluate import Examined, predict_rows, record
 from varscore.evaluate.kinds import correlation, score
 from varscore.formats.csvtable import cell, csv_text
-from varscore.storage.folders import one_at_a_time
 from varscore.storage.whole import put_file, whole_file
+from varscore.train.run import RunOptions
+from varscore.train.studies.study import Plan, Run, Study, measured
 from varscore.zoo.card import CARD
 from varscore.zoo.models import ModelFolder, open_model
 
@@ -43,8 +44,9 @@ def series_name(architecture: str, permuted: bool) -> str:
     return f"{architecture}.{PERMUTED}" if permuted else architecture
 
 
-def fold_folder(folder: Path, series: str, fold: int) -> Path:
-    return folder / f"{series}.fold-{fold}"
+def fold_name(series: str, fold: int) -> str:
+    """The folder of a fold's model."""
+    return f"{series}.fold-{fold}"
 
 
 def folds_of(data: ExampleSet) -> list[int]:
@@ -59,7 +61,7 @@ def measure(model: ModelFolder, examined: Examined, device: torch.device) -> Non
 
     Raises ModelError when it predicts what is no number.
     """
-    if _measured(model, examined):
+    if _is_measured(model, examined):
         return
     data, rows, net = examined.data, examined.rows, model.load()
     with evaluating(net, device):
@@ -71,9 +73,8 @@ def measure(model: ModelFolder, examined: Examined, device: torch.device) -> Non
     record(model, examined, score(data, rows, predicted))
 
 
-def _measured(model: ModelFolder, examined: Examined) -> bool:
-    same = model.card.measured_on(examined.split) == examined.data.sha256
-    return same and (model.path / PREDICTED).exists()
+def _is_measured(model: ModelFolder, examined: Examined) -> bool:
+    return measured(model, examined) and (model.path / PREDICTED).exists()
 
 
 @dataclass(frozen=True)
@@ -123,11 +124,11 @@ def gather(folder: Path, data: ExampleSet, name: str, seed: int) -> Series | Non
     predicted = np.full(truth.shape, np.nan, np.float32)
     times, interim = np.zeros(len(data), int), 0
     for fold in folds_of(data):
-        path, examined = fold_folder(folder, name, fold), Examined(source.held_out(fold))
+        path, examined = folder / fold_name(name, fold), Examined(source.held_out(fold))
         if not (path / CARD).exists():
             return None
         model = open_model(path)
-        if not _measured(model, examined):
+        if not _is_measured(model, examined):
             return None
         predicted[examined.rows] = np.load(path / PREDICTED)
         times[examined.rows] += 1
@@ -184,18 +185,50 @@ def predictions(found: Iterable[Series], data: ExampleSet) -> list[dict[str, str
     return rows
 
 
-def write_study(folder: Path, data: ExampleSet, first: str, seed: int) -> list[dict[str, str]]:
-    """Write the table, the predictions and a picture a series; returns the table. Raises OutputError."""
-    with one_at_a_time(folder):
-        found = gather_all(folder, data, seed)
+@dataclass
+class CrossValidation(Study):
+    """A model a fold, of a network, of the k-mer baseline, and of the network on permuted genes:
+    ``ARCH.fold-N``, ``expression.csv``, ``predictions.tsv`` and a picture a series.
+
+    baseline: None for none; permuted: whether permuted genes take part. Raises DataError when the data set has no folds
+    """
+
+    plan: Plan
+    baseline: Plan | None
+    data: ExampleSet
+    seed: int = 0
+    permuted: bool = True
+    rows: list[dict[str, str]] = field(default_factory=list)
+    """Of the table, once it has been written"""
+
+    def runs(self) -> list[Run]:
+        parts = [(self.plan.architecture, self.plan, self.data)]
+        if self.baseline and self.baseline.architecture != self.plan.architecture:
+            parts.append((self.baseline.architecture, self.baseline, self.data))
+        if self.permuted:
+            mixed = PermutedSet(self.data.folder, self.seed)
+            parts.append((series_name(self.plan.architecture, True), self.plan, mixed))
+        return [
+            Run(fold_name(series, fold), plan, data.held_out(fold))
+            for series, plan, data in parts
+            for fold in folds_of(data)
+        ]
+
+    def measure(self, run: Run, model: ModelFolder, options: RunOptions) -> None:
+        measure(model, Examined(run.data), options.device)
+
+    def write(self, folder: Path) -> None:
+        """Nothing before the series of the network is whole."""
+        found = gather_all(folder, self.data, self.seed)
+        if self.plan.architecture not in {series.name for series in found}:
+            return
         for series in found:
             if series.interim:
                 log.warning("%s: %s of its models are interim", series.name, series.interim)
-            scatter(folder / f"{series.name}.png", series, [task.name for task in data.tasks])
-        rows = table(found, data, first)
-        put_file(folder / TABLE, csv_text(rows))
-        put_file(folder / PREDICTIONS, csv_text(predictions(found, data), delimiter="\t"))
-    return rows
+            scatter(folder / f"{series.name}.png", series, [task.name for task in self.data.tasks])
+        self.rows = table(found, self.data, self.plan.architecture)
+        put_file(folder / TABLE, csv_text(self.rows))
+        put_file(folder / PREDICTIONS, csv_text(predictions(found, self.data), delimiter="\t"))
 
 
 def scatter(path: Path, series: Series, names: Sequence[str]) -> None:

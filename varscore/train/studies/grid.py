@@ -1,20 +1,15 @@
 """The projection study (Hawkins-Hooker, Kenlay & Reid): a network for every combination of its arrangements.
 
-Every run has a folder of its own and is an ordinary model. What is trained and measured already is left alone, so a
-study that was stopped goes on where it was, and parts of it may be trained by several processes in one folder: the
-table and the picture show every run that lies there.
+Table and picture show every run that lies in the study's folder.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-import logging
 import math
-import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +17,13 @@ import torch
 
 from varscore.datasets.examples import ExampleSet
 from varscore.errors import UsageError
-from varscore.evaluate import Examined, evaluate_model, record
 from varscore.formats.csvtable import cell, csv_text
-from varscore.formats.motifs import Motif
-from varscore.nets import build, find
-from varscore.storage.folders import one_at_a_time
+from varscore.nets import build
 from varscore.storage.whole import put_file
 from varscore.train.pictures import study_curves
-from varscore.train.run import RunOptions, train_model
+from varscore.train.studies.study import Plan, Run, Study
 from varscore.zoo.card import CARD
 from varscore.zoo.models import ModelFolder, open_model
-
-log = logging.getLogger(__name__)
 
 FAMILIES = ("cnn-500", "danq-500")
 FILTERS = (320, 500, 700, 1000)
@@ -107,57 +97,33 @@ class Result:
         }
 
 
-def train_grid(
-    chosen: Sequence[Arrangement],
-    data: ExampleSet,
-    folder: Path,
-    *,
-    overrides: Mapping[str, Any],
-    arguments: Mapping[str, Any],
-    motifs: tuple[Motif, ...] = (),
-    options: RunOptions,
-    progress: Callable[[int], None] = lambda n: None,
-) -> list[Result]:
-    """Train and measure the ``chosen`` arrangements one after the other, and write ``grid.csv`` and ``grid.png``.
+@dataclass(frozen=True)
+class ProjectionStudy(Study):
+    """The ``chosen`` arrangements on one data set: ``grid.csv`` and ``grid.png``.
 
-    overrides: fields of each network's recipe; arguments: further arguments of each network; ``options`` are those of
-    each run, its time limit too; ``progress`` is told of steps. Returns the results of all runs in ``folder``.
-
-    Raises UsageError for an argument that the study itself sets, DataError when the data set has no test split, and
-    what :func:`varscore.train.run.train_model` raises.
+    plan: overrides, arguments and motifs of every network; its architecture is the arrangement's. Raises UsageError
+    for an argument that the study itself sets.
     """
-    for name in ("filters", "projection", "dropout"):
-        if name in arguments:
-            raise UsageError(f"the study itself sets {name}", remedy="--grid-filters chooses numbers of filters")
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise UsageError("a study is trained by one process", remedy="several, each with its own --grid-filters")
-    examined = Examined(data)
-    _ = examined.rows  # before hours of training
-    results = []
-    for number, arrangement in enumerate(chosen, 1):
-        log.info("arrangement", extra={"fields": {"name": arrangement.name, "number": f"{number}/{len(chosen)}"}})
-        architecture = arrangement.architecture
-        model = train_model(
-            architecture,
-            data,
-            folder / arrangement.name,
-            recipe=dataclasses.replace(find(architecture).recipe, **overrides),
-            arguments={**arguments, **arrangement.arguments},
-            motifs=motifs,
-            options=options,
-            progress=progress,
-        )
-        if not _measured(model, examined):
-            record(model, examined, evaluate_model(model, examined, options.device, options.precision))
-        with one_at_a_time(folder):
-            results = collect(folder)
-            put_file(folder / TABLE, csv_text([result.row() for result in results]))
-            study_curves(folder / PICTURE, curves(results))
-    return results
 
+    chosen: Sequence[Arrangement]
+    data: ExampleSet
+    plan: Plan
 
-def _measured(model: ModelFolder, examined: Examined) -> bool:
-    return model.card.measured_on(examined.split) == examined.data.sha256
+    def __post_init__(self) -> None:
+        for name in ("filters", "projection", "dropout"):
+            if name in self.plan.arguments:
+                raise UsageError(f"the study itself sets {name}", remedy="--grid-filters chooses numbers of filters")
+
+    def runs(self) -> list[Run]:
+        return [
+            Run(each.name, replace(self.plan, architecture=each.architecture).given(**each.arguments), self.data)
+            for each in self.chosen
+        ]
+
+    def write(self, folder: Path) -> None:
+        results = collect(folder)
+        put_file(folder / TABLE, csv_text([result.row() for result in results]))
+        study_curves(folder / PICTURE, curves(results))
 
 
 def collect(folder: Path) -> list[Result]:

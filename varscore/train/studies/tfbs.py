@@ -1,38 +1,30 @@
 """Table 1 of the Genetic Architect on any collection of data sets: every network on each of them, and who beats whom.
 
-A run is a model folder ``SET/NETWORK`` of the study's own. What is trained and measured already is left alone, so a
-study that was stopped goes on where it was, and its parts may be trained by several processes in one folder: table and
-picture show every run that lies there.
+A run is a model folder ``SET/NETWORK`` of the study's own; table and picture show every run that lies there.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import logging
 import math
-import os
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from varscore.datasets.examples import ExampleSet
 from varscore.datasets.tfbs import TRAINED
-from varscore.errors import DataError, UsageError
-from varscore.evaluate import Examined, evaluate_model, record
+from varscore.errors import DataError
+from varscore.evaluate import Examined
 from varscore.formats.csvtable import cell, csv_text
-from varscore.formats.motifs import Motif
-from varscore.nets import find
 from varscore.nets.attentionnet import AttentiveNet
-from varscore.storage.folders import one_at_a_time
 from varscore.storage.whole import put_file
 from varscore.train.attention import CHOSEN, attend, write_masks
 from varscore.train.pictures import difference_bars
-from varscore.train.run import RunOptions, train_model
+from varscore.train.run import RunOptions
+from varscore.train.studies.study import Plan, Run, Study, measured
 from varscore.zoo.card import CARD
 from varscore.zoo.models import ModelFolder, open_model
 
@@ -43,21 +35,9 @@ BASELINE_RECIPE = {"lr": 1e-3, "schedule": "plateau"}
 PUBLISHED = {"deepbind": (0.904, 0.932), "deepmotif": (0.927, 0.949), "attentionnet": (0.933, 0.952)}
 """Mean and median AUC over 108 sets of K562 cells"""
 TABLE, SUMMARY, PICTURE = "tfbs.csv", "summary.csv", "tfbs.png"
-log = logging.getLogger(__name__)
 
 UNUSED = 3
 """In the place of a split, of examples that a limit leaves out"""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How one architecture is trained in a study. overrides: fields of its recipe"""
-
-    architecture: str
-    overrides: Mapping[str, Any]
-    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    motifs: tuple[Motif, ...] = ()
-    parent: ModelFolder | None = None
 
 
 @dataclass(frozen=True)
@@ -131,66 +111,28 @@ def limited(data: ExampleSet, max_positives: int | None) -> ExampleSet:
     )
 
 
-def train_study(
-    plans: Sequence[Plan],
-    sets: Sequence[ExampleSet],
-    folder: Path,
-    *,
-    options: RunOptions,
-    looks: Looks,
-    progress: Callable[[int], None] = lambda n: None,
-) -> list[Result]:
-    """Train and measure each plan on each data set, and write ``tfbs.csv``, ``summary.csv`` and ``tfbs.png``.
+@dataclass(frozen=True)
+class FactorStudy(Study):
+    """Each plan on each data set: ``SET/ARCH``, ``tfbs.csv``, ``summary.csv`` and ``tfbs.png``."""
 
-    ``options`` are those of each run, its time limit too; ``progress`` is told of steps. Returns the results of all
-    runs in ``folder``. Raises DataError when a data set has no test split, UsageError under torchrun, and what
-    :func:`varscore.train.run.train_model` raises.
-    """
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise UsageError("a study is trained by one process", remedy="several, each with other data sets")
-    examined = [Examined(data) for data in sets]
-    for each in examined:
-        _ = each.rows  # before hours of training
-    results = []
-    for number, each in enumerate(examined, 1):
-        for plan in plans:
-            name = each.data.folder.name
-            fields = {"data": name, "network": plan.architecture, "number": f"{number}/{len(sets)}"}
-            log.info("run", extra={"fields": fields})
-            _run(plan, each, folder / name / plan.architecture, options, looks, progress)
-        results = write_tables(folder)
-    return results
+    plans: Sequence[Plan]
+    sets: Sequence[ExampleSet]
+    looks: Looks = Looks()
 
+    def runs(self) -> list[Run]:
+        return [Run(f"{data.folder.name}/{plan.architecture}", plan, data) for data in self.sets for plan in self.plans]
 
-def write_tables(folder: Path) -> list[Result]:
-    """The tables and the picture of every run in the folder, by one process after the other. Raises OutputError."""
-    with one_at_a_time(folder):
+    def measure(self, run: Run, model: ModelFolder, options: RunOptions) -> None:
+        is_done = measured(model, Examined(run.data))
+        if not is_done or self.looks.chosen is not None or not (model.path / CHOSEN).exists():
+            look(model, run.data, options.device, self.looks)
+        super().measure(run, model, options)
+
+    def write(self, folder: Path) -> None:
         results = collect(folder)
         put_file(folder / TABLE, csv_text([result.row() for result in results]))
         put_file(folder / SUMMARY, csv_text(summary(results)))
         difference_bars(folder / PICTURE, differences(results), "test AUC")
-    return results
-
-
-def _run(
-    plan: Plan, examined: Examined, folder: Path, options: RunOptions, looks: Looks, progress: Callable[[int], None]
-) -> None:
-    model = train_model(
-        plan.architecture,
-        examined.data,
-        folder,
-        recipe=dataclasses.replace(find(plan.architecture).recipe, **plan.overrides),
-        arguments=plan.arguments,
-        motifs=plan.motifs,
-        parent=plan.parent,
-        options=options,
-        progress=progress,
-    )
-    measured = model.card.measured_on(examined.split) == examined.data.sha256
-    if not measured or looks.chosen is not None or not (folder / CHOSEN).exists():
-        look(model, examined.data, options.device, looks)
-    if not measured:
-        record(model, examined, evaluate_model(model, examined, options.device, options.precision))
 
 
 def look(model: ModelFolder, data: ExampleSet, device: torch.device, looks: Looks) -> None:

@@ -7,7 +7,8 @@ base of the peak, which is 0.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,14 +18,18 @@ from varscore.datasets.tss import SYSTEM
 from varscore.engine.device import evaluating
 from varscore.engine.plain import PlainEngine
 from varscore.errors import DataError
-from varscore.evaluate import TaskScores, predict_rows
+from varscore.evaluate import Examined, TaskScores, predict_rows, record
 from varscore.evaluate.kinds import score
-from varscore.formats.csvtable import cell
+from varscore.formats.csvtable import cell, csv_text
+from varscore.storage.whole import put_file
+from varscore.train.run import RunOptions
+from varscore.train.studies.study import Plan, Run, Study
 from varscore.zoo.models import ModelFolder
 
 SAFE = {"tata": (-35, -20), "center": (-10, 10), "both": (-35, 10)}
 """First and last visible position of each region"""
 WHOLE = "whole"
+TABLE = "safe.csv"
 PUBLISHED = {"sharp": (0.798, 0.545), "broad": (0.889, 0.806), "background": (0.954, 0.944)}
 """AUROC and AUPRC of one class against the others, whole windows, on the thesis's own peaks"""
 
@@ -75,6 +80,11 @@ def measure(model: ModelFolder, data: ExampleSet, safe: str, device: torch.devic
     return results
 
 
+def record_whole(model: ModelFolder, data: ExampleSet, results: Sequence[Result]) -> None:
+    """The figures of a model as it was trained onto its card. Raises OutputError."""
+    record(model, Examined(data), results[0].scores)
+
+
 def table(results: Iterable[Result], data: ExampleSet) -> list[dict[str, str]]:
     """A row a result, the published one last."""
     classes = [task.name for task in data.tasks]
@@ -82,3 +92,28 @@ def table(results: Iterable[Result], data: ExampleSet) -> list[dict[str, str]]:
     auroc, auprc = np.array([PUBLISHED[name] for name in classes]).T
     stated = Result(WHOLE, "published", "other peaks", TaskScores(nothing, auroc, auprc, nothing, {}))
     return [result.row(classes) for result in (*results, stated)]
+
+
+@dataclass
+class SafeRegions(Study):
+    """A network and a k-mer model of each region: ``ARCH.REGION``, ``safe.csv``."""
+
+    plan: Plan
+    baseline: Plan
+    data: ExampleSet
+    results: list[Result] = field(default_factory=list)
+
+    def runs(self) -> list[Run]:
+        return [
+            Run(f"{plan.architecture}.{region}", replace(plan, visible=visible(self.data, region)), self.data)
+            for region in (WHOLE, *SAFE)
+            for plan in (self.plan, self.baseline)
+        ]
+
+    def measure(self, run: Run, model: ModelFolder, options: RunOptions) -> None:
+        found = measure(model, self.data, run.name.rpartition(".")[2], options.device)
+        record_whole(model, self.data, found)
+        self.results += found
+
+    def write(self, folder: Path) -> None:
+        put_file(folder / TABLE, csv_text(table(self.results, self.data)))
