@@ -118,7 +118,7 @@ def test_tasks_without_a_positive_stand_on_the_card(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shift", [torch.zeros(4), torch.full((5,), float("nan")), torch.zeros(5, dtype=torch.int32)])
 def test_a_damaged_shift_is_refused(tmp_path: Path, shift: torch.Tensor) -> None:
-    from varscore.zoo.models import sha256
+    from varscore.storage.digest import sha256
 
     tasks = tuple(Task(i, "t") for i in range(5))
     model = save_model(tmp_path / "m", small(NAME), NAME, tasks, {})

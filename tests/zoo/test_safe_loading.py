@@ -23,9 +23,10 @@ from small_nets import small
 from varscore.cli.boundary import run
 from varscore.errors import ModelError
 from varscore.storage import bounded
+from varscore.storage.digest import sha256
 from varscore.tasks import Task
 from varscore.zoo.card import CARD, TASKS, WEIGHTS
-from varscore.zoo.models import ModelFolder, open_model, save_model, sha256
+from varscore.zoo.models import ModelFolder, open_model, save_model
 
 PACKAGE = Path(__file__).resolve().parents[2] / "varscore"
 SOURCES = {str(path.relative_to(PACKAGE)): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}

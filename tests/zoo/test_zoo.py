@@ -17,9 +17,10 @@ from small_nets import also, random_codes, small
 
 from varscore.errors import ModelError, OutputError
 from varscore.nets import architectures
+from varscore.storage.digest import sha256
 from varscore.tasks import Task
 from varscore.zoo.card import CARD, TASKS, WEIGHTS
-from varscore.zoo.models import ModelFolder, available, bundled_folder, find_model, open_model, save_model, sha256
+from varscore.zoo.models import ModelFolder, available, bundled_folder, find_model, open_model, save_model
 
 TASK_LIST = tuple(Task(i, f"cell|mark {i}", "TF" if i else "", {"note": 'a "quoted"\tfact'}) for i in range(5))
 NAME = "crnn-320-projection"

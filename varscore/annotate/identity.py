@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from importlib import metadata
 
@@ -13,6 +12,7 @@ from varscore.errors import VariantFileError, reason
 from varscore.genome.sequence import Genome
 from varscore.nets.plugins import loaded
 from varscore.scoring.stored.profile import digest_of, file_ends
+from varscore.storage.digest import file_sha256
 
 
 def identify(job: AnnotateJob, genome: Genome, device: str) -> dict[str, str]:
@@ -44,7 +44,6 @@ def journal_key(job: AnnotateJob, identity: dict[str, str]) -> dict[str, str]:
 
 def _digest_of_file(path: str) -> str:
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise VariantFileError("cannot read", where=path, cause=reason(error)) from None

@@ -11,7 +11,6 @@ its cell types and chromosomes, which training sees none of.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +37,7 @@ from varscore.datasets.spans import Spans, covered, merge_spans, read_union
 from varscore.datasets.tss import known_runs
 from varscore.errors import DataError, UsageError
 from varscore.genome.sequence import Genome
+from varscore.storage.digest import file_sha256
 from varscore.tasks import Task
 
 SYSTEM = "binding"
@@ -314,15 +314,10 @@ def _provenance(
         "cells": [cell.name for cell in cells],
         "options": asdict(options),
         "reference": {"name": genome.path.name, "sha256": genome.sha256},
-        "sources": {f"{path.parent.name}/{path.name}": _sha256(path) for path in files},
-        "exclude": {path.name: _sha256(path) for path in (sources.exclude,) if path is not None},
+        "sources": {f"{path.parent.name}/{path.name}": file_sha256(path) for path in files},
+        "exclude": {path.name: file_sha256(path) for path in (sources.exclude,) if path is not None},
         "counts": dict(counts),
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write(

@@ -11,7 +11,6 @@ The bundle does not say where its windows lie: ``contig`` of an example is its f
 from __future__ import annotations
 
 import csv
-import hashlib
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -28,6 +27,7 @@ from varscore.formats.hdf5 import damage
 from varscore.formats.matlab import open_matlab
 from varscore.genome.sequence import UNKNOWN, reverse_complement
 from varscore.storage.bounded import read_text
+from varscore.storage.digest import file_sha256
 from varscore.tasks import Task
 
 log = logging.getLogger(__name__)
@@ -246,10 +246,5 @@ def _provenance(parts: Sequence[Part], counts: dict[str, int], names: Path | Non
         "contigs": [part.path.name for part in parts],
         "options": {"pairs": {part.path.name: part.paired for part in parts}},
         "counts": counts,
-        "sources": {path.name: _sha256(path) for path in sources},
+        "sources": {path.name: file_sha256(path) for path in sources},
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

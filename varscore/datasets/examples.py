@@ -37,7 +37,6 @@ Arrays are memory-mapped, so opening is instant and memory stays flat; nothing i
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -49,6 +48,7 @@ import numpy as np
 from varscore.errors import DataError, OutputExists
 from varscore.genome.coords import anchor
 from varscore.storage.bounded import read_text
+from varscore.storage.digest import json_sha256
 from varscore.storage.whole import whole_folder
 from varscore.tasks import Task, format_tasks, parse_tasks
 
@@ -157,12 +157,12 @@ class ExampleSet:
     @property
     def source_sha256(self) -> str:
         """One hash over the hashes of every source file: the identity of the data set's raw material."""
-        return _json_sha256(self.info.get("peaks", self.info.get("sources", {})))
+        return json_sha256(self.info.get("peaks", self.info.get("sources", {})))
 
     @property
     def sha256(self) -> str:
         """Hash of what the data set says of itself (raw material, options, counts): its identity."""
-        return _json_sha256(self.info)
+        return json_sha256(self.info)
 
     def rows(self, split: str, labelled_only: bool = False) -> np.ndarray:
         """int64: the examples of a split (``all`` for every one), in order. ``labelled_only``: those with a label.
@@ -251,10 +251,6 @@ def _population(info: Mapping[str, Any], tasks: int) -> tuple[np.ndarray, np.nda
     counts = (np.asarray(said.get(name, 0), np.int64) for name in ("positives", "examples"))
     positives, examples = (np.broadcast_to(count, tasks) for count in counts)
     return positives, examples
-
-
-def _json_sha256(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def fresh_folder(folder: Path, force: bool) -> None:

@@ -5,7 +5,6 @@ A bin is positive for a track when more than half of it lies under the union of 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import os
@@ -23,6 +22,7 @@ from varscore.datasets.spans import covered, find_contig, read_union
 from varscore.datasets.unknown import Patch, read_unknown
 from varscore.errors import DataError, UsageError
 from varscore.genome.sequence import UNKNOWN, Genome
+from varscore.storage.digest import file_sha256
 from varscore.tasks import Task
 
 HISTONE = re.compile(r"H[1234][AB]?(\.Z|[KRST]\d+\w*)|H2A\.?Z", re.IGNORECASE)
@@ -309,11 +309,6 @@ def _provenance(
         "contigs": list(genome.contigs),
         "options": asdict(options),
         "reference": {"name": genome.path.name, "sha256": genome.sha256},
-        "peaks": {os.path.relpath(track.path, base): _file_sha256(track.path) for track in tracks},
+        "peaks": {os.path.relpath(track.path, base): file_sha256(track.path) for track in tracks},
     }
-    return facts | {use: {path.name: _file_sha256(path)} for use, path in further.items() if path is not None}
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    return facts | {use: {path.name: file_sha256(path)} for use, path in further.items() if path is not None}

@@ -7,7 +7,6 @@ Promoters that have much sequence in common are never parted between folds.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import re
 import zlib
@@ -28,6 +27,7 @@ from varscore.formats.lines import demand_columns
 from varscore.genome.contigs import match_contigs
 from varscore.genome.coords import anchor, whole_number
 from varscore.genome.sequence import UNKNOWN, Genome, encode, reverse_complement
+from varscore.storage.digest import file_sha256
 
 SYSTEM = "expression"
 WINDOW = 2000
@@ -333,7 +333,7 @@ def build_promoters(
 
 def hashed(paths: Iterable[Path]) -> dict[str, str]:
     """Name -> SHA-256 of files."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return {path.name: file_sha256(path) for path in paths}
 
 
 class PermutedSet(ExampleSet):

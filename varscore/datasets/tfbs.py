@@ -8,7 +8,6 @@ Bound sequences keep their order: the first are the strongest in DeepBind's tabl
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import zlib
 from collections.abc import Mapping, Sequence
@@ -28,6 +27,7 @@ from varscore.formats.regions import demand_one_interval
 from varscore.genome.contigs import match_contigs
 from varscore.genome.coords import Interval, whole_number
 from varscore.genome.sequence import UNKNOWN, Genome, encode
+from varscore.storage.digest import file_sha256
 from varscore.tasks import Task
 
 SYSTEM = "tfbs"
@@ -334,7 +334,7 @@ def _write(
         "window": window,
         "contigs": list(examples.contigs),
         "options": asdict(options),
-        "sources": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sources},
+        "sources": {path.name: file_sha256(path) for path in sources},
         "counts": found,
         **more,
     }

@@ -8,7 +8,6 @@ half of the window is upstream of it. Background windows lie at random on either
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import logging
 import re
@@ -28,6 +27,7 @@ from varscore.formats.regions import demand_one_interval
 from varscore.genome.contigs import match_contigs
 from varscore.genome.coords import Interval, whole_number
 from varscore.genome.sequence import UNKNOWN, Genome, reverse_complement
+from varscore.storage.digest import file_sha256
 from varscore.tasks import Task
 
 TASKS = (Task(0, "sharp", "TSS"), Task(1, "broad", "TSS"), Task(2, "background", "none"))
@@ -312,7 +312,7 @@ def _write(
         "contigs": contigs,
         "options": asdict(options),
         "reference": {"name": genome.path.name, "sha256": genome.sha256},
-        "sources": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sources},
+        "sources": {path.name: file_sha256(path) for path in sources},
         "counts": dict(counts),
     }
     places = zip(sites.contig.tolist(), sites.start.tolist(), sites.minus.tolist(), strict=True)

@@ -17,9 +17,10 @@ from varscore.evaluate.kinds import Scores, score
 from varscore.evaluate.metrics import TaskScores
 from varscore.evaluate.tables import summarise, table_text
 from varscore.nets.objectives import make_objective
+from varscore.storage.digest import sha256
 from varscore.storage.whole import put_file
 from varscore.zoo.card import write_card
-from varscore.zoo.models import ModelFolder, sha256
+from varscore.zoo.models import ModelFolder
 
 BATCH = 4096
 

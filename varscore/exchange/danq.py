@@ -34,8 +34,9 @@ from varscore.formats.hdf5 import Hdf5File, open_hdf5
 from varscore.nets import build, find
 from varscore.nets.layers import SequenceNet
 from varscore.storage.atomic import refuse_existing
+from varscore.storage.digest import sha256
 from varscore.zoo.card import CARD
-from varscore.zoo.models import ModelFolder, save_model, sha256
+from varscore.zoo.models import ModelFolder, save_model
 from varscore.zoo.priors import stated_priors
 
 log = logging.getLogger(__name__)

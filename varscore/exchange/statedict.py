@@ -28,8 +28,9 @@ from varscore.nets import build
 from varscore.nets.layers import SequenceNet
 from varscore.storage.atomic import refuse_existing
 from varscore.storage.bounded import read_text
+from varscore.storage.digest import sha256
 from varscore.zoo.card import CARD
-from varscore.zoo.models import ModelFolder, save_model, sha256
+from varscore.zoo.models import ModelFolder, save_model
 from varscore.zoo.priors import stated_priors
 
 log = logging.getLogger(__name__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from varscore.scoring.features import Tracks
 from varscore.scoring.score import score_chunks
 from varscore.scoring.survey import GenomeRules, compared, open_names
 from varscore.storage.atomic import refuse_existing
+from varscore.storage.digest import file_sha256
 from varscore.storage.outputs import check_names, with_indexes
 from varscore.zoo.card import write_card
 from varscore.zoo.models import ModelFolder
@@ -172,7 +172,4 @@ def _facts(job: BackgroundJob, genome: Genome, left_out: Counter[str]) -> dict[s
 
 
 def _sha256(path: str) -> str:
-    if path == "-":
-        return ""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return "" if path == "-" else file_sha256(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ from varscore.scoring.classifier import CONSTANT_BRIER, Classifier, Ensemble, of
 from varscore.scoring.features import Tracks
 from varscore.scoring.platt import calibrate_folds
 from varscore.storage.atomic import is_stream, refuse_existing
+from varscore.storage.digest import file_sha256
 from varscore.zoo.card import CARD
 from varscore.zoo.models import ModelFolder
 
@@ -295,5 +295,4 @@ def _sources(sources: Sources) -> dict[str, Any]:
 def _file(path: str) -> dict[str, str]:
     if is_stream(path):
         return {"name": path}
-    with open(path, "rb") as file:
-        return {"name": Path(path).name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    return {"name": Path(path).name, "sha256": file_sha256(path)}

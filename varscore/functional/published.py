@@ -19,8 +19,9 @@ from varscore.formats.xgbjson import booster_json
 from varscore.scoring.classifier import Classifier, Ensemble, save_classifier
 from varscore.scoring.features import DEEPSEA_CONSERVATION, Preparation
 from varscore.storage.atomic import refuse_existing
+from varscore.storage.digest import file_sha256
 from varscore.zoo.card import CARD
-from varscore.zoo.models import ModelFolder, sha256
+from varscore.zoo.models import ModelFolder
 
 TASKS = 919
 PICKLE = "scaler.pkl"
@@ -47,7 +48,7 @@ def import_danq(folder: Path, output: Path, model: ModelFolder | None = None, *,
         "model": {} if model is None else {"id": model.id, "sha256": model.sha256},
         "features": {"tasks": TASKS, "conservation": list(names)},
         "training": {"imported_with": __version__, "source": "DanQ (Quang & Xie 2016), text dumps and scaler"},
-        "imported": {path.name: sha256(path.read_bytes()) for path in (*dumps, folder / PICKLE)},
+        "imported": {path.name: file_sha256(path) for path in (*dumps, folder / PICKLE)},
         "licence": "the authors': non-commercial use",
     }
     return save_classifier(output, Ensemble(preparation, models), facts)

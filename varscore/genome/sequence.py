@@ -5,7 +5,6 @@ A base is a uint8 code: 0, 1, 2, 3 = A, C, G, T in either case; 4 = anything els
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections import OrderedDict
@@ -22,6 +21,7 @@ from varscore.errors import FastaError
 from varscore.genome.cache import cache_folder, file_key, put_file, read_file
 from varscore.genome.coords import window_start
 from varscore.genome.fasta.index import Fasta
+from varscore.storage.digest import file_sha256
 
 UNKNOWN = 4
 _LETTERS = np.frombuffer(b"ACGTN", np.uint8)
@@ -122,8 +122,7 @@ class Genome:
             known = read_file(note).decode("ascii", "replace")
             if len(known) == 64:
                 return known
-        with open(self.path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_sha256(self.path)
         with suppress(OSError):  # an unwritable cache only costs the time to compute it again
             put_file(note, digest.encode())
         return digest

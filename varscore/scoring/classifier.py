@@ -25,9 +25,10 @@ from varscore.scoring.features import Preparation
 from varscore.scoring.platt import PRIOR, Platt
 from varscore.scoring.tags import classifier_column, tag
 from varscore.storage.bounded import demand_plain_name, read_bounded
+from varscore.storage.digest import sha256
 from varscore.storage.whole import put_file
 from varscore.zoo.card import CARD, read_document, write_card
-from varscore.zoo.models import ModelFolder, sha256
+from varscore.zoo.models import ModelFolder
 
 if TYPE_CHECKING:
     from xgboost import Booster

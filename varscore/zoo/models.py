@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import hashlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -37,6 +36,7 @@ from varscore.storage.bounded import (
     demand_tensors,
     read_bounded,
 )
+from varscore.storage.digest import sha256
 from varscore.storage.whole import put_file
 from varscore.tasks import Task, format_tasks, parse_tasks
 from varscore.zoo.card import CARD, FORMAT, PRIORS, TASKS, WEIGHTS, Card, read_card, write_card
@@ -200,10 +200,6 @@ def ranked_tasks(model: ModelFolder, chosen: np.ndarray) -> np.ndarray:
             remedy="choose other --tasks",
         )  # fmt: skip
     return ranked
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def bundled_folder() -> Path:
