@@ -42,14 +42,25 @@ evaluate() {
 evaluate -o "$out/test"
 evaluate -o "$out/labelled" --labelled-only
 
+# where it is not ahead of the others, with intervals
+for other in kmer.hg19-207 crnn-320-projection.hg19-207; do
+    python "$root/benchmarks/cards/losers.py" "$own" "$other" --data "$sets/floor207" --json "$out/losers.test.$other.json"
+    python "$root/benchmarks/cards/losers.py" "$own" "$other" --data "$sets/floor207" --labelled-only \
+        --json "$out/losers.labelled.$other.json"
+done
+
 python "$root/benchmarks/motifs.py" "$own" --data "$sets/floor207" --metrics "$own/metrics.csv" --json "$out/motifs.json" |
     tee "$out/motifs.md"
 python "$root/benchmarks/cards/bundle.py" motifs "$own" "$out/motifs.json"
 
 DATA=$data THREADS=$threads "$root/benchmarks/classifiers/make.sh" "$own" "$out/classified"
 
+# the tables of docs/models.md; MOTIFS_BESIDE names what motifs.py has said of other models: "k-mers=FILE ..."
+read -ra beside <<<"${MOTIFS_BESIDE-}"
+
 if [ "${INSTALL-}" ]; then
     rm -rf "$root/models/$id"
     cp -r "$out/classified/$id" "$root/models/$id"
     python "$root/benchmarks/cards/bundle.py" golden
+    python "$root/benchmarks/cards/page.py" "$out" "${beside[@]}"
 fi
