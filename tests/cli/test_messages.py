@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pysam.bcftools
 import pytest
-from cli.made_runs import SEQUENCE, VCF, annotate, set_up
+from cli.made_runs import VCF, annotate, set_up
 
 from varscore.cli.boundary import run
+from varscore.formats.lookalikes import describe, describe_name
 from varscore.tasks import Task, fitting
 from varscore.zoo.models import ModelFolder
 
@@ -28,23 +29,32 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 # -- files that annotate does not take -------------------------------------------------------------------------------
 
-TSV2VCF = "`bcftools convert --tsv2vcf FILE -c CHROM,POS,REF,ALT -f FASTA`"
+NORMALISE = "`varscore normalise FILE -r FASTA -o OUT.vcf.gz`"
 FILES = {
-    "rs123\nrs456\n": ("a list of rsIDs", "rsIDs have no alleles: `bcftools view -i 'ID=@FILE'"),
-    "20:1028346:G:A\n": ("a list of variants by name", TSV2VCF),
-    "chr20-1028346-G-A\r\n": ("a list of variants by name", TSV2VCF),
-    "NC_000020.10:g.1028346G>A\n": ("a list of variants by name", TSV2VCF),
-    "chrom,pos,ref,alt\n20,5,A,C\n": ("CSV", TSV2VCF),
-    "20,5,A,C\n20,6,A,C\n": ("CSV", TSV2VCF),
-    '"variant";"p";"beta"\n': ("CSV", TSV2VCF),
-    "CHR\tPOS\tREF\tALT\n20\t5\tA\tC\n": ("a table", TSV2VCF),
-    "20\t5\tA\tC\n20\t6\tA\tC\n": ("a table", TSV2VCF),
+    "20,5,A,C\n20,6,A,C\n": ("CSV", NORMALISE),
+    "a\tb\tc\td\n1\t2\t3\t4\n": ("a table", "its first line names the columns chrom, pos, ref and alt"),
     "SNP CHR BP P\nrs1 1 3 .4\n": ("a table with blanks between columns", "put tabs between the columns"),
     "chr1\t10\t20\n": ("BED", "`varscore annotate --saturate FILE`"),
     "track name=x\nchr1 10 20 peak1\n": ("BED", "--regions FILE limits a VCF to them"),
     ">chr1\nACGT\n": ("FASTA", "`varscore predict MODEL FILE`"),
     "Whatever this may be, it\nis no table.\n": ("other text", "##fileformat=VCFv4.2"),
 }
+LISTS = {
+    "rs123\nrs456\n": ("a list of rsIDs", "--dbsnp DBSNP.vcf.gz"),
+    "20:1028346:G:A\n": ("a list of variants by name", NORMALISE),
+    "chr20-1028346-G-A\r\n": ("a list of variants by name", NORMALISE),
+    "NC_000020.10:g.1028346G>A\n": ("a list of variants by name", NORMALISE),
+    "chrom,pos,ref,alt\n20,5,A,C\n": ("CSV", NORMALISE),
+    "CHR\tPOS\tREF\tALT\n20\t5\tA\tC\n": ("a table", NORMALISE),
+}
+"""What annotate takes, and other commands do not"""
+
+
+@pytest.mark.parametrize("text", LISTS)
+def test_what_a_list_looks_like_to_a_command_that_wants_a_vcf(text: str) -> None:
+    kind, remedy = LISTS[text]
+    cause, way = describe(text.encode())
+    assert cause == f"it looks like {kind}" and remedy in str(way)
 
 
 @pytest.mark.parametrize("text", FILES)
@@ -69,27 +79,21 @@ def test_records_without_a_header(capsys: pytest.CaptureFixture[str]) -> None:
     ("name", "kind", "remedy"),
     [
         ("rs6054257", "an rsID", "dbSNP's VCF"),
-        ("20:1028346:G:A", "a variant", "write it into a VCF"),
-        ("chr20-1028346-G-A", "a variant", "write it into a VCF"),
-        ("chr20:g.1028346G>A", "a variant", "write it into a VCF"),
+        ("20:1028346:G:A", "a variant", "`varscore annotate` takes it"),
         ("chr1:1,000-2,000", "a region", "--region"),
     ],
 )
-def test_what_is_given_in_the_place_of_a_file(
-    name: str, kind: str, remedy: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    line = said(capsys, "annotate", name, "-r", "g.fa", "-o", "out.vcf")
-    assert f"no such file, {name}; it looks like {kind}, and a file is expected; " in line and remedy in line
+def test_what_is_given_in_the_place_of_a_file(name: str, kind: str, remedy: str) -> None:
+    said_of = describe_name(name)
+    assert (
+        said_of is not None and said_of[0] == f"it looks like {kind}, and a file is expected" and remedy in said_of[1]
+    )
+    assert describe_name("given.vcf") is None
 
 
-def test_the_way_to_a_vcf_that_is_named_leads_to_one() -> None:
-    bases = {pos: SEQUENCE[pos - 1] for pos in (100, 700)}
-    rows = [f"chr1\t{pos}\t{base}\t{'A' if base != 'A' else 'C'}\n" for pos, base in bases.items()]
-    Path("given").write_text("CHROM\tPOS\tREF\tALT\n" + "".join(rows))
-    made = pysam.bcftools.convert("--tsv2vcf", "given", "-c", "CHROM,POS,REF,ALT", "-f", "g.fa")
-    Path("made.vcf").write_text(str(made))
-    assert annotate("made.vcf -o out.vcf") == 0
-    assert Path("out.vcf").read_text().count("VS_STATUS=PASS") == 2
+def test_a_region_in_the_place_of_variants(capsys: pytest.CaptureFixture[str]) -> None:
+    line = said(capsys, "annotate", "chr1:1,000-2,000", "-r", "g.fa", "-o", "out.vcf")
+    assert "no such file, chr1:1,000-2,000; it looks like a region" in line
 
 
 # -- paths -------------------------------------------------------------------------------------------------------------

@@ -6,8 +6,13 @@
 - ``rows``      from scores to the rows of the outputs
 - ``record``    run.json
 - ``flow``      the run itself
+- ``call``      all of it as a function of names and paths, which is also what calling the package does
 """
 
+import sys
+from types import ModuleType
+
+from varscore.annotate.call import annotate_variants
 from varscore.annotate.flow import annotate_file
 from varscore.annotate.job import (
     AnnotateJob,
@@ -28,6 +33,7 @@ __all__ = [
     "Summary",
     "allele_scores",
     "annotate_file",
+    "annotate_variants",
     "choose_tasks",
     "count_records",
     "demand_all",
@@ -36,3 +42,12 @@ __all__ = [
     "warn_of_assembly",
     "warn_of_swapped",
 ]
+
+
+class _Callable(ModuleType):
+    """``varscore.annotate(...)`` is the door's function, and this package has its name."""
+
+    __call__ = staticmethod(annotate_variants)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -10,6 +10,7 @@ import typer
 
 from varscore.cli.genome import Fitting
 from varscore.cli.groups import grouped
+from varscore.cli.inputs import Listing, demand_files, demand_reference, demand_source, saturated
 from varscore.cli.options import COMPUTING, AutoBatchSize, Device, Force, Model, Precision, Reference, Threads
 from varscore.cli.stored import Storing
 from varscore.cli.tracks import Conservation, parse_tracks
@@ -17,6 +18,7 @@ from varscore.cli.tracks import Conservation, parse_tracks
 if TYPE_CHECKING:
     from varscore.annotate import AnnotateJob
     from varscore.formats.shards import Shard
+    from varscore.normalise import Given
 
 
 def _check_cluster(cluster: str | None) -> str | None:
@@ -29,7 +31,14 @@ CHOOSING = "What to score"
 SUFFIXES = (".vcf.gz", ".vcf.bgz", ".vcf", ".bcf")
 DEFAULT_SUFFIXES = {"v": ".vcf", "z": ".vcf.gz", "b": ".bcf", "u": ".bcf", "t": ".tsv", "p": ".parquet"}
 
-Source = Annotated[str | None, typer.Argument(metavar="[IN]", help="VCF, bgzipped VCF or BCF; - is stdin.")]
+Source = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[IN]",
+        help="VCF, bgzipped VCF or BCF (- is stdin); or a table, BED with alleles, a list of variants or of rsIDs; or "
+        "one variant, such as chr1:1005A>G.",
+    ),
+]
 Output = Annotated[
     str | None,
     typer.Option(
@@ -189,6 +198,8 @@ def annotate(
     tag_prefix: TagPrefix = "VS",
     scores: Scores = None,
     skipped: Skipped = None,
+    *,
+    listing: Listing,
     tasks: Tasks = None,
     region: Region = None,
     regions: Regions = None,
@@ -199,7 +210,6 @@ def annotate(
     deepsea_floor: DeepseaFloor = False,
     check_ref: CheckRef = "warn",
     as_written: AsWritten = False,
-    *,
     fitting: Fitting,
     storing: Storing,
     strict: Strict = False,
@@ -218,52 +228,63 @@ def annotate(
 
     With --saturate, score every substitution at every base of some intervals instead.
     """
-    from varscore.annotate import AnnotateJob
-    from varscore.cli.config import find_reference
-    from varscore.formats.regions import RegionSet, parse_regions, read_bed
-    from varscore.formats.shards import Shard
-    from varscore.scoring.annotations import Annotations
-    from varscore.zoo.models import find_model
-
     if (source is None) == (saturate is None):
         raise typer.BadParameter("give either IN or --saturate BED")
     if source == regions == "-":
         raise typer.BadParameter("IN and --regions cannot both be stdin")
-    source = source or str(saturate)
+    if source is not None:
+        demand_source(source)
+    demand_reference(reference)
+    demand_files(regions, saturate, listing.dbsnp)
+    given = listing.read(source) if source is not None else saturated(str(saturate))
+
+    from varscore.annotate import AnnotateJob
+    from varscore.cli.config import find_reference
+    from varscore.formats.regions import RegionSet, parse_regions, read_bed
+    from varscore.formats.shards import Shard
+    from varscore.normalise import place_for_vcf
+    from varscore.scoring.annotations import Annotations
+    from varscore.zoo.models import find_model
+
     part = Shard.parse(shard) if shard is not None else None
+    fasta = find_reference(reference, given.path if given.kind.value == "vcf" else "-")
     intervals = [*parse_regions(region or []), *(read_bed(regions) if regions else [])]
     chosen = find_model(model)
     names = None if classifier is None else [name for name in classifier if name != "none"]
-    job = AnnotateJob(
-        source=source,
-        output=output or default_output(source, output_format, part),
-        reference=find_reference(reference, "-" if saturate else source),
-        model=chosen,
-        output_format=output_format,
-        tasks=tuple(tasks or ()),
-        regions=RegionSet(intervals) if region or regions else None,
-        saturate=tuple(read_bed(saturate)) if saturate else (),
-        annotations=Annotations.open(chosen, names, background, parse_tracks(conservation), deepsea_floor),
-        tag_prefix=tag_prefix,
-        check_ref=check_ref,
-        as_written=as_written,
-        rules=fitting.rules(),
-        scores=scores,
-        skipped=skipped,
-        device=device,
-        precision=precision,
-        engine=engine,
-        batch_size=batch_size,
-        threads=threads,
-        force=force,
-        resume=resume,
-        shard=part,
-        inputs=tuple(str(path) for path in (regions, background, fitting.rename_chrs) if path),
-        reuse=storing.reuse(),
-    )
-    if cluster and job.reuse.is_on:
-        raise typer.BadParameter("--cache and --archive do not go with --cluster, whose machines may compute otherwise")
-    check(job) if dry_run else run(job, strict, cluster)
+    target = output or default_output(given.name, output_format, part)
+    with place_for_vcf(target) as made:
+        job = AnnotateJob(
+            source=made if given.is_list else given.path,
+            output=target,
+            reference=fasta,
+            model=chosen,
+            output_format=output_format,
+            tasks=tuple(tasks or ()),
+            regions=RegionSet(intervals) if region or regions else None,
+            saturate=given.intervals(),
+            annotations=Annotations.open(chosen, names, background, parse_tracks(conservation), deepsea_floor),
+            tag_prefix=tag_prefix,
+            check_ref=check_ref,
+            as_written=as_written,
+            rules=fitting.rules(),
+            scores=scores,
+            skipped=skipped,
+            device=device,
+            precision=precision,
+            engine=engine,
+            batch_size=batch_size,
+            threads=threads,
+            force=force,
+            resume=resume,
+            shard=part,
+            inputs=tuple(str(path) for path in (*given.files, regions, background, fitting.rename_chrs) if path),
+            reuse=storing.reuse(),
+        )
+        if cluster and job.reuse.is_on:
+            raise typer.BadParameter(
+                "--cache and --archive do not go with --cluster, whose machines may compute otherwise"
+            )
+        check(job) if dry_run else run(job, strict, cluster, given)
 
 
 def check(job: AnnotateJob) -> None:
@@ -280,7 +301,7 @@ def check(job: AnnotateJob) -> None:
     logging.getLogger(__name__).info(message, job.source, len(chosen), job.model.id, job.output)
 
 
-def run(job: AnnotateJob, strict: bool, cluster: str | None = None) -> None:
+def run(job: AnnotateJob, strict: bool, cluster: str | None, given: Given) -> None:
     """Run the job, with progress and a summary on stderr. Raises StrictError when an allele has no score."""
     import logging
     import shlex
@@ -302,8 +323,10 @@ def run(job: AnnotateJob, strict: bool, cluster: str | None = None) -> None:
     from varscore.cli.stopping import SignalStop
     from varscore.cluster import ray_engines
     from varscore.engine.pool import LOCAL
+    from varscore.normalise import demand_all_given, make_vcf
 
     job.check()  # before the records are counted
+    made = make_vcf(given, job.source, job.reference, job.rules) if given.is_list else None
     engines = ray_engines(cluster, job.threads) if cluster else nullcontext(LOCAL)
     total = count_records(job.source) if log.shows_progress() and not (job.saturate or job.shard) else None
     info = RunInfo(log.RUN_ID, shlex.join(["varscore", *sys.argv[1:]]))
@@ -318,6 +341,7 @@ def run(job: AnnotateJob, strict: bool, cluster: str | None = None) -> None:
     warn_of_swapped(summary, job.reference)
     job.model.warn_of_interim()
     if strict:
+        demand_all_given(made)
         demand_all(summary)
 
 

@@ -26,6 +26,7 @@ from varscore.cli import (
     log,
     merge,
     models,
+    normalise,
     predict,
     slurm,
     snp,
@@ -101,6 +102,7 @@ def root(
 SCORING, TRAINING = "Scoring", "Training"
 
 app.command("annotate", rich_help_panel=SCORING)(annotate.annotate)
+app.command("normalise", rich_help_panel=SCORING)(normalise.normalise)
 app.command("merge", rich_help_panel=SCORING)(merge.merge)
 app.command("slurm", rich_help_panel=SCORING)(slurm.slurm)
 app.command("predict", rich_help_panel=SCORING)(predict.predict)

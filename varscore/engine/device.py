@@ -79,3 +79,15 @@ def evaluating(net: nn.Module, device: torch.device) -> Iterator[nn.Module]:
         net.to(home)
         for module, training in modes.items():
             module.training = training
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread, as every engine does, so that scores are the same everywhere; the caller's number of
+    threads comes back afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

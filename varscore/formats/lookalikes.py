@@ -9,7 +9,7 @@ _MAGIC = {
     b"\xfe\xff": "UTF-16 text (save it as UTF-8)",
     b"#\0": "UTF-16 text (save it as UTF-8)",
     b"\xef\xbb\xbf": "UTF-8 with a byte order mark (save it without)",
-    b"PK\x03\x04": "a zip archive (unpack it)",
+    b"PK\x03\x04": "a spreadsheet or a zip archive (save it as CSV, or unpack it)",
     b"BZh": "bzip2 (unpack it)",
     b"\xfd7zXZ": "xz (unpack it)",
     b"\x28\xb5\x2f\xfd": "zstandard (unpack it)",
@@ -27,11 +27,10 @@ _LINE = (
     "a VCF has the lines ##fileformat=VCFv4.2 and #CHROM POS ID REF ALT QUAL FILTER INFO (with tabs), then one line a "
     "variant"
 )
-_TABLE = (
-    "`bcftools convert --tsv2vcf FILE -c CHROM,POS,REF,ALT -f FASTA` makes a VCF of the columns that -c names, in order"
-)
-_NAMED = "split the names into the columns CHROM, POS, REF and ALT; then " + _TABLE
-_RSID = "rsIDs have no alleles: `bcftools view -i 'ID=@FILE' DBSNP.vcf.gz` takes the variants out of dbSNP's VCF"
+_NORMALISE = "`varscore normalise FILE -r FASTA -o OUT.vcf.gz` makes a VCF of it"
+_TABLE = f"if its first line names the columns chrom, pos, ref and alt, or variant, or rsid, {_NORMALISE}"
+_NAMED = _NORMALISE
+_RSID = "`varscore normalise FILE --dbsnp DBSNP.vcf.gz -r FASTA -o OUT.vcf.gz` takes the variants out of dbSNP's VCF"
 _INTERVALS = (
     "intervals have no alleles: `varscore annotate --saturate FILE` scores every substitution in them, --regions "
 )
@@ -60,7 +59,7 @@ def describe_name(name: str) -> tuple[str, str] | None:
     if re.fullmatch(RSID, name, re.IGNORECASE):
         return "it looks like an rsID, and a file is expected", _RSID
     if re.fullmatch(VARIANT, name, re.IGNORECASE):
-        return "it looks like a variant, and a file is expected", f"write it into a VCF: {_LINE}"
+        return "it looks like a variant, and a file is expected", "`varscore annotate` takes it as it is"
     if re.fullmatch(REGION, name, re.IGNORECASE):
         return "it looks like a region, and a file is expected", "regions of a VCF are chosen with --region"
     return None
@@ -94,7 +93,7 @@ def _describe_text(lines: list[str]) -> tuple[str, str | None]:
         if _is_table(lines, delimiter):
             return (
                 f"it looks like {kind}",
-                _TABLE if delimiter == "\t" else f"put tabs between the columns; then {_TABLE}",
+                _TABLE if delimiter else f"put tabs between the columns; then {_TABLE}",
             )
     return "it looks like other text", _LINE
 

@@ -43,6 +43,7 @@ class OutputFormat(Enum):
 SUFFIXES = {
     ".vcf": OutputFormat.VCF,
     ".vcf.gz": OutputFormat.VCF_GZ,
+    ".vcf.bgz": OutputFormat.VCF_GZ,
     ".bcf": OutputFormat.BCF,
     ".tsv": OutputFormat.TSV,
     ".tsv.gz": OutputFormat.TSV_GZ,

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from varscore.annotate.writers.annotation import Annotator
-from varscore.annotate.writers.index import IndexedFile, SortOrder
 from varscore.annotate.writers.scores import AlleleScores, Writer
 from varscore.errors import OutputError
 from varscore.formats.bcf import write_bcf
+from varscore.formats.htsindex import IndexedFile, SortOrder
 from varscore.formats.shards import split_blocks
 from varscore.formats.vcf import RecordChunk
 from varscore.storage.atomic import AtomicFile, Spool, whole_number

@@ -1,0 +1,164 @@
+"""What a notebook calls, against what the command writes."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from small_world import *  # noqa: F403
+
+import varscore
+from varscore.api.table import MATRICES
+from varscore.errors import DataError, ModelError, UsageError
+from varscore.genome.coords import Variant
+from varscore.zoo.models import ModelFolder
+
+HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+OTHER = {"A": "C", "C": "G", "G": "T", "T": "A"}
+
+
+@pytest.fixture(scope="module")
+def vcf(tmp_path_factory: pytest.TempPathFactory, sequences: dict[str, str]) -> Path:
+    """A hundred alleles: substitutions, a deletion, an insertion, and some that cannot be scored."""
+    draw = random.Random(5)
+    lines = []
+    for contig, pos in sorted((draw.choice(["chr1", "chr2"]), draw.randrange(1000, 190_000)) for _ in range(95)):
+        ref = sequences[contig][pos - 1]
+        lines.append(f"{contig}\t{pos}\tv{pos}\t{ref}\t{OTHER[ref]}\t.\t.\t.\n")
+    three = sequences["chr3"]
+    lines.append(f"chr3\t2000\t.\t{three[1999:2003]}\t{three[1999]}\t.\t.\t.\n")
+    lines.append(f"chr3\t3000\t.\t{three[2999]}\t{three[2999]}GATTACA,{OTHER[three[2999]]}\t.\t.\t.\n")
+    lines.append(f"chr3\t4000\t.\t{three[3999]}\t<DEL>\t.\t.\t.\nchrQ\t5\t.\tA\tC\t.\t.\t.\n")
+    path = tmp_path_factory.mktemp("vcf") / "in.vcf"
+    path.write_text(HEADER + "".join(lines))
+    return path
+
+
+@pytest.fixture(scope="module")
+def loaded(model: ModelFolder) -> varscore.Model:
+    return varscore.load(str(model.path), device="cpu")
+
+
+def test_the_door_opens_at_once_and_offers_what_it_says() -> None:
+    code = (
+        "import sys, time; before = time.process_time(); import varscore; took = time.process_time() - before\n"
+        "print(took, sorted({'torch', 'numpy', 'pyarrow'} & set(sys.modules)), sorted(varscore.__all__))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    took, _, rest = said.partition(" ")
+    assert float(took) < 0.05
+    assert rest.strip() == "[] ['Model', 'ScoreTable', 'VarscoreError', 'annotate', 'list_models', 'load']"
+    assert all(callable(getattr(varscore, name)) for name in varscore.__all__)
+    assert isinstance(varscore.annotate, ModuleType), "the package that can be called"
+    with pytest.raises(AttributeError, match="no attribute 'scores'"):
+        _ = varscore.scores
+
+
+def test_the_page_names_what_there_is() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "python.md").read_text()
+    assert not [name for name in varscore.__all__ if f"varscore.{name}" not in page]
+
+
+def test_scores_are_those_of_the_command(
+    vcf: Path, loaded: varscore.Model, model: ModelFolder, reference: Path, tmp_path: Path
+) -> None:
+    seen: list[int] = []
+    done: list[tuple[int, int]] = []
+    out, every = tmp_path / "out.parquet", tmp_path / "all.parquet"
+    summary = varscore.annotate(vcf, out, reference, model=str(model.path), scores=every, progress=seen.append)
+    found = loaded.score(vcf, reference, progress=lambda n, of: done.append((n, of)))
+    assert found.to_arrow().equals(pq.read_table(out).replace_schema_metadata())
+    assert (summary.alleles, summary.scored) == (len(found), 98) == (100, 98)
+    assert sum(seen) == 99 and done[-1] == (100, 100)
+    matrix = pq.read_table(every)
+    for name in MATRICES:
+        values = np.array([row or [np.nan] * len(found.tasks) for row in matrix[name].to_pylist()], np.float32)
+        assert np.array_equal(getattr(found, name), values, equal_nan=True)
+    assert found.status[-2:] == ["SYMBOLIC", "MISSING_CONTIG"] and np.isnan(found.diff[-2:]).all()
+
+
+def test_one_variant_in_every_form(loaded: varscore.Model, reference: Path, sequences: dict[str, str]) -> None:
+    ref = sequences["chr2"][999]
+    alt = OTHER[ref]
+    name = f"chr2:1000{ref}>{alt}"
+    columns = {"chrom": ["2"], "pos": [1000], "ref": [ref], "alt": [alt]}
+    forms = [
+        name, [name], ("chr2", 1000, ref, alt), [("chr2", 1000, ref, alt)], Variant("chr2", 999, ref, alt),
+        [Variant("chr2", 999, ref, alt)], pa.table(columns), f"chr2:g.1000{ref}>{alt}",
+    ]  # fmt: skip
+    scores = [loaded.score(form, reference) for form in forms]
+    assert all(len(one) == 1 and np.array_equal(one.diff, scores[0].diff) for one in scores)
+    assert scores[0].status == ["PASS"]
+
+
+def test_order_is_the_callers_and_top_is_by_size(
+    loaded: varscore.Model, reference: Path, sequences: dict[str, str]
+) -> None:
+    places = [5000, 3000, 9000, 1000]
+    given = [("chr1", pos, sequences["chr1"][pos - 1], OTHER[sequences["chr1"][pos - 1]]) for pos in places]
+    found = loaded.score(given, reference)
+    assert found.pos.tolist() == places
+    largest = np.abs(found.columns["diff"])
+    assert found.top(2).pos.tolist() == [places[row] for row in np.argsort(-largest)[:2]]
+    assert found.take(found.pos > 4000).pos.tolist() == [5000, 9000] and len(found.take([])) == 0
+    assert "<td>9000</td>" in found._repr_html_() and "4 alleles" in repr(found)
+
+
+def test_predictions_are_those_of_the_engine(loaded: varscore.Model, sequences: dict[str, str]) -> None:
+    window = sequences["chr1"][: loaded.window]
+    one = loaded.predict(window)
+    both = loaded.predict([window, "NN" + window + "NNN"])
+    assert one.shape == (1, len(loaded.tasks)) and one.dtype == np.float32
+    assert np.array_equal(both[0], one[0]) and loaded.predict([]).shape == (0, len(loaded.tasks))
+    turned = window.translate(str.maketrans("ACGT", "TGCA"))[::-1]
+    assert np.allclose(loaded.predict(turned), one, atol=1e-6)
+
+
+def test_callers_take_turns(loaded: varscore.Model, reference: Path, vcf: Path) -> None:
+    alone = loaded.score(vcf, reference).diff
+    found: list[np.ndarray] = []
+    threads = [threading.Thread(target=lambda: found.append(loaded.score(vcf, reference).diff)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 3 and all(np.array_equal(one, alone, equal_nan=True) for one in found)
+
+
+def test_what_cannot_be_is_an_error_of_the_tree(loaded: varscore.Model, reference: Path) -> None:
+    with pytest.raises(DataError, match="write chr1:1005A>G"):
+        loaded.score("chr1:1005", reference)
+    with pytest.raises(UsageError, match="no position of their own"):
+        loaded.score(["rs12"], reference)
+    with pytest.raises(UsageError, match="not a table of variants"):
+        loaded.score(type("Frame", (), {"columns": ["a"]})(), reference)
+    with pytest.raises(ModelError, match="no model 'nosuch'"):
+        varscore.load("nosuch")
+    assert issubclass(DataError, varscore.VarscoreError)
+
+
+def test_frames_need_their_library(
+    loaded: varscore.Model, reference: Path, sequences: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = sequences["chr1"][4999]
+    found = loaded.score(("chr1", 5000, ref, OTHER[ref]), reference)
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(UsageError, match="pip install polars"):
+        found.to_polars()
+
+
+def test_pandas_gets_the_same_table(loaded: varscore.Model, reference: Path, vcf: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    found = loaded.score(vcf, reference)
+    frame = found.to_pandas()
+    assert isinstance(frame, pandas.DataFrame) and frame["pos"].tolist() == found.pos.tolist()
+    again = loaded.score(frame[["chrom", "pos", "ref", "alt"]].head(5), reference)
+    assert np.array_equal(again.diff, found.diff[:5])

@@ -1,0 +1,103 @@
+"""Lists and tables of variants: told apart, and read to the same variants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from varscore.errors import DataError
+from varscore.formats.variantlist import Kind, entries_of_columns, read_entries, read_regions, recognise
+
+VARIANTS = [("chr1", 5, "A", "G"), ("chr1", 7, "AT", "A"), ("chrX", 9, "C", "CGG")]
+KINDS = {
+    "names": (Kind.NAMES, "chr1:5A>G\n# a comment\n\nchr1-7-AT-A\nchrX:9:C:CGG\n"),
+    "blanks": (Kind.NAMES, "chr1 5 A G\nchr1 7 AT A\nchrX 9 C CGG\n"),
+    "tsv": (
+        Kind.TABLE,
+        "#CHR\tpos\tID\tRef\tALT\tbeta\nchr1\t5\trs1\tA\tG\t1\nchr1\t7\t.\tat\ta\t2\nchrX\t9\t\tC\tCGG\t3\n",
+    ),
+    "csv": (Kind.TABLE, 'chrom,position,reference,alternate\n"chr1",5,A,G\nchr1,7,AT,A\nchrX,9,C,CGG\n'),
+    "semicolons": (Kind.TABLE, "Chromosome;Start;Ref;Alt\r\nchr1;5;A;G\r\nchr1;7;AT;A\r\nchrX;9;C;CGG\r\n"),
+    "our own": (
+        Kind.TABLE,
+        "##varscoreVersion=0\nchrom\tpos\tref\talt\nchr1\t5\tA\tG\nchr1\t7\tAT\tA\nchrX\t9\tC\tCGG\n",
+    ),
+    "one column": (Kind.TABLE, "gene,variant\nA,chr1:5A>G\nB,chr1:7AT>A\nC,chrX:9:C:CGG\n"),
+    "bed": (Kind.BED, "track name=x\nchr1\t4\t5\tA/G\nchr1\t6\t8\tAT>A\nchrX\t8\t9\tC|CGG\n"),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_list_is_recognised_and_read(name: str, mark: bytes, tmp_path: Path) -> None:
+    kind, text = KINDS[name]
+    path = tmp_path / "list.txt"
+    path.write_bytes(mark + text.encode())
+    assert recognise(str(path)) is kind
+    changes = [entry.change for entry in read_entries(str(path), kind)]
+    assert [(c.contig, c.start + 1, c.ref, c.alt) for c in changes if c] == VARIANTS
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("##fileformat=VCFv4.2\n#CHROM\tPOS\n", Kind.VCF),
+        ("#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n", Kind.VCF),  # whose reader says what is missing
+        ("whatever\n", Kind.VCF),
+        ("", Kind.VCF),
+        ("rs12\nrs13\n", Kind.RSID),
+        ("NC_000001.10:g.5A>G\n", Kind.HGVS),
+        ("chr1\t10\t20\tpeak7\n", Kind.REGION),
+        ("chr1:1,000-2,000\n", Kind.REGION),
+        ("rsid\tp\nrs12\t.1\n", Kind.TABLE),
+    ],
+)
+def test_what_else_a_file_may_be(text: str, kind: Kind, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text(text)
+    assert recognise(str(tmp_path / "x")) is kind
+
+
+def test_rsids_alone_and_in_a_table(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("RS12\nrs13\n")
+    (tmp_path / "b").write_text("trait,SNP\nheight,rs12\nweight,rs13\n")
+    for name, kind in (("a", Kind.RSID), ("b", Kind.TABLE)):
+        found = list(read_entries(str(tmp_path / name), kind))
+        assert [(entry.name, entry.change) for entry in found] == [("rs12", None), ("rs13", None)]
+
+
+def test_names_of_variants_come_along(tmp_path: Path) -> None:
+    (tmp_path / "t").write_text("id\tchrom\tpos\tref\talt\nmy one\t1\t5\tA\tC,G\n")
+    assert [(e.name, e.change.alt) for e in read_entries(str(tmp_path / "t"), Kind.TABLE) if e.change] == [
+        ("my_one", "C"), ("my_one", "G")
+    ]  # fmt: skip
+    columns = {"chr": ["1"], "pos": ["5"], "ref": ["A"], "alt": ["C"], "rsid": ["rs9"]}
+    assert [e.name for e in entries_of_columns(columns, "the frame")] == ["rs9"]
+
+
+WRONG = {
+    "chr1:5A>G\nchr1:7\n": (Kind.NAMES, "line 2", "chr1-1005-A-G"),
+    "rs1\nchr1:7A>G\n": (Kind.RSID, "line 2", "such as rs12345"),
+    "chrom,pos,ref,alt\n1,five,A,G\n": (Kind.TABLE, "line 2", "'five' is no position"),
+    "chrom,pos,ref,alt\n1,5,A\n": (Kind.TABLE, "line 2", "3 columns where the first line has 4"),
+    "chrom,pos,ref,alt\n1,5,-,G\n": (Kind.TABLE, "line 2", "spelled with the base before it"),
+    "chrom,pos,ref,alt\n1,0,A,G\n": (Kind.TABLE, "line 2", "positions count from 1"),
+    "a,b\n1,2\n": (Kind.TABLE, "does not name the columns", "chrom, pos, ref, alt"),
+    "chr1\t4\t5\tpeak\n": (Kind.BED, "line 1", "REF/ALT"),
+    "chr1\t4\t6\tA/G\n": (Kind.BED, "line 1", "REF A has 1 bases, the interval 2"),
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_what_is_wrong_is_told_with_its_line(text: str, tmp_path: Path) -> None:
+    kind, where, why = WRONG[text]
+    (tmp_path / "list").write_text(text)
+    with pytest.raises(DataError) as caught:
+        list(read_entries(str(tmp_path / "list"), kind))
+    assert where in str(caught.value) and why in str(caught.value)
+
+
+def test_regions_as_bed_and_as_names(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("chr1\t9\t20\nchr2\t0\t5\n")
+    (tmp_path / "b").write_text("chr1:10-20\nchr2:1-5\n")
+    assert read_regions(str(tmp_path / "a")) == read_regions(str(tmp_path / "b"))

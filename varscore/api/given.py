@@ -1,0 +1,72 @@
+"""What a caller may give as variants, and as a genome."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+
+from varscore.errors import UsageError
+from varscore.formats.variantlist import Entry, entries_of_columns, read_text
+from varscore.genome.coords import Variant
+from varscore.genome.sequence import Genome
+from varscore.genome.spelling import Edit
+
+Variants = str | os.PathLike[str] | Variant | tuple[str, int, str, str] | Sequence[Any] | Any
+"""One variant or several: texts such as ``chr1:1005A>G``, Variants, tuples (chrom, pos, ref, alt), a table of pandas,
+polars or Arrow with columns of these names, or the path of a file"""
+
+
+@contextmanager
+def opened(reference: str | os.PathLike[str] | Genome) -> Iterator[Genome]:
+    if isinstance(reference, Genome):
+        yield reference
+        return
+    with Genome(reference) as genome:
+        yield genome
+
+
+def given(variants: Variants) -> tuple[str | list[Entry], str]:
+    """What to read variants from, and what to call it in messages. Raises DataError and UsageError."""
+    if isinstance(variants, os.PathLike):
+        return os.fspath(variants), os.fspath(variants)
+    if isinstance(variants, str):
+        return (
+            (variants, variants) if os.path.exists(variants) else ([read_text(variants, "the variant")], "the variant")
+        )
+    if isinstance(variants, Variant):
+        return [_of_variant(variants, 1)], "the variant"
+    if hasattr(variants, "columns") or hasattr(variants, "__arrow_c_stream__"):
+        table = variants if isinstance(variants, pa.Table) else _as_arrow(variants)
+        columns = {name: [str(value) for value in table[name].to_pylist()] for name in table.column_names}
+        return list(entries_of_columns(columns, "the table")), "the table"
+    if isinstance(variants, tuple) and len(variants) == 4 and isinstance(variants[1], int):
+        variants = [variants]
+    entries: list[Entry] = []
+    for number, one in enumerate(variants, 1):
+        if isinstance(one, str):
+            entries.append(read_text(one, f"variant {number}"))
+        elif isinstance(one, Variant):
+            entries.append(_of_variant(one, number))
+        else:
+            chrom, pos, ref, alt = one
+            entries.append(_of_variant(Variant.from_vcf(str(chrom), int(pos), str(ref), str(alt)), number))
+    return entries, "the variants"
+
+
+def _of_variant(one: Variant, number: int) -> Entry:
+    change = Edit(one.contig, one.start, one.start + len(one.ref), one.ref, one.alt)
+    return Entry(f"variant {number}", ".", change)
+
+
+def _as_arrow(frame: Any) -> pa.Table:
+    """Raises UsageError for what is no table."""
+    if hasattr(frame, "__arrow_c_stream__"):
+        return pa.table(frame)
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowException, AttributeError, ImportError) as error:
+        raise UsageError("not a table of variants", cause=f"{type(error).__name__}: {error}") from None

@@ -1,0 +1,73 @@
+"""``varscore normalise``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from varscore.cli.genome import Fitting
+from varscore.cli.groups import grouped
+from varscore.cli.inputs import Listing, demand_files, demand_reference, demand_source
+from varscore.cli.options import Force, Reference
+
+Output = Annotated[
+    str,
+    typer.Option("--output", "-o", metavar="OUT", help="VCF to write: .vcf, .vcf.gz or .vcf.bgz; - is stdout."),
+]
+
+
+@grouped
+def normalise(
+    source: Annotated[str, typer.Argument(metavar="IN", help="Variants: as IN of varscore annotate.")],
+    output: Output,
+    reference: Reference = None,
+    *,
+    listing: Listing,
+    left_align: Annotated[
+        bool,
+        typer.Option(
+            "--left-align/--no-left-align",
+            help="Write each allele in its minimal, left-aligned form, as bcftools norm -m- -f does.",
+        ),
+    ] = True,
+    skipped: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.tsv", help="Also list what could not be written, and what cannot be scored."),
+    ] = None,
+    fitting: Fitting,
+    force: Force = False,
+) -> None:
+    """Make a sorted VCF of variants in any form: one record an ALT allele, REF checked against the genome.
+
+    Of a VCF the columns CHROM, POS, ID, REF and ALT are kept. A REF that the FASTA contradicts stays as it is written.
+    """
+    import logging
+
+    demand_source(source)
+    demand_reference(reference)
+    demand_files(listing.dbsnp)
+    given = listing.read(source)
+
+    from varscore.cli.config import find_reference
+    from varscore.errors import UsageError
+    from varscore.genome.sequence import Genome
+    from varscore.normalise import normalise as normalised
+    from varscore.normalise import skipped_text, write_vcf
+    from varscore.storage.atomic import AtomicFile, is_stream, refuse_existing
+    from varscore.storage.whole import put_file
+
+    if not output.endswith((".vcf", ".vcf.gz", ".vcf.bgz")) and not is_stream(output):
+        raise UsageError("unknown kind of output", where=output, remedy="end its name in .vcf, .vcf.gz or .vcf.bgz")
+    for path in filter(None, (output, skipped)):
+        refuse_existing(str(path), force=force)
+    entries = given.path if given.entry is None else [given.entry]
+    with Genome(find_reference(reference, given.path if given.kind.value == "vcf" else "-")) as genome:
+        found = normalised(
+            entries, genome, kind=given.kind, dbsnp=given.dbsnp, left_align=left_align, rules=fitting.rules()
+        )
+        write_vcf(found, genome, AtomicFile(output, force=force))
+    if skipped is not None:
+        put_file(skipped, skipped_text(found).encode())
+    logging.getLogger(__name__).info("%s", found, extra={"json_fields": dict(found.counts)})

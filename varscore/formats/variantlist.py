@@ -1,0 +1,295 @@
+"""Variants from what a laboratory keeps them in: tables, BED with alleles, lists of names, lists of rsIDs.
+
+Everything is read whole. A VCF is read elsewhere; here it is only told apart.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import chain
+from typing import NoReturn
+
+from varscore.errors import DataError, UsageError
+from varscore.formats import bcf
+from varscore.formats.lines import Lines, demand_columns, read_blocks, source_name, without_mark
+from varscore.formats.regions import bed_lines
+from varscore.genome.coords import Interval, whole_number
+from varscore.genome.spelling import FORMS, RSID, Edit, is_variant, parse_variant
+
+HEAD_BYTES, MOST_LINES = 1 << 16, 1 << 10
+"""What is looked at to tell what a file is"""
+NAMES = {
+    "chrom": ("chrom", "chr", "contig", "chromosome", "seqnames", "hg19chrom", "hg38chrom"),
+    "pos": ("pos", "position", "start", "bp", "base_pair_location"),
+    "ref": ("ref", "reference", "ref_allele", "reference_allele", "other_allele", "a2", "nea"),
+    "alt": ("alt", "alternate", "alternative", "alt_allele", "alternate_allele", "effect_allele", "a1", "ea"),
+    "id": ("id", "rsid", "rs", "rs_id", "snp", "snpid", "name", "variant_id", "marker", "markername"),
+    "variant": ("variant", "variant_id", "hgvs", "spdi", "snp", "snpid", "marker", "markername", "id"),
+}
+"""What the columns of a table may be called, in either case; of several the first that is there counts"""
+_ALLELES = re.compile(rb"([ACGTN]+)[/>|:]([ACGTN]+)", re.IGNORECASE)
+_REGION = re.compile(r"[\w.]+:[\d,]+-[\d,]+")
+_NOT_LINES = ("#", "track", "browser")
+
+
+class Kind(Enum):
+    """The values are those of ``--from``."""
+
+    VCF = "vcf"
+    TABLE = "tsv"
+    BED = "bed"
+    REGION = "region"
+    NAMES = "list"
+    RSID = "rsid"
+    HGVS = "hgvs"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One variant of a list. where: file and line; name: what goes into a VCF's ID; change: None for a bare rsID."""
+
+    where: str
+    name: str
+    change: Edit | None
+
+
+def recognise(path: str) -> Kind:
+    """What a file is, by its first lines. Standard input, and what is nothing else, is left to the reader of VCF.
+
+    Raises VariantFileError for a file that cannot be read.
+    """
+    if path == "-":
+        return Kind.VCF
+    head = _head(path)
+    lines = head.decode("utf-8", "replace").splitlines()[:MOST_LINES] or [""]
+    if head.startswith(bcf.MAGIC) or b"\0" in head or re.match("##(?!varscore)|#CHROM\t", lines[0]):
+        return Kind.VCF
+    first = next((line.strip() for line in lines if line.strip() and not line.startswith(_NOT_LINES)), "")
+    if RSID.fullmatch(first):
+        return Kind.RSID
+    if is_variant(first):
+        return Kind.HGVS if re.search(r":[a-z]\.", first) else Kind.NAMES
+    if _header_of(lines) is not None:
+        return Kind.TABLE
+    fields = first.split("\t") if "\t" in first else first.split()
+    if len(fields) >= 3 and fields[1].isdigit() and fields[2].isdigit():
+        return Kind.BED if len(fields) > 3 and _ALLELES.fullmatch(fields[3].encode()) else Kind.REGION
+    return Kind.REGION if _REGION.fullmatch(first) else Kind.VCF
+
+
+def read_entries(path: str, kind: Kind) -> Iterator[Entry]:
+    """The variants of a list in their order. Raises DataError, with the line, for what is none."""
+    if kind is Kind.TABLE:
+        return _table(path)
+    if kind is Kind.BED:
+        return _bed(path)
+    if kind is Kind.RSID:
+        return _rsids(path)
+    if kind in (Kind.NAMES, Kind.HGVS):
+        return _names(path)
+    raise ValueError(f"{kind} is not a list of variants")
+
+
+def read_text(text: str, where: str) -> Entry:
+    """A variant or rsID given as a text, such as on a command line. Raises DataError."""
+    return _entry(text.strip(), where, text.strip())
+
+
+def entries_of_columns(columns: Mapping[str, Sequence[str]], where: str) -> Iterator[Entry]:
+    """The variants of a table that is at hand, by the names of its columns. Raises DataError."""
+    header = _chosen(",", list(columns))
+    if header is None:
+        _refuse_header(where, ", ".join(columns))
+    for number, row in enumerate(zip(*columns.values(), strict=True), 1):
+        yield from _row([cell.strip() for cell in row], header, f"{where} row {number}")
+
+
+def read_regions(path: str) -> list[Interval]:
+    """Stretches of a genome, as BED or as ``chr1:1000-1200`` a line. Raises DataError."""
+    lines = list(_lines(path))
+    if lines and _REGION.fullmatch(lines[0][1]):
+        found = []
+        for number, text in lines:
+            try:
+                found.append(Interval.parse(text))
+            except ValueError as error:
+                raise DataError("not a region", where=f"{path} line {number}", cause=str(error)) from None
+        return found
+    return [interval for interval, _, _ in bed_lines(path)]
+
+
+# -- one variant a line ----------------------------------------------------------------------------------------------
+
+
+def _names(path: str) -> Iterator[Entry]:
+    for number, text in _lines(path):
+        yield _entry(text, f"{source_name(path)} line {number}", text)
+
+
+def _rsids(path: str) -> Iterator[Entry]:
+    for number, text in _lines(path):
+        where = f"{source_name(path)} line {number}"
+        if not RSID.fullmatch(text):
+            raise DataError(f"not an rsID: {text[:60]!r}", where=where, remedy="one a line, such as rs12345")
+        yield Entry(where, text.lower(), None)
+
+
+def _entry(text: str, where: str, name: str) -> Entry:
+    """A variant, or an rsID, with a name. Raises DataError."""
+    if RSID.fullmatch(text):
+        return Entry(where, text.lower(), None)
+    try:
+        return Entry(where, re.sub(r"[\s;]+", "_", name), parse_variant(text))
+    except ValueError as error:
+        raise DataError("not a variant", where=where, cause=str(error), remedy=f"write {FORMS}") from None
+
+
+def _lines(path: str) -> Iterator[tuple[int, str]]:
+    """Lines that are not empty or comments, without blanks around them, with their numbers."""
+    groups = Lines(read_blocks(path, DataError), source_name(path), DataError)
+    for number, line in enumerate(chain.from_iterable(groups), 1):
+        text = line.decode("utf-8", "replace").strip()
+        if text and not text.startswith(_NOT_LINES):
+            yield number, text
+
+
+# -- BED -------------------------------------------------------------------------------------------------------------
+
+
+def _bed(path: str) -> Iterator[Entry]:
+    """BED4 and more; the name is ``REF/ALT`` or ``REF>ALT``, and REF is as long as the interval."""
+    for interval, fields, where in bed_lines(path):
+        found = _ALLELES.fullmatch(fields[3]) if len(fields) > 3 else None
+        if found is None:
+            raise DataError(
+                "no alleles in the BED line", where=where, remedy="its fourth column is REF/ALT or REF>ALT, such as A/G"
+            )
+        ref, alt = found[1].decode().upper(), found[2].decode().upper()
+        if len(ref) != len(interval):
+            raise DataError(
+                f"REF {ref[:20]} has {len(ref)} bases, the interval {len(interval)}", where=where,
+                remedy="BED counts from 0, and its end is not part of the interval",
+            )  # fmt: skip
+        yield Entry(where, ".", Edit(interval.contig, interval.start, interval.end, ref, alt))
+
+
+# -- tables ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Header:
+    delimiter: str
+    columns: tuple[str, ...]
+    chosen: dict[str, int]
+    """Name of NAMES -> its column"""
+
+    @property
+    def has_alleles(self) -> bool:
+        return {"chrom", "pos", "ref", "alt"} <= self.chosen.keys()
+
+
+def _header_of(lines: Sequence[str]) -> _Header | None:
+    """The header line among the first lines of a table; None where there is none that names variants."""
+    first = next((line for line in lines if line.strip() and not line.startswith("##")), "")
+    for delimiter in ("\t", ",", ";"):
+        cells = next(csv.reader(io.StringIO(first, newline=""), delimiter=delimiter), [])
+        if (header := _chosen(delimiter, cells)) is not None:
+            return header
+    return None
+
+
+def _chosen(delimiter: str, cells: Sequence[str]) -> _Header | None:
+    """Which columns are which; None where they do not name variants."""
+    names = [re.sub(r"[\s.-]+", "_", cell.strip().lstrip("#").lower()) for cell in cells]
+    chosen = {
+        role: next(names.index(spelling) for spelling in spellings if spelling in names)
+        for role, spellings in NAMES.items()
+        if any(spelling in names for spelling in spellings)
+    }
+    header = _Header(delimiter, tuple(names), chosen)
+    is_list = bool(chosen.keys() & {"variant", "id"}) and names != ["name"]
+    return header if header.has_alleles or is_list else None
+
+
+def _table(path: str) -> Iterator[Entry]:
+    """A row a variant: chrom, pos, ref, alt (1-based), or one column of names or rsIDs."""
+    text, header = _table_text(path)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=header.delimiter)
+    seen_header = False
+    for row in rows:
+        where = f"{source_name(path)} line {rows.line_num}"
+        if not any(cell.strip() for cell in row) or row[0].startswith("##"):
+            continue
+        if not seen_header:
+            seen_header = True
+            continue
+        demand_columns(len(row), len(header.columns), where)
+        yield from _row([cell.strip() for cell in row], header, where)
+
+
+def _table_text(path: str) -> tuple[str, _Header]:
+    content = b"".join(read_blocks(path, DataError))
+    try:
+        text = without_mark(content, path, DataError).decode()
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    if (header := _header_of(text[:HEAD_BYTES].splitlines())) is None:
+        _refuse_header(path, text)
+    return text, header
+
+
+def _refuse_header(path: str, text: str) -> NoReturn:
+    first = next(iter(text.splitlines()), "")
+    raise DataError(
+        "the table's first line does not name the columns", where=path, cause=f"it is {first[:60]!r}",
+        remedy="name them chrom, pos, ref, alt; or one of them variant or rsid",
+    )  # fmt: skip
+
+
+def _row(cells: Sequence[str], header: _Header, where: str) -> Iterator[Entry]:
+    """The variants of a row, one for each ALT."""
+    name = cells[header.chosen["id"]] if "id" in header.chosen else "."
+    if not header.has_alleles:
+        told = cells[header.chosen.get("variant", header.chosen.get("id", 0))]
+        yield _entry(told, where, name if name not in ("", ".") else told)
+        return
+    contig, pos, ref, alts = (cells[header.chosen[role]] for role in ("chrom", "pos", "ref", "alt"))
+    try:
+        start = whole_number(pos if header.delimiter == "," else pos.replace(",", "")) - 1
+    except ValueError as error:
+        raise DataError("not a position", where=where, cause=str(error)) from None
+    for alt in alts.split(","):
+        if start < 0 or not contig or ref.strip("-") == "" or alt.strip("-") == "":
+            raise DataError(
+                "not a variant", where=where, cause=f"it is {' '.join((contig, pos, ref, alt))[:60]!r}",
+                remedy="positions count from 1, and an indel is spelled with the base before it, as in a VCF",
+            )  # fmt: skip
+        change = Edit(contig, start, start + len(ref), ref.upper(), alt.upper())
+        yield Entry(where, re.sub(r"[\s;]+", "_", name) or ".", change)
+
+
+def _head(path: str) -> bytes:
+    """The first bytes of what a file has, decompressed and without a byte order mark."""
+    blocks = read_blocks(path)
+    head = b""
+    for block in blocks:
+        head += block
+        if len(head) >= HEAD_BYTES:
+            break
+    blocks.close()
+    return without_mark(head, path)[:HEAD_BYTES]
+
+
+def parse_kind(text: str) -> Kind | None:
+    """``--from``; None for ``auto``. Raises UsageError."""
+    if text == "auto":
+        return None
+    try:
+        return Kind(text)
+    except ValueError:
+        raise UsageError(f"--from {text!r} is not one of auto, {', '.join(kind.value for kind in Kind)}") from None
