@@ -219,6 +219,10 @@ class DemoFiles:
     def scored(self) -> Path:
         return self.folder / "demo.varscore.vcf.gz"
 
+    @property
+    def page(self) -> Path:
+        return self.folder / "report.html"
+
     def write(self) -> list[DemoVariant]:
         """Write the genome and the variants. Raises OutputError."""
         sequences = genome()

@@ -15,7 +15,7 @@ from varscore.cli.boundary import run
 from varscore.scoring.evalue import BACKGROUND, BackgroundBuilder, save_background
 from varscore.zoo.models import ModelFolder
 
-FILES = {"demo.fa", "demo.fa.fai", "demo.vcf", "demo.varscore.vcf.gz", "demo.varscore.vcf.gz.tbi"}
+FILES = {"demo.fa", "demo.fa.fai", "demo.vcf", "demo.varscore.vcf.gz", "demo.varscore.vcf.gz.tbi", "report.html"}
 pytestmark = pytest.mark.usefixtures("tiny_model")
 
 
@@ -67,6 +67,7 @@ def test_the_command_it_prints_gives_the_same_file(tmp_path: Path, capsys: pytes
     scored = folder / "demo.varscore.vcf.gz"
     before = gzip.decompress(scored.read_bytes())
     scored.unlink()
+    (folder / "report.html").unlink()
     assert command[0] == "varscore"
     assert run(command[1:]) == 0
     assert gzip.decompress(scored.read_bytes()) == before

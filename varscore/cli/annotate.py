@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from varscore.annotate import AnnotateJob
     from varscore.formats.shards import Shard
     from varscore.normalise import Given
+    from varscore.report.flow import ReportJob
 
 
 def _check_cluster(cluster: str | None) -> str | None:
@@ -74,6 +75,14 @@ Scores = Annotated[
 ]
 Skipped = Annotated[
     Path | None, typer.Option(metavar="FILE.tsv", help="Also list the alleles without a score, and why.")
+]
+Page = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="OUT.html",
+        help="Also make an offline page of the output, as varscore report does with these model and FASTA.",
+    ),
 ]
 Tasks = Annotated[
     list[str] | None,
@@ -198,6 +207,7 @@ def annotate(
     tag_prefix: TagPrefix = "VS",
     scores: Scores = None,
     skipped: Skipped = None,
+    report: Page = None,
     *,
     listing: Listing,
     tasks: Tasks = None,
@@ -240,6 +250,7 @@ def annotate(
 
     from varscore.annotate import AnnotateJob
     from varscore.cli.config import find_reference
+    from varscore.cli.report import page_of
     from varscore.formats.regions import RegionSet, parse_regions, read_bed
     from varscore.formats.shards import Shard
     from varscore.normalise import place_for_vcf
@@ -284,7 +295,8 @@ def annotate(
             raise typer.BadParameter(
                 "--cache and --archive do not go with --cluster, whose machines may compute otherwise"
             )
-        check(job) if dry_run else run(job, strict, cluster, given)
+        page = page_of(job, report) if report else None
+        check(job) if dry_run else run(job, strict, cluster, given, page)
 
 
 def check(job: AnnotateJob) -> None:
@@ -301,8 +313,11 @@ def check(job: AnnotateJob) -> None:
     logging.getLogger(__name__).info(message, job.source, len(chosen), job.model.id, job.output)
 
 
-def run(job: AnnotateJob, strict: bool, cluster: str | None, given: Given) -> None:
-    """Run the job, with progress and a summary on stderr. Raises StrictError when an allele has no score."""
+def run(job: AnnotateJob, strict: bool, cluster: str | None, given: Given, page: ReportJob | None = None) -> None:
+    """Run the job, with progress and a summary on stderr, and make the page of its output.
+
+    Raises StrictError when an allele has no score.
+    """
     import logging
     import shlex
     import sys
@@ -320,6 +335,7 @@ def run(job: AnnotateJob, strict: bool, cluster: str | None, given: Given) -> No
     )
     from varscore.cli import log
     from varscore.cli.ending import at_last
+    from varscore.cli.report import make_page
     from varscore.cli.stopping import SignalStop
     from varscore.cluster import ray_engines
     from varscore.engine.pool import LOCAL
@@ -340,6 +356,8 @@ def run(job: AnnotateJob, strict: bool, cluster: str | None, given: Given) -> No
     warn_of_assembly(summary, job.reference)
     warn_of_swapped(summary, job.reference)
     job.model.warn_of_interim()
+    if page is not None:
+        make_page(page)
     if strict:
         demand_all_given(made)
         demand_all(summary)

@@ -28,6 +28,7 @@ from varscore.cli import (
     models,
     normalise,
     predict,
+    report,
     slurm,
     snp,
     stored,
@@ -107,6 +108,7 @@ app.command("merge", rich_help_panel=SCORING)(merge.merge)
 app.command("slurm", rich_help_panel=SCORING)(slurm.slurm)
 app.command("predict", rich_help_panel=SCORING)(predict.predict)
 app.command("explain", rich_help_panel=SCORING)(explain.explain)
+app.command("report", rich_help_panel=SCORING)(report.report)
 app.command("demo", rich_help_panel=SCORING)(demo.demo)
 app.command("bench", rich_help_panel=SCORING)(bench.bench)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from varscore.cli.options import Device, Force, Model, Threads
 from varscore.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from varscore.demo import DemoFiles
+    from varscore.zoo.models import ModelFolder
 
 
 def demo(
@@ -18,7 +22,10 @@ def demo(
     threads: Threads = None,
     force: Force = False,
 ) -> None:
-    """Write a small genome and variants that break and make binding sites in it, score them, and show the result."""
+    """Write a small genome and variants that break and make binding sites in it, score them, and show the result.
+
+    The page report.html in DIR shows it too; it wants two packages: pip install 'varscore[report]'.
+    """
     import logging
     import shlex
 
@@ -30,7 +37,7 @@ def demo(
     from varscore.zoo.models import find_model
 
     chosen, files = find_model(model), DemoFiles(folder)
-    for path in (files.fasta, files.vcf, files.scored):
+    for path in (files.fasta, files.vcf, files.scored, files.page):
         refuse_existing(str(path), force=force)
     with output_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,4 +65,23 @@ def demo(
     command = ["varscore", "annotate", str(files.vcf), "-r", str(files.fasta), "-o", str(files.scored)]
     command += ["-m", model] if model else []
     typer.echo(f"\ngenome    {files.fasta}\nvariants  {files.vcf}\nscores    {files.scored}")
+    typer.echo(f"page      {_page(files, chosen)}")
+    command += ["--report", str(files.page)]
     typer.echo(f"\nThe same by hand:\n{shlex.join(command)}")
+
+
+def _page(files: DemoFiles, model: ModelFolder) -> str:
+    """Make the page; where it is, or how to get it."""
+    from varscore.errors import UsageError
+    from varscore.report.flow import ReportJob, write_report
+    from varscore.report.page import EXTRA, demand_libraries
+
+    try:
+        demand_libraries()
+    except UsageError:
+        return f"not made: {EXTRA}"
+    job = ReportJob(
+        source=str(files.scored), output=files.page, model=model, reference=files.fasta, force=True,
+        title="varscore demo: broken and made binding sites",
+    )  # fmt: skip
+    return f"{write_report(job).output}, open it in a browser"

@@ -73,7 +73,9 @@ const varscore = (() => {
       const tags = model.tags ?? [];
       for (const tag of tags) {  // "line_color=ink": a property that follows the page's colours
         const [property, name] = String(tag).split("=");
-        if (name && property in model.properties) model.setv({[property]: {value: colour(name)}});
+        if (!name || !(property in model.properties)) continue;
+        const isSpec = typeof model[property] === "object" && model[property] !== null;  // of a glyph, by column or value
+        model.setv({[property]: isSpec ? {value: colour(name)} : colour(name)});
       }
     }
   }

@@ -62,12 +62,12 @@ class Page:
     def html(self) -> str:
         """The whole file. Raises UsageError when jinja2, or Bokeh for charts, is not installed."""
         library, deflated = _library() if self.charts else ((), ())
-        scripts = [_own("frame.js"), *self.scripts]
+        scripts = [script("frame.js"), *self.scripts]
         return str(
             _template("frame.html").render(
                 page=self,
                 policy=_policy([*scripts, *library]),
-                styles=_own("frame.css") + self.styles,
+                styles=script("frame.css") + self.styles,
                 scripts=scripts,
                 data=_json(dict(self.data)),
                 arrays=_json({name: _packed(array) for name, array in self.arrays.items()}),
@@ -75,6 +75,12 @@ class Page:
                 library=deflated,
             )
         )
+
+
+def demand_libraries() -> None:
+    """Raises UsageError when jinja2 or Bokeh is not installed, before any work is done for a page with charts."""
+    _template("frame.html")
+    _library()
 
 
 def table(names: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> Markup:
@@ -126,7 +132,8 @@ def _missing(package: str) -> UsageError:
 
 
 @cache
-def _own(name: str) -> str:
+def script(name: str) -> str:
+    """A script or style sheet of the package."""
     return (resources.files("varscore.report") / name).read_text(encoding="utf-8")
 
 

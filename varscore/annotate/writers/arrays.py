@@ -39,7 +39,7 @@ from varscore.storage.resumable import Output, Placement
 EFFECTS = ("ref", "alt", "diff", "logodds")
 COLUMN = {"ref": "ref_prob", "alt": "alt_prob"}  # `ref` and `alt` are the alleles
 _TEXT = ("chrom", "ref", "alt", "status")
-_TASKS = "varscoreTasks"
+TASKS = "varscoreTasks"
 
 _CHUNK_BYTES = 1 << 20
 _MOST_CHUNK_ROWS = 4096
@@ -221,7 +221,7 @@ class ParquetMatrix(MatrixWriter):
         lists = pa.list_(pa.float32(), len(self._tasks))
         kinds = {"chrom": pa.string(), "pos": pa.int64()} | dict.fromkeys(("ref", "alt", "status"), pa.string())
         scores = {COLUMN.get(name, name): lists for name in self._blocks}
-        metadata = {**self._facts, _TASKS: json.dumps(self._tasks)}
+        metadata = {**self._facts, TASKS: json.dumps(self._tasks)}
         self._schema = pa.schema(kinds | scores, metadata=metadata)
         self._sink = pa.OSFile(self._target.temporary, "wb")
         self._writer = pq.ParquetWriter(
@@ -261,7 +261,7 @@ class ZarrMatrix(MatrixWriter):
         return AtomicFolder(self.path, marker=self.MARKER, force=force)
 
     def _begin(self) -> None:
-        attributes = {**self._facts, _TASKS: list(self._tasks)}
+        attributes = {**self._facts, TASKS: list(self._tasks)}
         root = self._zarr.create_group(self._target.temporary, zarr_format=3, attributes=attributes)
         column = {"shape": (0,), "chunks": (self._rows,), "dimension_names": ["allele"]}
         self._arrays = {name: root.create_array(name, dtype=str, **column) for name in _TEXT}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from varscore.annotate.writers.arrays import COLUMN, MatrixWriter, optional
+from varscore.annotate.writers.arrays import COLUMN, EFFECTS, TASKS, MatrixWriter, optional
 from varscore.errors import DataError
 from varscore.genome.alleles import ByteColumn
 from varscore.storage.resumable import Placement, Resumable
@@ -178,6 +180,36 @@ class MatrixCursor:
             found[name] = [str(text).encode() if name in ("ref", "alt") else str(text) for text in texts]
         values = {name: self._arrays[column][here] for name, column in self._columns.items()}
         return {**found, "pos": self._arrays["pos"][here], "values": values}
+
+
+@dataclass(frozen=True)
+class MatrixHead:
+    """What a finished score matrix says of itself. facts: provenance; tasks: ``index:name`` of each column"""
+
+    rows: int
+    facts: Mapping[str, str]
+    tasks: tuple[str, ...]
+    blocks: tuple[str, ...]
+
+
+def read_head(path: str) -> MatrixHead:
+    """Raises DataError for what is no score matrix, UsageError when the package that reads it is missing."""
+    kind = os.path.splitext(path.rstrip("/"))[1].lower()
+    known = (*EFFECTS, "evalue")
+    with _reading(path):
+        if kind == ".parquet":
+            metadata = pq.read_metadata(path)
+            said = {key.decode(): value.decode() for key, value in (metadata.metadata or {}).items()}
+            rows, columns, labels = metadata.num_rows, set(pq.read_schema(path).names), json.loads(said[TASKS])
+        elif kind in (".zarr", ".h5"):
+            root = optional("zarr").open_group(path, mode="r") if kind == ".zarr" else optional("h5py").File(path, "r")
+            said = {key: value for key, value in root.attrs.items() if isinstance(value, str)}
+            rows, columns = int(root["pos"].shape[0]), set(root)
+            labels = root["task"].asstr()[:] if kind == ".h5" else root.attrs[TASKS]
+        else:
+            raise ValueError("its name ends in none of .parquet, .zarr, .h5")
+        blocks = tuple(name for name in known if COLUMN.get(name, name) in columns)
+    return MatrixHead(rows, said, tuple(map(str, labels)), blocks)
 
 
 @contextmanager

@@ -1,0 +1,118 @@
+"""``varscore report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from varscore.cli.options import Device, Force, Model, Threads
+
+if TYPE_CHECKING:
+    from varscore.annotate import AnnotateJob
+    from varscore.report.flow import ReportJob
+
+Genes = Annotated[
+    str | None,
+    typer.Option(metavar="GTF|BED", help="Genes for the locus and the table: GTF, GFF or BED12, plain or compressed."),
+]
+Link = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=URL",
+        help="A link of every allele, with {chrom} {pos} {ref} {alt} {id} in it; repeatable. None by default: the page "
+        "itself reaches nothing.",
+    ),
+]
+MOST = 5000
+
+
+def report(
+    source: Annotated[str, typer.Argument(metavar="SCORED", help="What varscore annotate has written.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.html", help="The page to write.")],
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            "--reference",
+            "-r",
+            metavar="FASTA",
+            envvar="VARSCORE_REFERENCE",
+            help="The genome that the file was scored on: brings every task and the logos.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Model = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="annotate's --scores of the same run, instead of computing tasks again."),
+    ] = None,
+    genes: Genes = None,
+    sort: Annotated[str, typer.Option(metavar="diff|sig|e|p_NAME", help="What alleles are ranked by.")] = "diff",
+    top: Annotated[
+        int, typer.Option(min=1, max=MOST, metavar="N", help="Alleles on the page; the others are counted.")
+    ] = 1000,
+    filter_: Annotated[
+        str | None,
+        typer.Option(
+            "--filter", metavar="EXPR", help="Only alleles for which this holds: 'VS_SIG<0.01 && status==\"PASS\"'."
+        ),
+    ] = None,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="By default the file's name.")] = None,
+    link: Link = None,
+    multiqc: Annotated[
+        Path | None,
+        typer.Option(metavar="NAME_mqc.json", help="Also write counts for MultiQC, and its general statistics beside."),
+    ] = None,
+    tag_prefix: Annotated[str, typer.Option(metavar="NAME", help="annotate's --tag-prefix, if it had one.")] = "VS",
+    device: Device = "auto",
+    threads: Threads = None,
+    force: Force = False,
+) -> None:
+    """Make one offline page of a scored file: ranked table, and for each allele what changes, where and how rarely.
+
+    The page needs no network and fetches nothing. It wants two packages: pip install 'varscore[report]'.
+    """
+    from varscore.engine.device import use_threads
+    from varscore.report.flow import ReportJob
+    from varscore.report.links import Link as PageLink
+    from varscore.zoo.models import find_model
+
+    use_threads(threads)
+    job = ReportJob(
+        source=source, output=output, model=find_model(model) if model else None, reference=reference, scores=scores,
+        genes=genes, tag_prefix=tag_prefix, sort=sort.lower(), top=top, filter=filter_, title=title,
+        links=tuple(map(PageLink.parse, link or [])), multiqc=multiqc, device=device, threads=threads, force=force,
+    )  # fmt: skip
+    make_page(job)
+
+
+def page_of(job: AnnotateJob, output: Path) -> ReportJob:
+    """The report of what a job will write. Raises UsageError when there will be no file to make it of."""
+    from varscore.errors import UsageError
+    from varscore.report.flow import ReportJob
+    from varscore.storage.atomic import is_stream
+
+    if is_stream(job.output) or job.shard:
+        what = "a shard's output" if job.shard else "a stream"
+        remedy = "make it later with varscore report, of the whole file"
+        raise UsageError(f"--report cannot read {what}", where=job.output, remedy=remedy)
+    page = ReportJob(
+        source=job.output, output=output, model=job.model, reference=job.reference, scores=job.scores,
+        tag_prefix=job.tag_prefix, device=job.device, threads=job.threads, force=job.force,
+    )  # fmt: skip
+    page.check()
+    return page
+
+
+def make_page(job: ReportJob) -> None:
+    """Write the page and say where it is."""
+    import logging
+
+    from varscore.report.flow import write_report
+
+    made = write_report(job)
+    log = logging.getLogger(__name__)
+    log.info("%s", made)
+    if not made.scored:
+        log.warning("no allele of %s has a score: the page only says why", job.source)

@@ -1,0 +1,253 @@
+"""The charts of a report as Bokeh models; report.js fills their sources. Colours come from the page's style.
+
+A tag ``fill_color=up`` on a glyph lets the frame give it the page's colour of that name, light or dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from varscore.report.chosen import DIFF_EDGES, E_EDGES, Counts
+
+if TYPE_CHECKING:
+    from bokeh.models import ColumnDataSource
+    from bokeh.models.ui import UIElement
+    from bokeh.models.widgets import DataTable
+    from bokeh.plotting import figure as Figure
+
+TEXT, NUMBER, SMALL, WHOLE = "text", "number", "small", "whole"
+"""Kinds of columns: words, numbers, numbers over many powers of ten, positions"""
+_TABLE_STYLE = """
+:host { font: 13px system-ui, "DejaVu Sans", sans-serif; }
+.slick-header-column, .bk-slick-header-column { background: var(--panel) !important; color: var(--faint) !important; }
+.slick-cell, .bk-slick-cell { border-color: var(--line) !important; color: var(--ink); }
+.slick-row, .bk-slick-row { background: var(--paper) !important; }
+.slick-row.odd { background: var(--panel) !important; }
+.slick-row:hover .slick-cell { background: var(--panel); }
+.slick-cell.selected, .slick-row .selected { background: var(--mark) !important; }
+.slick-viewport, .slick-pane, .slick-header { border-color: var(--line) !important; background: var(--paper); }
+"""
+
+
+def _figure(name: str, height: int, **options: Any) -> Figure:
+    from bokeh.plotting import figure
+
+    options = {"toolbar_location": None, "tools": "", **options}
+    made: Any = figure(name=name, height=height, sizing_mode="stretch_width", min_border_left=56, **options)
+    made.toolbar.logo = None
+    made.xgrid.grid_line_color = None
+    return made  # type: ignore[no-any-return]
+
+
+def _source(name: str, *columns: str) -> ColumnDataSource:
+    from bokeh.models import ColumnDataSource
+
+    return ColumnDataSource({column: [] for column in columns}, name=name)
+
+
+def _tag(renderer: Any, *tags: str) -> None:
+    renderer.glyph.tags = list(tags)
+
+
+def histogram(name: str, edges: Sequence[float], counts: Sequence[int], label: str, signed: bool = False) -> Figure:
+    """Counts on a logarithmic axis: most alleles do little."""
+    from bokeh.models import ColumnDataSource, HoverTool
+
+    shown = [
+        (left, right, count)
+        for left, right, count in zip(edges[:-1], edges[1:], counts, strict=True)
+        if count
+    ]  # fmt: skip
+    plot = _figure(
+        name, 190, y_axis_type="log", x_range=(edges[0], edges[-1]),
+        y_range=(0.5, 2 * max((count for *_, count in shown), default=1)), x_axis_label=label, y_axis_label="alleles",
+    )  # fmt: skip
+    for colour, sign in (("down", -1), ("up", 1)):
+        part = [bar for bar in shown if sign * (bar[0] + bar[1]) > 0]
+        data = {"left": [b[0] for b in part], "right": [b[1] for b in part], "count": [b[2] for b in part]}
+        bars = plot.quad(left="left", right="right", top="count", bottom=0.5, source=ColumnDataSource(data))
+        _tag(bars, f"fill_color={colour if signed else 'accent'}", "line_color=paper")
+    plot.add_tools(HoverTool(tooltips=[("from", "@left{0.00}"), ("to", "@right{0.00}"), ("alleles", "@count")]))
+    return plot
+
+
+def summary_charts(counts: Counts) -> dict[str, UIElement]:
+    charts: dict[str, UIElement] = {
+        "histogram-diff": histogram("histogram-diff", DIFF_EDGES, counts.diffs, "VS_DIFF", signed=True)
+    }
+    if any(counts.evalues):
+        charts["histogram-e"] = histogram("histogram-e", E_EDGES, counts.evalues, "log10 of VS_E")
+    return charts
+
+
+def allele_table(columns: Sequence[tuple[str, str, str]]) -> DataTable:
+    """columns: (key, title, kind)"""
+    from bokeh.models.css import InlineStyleSheet
+    from bokeh.models.widgets import DataTable, TableColumn
+
+    shown = [
+        TableColumn(field=key, title=title, formatter=_formatter(kind), width=_WIDTHS.get(key, 92))
+        for key, title, kind in columns
+    ]  # fmt: skip
+    return DataTable(
+        name="alleles", source=_source("alleles-rows", "row", *(key for key, _, _ in columns)), columns=shown,
+        index_position=None, height=430, sizing_mode="stretch_width", autosize_mode="none", row_height=26,
+        selectable=True, reorderable=False, stylesheets=[InlineStyleSheet(css=_TABLE_STYLE)],
+    )  # fmt: skip
+
+
+_WIDTHS = {
+    "place": 140, "change": 110, "id": 110, "gene": 100, "tss": 92, "task": 190, "e_task": 190, "motif": 160,
+    "status": 110, "found": 300,
+}  # fmt: skip
+
+
+def _formatter(kind: str) -> Any:
+    from bokeh.models.widgets.tables import NumberFormatter, ScientificFormatter, StringFormatter
+
+    if kind == SMALL:
+        return ScientificFormatter(precision=1, power_limit_low=-2, text_align="right", nan_format="")
+    if kind == WHOLE:
+        return NumberFormatter(format="0,0", text_align="right", nan_format="")
+    if kind == NUMBER:
+        return NumberFormatter(format="0.0000", text_align="right", nan_format="")
+    return StringFormatter(nan_format="")
+
+
+def locus_charts(has_genes: bool) -> dict[str, UIElement]:
+    """Variants of a contig as lollipops, and the genes below them on the same axis."""
+    from bokeh.models import HoverTool, NumeralTickFormatter, Range1d, TapTool
+    from bokeh.models.annotations import Span
+
+    axis = Range1d(start=0, end=1, name="locus-range")
+    plot = _figure(
+        "locus", 230, x_range=axis, tools="xpan,xwheel_zoom,reset", toolbar_location="above", active_drag="xpan",
+        y_axis_label="VS_DIFF", x_axis_label="position",
+    )  # fmt: skip
+    plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
+    zero: Any = Span(location=0, dimension="width", tags=["line_color=line"])
+    plot.add_layout(zero)
+    source = _source("locus-dots", "x", "diff", "zero", "color", "label", "task", "row")
+    plot.segment(x0="x", x1="x", y0="zero", y1="diff", color="color", line_width=2, source=source)
+    dots = plot.scatter(x="x", y="diff", size=9, color="color", source=source)
+    dots.nonselection_glyph = dots.selection_glyph = None
+    chosen = plot.scatter(
+        x="x", y="diff", size=16, fill_alpha=0, line_width=2, source=_source("locus-chosen", "x", "diff")
+    )
+    _tag(chosen, "line_color=ink")
+    tips = [("allele", "@label"), ("VS_DIFF", "@diff{0.0000}"), ("task", "@task")]
+    plot.add_tools(HoverTool(renderers=[dots], tooltips=tips), TapTool(renderers=[dots]))
+    charts: dict[str, UIElement] = {"locus": plot}
+    if has_genes:
+        charts["genes"] = _gene_chart(axis)
+    return charts
+
+
+def _gene_chart(axis: Any) -> Figure:
+    from bokeh.models import HoverTool
+
+    plot = _figure("genes", 130, x_range=axis, tools="xpan,xwheel_zoom", active_drag="xpan")
+    plot.xaxis.visible = plot.yaxis.visible = False
+    plot.ygrid.grid_line_color = None
+    source = _source("genes-bars", "left", "right", "lane", "name", "strand", "label", "middle")
+    bars = plot.hbar(y="lane", left="left", right="right", height=0.28, source=source)
+    _tag(bars, "fill_color=accent", "line_color=accent")
+    names = plot.text(
+        x="middle", y="lane", text="label", text_font_size="11px", y_offset=-7, text_align="center", source=source
+    )
+    _tag(names, "text_color=ink")
+    plot.add_tools(HoverTool(renderers=[bars], tooltips=[("gene", "@name"), ("strand", "@strand")]))
+    return plot
+
+
+def allele_charts(has_evalues: bool) -> dict[str, UIElement]:
+    """The heat map of all tasks and the bars of the ten largest effects of one allele."""
+    from bokeh.models import HoverTool, Range1d
+
+    columns = ("x", "y", "label", "color", "ink", "task", "cell", "mark", "ref", "alt", "diff", "e")
+    tips = [("task", "@task"), ("reference", "@ref"), ("alternative", "@alt"), ("difference", "@diff")]
+    tips += [("E-value", "@e")] if has_evalues else []
+    heat = _figure(
+        "heat", 400, x_range=Range1d(start=0, end=1, name="heat-x"), y_range=Range1d(start=0, end=1, name="heat-y")
+    )
+    heat.axis.visible = False
+    heat.grid.grid_line_color = None
+    heat.min_border = heat.min_border_left = 0
+    heat.outline_line_color = None
+    source = _source("heat-tiles", *columns)
+    tiles = heat.rect(x="x", y="y", width=0.96, height=0.92, color="color", source=source)
+    words = heat.text(
+        x="x", y="y", text="label", text_color="ink", text_font_size="10px", text_align="center",
+        text_baseline="middle", source=source,
+    )  # fmt: skip
+    titles = heat.text(x="x", y="y", text="text", text_font_size="12px", text_font_style="bold", text_baseline="middle",
+                       source=_source("heat-titles", "x", "y", "text"))  # fmt: skip
+    _tag(titles, "text_color=ink")
+    tiles.nonselection_glyph = words.nonselection_glyph = None
+    heat.add_tools(HoverTool(renderers=[tiles], tooltips=tips))
+
+    bars = _figure("bars", 300, x_axis_label="difference of probability (alternative - reference)",
+                   y_range=Range1d(start=-10.5, end=0.5), x_range=Range1d(start=-1, end=1, name="bars-x"))  # fmt: skip
+    bars.yaxis.visible = False
+    bars.ygrid.grid_line_color = None
+    found = _source("bars-found", "y", "diff", "color", "task", "text", "ref", "alt", "e", "place", "anchor")
+    drawn = bars.hbar(y="y", right="diff", left=0, height=0.72, color="color", source=found)
+    said = bars.text(
+        x="place",
+        y="y",
+        text="text",
+        text_align={"field": "anchor"},
+        text_baseline="middle",
+        text_font_size="12px",
+        source=found,
+    )
+    _tag(said, "text_color=ink")
+    bars.add_tools(HoverTool(tooltips=tips, renderers=[drawn]))
+    return {"heat": heat, "bars": bars}
+
+
+def cell_chart(names: Sequence[str], ratios: Sequence[float], notes: Sequence[str]) -> Figure:
+    """Which cells the strongest alleles change more than alleles usually do."""
+    from bokeh.models import ColumnDataSource, HoverTool
+    from bokeh.models.annotations import Span
+
+    data = {"name": list(names), "ratio": list(ratios), "note": list(notes)}
+    plot = _figure(
+        "cells", 40 + 20 * len(names), y_range=list(names)[::-1], x_range=(0, max([1.2, *ratios]) * 1.05),
+        x_axis_label="mean |difference| of the strongest alleles / of all alleles",
+    )  # fmt: skip
+    plot.min_border_left = 120
+    bars = plot.hbar(y="name", right="ratio", left=0, height=0.7, source=ColumnDataSource(data))
+    _tag(bars, "fill_color=accent", "line_color=accent")
+    plot.add_layout(Span(location=1, dimension="height", line_dash="dashed", tags=["line_color=ink"]))
+    plot.add_tools(HoverTool(tooltips=[("cells", "@name"), ("ratio", "@ratio{0.00}"), ("tasks", "@note")]))
+    return plot
+
+
+LOGO_ROWS = ("reference", "alternative", "difference")
+
+
+def logo_chart() -> Figure:
+    """Letters as outlines, three rows over one another; report.js makes the polygons."""
+    from bokeh.models import ColumnDataSource, Range1d
+
+    plot = _figure(
+        "logo-chart",
+        330,
+        x_range=Range1d(start=-30, end=31, name="logo-x"),
+        y_range=Range1d(start=-3, end=1, name="logo-y"),
+    )
+    plot.yaxis.visible = False
+    plot.grid.grid_line_color = None
+    plot.xaxis.axis_label = "bases from the first changed base"
+    marks = plot.quad(left="left", right="right", top=1, bottom=-3, fill_alpha=0.55, line_width=0,
+                      source=_source("logo-marks", "left", "right"))  # fmt: skip
+    _tag(marks, "fill_color=mark", "line_color=mark")
+    letters = ColumnDataSource({"xs": [], "ys": [], "color": []}, name="logo")
+    plot.multi_polygons(xs="xs", ys="ys", color="color", line_width=0, source=letters)
+    lines = plot.segment(x0="x0", x1="x1", y0="y", y1="y", source=_source("logo-lines", "x0", "x1", "y"))
+    _tag(lines, "line_color=faint")
+    words = plot.text(x="x", y="y", text="text", text_font_size="12px", source=_source("logo-words", "x", "y", "text"))
+    _tag(words, "text_color=ink")
+    return plot

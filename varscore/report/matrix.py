@@ -1,0 +1,184 @@
+"""What every task says of the alleles on a page: read from the score matrix of ``annotate``, or computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from varscore.annotate.writers.matrix import MatrixCursor, MatrixHead, read_head
+from varscore.engine import ENGINES
+from varscore.engine.pool import LOCAL, Plan
+from varscore.errors import DataError
+from varscore.genome.alleles import AlleleBatch, ByteColumn
+from varscore.genome.contigs import ContigNames
+from varscore.genome.coords import zero_based
+from varscore.genome.reasons import Rules
+from varscore.genome.sequence import Genome
+from varscore.report.scored import PASS, Allele, Scored
+from varscore.scoring.annotations import Annotations
+from varscore.scoring.score import score_chunks
+from varscore.tasks import Task
+from varscore.zoo.models import ModelFolder
+
+BATCH = 512
+"""Alleles that are scored at a time"""
+AGREEMENT = 2e-3
+"""How far a difference that is computed again may lie from the file's: other devices and precisions differ by less"""
+
+
+@dataclass(frozen=True)
+class TaskEffects:
+    """n alleles, T tasks.
+
+    labels: ``index:name`` of each task; ref, diff: float32 (n, T), NaN for an allele without score
+    evalue: float32 (n, T), None without a background
+    usual: float64 (T,), the mean |diff| of the ``compared`` alleles that the page's are compared with
+    """
+
+    labels: tuple[str, ...]
+    ref: np.ndarray
+    diff: np.ndarray
+    evalue: np.ndarray | None
+    usual: np.ndarray
+    compared: int
+
+    def of_tasks(self, tasks: Sequence[Task]) -> list[Task]:
+        """The task of each column, from a model's; one that these do not have stands for its label."""
+        known = {f"{task.index}:{task.name}": task for task in tasks}
+        return [known.get(label) or _unknown(label) for label in self.labels]
+
+
+def _unknown(label: str) -> Task:
+    index, _, name = label.partition(":")
+    return Task(int(index) if index.isdigit() else 0, name or label)
+
+
+def cell_and_mark(task: Task) -> tuple[str, str]:
+    """``GM12878`` and ``CTCF``, from what the task table says, else from the name, ``CELL|MARK``."""
+    cell, _, mark = task.name.partition("|")
+    treatment = task.facts.get("treatment", "None")
+    mark = task.facts.get("mark") or mark.partition("|")[0] or task.group or "task"
+    return task.facts.get("cell") or cell, mark if treatment in ("None", "") else f"{mark} ({treatment})"
+
+
+# -- from a score matrix ---------------------------------------------------------------------------------------------
+
+
+def read_effects(path: Path, scored: Scored, alleles: Sequence[Allele]) -> TaskEffects:
+    """The rows of a matrix that are the page's alleles, and what is usual among all. Memory: the page's alleles.
+
+    Raises DataError when the matrix is of another run, or lacks an allele.
+    """
+    head = read_head(str(path))
+    _demand_run(head, path, scored)
+    blocks = [name for name in ("ref", "diff", "evalue") if name in head.blocks]
+    wanted = {allele.key: row for row, allele in enumerate(alleles) if allele.status == PASS}
+    width = len(head.tasks)
+    found = {name: np.full((len(alleles), width), np.nan, np.float32) for name in blocks}
+    total, compared, seen = np.zeros(width), 0, set()
+    cursor = MatrixCursor(str(path), blocks)
+    for first in range(0, head.rows, BATCH):
+        part = cursor.take(min(BATCH, head.rows - first))
+        known = np.isfinite(part["values"]["diff"]).all(1)
+        total += np.abs(part["values"]["diff"][known]).sum(0, dtype=np.float64)
+        compared += int(known.sum())
+        for here, key in enumerate(zip(part["chrom"], part["pos"].tolist(), part["ref"], part["alt"], strict=True)):
+            row = wanted.get((*key[:2], key[2].decode(), key[3].decode()))
+            if row is not None:
+                seen.add(row)
+                for name, block in found.items():
+                    block[row] = part["values"][name][here]
+    if missing := sorted(set(wanted.values()) - seen):
+        raise DataError(
+            f"the matrix has {len(seen)} of {len(wanted)} alleles of the page", where=path,
+            cause=f"{':'.join(map(str, alleles[missing[0]].key))} is not in it", remedy="is it of the same run?",
+        )  # fmt: skip
+    return TaskEffects(head.tasks, found["ref"], found["diff"], found.get("evalue"), total / max(compared, 1), compared)
+
+
+def _demand_run(head: MatrixHead, path: Path, scored: Scored) -> None:
+    for name in ("Model", "Reference"):
+        own, said = head.facts.get(f"varscore{name}"), scored.facts.get(name)
+        if own is not None and said is not None and own != said:
+            raise DataError(
+                "the matrix is of another run", where=path, cause=f"its {name.lower()} is {own}, the file's {said}"
+            )
+
+
+# -- computed again --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Computing:
+    """How the alleles of a page are scored again."""
+
+    model: ModelFolder
+    reference: Path
+    device: str = "auto"
+    threads: int | None = None
+
+    def effects(self, scored: Scored, alleles: Sequence[Allele]) -> TaskEffects:
+        """Raises DataError when the scores are not those of the file, the errors of annotate."""
+        rows = [row for row, allele in enumerate(alleles) if allele.status == PASS]
+        tasks = self.model.tasks()
+        ref = np.full((len(alleles), len(tasks)), np.nan, np.float32)
+        diff, evalue = ref.copy(), ref.copy()
+        said = scored.facts.get("Command", "").split()
+        annotations = Annotations.open(self.model, [], deepsea_floor="--deepsea-floor" in said)
+        rules = Rules(check_ref=False, as_written="--as-written" in said)
+        background = annotations.background  # the file's E-values may be measured against another one
+        has_evalues = background is not None and f"SHA256={background.sha256}" in scored.facts.get("Background", "")
+        with Genome(self.reference) as genome:
+            net = self.model.load()
+            plan = Plan(net, LOCAL.devices(self.device, self.threads)[:1], ENGINES["exact"], "fp32")
+            names = ContigNames(genome, {})
+            batches = [_Batch(rows[first : first + BATCH], alleles) for first in range(0, len(rows), BATCH)]
+            with LOCAL.pool(plan) as pool:
+                for batch, found in score_chunks(batches, genome, names, pool, net.window, rules):
+                    here = np.array(batch.rows)[found.rows]
+                    ref[here], diff[here] = found.effects.ref, found.effects.diff
+                    if has_evalues:
+                        extra = annotations.compute(found.effects, found.alleles, found.rows)
+                        evalue[here] = extra.evalues
+        _demand_same(scored, alleles, diff, self)
+        known = np.isfinite(diff).all(1)
+        usual = np.abs(diff[known]).mean(0, dtype=np.float64) if known.any() else np.zeros(len(tasks))
+        labels = tuple(f"{task.index}:{task.name}" for task in tasks)
+        return TaskEffects(labels, ref, diff, evalue if has_evalues else None, usual, int(known.sum()))
+
+
+class _Batch:
+    """Some of the page's alleles as the engine takes them."""
+
+    def __init__(self, rows: Sequence[int], alleles: Sequence[Allele]) -> None:
+        self.rows = rows
+        chosen = [alleles[row] for row in rows]
+        contigs = tuple(dict.fromkeys(allele.chrom for allele in chosen))
+        index = {contig: number for number, contig in enumerate(contigs)}
+        self.alleles = AlleleBatch(
+            record=np.arange(len(chosen)),
+            contig=np.array([index[allele.chrom] for allele in chosen], np.int32),
+            contigs=contigs,
+            start=zero_based(np.array([allele.pos for allele in chosen], np.int64)),
+            ref=ByteColumn.of([allele.ref.encode() for allele in chosen]),
+            alt=ByteColumn.of([allele.alt.encode() for allele in chosen]),
+        )
+
+
+def _demand_same(scored: Scored, alleles: Sequence[Allele], diff: np.ndarray, how: Computing) -> None:
+    """Raises DataError where the file says another largest difference than what is computed for its task."""
+    for row, allele in enumerate(alleles):
+        task = allele.text("task").partition(":")[0]
+        if allele.status != PASS or not task.isdigit() or int(task) >= diff.shape[1]:
+            continue
+        again = float(diff[row, int(task)])
+        if not abs(again - allele.number("diff")) <= AGREEMENT:
+            raise DataError(
+                "the file's scores are not those of this model and FASTA", where=scored.path,
+                cause=f"{':'.join(map(str, allele.key))} has {allele.number('diff'):.3g} in the file and {again:.3g} "
+                f"with {how.model.id} on {how.reference.name}",
+                remedy=f"pass the FASTA it was scored on ({scored.reference[0] or 'not said'})",
+            )  # fmt: skip
