@@ -94,10 +94,10 @@ def winning_shares(x: Tensor, x0: Tensor) -> Tensor:
     """Share of the way from x0 to x on which each of p values is the largest: float (..., p), rows sum to 1.
 
     x, x0: float (..., p). Value i is the largest where its line x0_i + t (x_i - x0_i) lies above every other: against a
-    line that rises less from some t on, against one that rises more up to some t.
+    line that rises less from some t on, against one that rises more up to some t. Lines that are one line share evenly.
     """
     slope = x - x0
-    start, end = torch.zeros_like(x), torch.ones_like(x)
+    start, end, alike = torch.zeros_like(x), torch.ones_like(x), torch.zeros_like(x)
     never = torch.zeros_like(x, dtype=torch.bool)
     for j in range(x.shape[-1]):
         faster = slope - slope[..., j : j + 1]
@@ -106,9 +106,9 @@ def winning_shares(x: Tensor, x0: Tensor) -> Tensor:
         start = torch.where(faster > 0, torch.maximum(start, meet), start)
         end = torch.where(faster < 0, torch.minimum(end, meet), end)
         never |= (faster == 0) & (behind > 0)
-    share = torch.where(never, 0.0, (end - start).clamp_min(0))
-    total = share.sum(-1, keepdim=True)  # more than 1 where lines coincide
-    return torch.where(total > 0, share / torch.where(total > 0, total, 1.0), 1.0 / x.shape[-1])
+        alike += (faster == 0) & (behind == 0)
+    share = torch.where(never, 0.0, (end - start).clamp_min(0)) / alike.clamp_min(1)
+    return share / share.sum(-1, keepdim=True)  # 1 but for rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,19 +159,22 @@ class Pair:
         return self.rescale(torch.tanh, lambda x: 1 - torch.tanh(x).square())
 
     def softmax(self, axis: int) -> Pair:
-        """The larger maximum of both is taken off first, which changes neither."""
-        with torch.no_grad():
-            top = torch.maximum(self.x.amax(axis, keepdim=True), self.r.amax(axis, keepdim=True))
-        raised = self.affine(lambda x: x - top).rescale(torch.exp, torch.exp)
+        raised, _ = self._raised(axis)
         total = raised.affine(lambda x: x.sum(axis, keepdim=True).expand_as(x))
         return raised * total.rescale(torch.reciprocal, lambda x: -1 / x.square())
 
     def logsumexp(self, axis: int) -> Pair:
-        with torch.no_grad():
-            top = torch.maximum(self.x.amax(axis, keepdim=True), self.r.amax(axis, keepdim=True))
-        raised = self.affine(lambda x: x - top).rescale(torch.exp, torch.exp)
+        raised, middle = self._raised(axis)
         total = raised.affine(lambda x: x.sum(axis)).rescale(torch.log, torch.reciprocal)
-        return total.affine(lambda x: x + top.squeeze(axis))
+        return total.affine(lambda x: x + middle.squeeze(axis))
+
+    def _raised(self, axis: int) -> tuple[Pair, Tensor]:
+        """Exponentials, and what was taken off before: a constant half-way between both maxima, so that neither those
+        of the input nor those of the reference leave the numbers that there are. It changes no multiplier in the end.
+        """
+        with torch.no_grad():
+            middle = (self.x.amax(axis, keepdim=True) + self.r.amax(axis, keepdim=True)) / 2
+        return self.affine(lambda x: x - middle).rescale(torch.exp, torch.exp), middle
 
 
 def _of(function: type[torch.autograd.Function], *values: Any) -> Tensor:
