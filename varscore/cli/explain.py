@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +19,18 @@ if TYPE_CHECKING:
     from varscore.genome.sequence import Genome
     from varscore.interpret.explain import ExplainJob, Explanation
     from varscore.interpret.methods import Options
+    from varscore.interpret.outputs import ExplainFolder
     from varscore.zoo.models import ModelFolder
 
 log = logging.getLogger(__name__)
 WHAT, HOW, SHOWN = "What is explained", "How", "What is written"
-ALL = ("ism", "deeplift", "gradient", "ig")
+BASES, WHOLE = ("ism", "deeplift", "gradient", "ig"), ("attention", "maximise")
 
 
 def _check_methods(methods: list[str] | None) -> list[str] | None:
     for method in methods or ():
-        if method not in ALL:
-            raise typer.BadParameter(f"{method!r} is none of {', '.join(ALL)}")
+        if method not in (*BASES, *WHOLE):
+            raise typer.BadParameter(f"{method!r} is none of {', '.join((*BASES, *WHOLE))}")
     return methods
 
 
@@ -51,8 +53,9 @@ class Explaining:
             callback=_check_methods,
             metavar="METHOD",
             help="ism (the default): what every substitution would do; deeplift: contributions that add up, through "
-            "LSTM gates, attention and max-pooling too; gradient: gradient times input; ig: integrated gradients. "
-            "Repeatable.",
+            "LSTM gates, attention and max-pooling too; gradient: gradient times input; ig: integrated gradients; "
+            "attention: where a network with a mask looks, and the motif there; maximise: the input that it would like "
+            "best, for which no SOURCE is needed. Repeatable.",
             rich_help_panel=WHAT,
             show_default=False,
         ),
@@ -137,6 +140,26 @@ class Manner:
     steps: Annotated[
         int, typer.Option(min=2, max=4096, metavar="N", help="ig: points on the way.", rich_help_panel=HOW)
     ] = 64
+    blur: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1000,
+            metavar="SIGMA",
+            help="attention: blur, in cells of the mask.",
+            rich_help_panel=HOW,
+        ),
+    ] = 2.0
+    recurring: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="attention: also the N most frequent words under the mask.", rich_help_panel=HOW
+        ),
+    ] = 0
+    start: Annotated[
+        float,
+        typer.Option(metavar="X", help="maximise: the value of every base at the start.", rich_help_panel=HOW),
+    ] = 0.025
     raw_gradient: Annotated[
         bool,
         typer.Option("--raw-gradient", help="gradient: leave the mean over the four bases in.", rich_help_panel=HOW),
@@ -164,15 +187,17 @@ class Showing:
 
 @grouped
 def explain(
+    *,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.")],
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="SOURCE",
-            help="A FASTA, BED, VCF or BCF file, or one variant such as 'chr20:1000010 A>G'.",
-        ),
-    ],
     output: OutputDir,
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SOURCE]",
+            help="A FASTA, BED, VCF or BCF file, or one variant such as 'chr20:1000010 A>G'.",
+            show_default=False,
+        ),
+    ] = None,
     what: Explaining,
     how: Manner,
     shown: Showing,
@@ -180,7 +205,7 @@ def explain(
     device: Device = "auto",
     precision: Precision = "fp32",
     threads: Threads = None,
-    seed: Seed = 1,
+    seed: Seed = 0,
     force: Force = False,
 ) -> None:
     """Which bases make a prediction, or the effect of a variant: tables, arrays for motif discovery, and pictures.
@@ -195,11 +220,14 @@ def explain(
     from varscore.zoo.models import find_model
 
     use_threads(threads)
+    methods = dict.fromkeys(what.method or ["ism"])
+    demand_source(source, methods)
     refuse_existing_folder(str(output), MARKER, force=force)
     chosen = find_model(model)
     chosen.warn_of_interim()
     job = ExplainJob(
-        chosen, methods=tuple(dict.fromkeys(what.method or ["ism"])), tasks=tuple(what.task or ()), target=how.target,
+        chosen, methods=tuple(name for name in methods if name in BASES),
+        whole=tuple(name for name in methods if name in WHOLE), tasks=tuple(what.task or ()), target=how.target,
         options=_options(how, chosen, seed), centred=None if how.window is None else how.window == "centred",
         span=how.span, flank=shown.flank, top=TOP if what.top is None else what.top or None, rules=fitting.rules(),
         device=device, precision=precision, threads=threads,
@@ -216,8 +244,28 @@ def explain(
         for result in run.results:
             folder.add(result, run.options)
             meter.advance(1)
+        _write_whole(run, job, folder, how, shown.picture)
         folder.finish(_facts(source, genome), run.alleles)
     _say(run, job, folder.worst)
+
+
+def demand_source(source: str | None, methods: Iterable[str]) -> None:
+    """Raises BadParameter when there is nothing to explain."""
+    needing = [method for method in methods if method != "maximise"]
+    if source is None and needing:
+        raise typer.BadParameter(f"{needing[0]} explains a FASTA, BED or VCF file, or a variant", param_hint="SOURCE")
+
+
+def _write_whole(run: Explanation, job: ExplainJob, folder: ExplainFolder, how: Manner, picture: str) -> None:
+    """What is found for all sequences together, or for none."""
+    from varscore.interpret.whole import Looking, attend, put_liked
+
+    tasks = job.model.tasks()
+    if "attention" in job.whole:
+        looking = Looking(how.blur, how.recurring)
+        attend(folder.folder, run.pool, folder.codes, folder.names, run.tasks, looking, job.model.id, picture)
+    if "maximise" in job.whole:
+        put_liked(folder.folder, run.pool, run.tasks, tasks, how.start, job.model.id, picture)
 
 
 def _options(how: Manner, model: ModelFolder, seed: int) -> Options:
@@ -230,8 +278,10 @@ def _options(how: Manner, model: ModelFolder, seed: int) -> Options:
     return Options(reference=reference, steps=how.steps, raw=how.raw_gradient, seed=seed)
 
 
-def _open_genome(given: Path | None, source: str, stack: ExitStack) -> Genome | None:
+def _open_genome(given: Path | None, source: str | None, stack: ExitStack) -> Genome | None:
     """None for sequences."""
+    if source is None:
+        return None
     from varscore.cli.config import find_reference
     from varscore.genome.sequence import Genome
     from varscore.interpret.explain import kind_of
@@ -243,7 +293,7 @@ def _open_genome(given: Path | None, source: str, stack: ExitStack) -> Genome | 
     return stack.enter_context(Genome(find_reference(given, source if kind == "variants" else "-")))
 
 
-def _facts(source: str, genome: Genome | None) -> dict[str, str | None]:
+def _facts(source: str | None, genome: Genome | None) -> dict[str, str | None]:
     return {
         "source": source,
         "genome": genome.path.name if genome else None,

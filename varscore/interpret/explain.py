@@ -23,7 +23,8 @@ from varscore.formats.vcf_header import FIRST_LINE
 from varscore.genome.coords import Variant
 from varscore.genome.sequence import Genome
 from varscore.interpret.gradients import Attribution
-from varscore.interpret.methods import Options, contribute, demand_methods
+from varscore.interpret.methods import COMPARED, Options, contribute, demand_methods
+from varscore.interpret.references import demand_given
 from varscore.interpret.subjects import AllelePair, Subject, intervals, parse_variant, sequences
 from varscore.interpret.targets import check_target, default_target
 from varscore.interpret.variants import Chosen, choose_alleles
@@ -39,7 +40,9 @@ TOP, FLANK = 100, 30
 
 @dataclass(frozen=True)
 class ExplainJob:
-    """What to explain and how. tasks: globs; target: None for the network's own
+    """What to explain and how. methods: those that give every base a number; whole: ``attention``, ``maximise``
+
+    tasks: globs; target: None for the network's own
 
     centred: for ism, None for the source's own: of a FASTA the window stays, elsewhere it moves along
     span: for ism, bases mutated on either side; None: of alleles as many as a picture shows, else the whole window
@@ -48,6 +51,7 @@ class ExplainJob:
 
     model: ModelFolder
     methods: tuple[str, ...] = ("ism",)
+    whole: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     target: str | None = None
     options: Options = field(default_factory=Options)
@@ -92,28 +96,34 @@ class Explanation:
 
     net: SequenceNet
     options: Options
+    pool: Pool
     results: Iterator[Result]
     total: int | None
+    tasks: np.ndarray
+    """int64 (k,): those asked for, or all"""
     alleles: Chosen | None = None
 
 
 def explain_source(
-    job: ExplainJob, source: str, genome: Genome | None, stack: ExitStack, engines: Engines = LOCAL
+    job: ExplainJob, source: str | None, genome: Genome | None, stack: ExitStack, engines: Engines = LOCAL
 ) -> Explanation:
     """Explain a FASTA, a BED file, a VCF or BCF, or a variant given as text; the kind is told by content.
 
-    genome: for all but a FASTA; stack: ends what the run has opened. Raises the errors of :mod:`varscore.errors`.
+    source: None where no method needs one; genome: for all but a FASTA; stack: ends what the run has opened
+    Raises the errors of :mod:`varscore.errors`.
     """
-    variant = parse_variant(source) if not Path(source).exists() else None
+    variant = parse_variant(source) if source is not None and not Path(source).exists() else None
     net = job.model.load()
     options = _options(job, net)
-    demand_methods(net, job.methods, job.precision)
+    demand_methods(net, (*job.methods, *job.whole), job.precision)
     where = engines.devices(job.device, job.threads)
     plan = Plan(net, where[:1] if variant is not None else where, ENGINES[job.engine], job.precision)
-    kind = "variants" if variant is not None else kind_of(source)
-    if kind != "fasta" and genome is None:
+    kind = "variants" if variant is not None else kind_of(source) if source is not None else "nothing"
+    if kind in ("variants", "bed") and genome is None:
         raise UsageError("a reference genome is needed", where=source, remedy="pass its FASTA with -r")
     pool = stack.enter_context(engines.pool(plan))
+    if source is None:
+        return Explanation(net, options, pool, iter(()), 0, _demanded_tasks(job))
     if kind == "variants":
         assert genome is not None
         return _of_variants(job, variant or source, genome, net, options, pool)
@@ -122,12 +132,12 @@ def explain_source(
         fitted = Fitted(net.window)
         subjects = sequences(fitted.count(read_fasta(source)), net.window, tasks)
         results = _explained(pool, job, options, subjects)
-        return Explanation(net, options, _warned(results, fitted), None)
+        return Explanation(net, options, pool, _warned(results, fitted), None, tasks)
     assert genome is not None
     wanted = read_bed(source)
     centred = job.centred is not False
     subjects = intervals(wanted, genome, net.window, tasks, centred=centred, span=job.span)
-    return Explanation(net, options, _explained(pool, job, options, subjects), len(wanted))
+    return Explanation(net, options, pool, _explained(pool, job, options, subjects), len(wanted), tasks)
 
 
 def kind_of(source: str) -> str:
@@ -181,17 +191,23 @@ def _of_variants(
     pairs = (
         scored.pair(genome, net.window, centred=job.centred is not False, span=span) for scored in found.scored
     )  # fmt: skip
-    return Explanation(net, options, _explained(pool, job, options, pairs), len(found.scored), found)
+    names = job.model.tasks()
+    tasks = np.array(choose(names, job.tasks, "--task")) if job.tasks else np.arange(len(names))
+    return Explanation(net, options, pool, _explained(pool, job, options, pairs), len(found.scored), tasks, found)
 
 
 def _explained(pool: Pool, job: ExplainJob, options: Options, items: Iterable[Item]) -> Iterator[Result]:
     work = partial(contribute_all, methods=job.methods, options=options)
+    count = 0
     keyed = ((item, (item.ref, item.alt) if isinstance(item, AllelePair) else (item,)) for item in items)
     for item, found in pool.map(work, keyed):
+        count += 1
         if isinstance(item, AllelePair):
             yield ExplainedPair(item, Explained(item.ref, found[0]), Explained(item.alt, found[1]))
         else:
             yield Explained(item, found[0])
+    if set(job.methods) & set(COMPARED):
+        demand_given(options.reference, count)
 
 
 def contribute_all(

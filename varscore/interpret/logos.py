@@ -87,13 +87,22 @@ Shape = Letter | Box | Text
 class Row:
     """One line of a picture: what stands in each column, and how high.
 
-    letters: a base, or ``-`` for nothing, each; heights: float (columns,); with ``bars`` there are no letters but bars
+    letters: a base, or ``-`` for nothing, each; heights: float (columns,), or (columns, 4) for letters of all bases on
+    top of one another, the lowest next to the line; with ``bars`` there are no letters but bars
     """
 
     label: str
     letters: str
     heights: np.ndarray
     bars: bool = False
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and the highest that anything reaches, 0 among them."""
+        below, above = np.minimum(self.heights, 0), np.maximum(self.heights, 0)
+        if self.heights.ndim == 2:
+            below, above = below.sum(1), above.sum(1)
+        return float(below.min(initial=0)), float(above.max(initial=0))
 
 
 @dataclass(frozen=True)
@@ -119,7 +128,7 @@ class Picture:
         return 18 * len(self.title) + 14 + len(self.rows) * (self.height + 14) + 22
 
 
-LEFT, RIGHT = 74.0, 16.0
+LEFT, RIGHT = 84.0, 16.0
 
 
 def draw(picture: Picture) -> list[Shape]:
@@ -129,8 +138,8 @@ def draw(picture: Picture) -> list[Shape]:
         for line, words in enumerate(picture.title)
     ]
     top = 18 * len(picture.title) + 14.0
-    lowest = min((float(np.min(row.heights, initial=0)) for row in picture.rows), default=0.0)
-    highest = max((float(np.max(row.heights, initial=0)) for row in picture.rows), default=0.0)
+    lowest = min((row.bounds[0] for row in picture.rows), default=0.0)
+    highest = max((row.bounds[1] for row in picture.rows), default=0.0)
     scale = picture.height / max(highest - lowest, 1e-12)
     bottom = top + len(picture.rows) * (picture.height + 14)
     if picture.marked is not None:
@@ -154,6 +163,10 @@ def _row(picture: Picture, row: Row, zero: float, scale: float, highest: float, 
     for value in (highest, lowest):
         if abs(value) * scale > 8:
             yield Text(LEFT - 4, zero - value * scale + 4, f"{value:.2g}", "end", 9)
+    if row.heights.ndim == 2:
+        for column, heights in enumerate(row.heights):
+            yield from _stack(LEFT + column * wide, wide, zero, heights * scale)
+        return
     for column, (letter, height) in enumerate(zip(row.letters, row.heights.tolist(), strict=True)):
         x, size = LEFT + column * wide, height * scale
         if row.bars:
@@ -162,6 +175,17 @@ def _row(picture: Picture, row: Row, zero: float, scale: float, highest: float, 
             yield Letter(letter, x + wide * 0.04, zero, wide * 0.92, size)
         elif letter == GAP:
             yield Box(x + wide * 0.2, zero - 1.2, wide * 0.6, 2.4, "faint")
+
+
+def _stack(x: float, wide: float, zero: float, heights: np.ndarray) -> Iterator[Letter]:
+    """Letters on top of one another, those below the line hanging; heights: float (4,), in pixels."""
+    above = below = zero
+    for base in np.argsort(np.abs(heights)).tolist():
+        height = float(heights[base])
+        if abs(height) < 0.05:
+            continue
+        yield Letter("ACGT"[base], x + wide * 0.04, above if height > 0 else below, wide * 0.92, height)
+        above, below = above - max(height, 0), below - min(height, 0)
 
 
 def _path(base: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from varscore.engine.plain import PlainEngine
 from varscore.errors import UsageError
 from varscore.interpret import ism
+from varscore.interpret.attention import demand_attention
 from varscore.interpret.gradients import Attribution, deeplift, demand_gradient, gradient, integrated
 from varscore.interpret.paths import demand_rules
 from varscore.interpret.references import Reference
@@ -17,7 +18,7 @@ from varscore.interpret.subjects import Subject
 from varscore.nets.layers import SequenceNet
 
 SHUFFLES = 20
-BACKWARD = ("deeplift", "gradient", "ig")
+BACKWARD = ("deeplift", "gradient", "ig", "maximise")
 """Methods that go back through the network"""
 COMPARED = ("deeplift", "ig")
 """Methods that compare an input with a reference"""
@@ -75,6 +76,8 @@ def demand_methods(net: SequenceNet, methods: Sequence[str], precision: str = "f
     """Raises UsageError, which says why, when a method cannot explain a network."""
     if "deeplift" in methods:
         demand_rules(net)
+    if "attention" in methods:
+        demand_attention(net)
     if set(methods) & set(BACKWARD):
         if precision in ("bf16", "fp16"):
             raise UsageError(f"gradients in {precision} are not to be trusted", remedy="fp32 or tf32")

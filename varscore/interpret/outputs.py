@@ -20,7 +20,8 @@ from varscore.interpret.explain import Explained, ExplainedPair, ExplainJob, Res
 from varscore.interpret.gradients import Attribution
 from varscore.interpret.logos import Picture
 from varscore.interpret.methods import COMPARED, Options
-from varscore.interpret.pictures import allele_picture, put_picture, sequence_picture
+from varscore.interpret.pictures import allele_picture, put_picture, sequence_picture, stack_picture
+from varscore.interpret.profile import Profile
 from varscore.interpret.subjects import Subject, file_name
 from varscore.interpret.variants import Chosen, Scored
 from varscore.storage.atomic import output_errors
@@ -29,7 +30,7 @@ from varscore.tasks import Task, safe
 
 MARKER = "explain.json"
 CONTRIBUTIONS, SUBSTITUTIONS, ALLELES = "contributions.tsv.gz", "ism.tsv.gz", "alleles.tsv"
-COMPLETENESS, SCORES = "completeness.tsv", "scores.npz"
+COMPLETENESS, SCORES, PROFILE = "completeness.tsv", "scores.npz", "profile.tsv"
 EXACT = 1e-4
 """The largest miss, absolute and relative, that a complete method may show: beyond it a rule is wrong"""
 UNITS = {"logodds": "log2 odds", "prob": "probability", "value": "value"}
@@ -59,16 +60,19 @@ class ExplainFolder:
         self._sequences: list[np.ndarray] = []
         self._names: list[str] = []
         self._completeness = ["name\tmethod\ttask\treference\tsum\tdifference\tmiss"]
-        self._pictures: dict[str, str] = {}
+        self._profile = Profile()
+        self._table: TextIO | None = None
+        self._substitutions: TextIO | None = None
         self.worst = 0.0
         """The largest miss of integrated gradients, as a share of the difference"""
 
     def __enter__(self) -> Self:
         with output_errors(self._path):
-            self._table = _text(self.folder / CONTRIBUTIONS)
-            self._table.write("name\tchrom\tpos\tbase\tallele\tmethod\ttask\tcontribution\n")
-            self._substitutions = _text(self.folder / SUBSTITUTIONS) if "ism" in self._job.methods else None
-            if self._substitutions is not None:
+            if self._job.methods:
+                self._table = _text(self.folder / CONTRIBUTIONS)
+                self._table.write("name\tchrom\tpos\tbase\tallele\tmethod\ttask\tcontribution\n")
+            if "ism" in self._job.methods:
+                self._substitutions = _text(self.folder / SUBSTITUTIONS)
                 self._substitutions.write("name\tchrom\tpos\tbase\tallele\ttask\tA\tC\tG\tT\n")
         return self
 
@@ -97,15 +101,27 @@ class ExplainFolder:
     def finish(self, facts: Mapping[str, Any], alleles: Chosen | None = None) -> None:
         """The arrays, the tables that were kept, and what was run."""
         with output_errors(self._path):
-            (self.folder / COMPLETENESS).write_text("\n".join(self._completeness) + "\n")
+            if len(self._completeness) > 1:
+                (self.folder / COMPLETENESS).write_text("\n".join(self._completeness) + "\n")
+            if alleles is None and len(self._names) > 1 and self._job.methods:
+                self._put_profile()
             if alleles is not None:
                 (self.folder / ALLELES).write_text("\n".join(self._allele_lines(alleles)) + "\n")
-            arrays = {name: np.stack(parts) for name, parts in self._arrays.items()}
-            length = self._job.model.config().window
-            sequence = np.stack(self._sequences) if self._sequences else np.zeros((0, length), np.uint8)
-            every: dict[str, Any] = {"sequence": sequence, "name": np.array(self._names, str), **arrays}
-            np.savez(self.folder / SCORES, **every)
+            if self._job.methods:
+                arrays: dict[str, Any] = {name: np.stack(parts) for name, parts in self._arrays.items()}
+                np.savez(self.folder / SCORES, sequence=self.codes, name=np.array(self.names, str), **arrays)
             (self.folder / MARKER).write_text(json.dumps({**self._facts(), **facts}, indent=1) + "\n")
+
+    @property
+    def codes(self) -> np.ndarray:
+        """uint8 (n, window): all windows so far."""
+        length = self._job.model.config().window
+        return np.stack(self._sequences) if self._sequences else np.zeros((0, length), np.uint8)
+
+    @property
+    def names(self) -> list[str]:
+        """Of all windows so far."""
+        return self._names
 
     # -- tables and arrays ---------------------------------------------------------------------------------------------
 
@@ -117,6 +133,7 @@ class ExplainFolder:
             self._array(method, subject, attribution)
             for number, task in enumerate(subject.tasks.tolist()):
                 self._rows(method, subject, attribution, number, self._tasks[task].name)
+                self._profile.add(method, task, subject.codes, attribution.scores[number])
                 if method in COMPARED:
                     self._check(method, subject, attribution, number, self._tasks[task].name)
 
@@ -143,6 +160,7 @@ class ExplainFolder:
         letters, contig = subject.letters, subject.contig or "."
         places = range(len(letters))[shown]
         scores = attribution.scores[number].tolist()
+        assert self._table is not None
         self._table.writelines(
             f"{subject.name}\t{contig}\t{subject.labels[at]}\t{letters[at]}\t{subject.allele}\t{method}\t{task}\t"
             f"{scores[at]:.6g}\n"
@@ -189,7 +207,6 @@ class ExplainFolder:
                 title = [f"{_spelled(pair.variant)}   {effect}", self._title(method, name)]
                 picture = allele_picture(pair, ref.scores[number], alt.scores[number], self._job.flank, title)
                 self._put(pair.name, method, name, picture)
-        self._pictures.setdefault(pair.name, f"{pair.name}.{safe(self._tasks[int(pair.ref.tasks[0])].name)}")
 
     def _draw(self, found: Explained) -> None:
         subject = found.subject
@@ -202,6 +219,16 @@ class ExplainFolder:
                 middle = len(subject.codes) // 2
                 picture = sequence_picture(subject, attribution.scores[number], middle, self._job.flank, title)
                 self._put(safe(subject.name)[:100], method, name, picture)
+
+    def _put_profile(self) -> None:
+        middle, names = self._job.model.config().window // 2, [task.name for task in self._tasks]
+        (self.folder / PROFILE).write_text("\n".join(self._profile.lines(middle, names)) + "\n")
+        if self._picture == "none":
+            return
+        for method, task in self._profile.sums:
+            title = [f"Mean over {len(self._names):,} windows", self._title(method, names[task])]
+            picture = stack_picture(self._profile.mean((method, task)), middle, title)
+            put_picture(self.folder, f"profile.{method}.{safe(names[task])}", picture, self._picture)
 
     def _put(self, name: str, method: str, task: str, picture: Picture) -> None:
         """Under a name that says what it shows; of several methods all but the first one's have theirs in it."""
@@ -241,7 +268,7 @@ class ExplainFolder:
             "numpy": np.__version__,
             "model": job.model.id,
             "model_sha256": job.model.sha256,
-            "methods": list(job.methods),
+            "methods": [*job.methods, *job.whole],
             "target": options.target,
             "unit": UNITS[options.target],
             "compared_with": options.reference.label if set(job.methods) & set(COMPARED) else None,

@@ -13,6 +13,8 @@ from varscore.interpret.subjects import AllelePair, Columns, Subject
 from varscore.storage.whole import put_file, whole_file
 
 TICK_EVERY = 10
+WIDEST = 2800.0
+"""Pixels of a picture of a whole window"""
 
 
 def allele_picture(pair: AllelePair, ref: np.ndarray, alt: np.ndarray, flank: int, title: Sequence[str]) -> Picture:
@@ -38,6 +40,19 @@ def sequence_picture(subject: Subject, scores: np.ndarray, middle: int, flank: i
         ticks = [tick if (at - middle) % (4 * TICK_EVERY) == 0 else "" for at, tick in zip(shown, ticks, strict=True)]
     row = Row(subject.allele if subject.allele != "." else "", _spelled(subject.codes, shown), scores[shown])
     return Picture(title, [row], ticks)
+
+
+def stack_picture(table: np.ndarray, middle: int, title: Sequence[str], label: str = "") -> Picture:
+    """All bases of every position of a window, one on top of the other. table: float32 (4, window)
+
+    Positions count from ``middle``.
+    """
+    length = table.shape[1]
+    offsets = [at - middle for at in range(length)]
+    every = TICK_EVERY if length <= 400 else 10 * TICK_EVERY
+    ticks = [str(offset) if offset % every == 0 else "" for offset in offsets]
+    row = Row(label, " " * length, np.asarray(table.T))
+    return Picture(title, [row], ticks, column=min(14.0, max(2.0, WIDEST / max(length, 1))), height=140.0)
 
 
 def put_picture(folder: Path, name: str, picture: Picture, kind: str) -> str:

@@ -52,6 +52,8 @@ class Reference:
             found = np.broadcast_to(np.array(self.constant, np.float32)[:, None], (1, 4, len(codes))).copy()
         else:
             assert self.given is not None
+            if len(self.given) > 1 and number >= len(self.given):
+                demand_given(self, number + 1)
             chosen = self.given[number if len(self.given) > 1 else 0]
             found = one_hot(reverse_complement(chosen) if turned else chosen)[None]
         found[:, :, codes == UNKNOWN] = 0

@@ -134,7 +134,7 @@ def intervals(
 
 def pair(
     variant: Variant, contig: str, genome: Genome, window: int, tasks: np.ndarray, diff: np.ndarray,
-    logodds: np.ndarray, *, centred: bool = True, span: int | None = None,
+    logodds: np.ndarray, number: int = 0, *, centred: bool = True, span: int | None = None,
 ) -> AllelePair:  # fmt: skip
     """REF and ALT windows of an allele in its minimal form, the first base of REF at ``anchor(window)``.
 
@@ -156,7 +156,9 @@ def pair(
         first = zero + mutated.lo - 2 * middle
         context = haplotype[first : first + len(mutated) + window - 1] if centred else None
         labels = list(_labels(one_based(start), len(variant.ref), size, middle, window))
-        subjects.append(Subject(file_name(variant), codes, mutated, tasks, labels, context, variant.contig, allele))
+        subjects.append(
+            Subject(file_name(variant), codes, mutated, tasks, labels, context, variant.contig, allele, number)
+        )
     ref, alt = subjects
     columns = align(len(variant.ref), len(variant.alt), window)
     return AllelePair(file_name(variant), variant, ref, alt, columns, diff, logodds)

@@ -44,12 +44,21 @@ class Scored:
         return float(np.abs(self.diff).max(initial=0))
 
     def pair(
-        self, genome: Genome, window: int, *, centred: bool = True, span: int | None = None
-    ) -> AllelePair:  # fmt: skip
-        """REF and ALT windows of an allele that has been scored."""
+        self, genome: Genome, window: int, number: int = 0, *, centred: bool = True, span: int | None = None
+    ) -> AllelePair:
+        """REF and ALT windows of an allele that has been scored, the ``number``-th input."""
         assert self.variant is not None
         return pair(
-            self.variant, self.contig, genome, window, self.tasks, self.diff, self.logodds, centred=centred, span=span
+            self.variant,
+            self.contig,
+            genome,
+            window,
+            self.tasks,
+            self.diff,
+            self.logodds,
+            number,
+            centred=centred,
+            span=span,
         )
 
 

@@ -11,9 +11,10 @@ import torch
 
 from varscore.datasets.examples import ExampleSet
 from varscore.engine.device import evaluating
-from varscore.engine.plain import TILE, PlainEngine
+from varscore.engine.plain import PlainEngine
 from varscore.errors import DataError
 from varscore.genome.sequence import decode
+from varscore.interpret.attention import masks_of
 from varscore.nets.attentionnet import AttentiveNet
 from varscore.storage.whole import put_file
 from varscore.train.pictures import mask_picture
@@ -32,19 +33,6 @@ class Masks:
     predicted: np.ndarray
     codes: np.ndarray
     masks: np.ndarray
-
-
-def masks_of(net: AttentiveNet, codes: np.ndarray, device: torch.device) -> np.ndarray:
-    """The mask of each sequence, on the strand given: uint8 (n, window) to float32 (n, positions). Rows sum to 1.
-
-    ``net`` is on ``device`` and in evaluation mode.
-    """
-    with torch.inference_mode():
-        tiles = [
-            net.attention(torch.from_numpy(codes[first : first + TILE]).to(device)).float().cpu().numpy()
-            for first in range(0, len(codes), TILE)
-        ]
-    return np.concatenate(tiles)
 
 
 def attend(
