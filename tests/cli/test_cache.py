@@ -241,6 +241,7 @@ def test_where_the_cache_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         ("--cache in.vcf", "the cache is a folder, and this is a file"),
         ("--cache-limit 5G", "want --cache DIR"),
         ("--cache ../scores --cache-limit much", "is no size"),
+        ("--archive-only", "want --archive FILE.vsa"),
         ("--cache ../scores --cluster ray", "do not go with --cluster"),
     ],
 )

@@ -11,8 +11,8 @@ from varscore.annotate.writers.byname import format_of
 from varscore.errors import VariantFileError, reason
 from varscore.genome.sequence import Genome
 from varscore.nets.plugins import loaded
-from varscore.scoring.stored.profile import digest_of, file_ends
-from varscore.storage.digest import file_sha256
+from varscore.scoring.stored.profile import file_ends
+from varscore.storage.digest import file_sha256, json_sha256
 
 
 def identify(job: AnnotateJob, genome: Genome, device: str) -> dict[str, str]:
@@ -24,11 +24,11 @@ def identify(job: AnnotateJob, genome: Genome, device: str) -> dict[str, str]:
         "input": "a stream" if job.from_stream else _digest_of_file(job.source),
         "reference": f"{genome.path.name} {genome.sha256}",
         "plugins": " ".join(plugin.sha256 for plugin in loaded()) or "none",
-        "model": f"{job.model.id} {digest_of(dict(job.model.card))}",
-        "classifiers and background": digest_of(job.annotations.notes),
-        "conservation": digest_of([(name, file_ends(track.path)) for name, track in job.annotations.tracks.files]),
+        "model": f"{job.model.id} {json_sha256(dict(job.model.card))}",
+        "classifiers and background": json_sha256(job.annotations.notes),
+        "conservation": json_sha256([(name, file_ends(track.path)) for name, track in job.annotations.tracks.files]),
         "options": f"{job.command()} --device {device}{' --saturate' if job.saturate else ''}",
-        "regions": "all" if job.regions is None else digest_of(job.regions.intervals),
+        "regions": "all" if job.regions is None else json_sha256(job.regions.intervals),
         "tag prefix": job.tag_prefix,
         "output format": format_of(job.output, job.output_format).value,
         "version": f"varscore {__version__}, torch {metadata.version('torch')}",

@@ -77,31 +77,41 @@ class SaturationReader:
         known = np.flatnonzero(codes != UNKNOWN)
         after = self.records + np.searchsorted(known, np.flatnonzero(codes == UNKNOWN))
         self.skipped += sum(n for record, n in Counter(after.tolist()).items() if self._shard.has(record))
-        name, bases = encode(interval.contig), codes[known]
-        starts = interval.start + known
-        lines = [
-            b"%s\t%d\t.\t%s\t%s\t.\t.\t." % (name, position, b"ACGT"[base : base + 1], _OTHERS[base])
-            for position, base in zip(one_based(starts).tolist(), bases.tolist(), strict=True)
-        ]
-        record = np.repeat(np.arange(len(lines)), 3)
-        three = np.arange(3 * len(lines) + 1)
-        first, self.records = self.records, self.records + len(lines)
-        return RecordChunk(
-            numbers=first + np.arange(len(lines)),
-            lines=lines,
-            ids=[b"."] * len(lines),
-            infos=[b"."] * len(lines),
-            info_ends=np.array([len(line) for line in lines], np.int64),
-            rows=3 * np.arange(len(lines) + 1),
-            alleles=AlleleBatch(
-                record=record,
-                contig=np.full(len(record), self.contigs.index(interval.contig), np.int32),
-                contigs=self.contigs,
-                start=starts[record],
-                ref=ByteColumn(np.frombuffer(letters(bases[record]), np.uint8), three),
-                alt=ByteColumn(np.frombuffer(b"".join(_OTHERS[b].replace(b",", b"") for b in bases), np.uint8), three),
-            ),
-        )
+        first, self.records = self.records, self.records + len(known)
+        return saturated(self.contigs, interval, known, codes[known], first)
+
+
+def saturated(
+    contigs: tuple[str, ...], interval: Interval, known: np.ndarray, bases: np.ndarray, first: int
+) -> RecordChunk:
+    """One record a base, its three alternatives together.
+
+    contigs: names, among them the interval's; known: int64 (n,), places in the interval; bases: uint8 (n,) codes there;
+    first: number of the first record
+    """
+    name, starts = encode(interval.contig), interval.start + known
+    lines = [
+        b"%s\t%d\t.\t%s\t%s\t.\t.\t." % (name, position, b"ACGT"[base : base + 1], _OTHERS[base])
+        for position, base in zip(one_based(starts).tolist(), bases.tolist(), strict=True)
+    ]
+    record = np.repeat(np.arange(len(lines)), 3)
+    three = np.arange(3 * len(lines) + 1)
+    return RecordChunk(
+        numbers=first + np.arange(len(lines)),
+        lines=lines,
+        ids=[b"."] * len(lines),
+        infos=[b"."] * len(lines),
+        info_ends=np.array([len(line) for line in lines], np.int64),
+        rows=3 * np.arange(len(lines) + 1),
+        alleles=AlleleBatch(
+            record=record,
+            contig=np.full(len(record), contigs.index(interval.contig), np.int32),
+            contigs=contigs,
+            start=starts[record],
+            ref=ByteColumn(np.frombuffer(letters(bases[record]), np.uint8), three),
+            alt=ByteColumn(np.frombuffer(b"".join(_OTHERS[b].replace(b",", b"") for b in bases), np.uint8), three),
+        ),
+    )
 
 
 def _merged(

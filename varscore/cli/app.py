@@ -13,6 +13,7 @@ import typer
 
 from varscore.cli import (
     annotate,
+    archive,
     background,
     bench,
     binding,
@@ -118,6 +119,14 @@ caches.command("verify")(stored.cache_verify)
 caches.command("prune")(stored.cache_prune)
 caches.command("merge")(stored.cache_merge)
 app.add_typer(caches, name="cache", rich_help_panel=SCORING)
+
+archives = typer.Typer(help="Scores of all substitutions of some regions, in one file.", no_args_is_help=True)
+archives.command("build")(archive.build)
+archives.command("merge")(archive.merge)
+archives.command("info")(archive.info)
+archives.command("verify")(archive.verify)
+archives.command("export")(archive.export)
+app.add_typer(archives, name="archive", rich_help_panel=SCORING)
 
 datasets = typer.Typer(help="Raw material into training data.", no_args_is_help=True)
 datasets.command("peaks")(dataset.peaks)

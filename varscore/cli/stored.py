@@ -59,16 +59,42 @@ class Storing:
         ),
     ] = None
 
+    archive: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.vsa",
+            help="Scores of all substitutions of some regions, made by varscore archive build; others are computed.",
+            rich_help_panel=STORED,
+        ),
+    ] = None
+    archive_only: Annotated[
+        bool,
+        typer.Option(
+            "--archive-only", help="Compute nothing: what is not there is NOT_IN_ARCHIVE.", rich_help_panel=STORED
+        ),
+    ] = False
+    archive_any_device: Annotated[
+        bool,
+        typer.Option(
+            "--archive-any-device",
+            help="Also an archive from another kind of machine, or another version, whose scores may have other last "
+            "digits; the header says so.",
+            rich_help_panel=STORED,
+        ),
+    ] = False
+
     def reuse(self) -> Reuse:
         """Raises BadParameter and UsageError."""
         from varscore.cli.config import configured_path
         from varscore.scoring.stored.asked import Reuse
 
+        if self.archive is None and (self.archive_only or self.archive_any_device):
+            raise typer.BadParameter("--archive-only and --archive-any-device want --archive FILE.vsa")
         cache = None if self.no_cache else self.cache or configured_path("score-cache")
         if cache is None and (self.cache_matrix or self.cache_limit is not None) and not self.no_cache:
             raise typer.BadParameter("--cache-matrix and --cache-limit want --cache DIR")
         limit = None if self.cache_limit is None else parse_size(self.cache_limit)
-        return Reuse(cache, limit, self.cache_matrix)
+        return Reuse(cache, limit, self.cache_matrix, self.archive, self.archive_only, self.archive_any_device)
 
 
 # -- varscore cache --------------------------------------------------------------------------------------------------

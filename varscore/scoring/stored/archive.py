@@ -49,7 +49,7 @@ class Head:
     """profile: see Profile; columns: of a record; precision: ``float32`` or ``float16``, which rounds; contigs: names
     and lengths, as the FASTA has them; window: bases
 
-    tasks, provenance, meanings, of_values: what the header of an output says
+    tasks, provenance, notes, meanings, of_values: what the header of an output says
     """
 
     profile: Mapping[str, str]
@@ -59,7 +59,8 @@ class Head:
     window: int
     contigs: Mapping[str, int]
     tasks: Sequence[str]
-    provenance: Sequence[Sequence[str]] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[Sequence[str]] = ()
     meanings: Mapping[str, str] = field(default_factory=dict)
     of_values: bool = False
 

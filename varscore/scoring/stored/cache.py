@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from varscore.errors import DataError, OutputError, UsageError
-from varscore.scoring.stored.profile import Profile, digest_of
+from varscore.scoring.stored.profile import Profile
 from varscore.scoring.stored.segment import SUFFIX, DamagedSegment, Segment, write_segment
 from varscore.storage.bounded import CARD_BYTES, read_bounded
+from varscore.storage.digest import json_sha256
 from varscore.storage.whole import PARTIAL, put_file
 
 PROFILE = "profile.json"
@@ -195,7 +196,7 @@ def read_facts(own: Path) -> dict[str, str]:
     """The profile of a folder. Raises DataError when it does not belong there."""
     try:
         facts = json.loads(read_bounded(own / PROFILE, CARD_BYTES, DataError))
-        if digest_of(facts)[:16] != own.name:
+        if json_sha256(facts)[:16] != own.name:
             raise ValueError("it is not that of its folder")
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(
@@ -207,7 +208,7 @@ def read_facts(own: Path) -> dict[str, str]:
 def _unknown(path: Path, facts: Mapping[str, str]) -> Segment:
     """A segment whose records are bytes. Raises DamagedSegment, ValueError, OSError."""
     size = record_size(path)
-    return Segment(path, np.dtype([("record", f"V{size}")]), bytes.fromhex(digest_of(dict(facts))))
+    return Segment(path, np.dtype([("record", f"V{size}")]), bytes.fromhex(json_sha256(dict(facts))))
 
 
 def record_size(path: Path) -> int:
@@ -254,7 +255,7 @@ def merge_segments(own: Path, everything: bool = False) -> int:
         content = [pair for segment in chosen for pair in segment.content()]
         if content:
             keys, records = (np.concatenate(part) for part in zip(*content, strict=True))
-            write_segment(own / f"{uuid.uuid4().hex}{SUFFIX}", keys, records, bytes.fromhex(digest_of(facts)))
+            write_segment(own / f"{uuid.uuid4().hex}{SUFFIX}", keys, records, bytes.fromhex(json_sha256(facts)))
         for segment in chosen:
             segment.path.unlink(missing_ok=True)
         return len(chosen)

@@ -7,7 +7,6 @@ what the processor can do, and the code of this package that computes.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +22,7 @@ from varscore.nets.kernels.compiled import COMPILES
 from varscore.nets.plugins import loaded
 from varscore.scoring.annotations import Annotations
 from varscore.scoring.features import Tracks
+from varscore.storage.digest import json_sha256
 from varscore.zoo.card import TASKS, WEIGHTS
 from varscore.zoo.models import ModelFolder
 
@@ -49,7 +49,7 @@ class Profile:
     @property
     def digest(self) -> str:
         """SHA-256 of all of it, hex."""
-        return digest_of(dict(self.facts))
+        return json_sha256(dict(self.facts))
 
     def differences(self, other: Mapping[str, str], but_for: Iterable[str] = ()) -> list[str]:
         """Names of the facts that are not the same."""
@@ -81,7 +81,7 @@ def profile_of_columns(
             "format": str(FORMAT),
             "stored": f"columns {' '.join(columns)}",
             **_model_facts(model),
-            "tasks": digest_of([ranked.tolist(), list(annotations.untrained)]),
+            "tasks": json_sha256([ranked.tolist(), list(annotations.untrained)]),
             "background": "none" if background is None else f"{background.sha256} {annotations.deepsea_floor}",
             "classifiers": " ".join(classifier.sha256 for classifier, _ in annotations.classifiers) or "none",
             "conservation": _tracks(annotations.tracks),
@@ -90,21 +90,16 @@ def profile_of_columns(
     )
 
 
-def digest_of(value: object) -> str:
-    """SHA-256 of what JSON can say, hex."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
-
-
 def _model_facts(model: ModelFolder) -> dict[str, str]:
     card = model.card
     said = [card.architecture, dict(card.arguments), card.objective, card.strands, card.visible]
     files = [card.files[name] for name in (WEIGHTS, TASKS)]
     plugins = [plugin.sha256 for plugin in loaded()]
-    return {"model": f"{model.id} {digest_of([said, files, plugins])}"}
+    return {"model": f"{model.id} {json_sha256([said, files, plugins])}"}
 
 
 def _tracks(tracks: Tracks) -> str:
-    return digest_of([(name, file_ends(track.path)) for name, track in tracks.files]) if tracks.files else "none"
+    return json_sha256([(name, file_ends(track.path)) for name, track in tracks.files]) if tracks.files else "none"
 
 
 def file_ends(path: Path) -> list[str]:
@@ -156,7 +151,7 @@ def _processor(about: Path = Path("/proc/cpuinfo")) -> str:
             kind.setdefault("flags", " ".join(sorted(f for f in value.split() if f.startswith(_VECTOR_FLAGS))))
     kind |= {name: os.environ[name] for name in _SETTINGS if name in os.environ}
     capability = torch.backends.cpu.get_cpu_capability()
-    return f"{platform.machine()} {capability} {digest_of(kind or platform.processor())[:16]}"
+    return f"{platform.machine()} {capability} {json_sha256(kind or platform.processor())[:16]}"
 
 
 @cache

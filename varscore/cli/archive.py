@@ -1,0 +1,174 @@
+"""``varscore archive``: scores of all substitutions of some regions, in one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from varscore.cli.options import COMPUTING, Device, Force, Precision, Reference, Threads
+from varscore.cli.tracks import Conservation, parse_tracks
+
+if TYPE_CHECKING:
+    from varscore.genome.coords import Interval
+
+ArchiveFile = Annotated[Path, typer.Argument(metavar="FILE.vsa", help="An archive.")]
+ArchiveOutput = Annotated[str, typer.Option("--output", "-o", metavar="FILE.vsa", help="File to write.")]
+
+
+def build(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.")],
+    output: ArchiveOutput,
+    reference: Reference = None,
+    region: Annotated[
+        list[str] | None, typer.Option(metavar="CHR:FROM-TO", help="A stretch, or a whole contig (CHR); repeatable.")
+    ] = None,
+    regions: Annotated[str | None, typer.Option(metavar="BED", help="The intervals of a BED file.")] = None,
+    contig: Annotated[list[str] | None, typer.Option(metavar="CHR", help="A whole contig; repeatable.")] = None,
+    tasks: Annotated[
+        list[str] | None, typer.Option(metavar="GLOB", help="As of annotate, for runs with the same; repeatable.")
+    ] = None,
+    classifier: Annotated[
+        list[str] | None,
+        typer.Option("--classifier", "-c", metavar="ID|DIR", help="As of annotate; repeatable.", show_default=False),
+    ] = None,
+    background: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="As of annotate; by default the model's.", show_default=False)
+    ] = None,
+    conservation: Conservation = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,..",
+            help="Only these, such as diff,task,sig: for exports, and for runs that write no others. By default all.",
+            show_default=False,
+        ),
+    ] = None,
+    float_bits: Annotated[
+        Literal["32", "16"],
+        typer.Option("--float", help="32 keeps every bit; 16 rounds, and outputs made with it say so."),
+    ] = "32",
+    engine: Annotated[
+        Literal["exact", "plain"], typer.Option(help="As of annotate.", rich_help_panel=COMPUTING)
+    ] = "exact",
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    threads: Threads = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Only every Nth piece of 1,024 bases, from the Ith on; merge joins them."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Carry on where a build of this command was stopped or killed.")
+    ] = True,
+    force: Force = False,
+) -> None:
+    """Score every substitution at every base of some regions into an archive, for annotate --archive."""
+    import logging
+
+    from varscore.annotate.archives import BuildJob, build_archive
+    from varscore.cli import log
+    from varscore.cli.config import find_reference
+    from varscore.cli.ending import at_last
+    from varscore.cli.stopping import SignalStop
+    from varscore.formats.regions import parse_regions, read_bed
+    from varscore.formats.shards import Shard
+    from varscore.scoring.annotations import Annotations
+    from varscore.zoo.models import find_model
+
+    texts = [*(region or []), *(contig or [])]
+    intervals = [*parse_regions(texts), *(read_bed(regions) if regions else [])]
+    if not intervals:
+        raise typer.BadParameter("say what to score: --regions BED, --region CHR:FROM-TO or --contig CHR")
+    chosen = find_model(model)
+    chosen.warn_of_interim()
+    names = None if classifier is None else [name for name in classifier if name != "none"]
+    path = find_reference(reference, "-")
+    job = BuildJob(
+        model=chosen, reference=path, output=output, intervals=tuple(within(intervals, path)),
+        where=regions or ", ".join(texts),
+        annotations=Annotations.open(chosen, names, background, parse_tracks(conservation)),
+        tasks=tuple(tasks or ()), columns=tuple(filter(None, (columns or "").split(","))), stored=f"float{float_bits}",
+        shard=Shard.parse(shard) if shard is not None else None, device=device, precision=precision, engine=engine,
+        threads=threads, resume=resume, force=force,
+        inputs=tuple(str(path) for path in (regions, background) if path),
+    )  # fmt: skip
+    total = sum(map(len, job.intervals)) if job.shard is None else None
+    with log.progress(total, "bases") as meter, SignalStop() as stop:
+        bases = build_archive(job, meter.advance, stop, later=at_last)
+    logging.getLogger(__name__).info("%s: %s bases scored", output, f"{bases:,}")
+
+
+def within(intervals: list[Interval], reference: Path) -> list[Interval]:
+    """Those that say no end (a whole contig) end with their contig."""
+    from varscore.genome.contigs import match_contigs
+    from varscore.genome.coords import FARTHEST, Interval
+    from varscore.genome.sequence import Genome
+
+    with Genome(reference) as genome:
+        found = match_contigs([interval.contig for interval in intervals], genome)
+        ends = {name: genome.contigs[there] for name, there in found.items() if there is not None}
+    return [
+        Interval(one.contig, one.start, ends.get(one.contig, one.end)) if one.end == FARTHEST else one
+        for one in intervals
+    ]
+
+
+def merge(
+    archives: Annotated[list[Path], typer.Argument(metavar="FILES...", help="Archives of other regions, or shards.")],
+    output: ArchiveOutput,
+    force: Force = False,
+) -> None:
+    """Put archives together that differ in nothing but their regions."""
+    from varscore.annotate.archives import merge_archives
+
+    typer.echo(f"{output}: {merge_archives(archives, output, force):,} blocks")
+
+
+def info(archive: ArchiveFile) -> None:
+    """Say what an archive has."""
+    from varscore.scoring.stored.archive import Archive, describe
+
+    for name, value in describe(Archive(archive)).items():
+        typer.echo(f"{name}\t{value:,}" if isinstance(value, int) else f"{name}\t{value}")
+
+
+def verify(archive: ArchiveFile, reference: Reference = None) -> None:
+    """Read all of an archive; with -r, compare the bases that it was computed from with a FASTA's."""
+    from contextlib import nullcontext
+
+    from varscore.annotate.archives import verify_archive
+    from varscore.errors import DataError
+    from varscore.genome.sequence import Genome
+
+    blocks = 0
+
+    def count(number: int) -> None:
+        nonlocal blocks
+        blocks += number
+
+    with nullcontext(None) if reference is None else Genome(reference) as genome:
+        differ = verify_archive(archive, genome, count)
+    if differ:
+        raise DataError(
+            f"{differ:,} of {blocks:,} blocks were computed from other bases", where=archive,
+            cause=f"{reference} is not, or no longer, what it was built from",
+        )  # fmt: skip
+    typer.echo(f"{archive}: {blocks:,} blocks, nothing wrong")
+
+
+def export(
+    archive: ArchiveFile,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="OUT", help="File to write: .vcf.gz, .bcf, .tsv.gz, .parquet ...")
+    ],
+    force: Force = False,
+) -> None:
+    """Write an archive as what annotate --saturate writes, for other programs."""
+    from varscore.annotate.archives import export_archive
+    from varscore.cli import log
+
+    with log.progress(None, "bases") as meter:
+        bases = export_archive(archive, output, force, meter.advance)
+    typer.echo(f"{output}: {bases:,} bases")
