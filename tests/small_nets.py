@@ -25,6 +25,8 @@ SIZES: dict[str, Any] = {
     "dense": 7,
     "longest": 3,
     "blocks": 2,
+    "convs_after": 2,
+    "fc_units": 7,
 }
 
 

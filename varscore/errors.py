@@ -10,6 +10,7 @@
     │   └── OutputExists          2   an existing output without --force
     ├── OutputError               1   cannot write: disk full, permission, vanished folder
     ├── DeviceError               1   no such device, out of memory
+    ├── DivergedError             1   a network whose loss became no number
     └── StrictError               3   finished, but --strict and some allele could not be scored
 
 The message is one line, ``what, where; likely cause; remedy``; parts that are not known are left out.
@@ -75,6 +76,10 @@ class OutputError(VarscoreError):
 
 
 class DeviceError(VarscoreError):
+    pass
+
+
+class DivergedError(VarscoreError):
     pass
 
 

@@ -239,3 +239,29 @@ def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch, said: str,
     expected = f"cannot reach the Ray cluster, ray://nowhere:1; {cause}; "
     with pytest.raises(DeviceError, match=expected), cluster.connected("ray://nowhere:1"):
         pass
+
+
+# -- whole workers, which share their work through the disk -----------------------------------------------------------
+
+
+def worked(number: int, folder: str) -> tuple[int, int]:
+    if number < 0:
+        raise DeviceError("no such device")
+    (Path(folder) / str(number)).touch()
+    return number, os.getpid()
+
+
+def test_jobs_run_in_processes_of_their_own_in_order_and_errors_come_back(tmp_path: Path) -> None:
+    from varscore.cluster import ray_engines
+
+    try:
+        with ray_engines("ray", 2) as engines:
+            found = engines.everywhere(worked, [(n, str(tmp_path)) for n in range(3)], "cpu")
+            with pytest.raises(DeviceError, match="no such device"):
+                engines.everywhere(worked, [(-1, "")], "cpu")
+    except DeviceError as error:
+        if "cannot start Ray" not in str(error):
+            raise
+        pytest.skip(f"Ray does not wait longer than some seconds for its daemons: {error}")
+    assert [number for number, _ in found] == [0, 1, 2] and os.getpid() not in {pid for _, pid in found}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2"]

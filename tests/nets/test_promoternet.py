@@ -10,7 +10,8 @@ from torch import nn
 
 from varscore.errors import UsageError
 from varscore.nets import build
-from varscore.nets.promoternet import ForwardLSTM, NarrowAttention, PromoterNet
+from varscore.nets.attentionnet import Attention
+from varscore.nets.promoternet import ForwardLSTM, PromoterNet
 
 
 @pytest.mark.parametrize(("name", "arguments", "keras", "both"), EXPRESSION)
@@ -51,7 +52,7 @@ def test_the_mask_weights_what_the_lstm_says() -> None:
     assert isinstance(net, PromoterNet)
     codes = random_codes(3, net.window)
     mask, seen = net.attention(codes), []
-    at = next(i for i, layer in enumerate(net.layers) if isinstance(layer, NarrowAttention))
+    at = next(i for i, layer in enumerate(net.layers) if isinstance(layer, Attention))
     net.layers[at].register_forward_hook(lambda _, given, out: seen.extend([*given, out]))
     net(codes)
     steps, pooled = seen

@@ -267,3 +267,16 @@ def test_outputs_of_three_states_cannot_become_classes(tmp_path: Path) -> None:
     assert net.n_outputs == 9
     with pytest.raises(UsageError, match="outputs of this network are states, not classes"):
         net.adapt("classes", "one")
+
+
+def test_histories_of_values_have_pearsons_r_of_the_validation_split(tmp_path: Path) -> None:
+    data = made_set(tmp_path / "d", "values", known=0.8)
+    torch.manual_seed(0)
+    made = trainer(data, tmp_path / "m", network_for("tss", data, {"dense": 6}), dataclasses.replace(RECIPE, epochs=1))
+    made.run()
+    rows = data.rows("validation")
+    with torch.no_grad():
+        found = made.net.eval()(torch.from_numpy(data.windows(rows))).numpy()
+    values, known = data.targets(rows), data.known(rows)
+    r = [np.corrcoef(values[known[:, t], t], found[known[:, t], t])[0, 1] for t in range(TASKS)]
+    assert made.progress.history[0]["pearson"] == pytest.approx(np.mean(r), abs=1e-5)

@@ -140,3 +140,40 @@ def test_keras_rmsprop_carries_on_from_its_state() -> None:
 def test_only_rmsprop_has_an_epsilon_inside_a_root() -> None:
     with pytest.raises(UsageError, match="adam has no epsilon inside a root"):
         make_optimizer(nn.Linear(1, 1), Recipe(optimizer="adam", root_epsilon=1e-6))
+
+
+def test_recurrent_gradients_are_cut_element_by_element_and_no_others(data: ExampleSet, tmp_path: Path) -> None:
+    nets = [small("danq", n_tasks=2) for _ in range(2)]
+    nets[1].load_state_dict(nets[0].state_dict())
+    bound = 1e-4
+    for net, clip in zip(nets, (0.0, bound), strict=True):
+        recipe = dataclasses.replace(SGD, recurrent_clip=clip)
+        made = Trainer(net, data, recipe, tmp_path / str(clip), device=CPU)
+        made._step(made.outputs, *made._plan(0))
+    free, cut = (dict(net.named_parameters()) for net in nets)
+    recurrent = {
+        f"{at}.{name}"
+        for at, m in nets[0].named_modules()
+        if isinstance(m, nn.LSTM)
+        for name, _ in m.named_parameters()
+    }
+    assert recurrent and any(free[name].grad.abs().max() > bound for name in recurrent)
+    for name, weight in free.items():
+        expected = weight.grad.clamp(-bound, bound) if name in recurrent else weight.grad
+        assert torch.equal(cut[name].grad, expected), name
+
+
+def test_nesterovs_momentum_looks_ahead() -> None:
+    layer = nn.Linear(2, 1, bias=False)
+    weight, speed = layer.weight.detach().clone(), torch.zeros(1, 2)
+    optimizer = make_optimizer(layer, Recipe(optimizer="nesterov", lr=0.1, momentum=0.9, weight_decay=0.01))
+    for step in range(3):
+        optimizer.zero_grad()
+        (layer(torch.tensor([[1.0, 2.0]])) * (step + 1)).sum().backward()
+        gradient = torch.tensor([[1.0, 2.0]]) * (step + 1) + 0.01 * weight
+        speed = 0.9 * speed + gradient
+        weight = weight - 0.1 * (gradient + 0.9 * speed)
+        optimizer.step()
+        assert torch.allclose(layer.weight, weight, atol=1e-6)
+    with pytest.raises(UsageError, match="nesterov wants a momentum"):
+        make_optimizer(layer, Recipe(optimizer="nesterov"))

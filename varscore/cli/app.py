@@ -30,9 +30,11 @@ from varscore.cli import (
     normalise,
     predict,
     report,
+    search,
     slurm,
     snp,
     stored,
+    study,
     tfbs,
     train,
     tss,
@@ -144,6 +146,16 @@ app.command("train-binding", rich_help_panel=TRAINING)(binding.train_binding)
 app.command("train-snp", rich_help_panel=TRAINING)(snp.train_snp)
 app.command("background", rich_help_panel=TRAINING)(background.background)
 app.command("evaluate", rich_help_panel=TRAINING)(evaluate.evaluate)
+
+searching = typer.Typer(no_args_is_help=True)
+searching.callback(invoke_without_command=True)(search.search)
+searching.command("status")(study.status)
+searching.command("narrow")(search.narrow)
+searching.command("fork")(search.fork)
+searching.command("run-stages")(search.run_stages)
+searching.command("report")(study.report)
+searching.command("best")(study.best)
+app.add_typer(searching, name="search", rich_help_panel=TRAINING)
 
 registry = typer.Typer(help="The models and architectures there are.", no_args_is_help=True)
 registry.command("list")(models.list_models)

@@ -67,6 +67,11 @@ def configure(*, log_format: str = "text", quiet: bool = False, verbose: bool = 
     logging.getLogger("py.warnings").setLevel(logging.WARNING if verbose else logging.ERROR)
 
 
+def same_style() -> list[str]:
+    """Options of varscore that make another process say its warnings as this one does, and nothing else."""
+    return ["--quiet", "--log-format", "json" if _style.json else "text"]
+
+
 def error(message: str, *, exit_status: int, traceback: str | None = None) -> None:
     """The one line a failed command ends with, after its traceback if one was asked for."""
     if sys.stderr is None:

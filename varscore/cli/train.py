@@ -54,7 +54,7 @@ RecipeName = Annotated[
         rich_help_panel=RECIPE,
     ),
 ]
-Optimizer = Annotated[Literal["adam", "adamw", "rmsprop", "sgd"] | None, recipe_option("Optimizer.")]
+Optimizer = Annotated[Literal["adam", "adamw", "rmsprop", "sgd", "nesterov"] | None, recipe_option("Optimizer.")]
 Schedule = Annotated[Literal["plateau", "cosine", "constant"] | None, recipe_option("How the learning rate falls.")]
 Steps = Annotated[
     int | None, recipe_option("Train for N steps, whatever part of an epoch that is.", min=1, metavar="N")
@@ -82,7 +82,9 @@ Patience = Annotated[
     int | None, recipe_option("Stop after N epochs without a better validation loss.", min=1, metavar="N")
 ]
 WarmupSteps = Annotated[int | None, recipe_option("Steps over which the rate rises from 0.", min=0, metavar="N")]
-Momentum = Annotated[float | None, recipe_option("Momentum of sgd or rmsprop.", min=0, max=1, metavar="SHARE")]
+Momentum = Annotated[
+    float | None, recipe_option("Momentum of sgd, nesterov or rmsprop.", min=0, max=1, metavar="SHARE")
+]
 Rho = Annotated[
     float | None, recipe_option("Decay of rmsprop's mean of squared gradients.", min=0, max=1, metavar="DECAY")
 ]
@@ -96,6 +98,10 @@ RootEpsilon = Annotated[
 ]
 WeightDecay = Annotated[float | None, recipe_option("L2 decay of weight matrices.", min=0, metavar="RATE")]
 ClipNorm = Annotated[float | None, recipe_option("Clip the gradient to this norm; 0: do not.", min=0, metavar="NORM")]
+RecurrentClip = Annotated[
+    float | None,
+    recipe_option("Cut every element of the gradients of recurrent layers to N; 0: do not.", min=0, metavar="N"),
+]
 MaxNorm = Annotated[
     float | None,
     recipe_option("Bound the norm of all weights into a unit, after every step; 0: do not.", min=0, metavar="NORM"),
@@ -151,6 +157,7 @@ class Training:
     weight_decay: WeightDecay = None
     decay_filters: DecayFilters = None
     clip_norm: ClipNorm = None
+    recurrent_clip: RecurrentClip = None
     max_norm: MaxNorm = None
     output_l1: OutputL1 = None
     prior_bias: PriorBias = None

@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from varscore.engine.pool import Engines
 from varscore.errors import UsageError
+
+if TYPE_CHECKING:
+    from varscore.cluster.ray import RayEngines
 
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
 """No reports to Ray's makers"""
@@ -22,7 +25,7 @@ ALONE = {
 """An instance on this machine that is ours alone"""
 
 
-def ray_engines(cluster: str, threads: int | None = None) -> AbstractContextManager[Engines]:
+def ray_engines(cluster: str, threads: int | None = None) -> AbstractContextManager[RayEngines]:
     """The engines of a Ray cluster while the block lasts; see :func:`varscore.cluster.ray.connected`.
 
     cluster: ``ray``, what RAY_ADDRESS says or else an instance of ``threads`` CPUs on this machine; ``ray://auto``, the

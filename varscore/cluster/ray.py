@@ -96,6 +96,21 @@ class RayEngines:
     def pool(self, plan: Plan) -> RayPool:
         return RayPool(plan)
 
+    def everywhere(self, work: Callable[..., Any], jobs: Sequence[Sequence[Any]], device: str = "auto") -> list[Any]:
+        """``work(*job)`` of every job in processes of their own, each with a CPU, and a GPU where the cluster has some
+        and ``device`` is not cpu; the results in order. One whose process dies is run again. Raises DeviceError, and
+        whatever ``work`` raises.
+        """
+        where = self.devices(device, None)
+        on_gpu = where[0].type == "cuda"
+        task = ray.remote(num_cpus=1, num_gpus=int(on_gpu), max_retries=MOST_DEATHS)(work)
+        try:
+            return list(ray.get([task.remote(*job) for job in jobs]))
+        except RayTaskError as error:
+            raise error.cause if isinstance(error.cause, VarscoreError) else error from None
+        except RayError as error:
+            raise DeviceError("Ray's workers cannot be kept alive", cause=_gist(str(error))) from None
+
 
 class Worker:
     """Holds an engine. Lives in a process of its own, most likely on another machine."""

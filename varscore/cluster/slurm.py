@@ -31,20 +31,7 @@ WARNING = 120
 MOST_RESTARTS = 100
 """Of a task that has come to the end of its time"""
 
-_ARRAY = """\
-#!/bin/bash
-{sbatch}
-# One shard of {shards} in each task. Safe to run again at any time.
-{setup}
-number=$(printf 'shard-%04d-of-{shards:04}' "$SLURM_ARRAY_TASK_ID")
-shard={folder}/shards/$number{suffix}
-if [[ $shard -nt {source} ]]; then
-    echo "$shard is there"
-    exit 0
-fi
-
-{command} \\
-    --shard "$SLURM_ARRAY_TASK_ID/{shards}" --force &
+_TASK = """\
 child=$!
 trap 'kill -TERM "$child" 2>/dev/null' TERM
 while
@@ -61,6 +48,34 @@ if ((status == 143 && ${{SLURM_RESTART_COUNT:-0}} < {restarts})) &&
 fi
 exit "$status"
 """
+_ARRAY = (
+    """\
+#!/bin/bash
+{sbatch}
+# One shard of {shards} in each task. Safe to run again at any time.
+{setup}
+number=$(printf 'shard-%04d-of-{shards:04}' "$SLURM_ARRAY_TASK_ID")
+shard={folder}/shards/$number{suffix}
+if [[ $shard -nt {source} ]]; then
+    echo "$shard is there"
+    exit 0
+fi
+
+{command} \\
+    --shard "$SLURM_ARRAY_TASK_ID/{shards}" --force &
+"""
+    + _TASK
+)
+_WORKER = (
+    """\
+#!/bin/bash
+{sbatch}
+# One of {tasks} workers that share the work through the disk. Safe to run again at any time.
+{setup}
+{command} &
+"""
+    + _TASK
+)
 _MERGE = """\
 #!/bin/bash
 {sbatch}
@@ -90,6 +105,15 @@ merge=$(sbatch --parsable --dependency="afterok:$array" --kill-on-invalid-dep=ye
     exit 1
 }}
 echo "array $array, merge ${{merge%%;*}}"
+"""
+
+
+_SUBMIT_WORKERS = """\
+#!/bin/bash
+set -eu
+mkdir -p {folder}/logs
+array=$(sbatch --parsable {folder}/{array})
+echo "array ${{array%%;*}}"
 """
 
 
@@ -132,9 +156,7 @@ class ArrayPlan:
 
     def __post_init__(self) -> None:
         """Raises UsageError."""
-        lines = [*self.resources.common(), str(self.working), self.output]
-        if any("\n" in line for line in lines):
-            raise UsageError("a line break in a name or an option of sbatch", remedy="do without")
+        _demand_lines([*self.resources.common(), str(self.working), self.output])
 
     @property
     def folder(self) -> Path:
@@ -180,18 +202,12 @@ class ArrayPlan:
         return f'{shlex.join([*PROGRAM, "merge"])} "${{shards[@]}}" {shlex.join(words)}'
 
     def _array_options(self) -> Iterator[str]:
-        asked = self.resources
         yield f"--job-name={self._name}"
-        yield f"--array=1-{self.shards}{f'%{asked.at_once}' if asked.at_once else ''}"
-        yield from self._both("%a")
-        yield f"--signal=B:TERM@{WARNING}"
-        yield f"--cpus-per-task={asked.cpus}"
-        yield from [f"--gres=gpu:{asked.gpus}"] if asked.gpus else []
-        yield from asked.common()
+        yield from _array(self.shards, self.resources, _anywhere(self.working, self.folder, "%a"))
 
     def _merge_options(self) -> Iterator[str]:
         yield f"--job-name={self._name}-merge"
-        yield from self._both("merge")
+        yield from _anywhere(self.working, self.folder, "merge")
         yield from self.resources.common()
 
     def _both(self, log: str) -> Iterator[str]:
@@ -203,6 +219,58 @@ class ArrayPlan:
     @property
     def _name(self) -> str:
         return "varscore-" + re.sub(r"[^\w.-]", "_", Path(self.output).name)
+
+
+@dataclass(frozen=True)
+class WorkersPlan:
+    """Workers of one command, which share its work through the disk: each is a task of an array.
+
+    words: of varscore, without its name; folder: for the scripts; working, resources and setup: as of
+    :class:`ArrayPlan`. Raises UsageError.
+    """
+
+    words: Sequence[str]
+    folder: Path
+    tasks: int
+    working: Path
+    resources: Resources = field(default_factory=Resources)
+    setup: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _demand_lines([*self.resources.common(), str(self.working), str(self.folder)])
+
+    def scripts(self) -> dict[str, str]:
+        """The text of each script, by name."""
+        name = "varscore-" + re.sub(r"[^\w.-]", "_", self.folder.parent.name)
+        where = _anywhere(self.working, self.folder, "%a")
+        array = _WORKER.format(
+            sbatch=_lines(iter([f"--job-name={name}", *_array(self.tasks, self.resources, where)])),
+            tasks=self.tasks, setup="\n".join(self.setup),
+            command=shlex.join([*PROGRAM, *self.words]), restarts=MOST_RESTARTS,
+        )  # fmt: skip
+        return {ARRAY: array, SUBMIT: _SUBMIT_WORKERS.format(folder=shlex.quote(str(self.folder)), array=ARRAY)}
+
+
+def _demand_lines(lines: Sequence[str]) -> None:
+    """Raises UsageError."""
+    if any("\n" in line for line in lines):
+        raise UsageError("a line break in a name or an option of sbatch", remedy="do without")
+
+
+def _array(tasks: int, asked: Resources, where: Iterator[str]) -> Iterator[str]:
+    yield f"--array=1-{tasks}{f'%{asked.at_once}' if asked.at_once else ''}"
+    yield from where
+    yield f"--signal=B:TERM@{WARNING}"
+    yield f"--cpus-per-task={asked.cpus}"
+    yield from [f"--gres=gpu:{asked.gpus}"] if asked.gpus else []
+    yield from asked.common()
+
+
+def _anywhere(working: Path, folder: Path, log: str) -> Iterator[str]:
+    yield f"--chdir={_quoted(str(working))}"
+    yield f"--output={_quoted(f'{folder}/logs/'.replace('%', '%%') + log)}.log"
+    yield "--open-mode=append"
+    yield "--requeue"
 
 
 def _lines(options: Iterator[str]) -> str:
@@ -221,7 +289,7 @@ def _ending(option: str, path: str) -> str:
     )
 
 
-def write_scripts(plan: ArrayPlan, force: bool = False) -> Path:
+def write_scripts(plan: ArrayPlan | WorkersPlan, force: bool = False) -> Path:
     """Fill ``plan.folder`` anew and return it. Raises OutputExists, and OutputError when it cannot be written."""
     if plan.folder.exists():
         if not (plan.folder / SUBMIT).is_file():

@@ -4,6 +4,7 @@ Importing this package registers every architecture.
 """
 
 from varscore.nets import (
+    architect,
     attentionnet,
     baselines,
     binding,
@@ -24,6 +25,7 @@ __all__ = [
     "Architecture",
     "Recipe",
     "SequenceNet",
+    "architect",
     "architectures",
     "attentionnet",
     "baselines",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,31 +14,42 @@ from varscore.nets.registry import Recipe, register
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution and batch normalisation; positions are as many as before ("same" padding)."""
+    """Convolution and, if wanted, batch normalisation; with stride 1 positions are as many as before ("same" padding),
+    with stride s every s-th of them."""
 
-    def __init__(self, channels: int, filters: int, width: int, *after: nn.Module) -> None:
-        super().__init__(Conv(channels, filters, width, padding="same"), nn.BatchNorm1d(filters), *after)
+    def __init__(
+        self, channels: int, filters: int, width: int, *after: nn.Module, norm: bool = True, stride: int = 1
+    ) -> None:
+        padding = "same" if stride == 1 else width // 2
+        conv = Conv(channels, filters, width, stride=stride, padding=padding)
+        super().__init__(conv, *([nn.BatchNorm1d(filters)] if norm else []), *after)
 
 
 class Residual(nn.Module):
-    """x + conv, BN, ELU, conv, BN."""
+    """x + conv, BN, activation, conv, BN; nothing after the sum."""
 
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(
+        self, channels: int, width: int, activation: Callable[[], nn.Module] = nn.ELU, *, norm: bool = True
+    ) -> None:
         super().__init__()
         self.path = nn.Sequential(
-            ConvNorm(channels, channels, width, nn.ELU()), ConvNorm(channels, channels, width)
-        )  # fmt: skip
+            ConvNorm(channels, channels, width, activation(), norm=norm),
+            ConvNorm(channels, channels, width, norm=norm),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + cast(Tensor, self.path(x))
 
 
 class Attention(nn.Module):
-    """(N, channels, T) to (N, channels): the sum over positions, each weighted by the mask."""
+    """(N, channels, T) to (N, channels): the sum over positions, each weighted by the mask, which ``filters`` make."""
 
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(self, channels: int, width: int, filters: int | None = None, *, norm: bool = True) -> None:
         super().__init__()
-        self.score = nn.Sequential(ConvNorm(channels, channels, width, nn.Tanh()), ConvNorm(channels, 1, width))
+        filters = filters or channels
+        self.score = nn.Sequential(
+            ConvNorm(channels, filters, width, nn.Tanh(), norm=norm), ConvNorm(filters, 1, width, norm=norm)
+        )
 
     def mask(self, x: Tensor) -> Tensor:
         """How much each position counts, float (N, T) with sum 1."""
@@ -54,7 +66,17 @@ def dense_elu(inputs: int, units: int, dropout: float, count: int = 3) -> list[n
     return [layer for block in layers for layer in block]
 
 
-class AttentiveNet(SequenceNet):
+class BasesNet(SequenceNet):
+    """A network whose first layer takes one-hot bases, which it makes of codes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(self._bases(x))
+
+    def _bases(self, x: Tensor) -> Tensor:
+        return one_hot(x, self.output.weight.dtype) if x.dtype == torch.uint8 else x
+
+
+class AttentiveNet(BasesNet):
     """A network whose ``layers`` have one :class:`Attention` among them, whose mask it gives to whoever asks."""
 
     def attention(self, codes: Tensor) -> Tensor:

@@ -365,8 +365,10 @@ class SequenceNet(nn.Module):
         """Trainable parameters: with one LSTM bias vector a gate (Keras), and with torch's two."""
         total = sum(p.numel() for p in self.parameters() if p.requires_grad)
         second = sum(
-            4 * m.hidden_size * (2 if m.bidirectional else 1) for m in self.modules() if isinstance(m, nn.LSTM)
-        )
+            p.numel()
+            for m in self.modules() if isinstance(m, nn.RNNBase)
+            for name, p in m.named_parameters() if name.startswith("bias_hh")
+        )  # fmt: skip
         return total - second, total
 
 

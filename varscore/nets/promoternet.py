@@ -63,7 +63,7 @@ class PromoterNet(AttentiveNet):
             nn.MaxPool1d(config.pool),
             *(Residual(filters, width) for _ in range(config.blocks)),
             ForwardLSTM(filters, config.hidden),
-            NarrowAttention(config.hidden, filters, width),
+            Attention(config.hidden, width, filters),
             *dense_elu(config.hidden, config.dense, config.dropout),
             nn.Linear(config.dense, config.n_tasks),
         )

@@ -18,10 +18,10 @@ class Recipe:
     """How an architecture is trained unless the user says otherwise. Source: the architecture's own paper."""
 
     optimizer: str = "adam"
-    """``adam``, ``adamw``, ``rmsprop`` or ``sgd``"""
+    """``adam``, ``adamw``, ``rmsprop``, ``sgd``, or ``nesterov``: sgd with Nesterov's momentum"""
     lr: float = 3e-4
     momentum: float = 0.0
-    """Of sgd and rmsprop; adam has its own"""
+    """Of sgd, nesterov and rmsprop; adam has its own"""
     rho: float = 0.9
     """Decay of rmsprop's running mean of squared gradients"""
     root_epsilon: float = 0.0
@@ -51,6 +51,8 @@ class Recipe:
     plateau_factor: float = 5.0
     warmup_steps: int = 0
     clip_norm: float | None = None
+    recurrent_clip: float = 0.0
+    """Every element of the gradients of recurrent layers is cut to so much either way; 0: not"""
     max_norm: float | None = None
     """Bound on the L2 norm of each row of a weight matrix (all inputs of one unit), restored after every step"""
     output_l1: float = 0.0
@@ -105,6 +107,8 @@ class Architecture:
                 remedy = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(sorted(kinds))}"
                 raise UsageError(f"{self.name} has no argument {name!r}", remedy=remedy)
             if not _fits(value, kinds[name]):
+                if kinds[name] is str:
+                    raise UsageError(f"{self.name}: {name} = {value!r} is no word")
                 kind = "tuple of ints" if kinds[name] is tuple else kinds[name].__name__
                 raise UsageError(f"{self.name}: {name} = {value!r} is no {kind} of 0 or more")
             if "dropout" in name and value > 1:
@@ -123,6 +127,8 @@ def _fits(value: Any, kind: type[Any]) -> bool:
     """Whether a value is of the kind of an argument, and not negative; an int will do for a float."""
     if kind is tuple:
         return type(value) is tuple and all(_fits(each, int) for each in value)
+    if kind is str:
+        return type(value) is str
     return (type(value) is kind or (kind is float and type(value) is int)) and value >= 0
 
 

@@ -44,7 +44,6 @@ const varscore = (() => {
   async function showCharts() {
     const charts = json("page-charts");
     if (charts === null) return null;
-    await loadLibrary();
     const places = Object.fromEntries(Object.entries(charts.roots).map(([root, id]) => [root, id]));
     const item = {docid: "page", roots: places, root_ids: Object.keys(places)};
     await Bokeh.embed.embed_items({page: charts.document}, [item]);
@@ -90,7 +89,9 @@ const varscore = (() => {
 
   async function run() {
     try {
-      const data = json("page-data"), arrays = await unpack(json("page-arrays")), shown = await showCharts();
+      const data = json("page-data"), arrays = await unpack(json("page-arrays"));
+      await loadLibrary();
+      const shown = await showCharts();
       dress(shown);
       matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => dress(shown));
       matchMedia("print").addEventListener("change", () => dress(shown));

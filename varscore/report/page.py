@@ -47,6 +47,7 @@ class Page:
     lead: a sentence under the title
     data: JSON by name, arrays: by name, for ``scripts`` (JavaScript; see frame.js for what they are given)
     charts: Bokeh models by the id of the element that shows them; they may share sources
+    libraries: JavaScript that travels compressed, and is there before ``scripts`` start
     styles: CSS after the frame's own
     """
 
@@ -57,6 +58,7 @@ class Page:
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     charts: Mapping[str, UIElement] = field(default_factory=dict)
     scripts: Sequence[str] = ()
+    libraries: Sequence[str] = ()
     styles: str = ""
 
     def html(self) -> str:
@@ -66,13 +68,13 @@ class Page:
         return str(
             _template("frame.html").render(
                 page=self,
-                policy=_policy([*scripts, *library]),
+                policy=_policy([*scripts, *library, *self.libraries]),
                 styles=script("frame.css") + self.styles,
                 scripts=scripts,
                 data=_json(dict(self.data)),
                 arrays=_json({name: _packed(array) for name, array in self.arrays.items()}),
                 charts=_json(_charts(self.charts)) if self.charts else "null",
-                library=deflated,
+                library=[*deflated, *(_deflated(each.encode()) for each in self.libraries)],
             )
         )
 

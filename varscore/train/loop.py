@@ -31,7 +31,14 @@ from varscore.nets.layers import BIN, SequenceNet
 from varscore.nets.registry import Recipe
 from varscore.storage.whole import put_file, whole_file
 from varscore.train.batches import Examples, Order, Outputs
-from varscore.train.optim import learning_rate, limit_rows, make_optimizer, moving_average, penalty
+from varscore.train.optim import (
+    clip_recurrent,
+    learning_rate,
+    limit_rows,
+    make_optimizer,
+    moving_average,
+    penalty,
+)
 from varscore.train.ranks import Ranks
 from varscore.train.validation import Validation
 
@@ -191,8 +198,11 @@ class Trainer:
         loss = weight * (mean + (penalty(self.recipe, outputs) if self.net.objective == "labels" else 0.0))
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        if self.recipe.clip_norm:
+        if self.recipe.clip_norm or self.recipe.recurrent_clip:
             self.scaler.unscale_(self.optimizer)
+        if self.recipe.recurrent_clip:
+            clip_recurrent(self.net, self.recipe.recurrent_clip)
+        if self.recipe.clip_norm:
             nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()

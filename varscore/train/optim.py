@@ -31,9 +31,12 @@ def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         if recipe.root_epsilon:
             return KerasRMSprop(groups, recipe.lr, recipe.rho, recipe.root_epsilon, recipe.momentum)
         return torch.optim.RMSprop(groups, lr=recipe.lr, alpha=recipe.rho, momentum=recipe.momentum)
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum)
-    raise UsageError(f"no optimizer {recipe.optimizer!r}", remedy="adam, adamw, rmsprop or sgd")
+    if recipe.optimizer in ("sgd", "nesterov"):
+        nesterov = recipe.optimizer == "nesterov"
+        if nesterov and not recipe.momentum:
+            raise UsageError("nesterov wants a momentum", remedy="--momentum 0.9")
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov)
+    raise UsageError(f"no optimizer {recipe.optimizer!r}", remedy="adam, adamw, rmsprop, sgd or nesterov")
 
 
 class KerasRMSprop(torch.optim.Optimizer):
@@ -105,6 +108,13 @@ def limit_rows(net: nn.Module, bound: float) -> None:
         for weight in net.parameters():
             if weight.ndim > 1:
                 weight.renorm_(2, 0, bound)
+
+
+def clip_recurrent(net: nn.Module, bound: float) -> None:
+    """Cut every element of the gradients of recurrent layers to ``[-bound, bound]``."""
+    for layer in net.modules():
+        if isinstance(layer, nn.RNNBase):
+            nn.utils.clip_grad_value_(layer.parameters(), bound)
 
 
 def filters(net: nn.Module) -> Tensor | None:

@@ -17,7 +17,7 @@ import torch
 
 from varscore import __version__
 from varscore.datasets.examples import ExampleSet
-from varscore.errors import DataError, ModelError, OutputExists, VarscoreError
+from varscore.errors import DataError, DivergedError, ModelError, OutputExists
 from varscore.formats.motifs import Motif
 from varscore.nets import build, find
 from varscore.nets.init import inherit, init_motifs, lay_motifs
@@ -51,6 +51,8 @@ class RunOptions:
     max_seconds: float = math.inf
     checkpoint_seconds: float = 300.0
     command: str = ""
+    pictures: bool = True
+    """Draw learning curves, for TensorBoard too"""
     stopping: Callable[[], AbstractContextManager[Stop | None]] = nullcontext
     """Entered while the network is trained: who says whether to stop"""
 
@@ -212,12 +214,12 @@ def _complete(folder: Path, state: Progress, options: RunOptions) -> bool:
 def _write(trainer: Trainer, architecture: str, facts: Mapping[str, Any], options: RunOptions) -> None:
     state, folder = trainer.progress, trainer.folder
     if state.finished == "diverged" and not state.best:
-        raise VarscoreError(
+        raise DivergedError(
             "training diverged in its first epoch",
             cause="the loss is no number",
             remedy="a lower --lr, or --clip-norm 1",
         )
-    if state.history:
+    if state.history and options.pictures:
         learning_curve(folder / "learning_curve.png", state.history, architecture, trainer.net.goal.loss_name)
         log_to_tensorboard(folder / "tensorboard", state.history)
     data = trainer.data

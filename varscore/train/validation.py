@@ -1,4 +1,5 @@
-"""What an epoch is judged by: the loss of the validation split, and how well its tasks are told apart."""
+"""What an epoch is judged by: the loss of the validation split, and how well its tasks are told apart, or how near
+predicted values are."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from torch import Tensor
 
 from varscore.datasets.examples import ExampleSet
 from varscore.datasets.segments import NONE
+from varscore.evaluate.kinds import score_values
 from varscore.evaluate.metrics import score_tasks
 from varscore.nets.objectives import Objective
 
@@ -20,8 +22,7 @@ class Validation:
     def __init__(self, data: ExampleSet, goal: Objective, rows: np.ndarray) -> None:
         self._data, self._goal = data, goal
         self.total = self.weight = 0.0
-        judged = data.kind in ("labels", "classes")
-        self._rows = rows[:: -(-len(rows) * len(data.tasks) // MOST)] if judged else rows[:0]
+        self._rows = rows[:: -(-len(rows) * len(data.tasks) // MOST) or 1]
         self._predicted = np.full((len(self._rows), len(data.tasks)), np.nan, np.float32)
 
     def add(self, rows: np.ndarray, outputs: Tensor, targets: Tensor, known: Tensor | None) -> None:
@@ -37,12 +38,14 @@ class Validation:
     def measures(self) -> dict[str, float]:
         """Mean AUROC and AUPRC over the tasks with positives, of all and of each group: ``auroc``, ``auroc DNase``, ...
 
-        Of what this process was given; nothing where tasks are values, or none has positives.
+        Of values mean Pearson's r, ``pearson``. Of what this process was given; nothing where no task has a figure.
         """
         there = ~np.isnan(self._predicted).any(1)
         if not there.any():
             return {}
         rows, tasks = self._rows[there], self._data.tasks
+        if self._data.kind == "values":
+            return self._nearness(rows, self._predicted[there])
         scores = score_tasks(self._data.labels(rows), self._predicted[there], known=self._data.known(rows))
         found = {}
         groups = dict.fromkeys(task.group for task in tasks)
@@ -53,3 +56,7 @@ class Validation:
                 found[f"auroc{suffix}"] = float(scores.auroc[inside].mean())
                 found[f"auprc{suffix}"] = float(scores.auprc[inside].mean())
         return found
+
+    def _nearness(self, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+        r = score_values(self._data.targets(rows), predicted, self._data.known(rows)).pearson
+        return {"pearson": float(np.nanmean(r))} if np.isfinite(r).any() else {}

@@ -22,7 +22,7 @@ CARD, WEIGHTS, TASKS, PRIORS = "card.toml", "model.safetensors", "tasks.tsv", "p
 FORMAT = 1
 LARGEST, MOST_LAYERS = 1 << 26, 1 << 10
 """What a number among a card's arguments may be; layers are made one by one, before any shape is compared"""
-REPEATED = ("blocks", "longest")
+REPEATED = ("blocks", "longest", "convs_before", "convs_after", "rnn_layers", "fc_layers")
 
 
 class Card(Mapping[str, Any]):

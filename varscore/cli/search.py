@@ -1,0 +1,321 @@
+"""``varscore search``: Genetic Architect."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from varscore.cli.crew import Crew, work_together
+from varscore.cli.groups import grouped
+from varscore.cli.options import Precision
+from varscore.cli.slurm import Asked
+from varscore.cli.study import DataOf, StudyFolder, only_branch, say_best
+
+if TYPE_CHECKING:
+    from varscore.datasets.examples import ExampleSet
+    from varscore.search.study import Branch, Settings, Study
+
+NEW = "Of a new study; of one that is there they must be the same, or left out"
+
+
+def _setting(help: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=NEW, show_default=False, **more)
+
+
+BranchName = Annotated[
+    str | None,
+    typer.Option("--branch", metavar="NAME", help="Of one branch; by default the only one.", show_default=False),
+]
+
+
+@grouped
+def search(
+    context: typer.Context,
+    crew: Crew,
+    asked: Asked,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DATA", help="A data set with a validation split.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="STUDY", help="Folder of the search, new or to go on with."),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=99_999, metavar="N", help="Trials of the branch in all; by default 200, or as many as there are."
+        ),
+    ] = None,
+    branch: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Branch to work on: of a new study its first, main by default."),
+    ] = None,
+    space: Annotated[
+        Path | None, _setting("What to draw from: a line a key; by default all of Table 2.", metavar="SPACE.toml")
+    ] = None,
+    sampler: Annotated[
+        Literal["random", "tpe"] | None,
+        _setting("random (the default): trial n follows from seed, branch and n. tpe: Optuna's, of those before."),
+    ] = None,
+    metric: Annotated[
+        Literal["auroc", "auprc", "r", "loss"] | None,
+        _setting("What trials are compared by, of the validation split; by default auroc, of values r."),
+    ] = None,
+    epochs: Annotated[int | None, _setting("Passes over the data, at most; by default 12.", min=1, metavar="N")] = None,
+    time_per_trial: Annotated[
+        str | None, _setting("End a trial after this time, such as 90s, 30m (the default) or 2h.", metavar="TIME")
+    ] = None,
+    max_parameters: Annotated[
+        int | None, _setting("Do not try larger networks; by default 5,000,000.", min=1, metavar="N")
+    ] = None,
+    halving: Annotated[
+        bool | None,
+        _setting("End trials that are below the median after 2 and 5 epochs.", "--halving/--no-halving"),
+    ] = None,
+    seed: Annotated[int | None, _setting("Seed of everything random; by default 0.", min=0, metavar="N")] = None,
+    precision: Precision = "fp32",
+    setup: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LINE", help="A shell line for the array to begin with; repeatable."),
+    ] = None,
+    submit: Annotated[bool, typer.Option("--submit", help="Also submit the array.")] = False,
+) -> None:
+    """Search for a network: train draws from 24 hyper-parameters and see what the best have in common.
+
+    Every trial is a folder in STUDY. Killed, or run by any number of processes, the same command goes on with the same
+    trials. Networks are compared on the validation split; the test split is not read.
+    """
+    if context.invoked_subcommand:
+        return
+    from varscore.errors import UsageError
+    from varscore.search.study import begin_study, open_data, open_study
+
+    if output is None:
+        raise UsageError("a search wants a folder", remedy="varscore search --data DATA -o STUDY")
+    before = open_study(output) if (output / "study.toml").exists() else None
+    if data is None and before is None:
+        raise UsageError("a new search wants a data set", remedy="varscore search --data DATA -o STUDY")
+    chosen = data or Path(before.settings.data if before else "")
+    examples = open_data(chosen)
+    given = {
+        "sampler": sampler, "metric": metric, "epochs": epochs, "max_parameters": max_parameters, "halving": halving,
+        "seed": seed, "time_per_trial": None if time_per_trial is None else parse_time(time_per_trial),
+        "precision": precision if before is None or precision != "fp32" else None,
+    }  # fmt: skip
+    study = begin_study(output, _settings(examples, before.settings if before else None, given))
+    if study.settings.sampler == "tpe":
+        from varscore.search.sampler import demand_optuna
+
+        demand_optuna()
+    branch_now = _branch_of(study, branch, space)
+    count = trials or max(200, len(branch_now.claimed()))
+    words = ["--data", str(chosen), "-o", str(output), "--branch", branch_now.name, "--trials", str(count)]
+    _work(study, branch_now, examples, count, crew, words, asked, tuple(setup or ()), submit)
+
+
+def _settings(data: ExampleSet, before: Settings | None, given: dict[str, Any]) -> Settings:
+    """Those of the study, or of a new one, with what the command line says."""
+    import dataclasses
+
+    from varscore.search.study import Settings
+    from varscore.search.trials import USUAL
+
+    usual = before or Settings(str(data.folder.absolute()), data.sha256, data.kind, given["metric"] or USUAL[data.kind])
+    said = {name: value for name, value in given.items() if value is not None}
+    return dataclasses.replace(usual, data_sha256=data.sha256, kind=data.kind, **said)
+
+
+def parse_time(text: str) -> float:
+    """``90s``, ``30m``, ``2h`` as seconds. Raises UsageError."""
+    from varscore.errors import UsageError
+
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not found or float(found[1]) <= 0:
+        raise UsageError(f"--time-per-trial {text} is no time", remedy="such as 90s, 30m or 2h")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+def _branch_of(study: Study, name: str | None, space: Path | None) -> Branch:
+    """The branch to work on; the first one of a new study is made."""
+    from varscore.search.space import WHOLE, read_space
+    from varscore.search.study import MAIN
+
+    there = study.branches()
+    if not there:
+        return study.make_branch(name or MAIN, read_space(space) if space else WHOLE)
+    chosen = only_branch(study, name)
+    return study.make_branch(chosen.name, read_space(space), chosen.parent, chosen.why) if space else chosen
+
+
+# who works
+
+
+def _work(
+    study: Study, branch: Branch, data: ExampleSet, count: int, crew: Crew, words: list[str], asked: Asked,
+    setup: tuple[str, ...] = (), submit: bool = False,
+) -> None:  # fmt: skip
+    """Bring the trials of a branch to their end, here or elsewhere, and say which is the best."""
+    from varscore.cli import log
+    from varscore.search.worker import run_branch
+
+    if crew.workers == "slurm":
+        _write_array(study, ["search", *words, *crew.words(asked.cpus)], crew.tasks, asked, setup, submit)
+        return
+    if crew.workers.startswith("ray"):
+        _work_on_ray(study, branch, data, count, crew)
+    elif crew.processes > 1:
+        work_together(["search", *words], crew, branch, count)
+    else:
+        with log.progress(count, "trials") as meter:
+            run_branch(study, branch, data, crew.work(count), meter.advance)
+    say_best(study, branch)
+
+
+def _work_on_ray(study: Study, branch: Branch, data: ExampleSet, count: int, crew: Crew) -> None:
+    from varscore.cluster import ray_engines
+    from varscore.search.worker import work_in
+
+    with ray_engines(crew.workers, crew.threads) as engines:
+        folders = str(study.folder.absolute()), branch.name, str(data.folder.absolute())
+        job = (*folders, count, crew.device, crew.keep, 1)
+        engines.everywhere(work_in, [job] * crew.tasks, device=crew.device)
+
+
+def _write_array(
+    study: Study, words: list[str], tasks: int, asked: Asked, setup: tuple[str, ...], submit: bool
+) -> None:
+    import logging
+
+    from varscore.cluster.slurm import SUBMIT, WorkersPlan, write_scripts
+    from varscore.cluster.slurm import submit as submit_scripts
+
+    plan = WorkersPlan(words, study.folder.absolute() / "slurm", tasks, Path.cwd(), asked.resources(), setup)
+    folder = write_scripts(plan, force=True)
+    log = logging.getLogger(__name__)
+    if submit:
+        log.info("submitted: %s; logs go to %s", submit_scripts(folder), folder / "logs")
+    else:
+        log.info("written; to submit: %s", folder / SUBMIT)
+
+
+# what to do next
+
+
+@grouped
+def narrow(
+    study_folder: StudyFolder,
+    crew: Crew,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="SPACE.toml", help="Write the narrowed space.", show_default=False),
+    ] = None,
+    branch: BranchName = None,
+    accept: Annotated[
+        bool,
+        typer.Option(
+            "--accept", help="Make the narrowed space the next stage, a branch, and run as many trials of it."
+        ),
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+) -> None:
+    """Propose which values to give up: those that the best fifth of the trials do without.
+
+    Prints the tree of the best trials, what it proposes and why, and whether a fork is in order. A proposal: decide
+    yourself. `search run-stages` follows it without asking.
+    """
+    from varscore.search.proposals import narrow as narrowed_by
+    from varscore.search.proposals import propose_fork
+    from varscore.search.reading import grow_tree, read_trials
+    from varscore.search.space import space_text
+    from varscore.search.stages import next_name
+    from varscore.search.study import data_of, open_study
+    from varscore.storage.atomic import refuse_existing
+    from varscore.storage.whole import put_file
+
+    if output is not None:
+        refuse_existing(str(output), force=force)
+    study = open_study(study_folder)
+    chosen = only_branch(study, branch)
+    trials = read_trials(chosen.trials(), study.metric, chosen.space)
+    found, tree = narrowed_by(trials), grow_tree(trials)
+    if tree is not None:
+        typer.echo(f"the best {trials.top_count} of {len(trials)}; {tree.verdict}\n{tree.text}")
+    for one in found.dropped or ("nothing to give up",):
+        typer.echo(str(one))
+    for side in propose_fork(tree, chosen.space) or ():
+        typer.echo(
+            f"fork: varscore search fork {study_folder} --from {chosen.name} --branch {side.name} --fix {side.fix}"
+        )
+    if output is not None:
+        put_file(output, space_text(found.space))
+    if accept and found.dropped:
+        following = study.make_branch(next_name(chosen.name), found.space, chosen.name, found.why)
+        examples, count = data_of(study), len(chosen.claimed())
+        words = ["-o", str(study_folder), "--branch", following.name, "--trials", str(count)]
+        _work(study, following, examples, count, crew, words, Asked())
+
+
+def fork(
+    study_folder: StudyFolder,
+    name: Annotated[str, typer.Option("--branch", metavar="NAME", help="Name of the new branch.")],
+    fix: Annotated[
+        list[str], typer.Option(metavar="KEY=V[,V]", help="Values that the branch keeps of a key; repeatable.")
+    ],
+    parent: Annotated[
+        str | None,
+        typer.Option("--from", metavar="NAME", help="Branch to divide; by default the only one.", show_default=False),
+    ] = None,
+    space: Annotated[
+        Path | None,
+        typer.Option(metavar="SPACE.toml", help="Space to fork instead of the parent's.", show_default=False),
+    ] = None,
+) -> None:
+    """Make a branch of a part of another's space, to be searched on its own."""
+    from varscore.search.space import parse_fix, read_space
+    from varscore.search.study import open_study
+
+    study = open_study(study_folder)
+    chosen = only_branch(study, parent)
+    within = parse_fix(fix, read_space(space) if space else chosen.space)
+    made = study.make_branch(name, within, chosen.name, f"forked: {' '.join(fix)}")
+    typer.echo(f"{made.name}: varscore search -o {study_folder} --branch {made.name}")
+
+
+@grouped
+def run_stages(
+    study_folder: StudyFolder,
+    crew: Crew,
+    data: DataOf = None,
+    stages: Annotated[int, typer.Option(min=1, max=99, metavar="N", help="Stages in all.")] = 6,
+    trials: Annotated[int, typer.Option(min=1, max=99_999, metavar="N", help="Trials of every branch.")] = 100,
+    branch: BranchName = None,
+) -> None:
+    """Run stage after stage without asking: narrow, fork once where the tree says so, and go on in every branch.
+
+    STUDY is one that `varscore search` has begun; its first branch, or the one named, is the first stage. What was
+    decided, and why, is printed and stands in every branch. The same command goes on where it was stopped.
+    """
+    from varscore.cli import log
+    from varscore.errors import UsageError
+    from varscore.search.stages import run_stages as run_all
+    from varscore.search.study import data_of, open_study
+    from varscore.search.worker import run_branch
+
+    if not crew.workers.isdecimal():
+        raise UsageError("stages are run by processes on this machine", remedy="--workers N, on any number of machines")
+    study = open_study(study_folder)
+    first = study.branch(branch) if branch else study.branches()[0]
+    examples = data_of(study, data)
+    if crew.processes > 1:
+        words = ["search", "run-stages", str(study_folder), "--data", str(examples.folder), "--stages", str(stages)]
+        work_together([*words, "--trials", str(trials), "--branch", first.name], crew)
+    work = crew.work(trials)
+    with log.progress(None, "trials") as meter:
+        done = run_all(study, first, stages, lambda each: run_branch(study, each, examples, work, meter.advance))
+    for stage in done:
+        say_best(study, stage.branch)
+        typer.echo(f"  -> {', '.join(child.name for child in stage.children) or 'ends here'}: {stage.why}")
