@@ -43,7 +43,7 @@ from varscore.formats.motifs import Motif, read_motifs
 from varscore.genome.coords import anchor
 from varscore.genome.sequence import UNKNOWN, Genome
 from varscore.genome.windows import Windows
-from varscore.interpret.scan import Words, consensus, highest, log_odds, other_strand
+from varscore.motifs.scan import Words, consensus, highest, log_odds, other_strand
 from varscore.scoring.effects import effects
 from varscore.zoo.models import ModelFolder, find_model
 

@@ -19,7 +19,7 @@ from varscore.errors import DataError
 from varscore.formats.motifs import Motif
 from varscore.genome.sequence import Genome, decode
 from varscore.genome.windows import Windows
-from varscore.interpret.scan import Words, consensus, log_odds
+from varscore.motifs.scan import Words, consensus, log_odds
 from varscore.nets.objectives import Labels
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "motifs.py"

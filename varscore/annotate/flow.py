@@ -12,6 +12,7 @@ import numpy as np
 from varscore import __version__
 from varscore.annotate.identity import identify, journal_key
 from varscore.annotate.job import SWAP, AnnotateJob, Summary, choose_tasks, missing_contigs
+from varscore.annotate.motifs import COLUMN as MOTIF
 from varscore.annotate.outputs import Later, Outputs, Plan, Portion, call_now
 from varscore.annotate.record import RunInfo
 from varscore.annotate.rows import REF_PROB
@@ -90,7 +91,8 @@ def annotate_file(
         for portion, found in score_chunks(read, genome, names, pool, window, rules, store):
             if job.check_ref == "error":
                 _demand_matches(portion.chunk, found, genome, names)
-            outputs.write(portion, found)
+            sites = job.motifs.changes(found, genome, names) if job.motifs else None
+            outputs.write(portion, found, sites)
             advance(len(portion.chunk))
             if stop is not None and stop.asked:
                 outputs.commit()
@@ -128,11 +130,14 @@ def _plan(
     provenance = Provenance(
         version=__version__, command=job.command(), model=job.model.id, model_sha256=job.model.sha256,
         reference=genome.path.name, reference_sha256=genome.sha256,
-        notes=(*job.annotations.notes, *_plugins(), *further),
+        notes=(*job.annotations.notes, *(job.motifs.notes(genome) if job.motifs else ()), *_plugins(), *further),
     )  # fmt: skip
     header = reader.header
     lengths = missing_contigs(genome, header.contigs, reader.first_contigs(SPELLING), job.rules.renames)
-    names, columns = [task.name for task in tasks], (REF_PROB, *job.annotations.columns)
+    names = [task.name for task in tasks]
+    columns, meanings = (REF_PROB, *job.annotations.columns), job.annotations.meanings
+    if job.motifs is not None:
+        columns, meanings = (*columns, MOTIF), {**meanings, MOTIF: job.motifs.meaning}
     identity = identify(job, genome, device) | ({"archive": str(further)} if further else {})
     return Plan(
         content=Content(
@@ -143,7 +148,7 @@ def _plan(
             lengths,
             job.model.card.objective == "values",
             job.tag_prefix,
-            job.annotations.meanings,
+            meanings,
         ),
         tasks=chosen,
         ranked=ranked_tasks(job.model, chosen),

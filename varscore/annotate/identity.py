@@ -30,6 +30,7 @@ def identify(job: AnnotateJob, genome: Genome, device: str) -> dict[str, str]:
         "options": f"{job.command()} --device {device}{' --saturate' if job.saturate else ''}",
         "regions": "all" if job.regions is None else json_sha256(job.regions.intervals),
         "tag prefix": job.tag_prefix,
+        "motifs": job.motifs.digest if job.motifs else "none",
         "output format": format_of(job.output, job.output_format).value,
         "version": f"varscore {__version__}, torch {metadata.version('torch')}",
     }
@@ -37,7 +38,7 @@ def identify(job: AnnotateJob, genome: Genome, device: str) -> dict[str, str]:
 
 def journal_key(job: AnnotateJob, identity: dict[str, str]) -> dict[str, str]:
     """What a journal must agree with: the run, its shard, and where its outputs go."""
-    further = {"--scores": job.scores, "--skipped": job.skipped}
+    further = {"--scores": job.scores, "--skipped": job.skipped, "--motif-table": job.motif_table}
     paths = {name: os.path.realpath(path) if path else "none" for name, path in further.items()}
     return {**identity, "shard": str(job.shard or "none"), **paths}
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from varscore.annotate.motifs import MotifSearch
 from varscore.annotate.writers.arrays import check_matrix
 from varscore.annotate.writers.byname import OutputFormat, check_output, format_of
 from varscore.errors import StrictError, UsageError
@@ -79,6 +80,9 @@ class AnnotateJob:
     """How the variants must fit the genome"""
     scores: Path | None = None
     skipped: Path | None = None
+    motifs: MotifSearch | None = None
+    """Whose sites are looked for"""
+    motif_table: Path | None = None
     device: str = "auto"
     precision: str = "fp32"
     engine: str = "exact"
@@ -114,19 +118,22 @@ class AnnotateJob:
         check_output(self.output, self.output_format, force=force)
         if self.scores is not None:
             check_matrix(str(self.scores), force=force)
-        if self.skipped is not None:
-            refuse_existing(str(self.skipped), force=force)
+        for table in (self.skipped, self.motif_table):
+            if table is not None:
+                refuse_existing(str(table), force=force)
 
     @property
     def further(self) -> tuple[str, ...]:
         """The outputs beside the annotated file."""
-        return tuple(str(path).rstrip("/") or str(path) for path in (self.scores, self.skipped) if path is not None)
+        named = (self.scores, self.skipped, self.motif_table)
+        return tuple(str(path).rstrip("/") or str(path) for path in named if path is not None)
 
     def _inputs(self) -> list[str]:
         """Every file that is read."""
         found = [*with_indexes(self.source, str(self.reference)), *self.inputs]
         found += [str(self.reuse.archive)] if self.reuse.archive else []
         found += [*self.model.files, str(self.model.path / BACKGROUND), *self.annotations.tracks.paths]
+        found += [str(self.motifs.path)] if self.motifs else []
         return [*found, *(path for classifier, _ in self.annotations.classifiers for path in classifier.files)]
 
     def _sides(self) -> list[str]:
@@ -142,7 +149,7 @@ class AnnotateJob:
     @property
     def journal(self) -> Journal | None:
         """The journal that this run keeps; none with ``resume`` off or a stream at either end."""
-        streams = [self.source, self.output, *([str(self.skipped)] if self.skipped else [])]
+        streams = [self.source, self.output, *(str(table) for table in (self.skipped, self.motif_table) if table)]
         return Journal(self.output, self.further) if self.resume and not any(map(is_stream, streams)) else None
 
     def _is_settled(self) -> bool:
@@ -168,7 +175,7 @@ class AnnotateJob:
         parts += ["--archive-only"] if self.reuse.archive_only else []
         parts += [f"--tasks {glob}" for glob in sorted(set(self.tasks))]
         parts += [f"--rename-chrs {self.rules.digest}"] if self.rules.renames else []
-        return " ".join([*parts, *self.annotations.command])
+        return " ".join([*parts, *self.annotations.command, *(self.motifs.command if self.motifs else ())])
 
 
 @dataclass

@@ -18,7 +18,7 @@ import pyarrow as pa
 from varscore.annotate.writers.arrays import MatrixWriter, check_matrix, open_matrix
 from varscore.annotate.writers.byname import SUFFIXES, OutputFormat, check_output
 from varscore.annotate.writers.matrix import MatrixCursor, TableCursor
-from varscore.annotate.writers.shardfacts import ShardFacts, ShardRun, demand_size, read_shard
+from varscore.annotate.writers.shardfacts import ShardFacts, ShardRun, TextFacts, demand_size, read_shard
 from varscore.annotate.writers.table_writer import write_parquet
 from varscore.errors import DataError, OutputError, UsageError, reason
 from varscore.formats.bcf import write_bcf
@@ -32,6 +32,8 @@ from varscore.storage.runjson import SUFFIX as RUN_SUFFIX
 from varscore.storage.runjson import RunJson
 
 BCF = (OutputFormat.BCF, OutputFormat.BCF_RAW)
+OPTIONS = {"scores": "--scores", "skipped": "--skipped", "motifs": "--motif-table"}
+"""What asks for an output beside the annotated file"""
 TEXT = (OutputFormat.VCF, OutputFormat.VCF_GZ)
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ log = logging.getLogger(__name__)
 class MergeJob:
     """shards: annotated files, each with its run.json beside it, in any order
 
-    scores, skipped: where to merge theirs to, if anywhere; run: identifier and full command, for the run.json
+    scores, skipped, motifs: where to merge theirs to, if anywhere; run: identifier and full command, for the run.json
     """
 
     shards: Sequence[str]
@@ -48,8 +50,15 @@ class MergeJob:
     output_format: str | None = None
     scores: Path | None = None
     skipped: Path | None = None
+    motifs: Path | None = None
     force: bool = False
     run: Mapping[str, str] | None = None
+
+    @property
+    def lists(self) -> dict[str, Path]:
+        """The lists that are merged, ``skipped`` and ``motifs``."""
+        named = {"skipped": self.skipped, "motifs": self.motifs}
+        return {name: path for name, path in named.items() if path is not None}
 
 
 @dataclass(frozen=True)
@@ -65,12 +74,12 @@ class ShardOutput:
         return self.run.facts
 
     def file(self, name: str) -> str:
-        """``annotated``, ``scores`` or ``skipped``"""
+        """``annotated``, ``scores``, ``skipped`` or ``motifs``"""
         return self.path if name == "annotated" else os.path.join(os.path.dirname(self.path), self.run.outputs[name])
 
     def pieces(self, name: str) -> list[Piece]:
-        """Where the header and the blocks of a text, ``annotated`` or ``skipped``, stand."""
-        text = self.facts.annotated if name == "annotated" else self.facts.skipped
+        """Where the header and the blocks of a text, ``annotated``, ``skipped`` or ``motifs``, stand."""
+        text: TextFacts | None = getattr(self.facts, name)
         assert text is not None and text.pieces is not None  # _check has seen to it
         ends = accumulate(size for _, size, _ in text.pieces)
         places = zip(ends, text.pieces, strict=True)
@@ -120,10 +129,10 @@ def merge_shards(job: MergeJob) -> dict[str, int]:
             stack.enter_context(RunJson(job.output, _describe(job, shards, kind, counts)))
         if job.scores is not None:
             _merge_matrix(stack.enter_context(_open_matrix(str(job.scores), shards, job.force)), shards)
-        if job.skipped is not None:
-            file = AtomicFile(str(job.skipped), force=job.force)
+        for name, path in job.lists.items():
+            file = AtomicFile(str(path), force=job.force)
             stack.enter_context(IndexedFile(file, SortOrder(), (), None))
-            _join_text(file, shards, "skipped", str(job.skipped).endswith(".gz"))
+            _join_text(file, shards, name, str(path).endswith(".gz"))
     return dict(counts)
 
 
@@ -174,26 +183,28 @@ def _check(job: MergeJob, shards: Sequence[ShardOutput]) -> OutputFormat:
             "the shards are of another format", where=job.output,
             remedy=f"merge them to {_suffix(theirs)}{' or .bcf' if theirs in TEXT else ''}",
         )  # fmt: skip
-    further = {"scores": job.scores, "skipped": job.skipped}
+    further = {"scores": job.scores, "skipped": job.skipped, "motifs": job.motifs}
     names = [str(path) for path in further.values() if path is not None]
     theirs_too = [shard.file(name) for shard in shards for name in shard.run.outputs]
     records = [shard.path + suffix for shard in shards for suffix in (RUN_SUFFIX, *INDEX_SUFFIXES)]
     check_names([job.output, *names], [*theirs_too, *records], _sides(job.output, kind))
     for name, path in further.items():
         if path is not None and any(name not in shard.run.outputs for shard in shards):
-            raise UsageError(f"a shard has no --{name}", remedy=f"leave --{name} out, or run the shards with it")
+            raise UsageError(
+                f"a shard has no {OPTIONS[name]}", remedy=f"leave {OPTIONS[name]} out, or run the shards with it"
+            )
         if path is None and name in shards[0].run.outputs:
-            log.info("--%s FILE would merge what the shards have of it too", name)
+            log.info("%s FILE would merge what the shards have of it too", OPTIONS[name])
     for shard in shards:
         demand_size(shard.path, shard.facts.annotated)
-        if job.skipped is not None and shard.facts.skipped is not None:
-            demand_size(shard.file("skipped"), shard.facts.skipped)
+        for name in job.lists:
+            demand_size(shard.file(name), getattr(shard.facts, name))
     if job.scores is not None:
         check_matrix(str(job.scores), force=job.force)
-    if job.skipped is not None:
-        refuse_existing(str(job.skipped), force=job.force)
-        if any(shard.file("skipped").endswith(".gz") != str(job.skipped).endswith(".gz") for shard in shards):
-            raise UsageError("the shards' lists are of another format", where=job.skipped, remedy=".gz or not, as they")
+    for name, path in job.lists.items():
+        refuse_existing(str(path), force=job.force)
+        if any(shard.file(name).endswith(".gz") != str(path).endswith(".gz") for shard in shards):
+            raise UsageError("the shards' lists are of another format", where=path, remedy=".gz or not, as they")
     return kind
 
 
@@ -314,7 +325,7 @@ def _describe(
     job: MergeJob, shards: Sequence[ShardOutput], kind: OutputFormat, counts: Mapping[str, int]
 ) -> dict[str, Any]:
     folder = os.path.dirname(os.path.abspath(job.output))
-    named = {"annotated": job.output, "scores": job.scores, "skipped": job.skipped}
+    named = {"annotated": job.output, "scores": job.scores, **job.lists}
     return {
         **(job.run or {}),
         "merged": [shard.run.run for shard in shards],

@@ -14,17 +14,20 @@ from typing import Any, Self
 import numpy as np
 
 from varscore.annotate.job import AnnotateJob, Summary
+from varscore.annotate.motifs import COLUMN as MOTIF
 from varscore.annotate.record import RunInfo, describe_run
 from varscore.annotate.rows import EVALUE, spread_columns, strongest_columns, write_matrix
 from varscore.annotate.writers.arrays import EFFECTS, MatrixWriter, open_matrix
 from varscore.annotate.writers.byname import Content, check_output, make_writer
 from varscore.annotate.writers.matrix import SpooledMatrix
+from varscore.annotate.writers.motif_table import MotifTable
 from varscore.annotate.writers.scores import Writer
 from varscore.annotate.writers.skipped import SkippedTable
 from varscore.errors import InputError, OutputError, VarscoreError
 from varscore.formats.shards import Shard, split_blocks
 from varscore.formats.vcf import RecordChunk
 from varscore.genome.alleles import AlleleBatch
+from varscore.motifs.changes import Changes
 from varscore.scoring.score import ScoreBatch
 from varscore.scoring.stored.reuse import StoredScores
 from varscore.storage.atomic import AtomicFile, DamagedPartial, is_stream, refuse_locked
@@ -90,6 +93,7 @@ class Outputs:
     writer: Writer
     matrix: MatrixWriter | SpooledMatrix | None = None
     skipped: SkippedTable | None = None
+    motifs: MotifTable | None = None
 
     def __init__(self, job: AnnotateJob, info: RunInfo | None = None, later: Later = call_now) -> None:
         self.job, self.info, self.journal, self._later = job, info, job.journal, later
@@ -194,6 +198,12 @@ class Outputs:
         if job.skipped is not None:
             self.skipped = SkippedTable(str(job.skipped), force=job.force, in_pieces=in_pieces, carry=carry("skipped"))
             self._opened.append(self.skipped)
+        if job.motif_table is not None and job.motifs is not None:
+            self.motifs = MotifTable(
+                str(job.motif_table), job.motifs.motifs.models, force=job.force, in_pieces=in_pieces,
+                carry=carry("motifs"),
+            )  # fmt: skip
+            self._opened.append(self.motifs)
 
     def _open_matrix(self, path: str, carry: Mapping[str, Any] | None) -> MatrixWriter | SpooledMatrix:
         labels, facts = self._plan.labels, dict(self._plan.content.provenance.items())
@@ -210,13 +220,18 @@ class Outputs:
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
-    def write(self, portion: Portion, found: ScoreBatch) -> None:
-        """Count the records, hand them to every output, and commit when it is time. Raises OutputError."""
+    def write(self, portion: Portion, found: ScoreBatch, sites: Changes | None = None) -> None:
+        """Count the records, hand them to every output, and commit when it is time. Raises OutputError.
+
+        sites: what the scored alleles do to sites of motifs, when the job asks for it
+        """
         chunk, tasks, ranked = portion.chunk, self._plan.tasks, self._plan.ranked
         extra = self.job.annotations.compute(found.effects, found.alleles, found.computed, ranked)
         columns = strongest_columns(found.effects, ranked, extra.columns)
         if self._plan.store is not None and found.stored is not None:
             columns = self._plan.store.complete(found.stored, columns)
+        if self.job.motifs is not None and sites is not None:
+            columns[MOTIF] = self.job.motifs.column(sites, len(found.rows))
         scores = spread_columns(found, columns)
         self._is_whole = False
         self._count(portion, found.status)
@@ -225,6 +240,8 @@ class Outputs:
             write_matrix(self.matrix, chunk, found, extra, tasks)
         if self.skipped is not None:
             self.skipped.write(chunk, found.status)
+        if self.motifs is not None and sites is not None:
+            self.motifs.write(chunk, found.rows, sites, scores.diff)
         self.records = portion.end
         self._is_whole = True
         if time.monotonic() >= self._next_commit:
@@ -245,7 +262,7 @@ class Outputs:
         if self.journal is None:
             return
         start = time.monotonic()
-        named = {"writer": self.writer, "matrix": self.matrix, "skipped": self.skipped}
+        named = {"writer": self.writer, "matrix": self.matrix, "skipped": self.skipped, "motifs": self.motifs}
         marks = {name: output.mark() for name, output in named.items() if isinstance(output, Resumable)}
         self._enter(marks)
         end = time.monotonic()
@@ -271,7 +288,7 @@ class Outputs:
         if self._entry is not None:
             self.commit()
         self._is_whole = False  # no mark can be made any more
-        further: list[Output] = [output for output in (self.skipped, self.matrix) if output is not None]
+        further: list[Output] = [one for one in (self.skipped, self.motifs, self.matrix) if one is not None]
         placements = [one for output in [*further, self.writer] for one in output.settle()]
         record = self._record(records_read)
         if record is not None:
@@ -295,7 +312,9 @@ class Outputs:
         if self._plan.store is not None:
             fields["cache"] = self._plan.store.facts()
         folder = os.path.dirname(os.path.abspath(job.output))
-        named = {"annotated": job.output, "scores": job.scores, "skipped": job.skipped}
+        named = {
+            "annotated": job.output, "scores": job.scores, "skipped": job.skipped, "motifs": job.motif_table
+        }  # fmt: skip
         fields["outputs"] = {name: os.path.relpath(path, folder) for name, path in named.items() if path}
         if job.shard is not None:
             fields["shard"] = self._describe_shard(job.shard)
@@ -311,6 +330,7 @@ class Outputs:
             "annotated": self.writer.facts(),
             "scores": {"tasks": self._plan.labels, "blocks": self._matrix_blocks} if self.matrix else None,
             "skipped": self.skipped.facts() if self.skipped else None,
+            "motifs": self.motifs.facts() if self.motifs else None,
         }
 
     def __enter__(self) -> Self:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from varscore.annotate.writers.arrays import EFFECTS, MatrixWriter
 from varscore.annotate.writers.matrix import SpooledMatrix
-from varscore.annotate.writers.scores import AlleleScores
+from varscore.annotate.writers.scores import MISSING, AlleleScores
 from varscore.formats.vcf import RecordChunk
 from varscore.formats.vcf_header import encode
 from varscore.genome.alleles import Status
@@ -42,14 +42,25 @@ def strongest_columns(
 
 
 def spread_columns(found: ScoreBatch, columns: Mapping[str, np.ndarray]) -> AlleleScores:
-    """Columns of the scored alleles (see :func:`strongest_columns`) as columns of all n of a batch."""
+    """Columns of the scored alleles (see :func:`strongest_columns`), or of their text, object (m,), as columns of all n
+    of a batch."""
     n, rows = len(found.status), found.rows
-    spreads = {
-        name: (spread if column.dtype == np.float32 else _spread_tasks)(column, rows, n)
-        for name, column in columns.items()
-    }
+    spreads = {name: _spreader(column)(column, rows, n) for name, column in columns.items()}
     of_all = {name: spreads.pop(name) for name in ("task", "diff", "logodds")}
     return AlleleScores(status=found.status, **of_all, extra=spreads)
+
+
+def _spreader(column: np.ndarray) -> Callable[[np.ndarray, np.ndarray, int], np.ndarray]:
+    if column.dtype == object:
+        return _spread_text
+    return spread if column.dtype == np.float32 else _spread_tasks
+
+
+def _spread_text(texts: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
+    """Bytes of the scored rows as a column of all n alleles, MISSING elsewhere."""
+    out = np.full(n, MISSING, object)
+    out[rows] = texts
+    return out
 
 
 def _spread_tasks(tasks: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:

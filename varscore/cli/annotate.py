@@ -11,6 +11,7 @@ import typer
 from varscore.cli.genome import Fitting
 from varscore.cli.groups import grouped
 from varscore.cli.inputs import Listing, demand_files, demand_reference, demand_source, saturated
+from varscore.cli.motif_options import MotifOptions
 from varscore.cli.options import COMPUTING, AutoBatchSize, Device, Force, Model, Precision, Reference, Threads
 from varscore.cli.stored import Storing
 from varscore.cli.tracks import Conservation, parse_tracks
@@ -218,6 +219,7 @@ def annotate(
     background: BackgroundFile = None,
     conservation: Conservation = None,
     deepsea_floor: DeepseaFloor = False,
+    looking: MotifOptions,
     check_ref: CheckRef = "warn",
     as_written: AsWritten = False,
     fitting: Fitting,
@@ -245,7 +247,7 @@ def annotate(
     if source is not None:
         demand_source(source)
     demand_reference(reference)
-    demand_files(regions, saturate, listing.dbsnp)
+    demand_files(regions, saturate, listing.dbsnp, looking.file)
     given = listing.read(source) if source is not None else saturated(str(saturate))
 
     from varscore.annotate import AnnotateJob
@@ -280,6 +282,8 @@ def annotate(
             rules=fitting.rules(),
             scores=scores,
             skipped=skipped,
+            motifs=looking.search(chosen),
+            motif_table=looking.motif_table,
             device=device,
             precision=precision,
             engine=engine,

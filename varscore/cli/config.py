@@ -1,4 +1,4 @@
-"""Where the reference genome and the score cache come from when no option says it."""
+"""Where the reference genome, motifs and the score cache come from when no option says it."""
 
 from __future__ import annotations
 
@@ -50,6 +50,13 @@ def find_reference(given: Path | None, source: str) -> Path:
         remedy=f'pass -r FASTA, set VARSCORE_REFERENCE, or write `reference = "FASTA"` into {config_file()} '
         "(a VCF's ##reference is taken when it is a file here)",
     )
+
+
+def find_motifs(given: Path | None) -> Path | None:
+    """The motif file to use: ``--motifs`` or ``VARSCORE_MOTIFS``, then ``motifs`` of the configuration file; ``none``
+    in place of a file: none. Raises UsageError."""
+    path = given if given is not None else configured_path("motifs")
+    return None if path is None or str(path) == "none" else path
 
 
 def configured_path(name: str) -> Path | None:

@@ -31,6 +31,9 @@ def merge(
     skipped: Annotated[
         Path | None, typer.Option(metavar="FILE.tsv", help="Merge the shards' lists of skipped alleles too.")
     ] = None,
+    motif_table: Annotated[
+        Path | None, typer.Option(metavar="FILE.tsv", help="Merge the shards' lists of motif sites too.")
+    ] = None,
     force: Force = False,
 ) -> None:
     """Join the outputs of all shards of a run into what one run would have written, byte for byte."""
@@ -42,7 +45,7 @@ def merge(
     from varscore.cli import log
 
     command = {"run": log.RUN_ID, "command": shlex.join(["varscore", *sys.argv[1:]])}
-    job = MergeJob(tuple(shards), output, scores=scores, skipped=skipped, force=force, run=command)
+    job = MergeJob(tuple(shards), output, scores=scores, skipped=skipped, motifs=motif_table, force=force, run=command)
     counts = merge_shards(job)
     message = f"{len(shards):,} shards, {counts['records']:,} records, {counts['alleles']:,} alleles"
     logging.getLogger(__name__).info(message, extra={"json_fields": counts})

@@ -139,7 +139,7 @@ class Resources:
 class ArrayPlan:
     """words: of ``varscore annotate``, without its name; those about outputs are overruled by what is named here.
 
-    source, output, scores, skipped, force: what those words say. working: the directory they count from.
+    source, output, scores, skipped, motif_table, force: what those words say. working: the directory they count from.
     setup: shell lines before anything else, such as ``module load``.
     """
 
@@ -150,6 +150,7 @@ class ArrayPlan:
     working: Path
     scores: str | None = None
     skipped: str | None = None
+    motif_table: str | None = None
     force: bool = False
     resources: Resources = field(default_factory=Resources)
     setup: tuple[str, ...] = ()
@@ -188,18 +189,21 @@ class ArrayPlan:
         }  # fmt: skip
 
     def _annotate(self) -> str:
-        further = {"--scores": self.scores, "--skipped": self.skipped}
         outputs = ['-o "$shard"']
-        for option, path in further.items():
-            if path is not None:
-                outputs.append(f'{option} {shlex.quote(str(self.folder))}/shards/"$number"{_ending(option, path)}')
+        for option, path in self._further():
+            outputs.append(f'{option} {shlex.quote(str(self.folder))}/shards/"$number"{_ending(option, path)}')
         return " ".join([shlex.join([*PROGRAM, "annotate", *self.words]), *outputs])
 
     def _merge(self) -> str:
         words = ["-o", self.output, *(["--force"] if self.force else [])]
-        for option, path in (("--scores", self.scores), ("--skipped", self.skipped)):
-            words += [option, path] if path is not None else []
+        for option, path in self._further():
+            words += [option, path]
         return f'{shlex.join([*PROGRAM, "merge"])} "${{shards[@]}}" {shlex.join(words)}'
+
+    def _further(self) -> Iterator[tuple[str, str]]:
+        """The options that name outputs beside the annotated file, and the files."""
+        named = {"--scores": self.scores, "--skipped": self.skipped, "--motif-table": self.motif_table}
+        yield from ((option, path) for option, path in named.items() if path is not None)
 
     def _array_options(self) -> Iterator[str]:
         yield f"--job-name={self._name}"

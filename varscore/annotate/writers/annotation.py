@@ -11,7 +11,7 @@ from varscore.annotate.writers.scores import MISSING, AlleleScores, Provenance, 
 from varscore.formats.vcf import RecordChunk
 from varscore.formats.vcf_header import VcfHeader, encode
 from varscore.genome.alleles import Status
-from varscore.scoring.tags import ALWAYS, OF_TASKS, Tags
+from varscore.scoring.tags import ALWAYS, OF_TASKS, OF_TEXT, Tags
 
 _MEANINGS = {
     "status": ("String", "PASS, or why the allele has no score"),
@@ -53,7 +53,8 @@ def annotated_header(
         if name not in header.contigs
     ]
     known = {**_MEANINGS, **(_OF_VALUES if of_values else {})}
-    said = {column: ("String" if column in OF_TASKS else "Float", text) for column, text in (meanings or {}).items()}
+    strings = {*OF_TASKS, *OF_TEXT}
+    said = {column: ("String" if column in strings else "Float", text) for column, text in (meanings or {}).items()}
     declared = [
         _declaration(name, *(said.get(column) or known.get(column) or ("Float", "See ##varscoreTags")))
         for column, name in zip(tags.columns, tags.names, strict=True)

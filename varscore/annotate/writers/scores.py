@@ -25,7 +25,7 @@ class AlleleScores:
     task: int32 (n,) index of the task with the largest absolute difference, -1 when unscored
     diff, logodds: float32 (n,) of that task, NaN when unscored
     extra: further (n,) columns by their TSV name (``sig``, ``p_gwas``), in output order: float32, NaN when unscored, or
-    int32, indices of tasks (``e_task``), -1 when unscored
+    int32, indices of tasks (``e_task``), -1 when unscored, or object, bytes (``motif``), MISSING when unscored
     """
 
     status: np.ndarray
@@ -103,12 +103,13 @@ def text_columns(scores: AlleleScores, labels: list[bytes], extra_columns: Seque
         format_floats(scores.diff),
         [labels[task] for task in scores.task.tolist()],
         format_floats(scores.logodds),
-        *(
-            [labels[task] for task in column.tolist()] if _is_of_tasks(column) else format_floats(column)
-            for column in (scores.extra[name] for name in extra_columns)
-        ),
+        *(_text(scores.extra[name], labels) for name in extra_columns),
     ]
 
 
-def _is_of_tasks(column: np.ndarray) -> bool:
-    return np.issubdtype(column.dtype, np.integer)
+def _text(column: np.ndarray, labels: list[bytes]) -> list[bytes]:
+    if column.dtype == object:
+        return list(column)
+    if np.issubdtype(column.dtype, np.integer):
+        return [labels[task] for task in column.tolist()]
+    return format_floats(column)

@@ -64,6 +64,7 @@ class ShardFacts:
     annotated: TextFacts
     scores: Mapping[str, Sequence[str]] | None
     skipped: TextFacts | None
+    motifs: TextFacts | None
 
     @property
     def records(self) -> int:
@@ -80,7 +81,8 @@ class ShardFacts:
             provenance={str(name): str(value) for name, value in fields["provenance"].items()},
             annotated=_text_facts(fields["annotated"]),
             scores=None if scores is None else {name: list(map(str, scores[name])) for name in ("tasks", "blocks")},
-            skipped=None if fields["skipped"] is None else _text_facts({"pieces": None, **fields["skipped"]}),
+            skipped=_list_facts(fields["skipped"]),
+            motifs=_list_facts(fields["motifs"]),
         )
 
     def demand_whole(self, records_read: int, limited: bool) -> None:
@@ -100,8 +102,9 @@ class ShardFacts:
             raise ValueError(f"it has {self.records:,} of {sum(expected.values()):,} records")
         numbers = list(found)
         self.annotated.demand_blocks(numbers, all_of_them=True)
-        if self.skipped is not None:
-            self.skipped.demand_blocks(numbers, all_of_them=False)
+        for listed in (self.skipped, self.motifs):
+            if listed is not None:
+                listed.demand_blocks(numbers, all_of_them=False)
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,8 @@ def _demand_whole(run: ShardRun) -> None:
     facts.demand_whole(run.records_read, limited=run.identity.get("regions") != ALL)
     if run.counts["records"] != facts.records:
         raise ValueError(f"its blocks have {facts.records:,} records, its counts {run.counts['records']:,}")
-    for name, there in (("annotated", True), ("scores", facts.scores), ("skipped", facts.skipped)):
+    further = (("scores", facts.scores), ("skipped", facts.skipped), ("motifs", facts.motifs))
+    for name, there in (("annotated", True), *further):
         if (there is not None) != (name in run.outputs):
             raise ValueError(f"it does not say where {name!r} is")
 
@@ -173,6 +177,11 @@ def demand_size(path: str, facts: TextFacts) -> None:
             "the shard is not what was written", where=path, cause=f"it has {there:,} bytes instead of {stated:,}",
             remedy="run the shard again",
         )  # fmt: skip
+
+
+def _list_facts(fields: Mapping[str, Any] | None) -> TextFacts | None:
+    """Of a list beside the annotated file, if there is one."""
+    return None if fields is None else _text_facts({"pieces": None, **fields})
 
 
 def _text_facts(fields: Mapping[str, Any]) -> TextFacts:

@@ -11,13 +11,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from varscore.annotate.writers.scores import STATUS_NAMES, AlleleScores, Provenance, Writer, task_labels, text_columns
+from varscore.annotate.writers.scores import (
+    MISSING,
+    STATUS_NAMES,
+    AlleleScores,
+    Provenance,
+    Writer,
+    task_labels,
+    text_columns,
+)
 from varscore.formats.shards import split_blocks
 from varscore.formats.vcf import RecordChunk
 from varscore.formats.vcf_header import encode
 from varscore.genome.alleles import ByteColumn
 from varscore.genome.coords import one_based
-from varscore.scoring.tags import ALWAYS, OF_TASKS
+from varscore.scoring.tags import ALWAYS, OF_TASKS, OF_TEXT
 from varscore.storage.atomic import AtomicFile
 from varscore.storage.bgzf import LEVEL
 from varscore.storage.blocktext import BlockText, BlockTextOutput, joined
@@ -83,7 +91,7 @@ class ParquetWriter(Writer):
     ) -> None:
         self._output, self._extra_columns = output, tuple(extra_columns)
         self._labels = pa.array([label.decode() for label in task_labels(tasks)[:-1]], pa.string())
-        floats = {"diff", "logodds", *extra_columns} - {*OF_TASKS}
+        floats = {"diff", "logodds", *extra_columns} - {*OF_TASKS, *OF_TEXT}
         kinds = {"pos": pa.int64(), **dict.fromkeys(floats, pa.float32())}
         fields = [(name, kinds.get(name, pa.string())) for name in (*COLUMNS, *extra_columns)]
         self._schema = pa.schema(fields, metadata=dict(provenance.items()))
@@ -104,8 +112,13 @@ class ParquetWriter(Writer):
             _floats(scores.diff),
             self._names(scores.task),
             _floats(scores.logodds),
-            *((self._names if name in OF_TASKS else _floats)(scores.extra[name]) for name in self._extra_columns),
+            *(self._extra(name, scores.extra[name]) for name in self._extra_columns),
         ]
+
+    def _extra(self, name: str, column: np.ndarray) -> pa.Array:
+        if name in OF_TEXT:
+            return _text([b"" if value == MISSING else value for value in column], column == MISSING)
+        return self._names(column) if name in OF_TASKS else _floats(column)
 
     def _names(self, tasks: np.ndarray) -> pa.Array:
         return self._labels.take(pa.array(tasks, mask=tasks < 0))
@@ -180,8 +193,8 @@ def _strings(column: ByteColumn) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(column.offsets.tolist())]
 
 
-def _text(values: Sequence[bytes]) -> pa.Array:
-    return pa.array([value.decode("utf-8", "replace") for value in values], pa.string())
+def _text(values: Sequence[bytes], missing: np.ndarray | None = None) -> pa.Array:
+    return pa.array([value.decode("utf-8", "replace") for value in values], pa.string(), mask=missing)
 
 
 def _floats(values: np.ndarray) -> pa.Array:

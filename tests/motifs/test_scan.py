@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from varscore.formats.motifs import Motif
 from varscore.genome.sequence import encode
-from varscore.interpret.scan import Words, consensus, highest, log_odds
+from varscore.motifs.scan import Words, consensus, highest, log_odds
 
 SEQUENCES = st.text("ACGTN", max_size=40)
 COLUMNS = st.lists(st.tuples(*[st.floats(-5, 5, width=16)] * 4), min_size=1, max_size=20)

@@ -6,16 +6,21 @@ Six bases are one number, so a matrix of twelve columns costs two look-ups a pla
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from varscore.formats.motifs import Motif
 from varscore.genome.sequence import UNKNOWN
+from varscore.nets.kernels.compiled import compiled
 
 WORD = 6
 """Bases looked up together: a table of 4^6 scores stays in the processor's nearest cache"""
 _PIECE = 1 << 16
 UNIFORM = (0.25, 0.25, 0.25, 0.25)
+LOWEST = -(2**31)
+"""Less than any whole-number score"""
 SITES = 100.0
 """How many sites a matrix is taken to come from whose file does not say"""
 
@@ -42,6 +47,7 @@ class Words:
 
     def __init__(self, codes: np.ndarray) -> None:
         self._unknown = np.concatenate([[0], np.cumsum(codes == UNKNOWN)])
+        self._codes = codes
         padded = np.concatenate([np.where(codes == UNKNOWN, 0, codes), np.zeros(WORD, np.uint8)]).astype(np.intp)
         self._numbers = np.zeros(len(codes), np.intp)
         for place in range(WORD):
@@ -61,6 +67,28 @@ class Words:
     def best(self, matrix: np.ndarray) -> np.ndarray:
         """float32 (L - w + 1,): the better strand's score of every placement."""
         return np.concatenate([np.zeros(0, np.float32), *(piece.max(0) for piece in self._pieces(matrix))])
+
+    def best_from(self, tables: np.ndarray, width: int, first: np.ndarray, last: np.ndarray) -> Placements:
+        """The best placement, on either strand, that begins in [first, last) of each of some stretches.
+
+        tables: of a matrix of whole numbers that is ``width`` columns wide, see :func:`word_tables`; first, last: int64
+        (n,), every placement of which lies in the sequence
+        """
+        score, place = np.empty(len(first), np.int32), np.empty(len(first), np.int64)
+        _best_from(self._words, self._known, tables, width, first, last, score, place)
+        return Placements(score, np.where(place < 0, -1, place >> 1), (place & 1).astype(bool))
+
+    @cached_property
+    def _words(self) -> np.ndarray:
+        """uint16 (L,): the six bases from each on as a number."""
+        return self._numbers.astype(np.uint16)
+
+    @cached_property
+    def _known(self) -> np.ndarray:
+        """int64 (L,): how many known bases follow one another from each on."""
+        place = np.arange(len(self))
+        ends = np.where(self._codes == UNKNOWN, place, len(self))
+        return np.minimum.accumulate(ends[::-1])[::-1] - place
 
     def _pieces(self, matrix: np.ndarray) -> Iterator[np.ndarray]:
         """The scores of both strands, float32 (2, m), a piece at a time: what the processor's cache holds."""
@@ -86,6 +114,55 @@ def _table(columns: np.ndarray) -> np.ndarray:
     for column in [*columns, *[np.zeros(4)] * (WORD - len(columns))]:
         table = (table[:, None] + column).reshape(-1)
     return table.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Placements:
+    """One placement for each of n stretches.
+
+    score: int32 (n,), LOWEST where there is none; start: int64 (n,), -1 there; backward: bool (n,), on the other strand
+    """
+
+    score: np.ndarray
+    start: np.ndarray
+    backward: np.ndarray
+
+
+def word_tables(matrix: np.ndarray) -> np.ndarray:
+    """int16 (blocks, 4^6, 2): what every word of six bases scores under a matrix of whole numbers, int64 (w, 4), as it
+    stands and turned round, for :meth:`Words.best_from`."""
+    both = matrix, other_strand(matrix)
+    blocks = [[_table(turned[i : i + WORD]) for turned in both] for i in range(0, len(matrix), WORD)]
+    return np.ascontiguousarray(np.array(blocks, np.int16).transpose(0, 2, 1))
+
+
+@compiled
+def _best_from(
+    words: np.ndarray,
+    known: np.ndarray,
+    tables: np.ndarray,
+    width: int,
+    first: np.ndarray,
+    last: np.ndarray,
+    score: np.ndarray,
+    place: np.ndarray,
+) -> None:
+    """place: twice the start, and one more on the other strand; see :meth:`Words.best_from`."""
+    for row in range(len(first)):
+        best, where = LOWEST, -1
+        for start in range(first[row], last[row]):
+            if known[start] < width:
+                continue
+            forward, backward = 0, 0
+            for block in range(len(tables)):
+                word = words[start + WORD * block]
+                forward += tables[block, word, 0]
+                backward += tables[block, word, 1]
+            if forward > best:
+                best, where = forward, 2 * start
+            if backward > best:
+                best, where = backward, 2 * start + 1
+        score[row], place[row] = best, where
 
 
 def highest(scores: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
