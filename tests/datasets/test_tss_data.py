@@ -16,6 +16,7 @@ from varscore.datasets.tss import (
     Peak,
     Sites,
     TssOptions,
+    base_frequencies,
     build_tss,
     draw,
     known_runs,
@@ -274,3 +275,15 @@ def test_the_middle_is_the_same_base_seen_from_either_end(width: int) -> None:
 def test_real_peaks(shared_data: Path) -> None:
     peaks = {p for name in ("tssTable", "p1p2Table") for p in read_peaks(shared_data / f"tss/human_{name}.txt.gz")}
     assert len(peaks) == 66_969  # as the data set's README says
+
+
+def test_frequencies_around_start_sites_in_the_direction_of_transcription(genome: Genome, tmp_path: Path) -> None:
+    """Against letters counted one by one; the card of a model has those of the sites that it may learn from."""
+    sites = Sites(
+        np.array([0, 0]), np.array([2300 - 10, 2500 - 9]), np.array([False, True]), np.zeros(2, np.int64)
+    )  # fmt: skip
+    both = CONTIGS["chr1"][300:2501] + CONTIGS["chr1"][2300:][: 2501 + 2000 - 2300][::-1].translate(OTHER)
+    found = base_frequencies(sites, genome, OPTIONS)
+    assert found == pytest.approx([both.count(base) / len(both) for base in "ACGT"], abs=1e-6)
+    build_tss(genome, [bed(tmp_path / "p.bed")], tmp_path / "d", OPTIONS)
+    assert sum(ExampleSet(tmp_path / "d").info["frequencies"]) == pytest.approx(1, abs=1e-5)

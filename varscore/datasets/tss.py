@@ -32,6 +32,8 @@ from varscore.tasks import Task
 
 TASKS = (Task(0, "sharp", "TSS"), Task(1, "broad", "TSS"), Task(2, "background", "none"))
 SHARP, BROAD, BACKGROUND = range(3)
+BEFORE, AFTER = 2000, 200
+"""Bases around start sites whose frequencies are what contributions are compared with"""
 SYSTEM = "tss"
 log = logging.getLogger(__name__)
 _RANGE = re.compile(r"\((\d+), ?(\d+)\)")
@@ -214,6 +216,25 @@ def cut(sites: Sites, genome: Genome, window: int) -> np.ndarray:
     return codes
 
 
+def base_frequencies(sites: Sites, genome: Genome, options: TssOptions) -> list[float]:
+    """Of A, C, G and T from 2000 bases before start sites to 200 behind them, in the direction of transcription.
+
+    Four equal ones where no base is known.
+    """
+    counts, contigs = np.zeros(4), list(genome.contigs)
+    end = options.window - 1 - options.index
+    site = np.where(sites.minus, sites.start + end, sites.start + options.index)
+    first = np.where(sites.minus, site - AFTER, site - BEFORE)
+    for number in np.unique(sites.contig).tolist():
+        for minus in (False, True):
+            rows = np.flatnonzero((sites.contig == number) & (sites.minus == minus))
+            codes = genome.windows(contigs[number], first[rows], BEFORE + AFTER + 1)
+            found = np.bincount(codes.ravel(), minlength=5)[:4]
+            counts += found[::-1] if minus else found
+    total = counts.sum()
+    return [round(float(count / total), 6) for count in counts] if total else [0.25] * 4
+
+
 def draw_background(
     genome: Genome,
     spans: Mapping[str, np.ndarray],
@@ -276,7 +297,8 @@ def build_tss(genome: Genome, sources: Sequence[Path], folder: Path, options: Ts
         "peaks off the FASTA": len(peaks) - len(placed),
         "peaks in unknown sequence": len(placed) - len(used),
     }
-    _write(folder, genome, sources, sites, split, options, counts)
+    learnt = used.take(np.flatnonzero(~held_out[used.contig]))
+    _write(folder, genome, sources, sites, split, options, counts, base_frequencies(learnt, genome, options))
     return counts
 
 
@@ -301,7 +323,7 @@ def _spans(peaks: Sequence[Peak], names: Mapping[str, str | None]) -> dict[str, 
 
 def _write(
     folder: Path, genome: Genome, sources: Sequence[Path], sites: Sites, split: np.ndarray, options: TssOptions,
-    counts: Mapping[str, int],
+    counts: Mapping[str, int], frequencies: Sequence[float],
 ) -> None:  # fmt: skip
     contigs, window, n = list(genome.contigs), options.window, len(sites)
     info: dict[str, Any] = {
@@ -314,6 +336,7 @@ def _write(
         "reference": {"name": genome.path.name, "sha256": genome.sha256},
         "sources": {path.name: file_sha256(path) for path in sources},
         "counts": dict(counts),
+        "frequencies": list(frequencies),
     }
     places = zip(sites.contig.tolist(), sites.start.tolist(), sites.minus.tolist(), strict=True)
     write_examples(

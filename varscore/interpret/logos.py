@@ -107,9 +107,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Picture:
-    """Rows one below the other in one scale. title: lines; ticks: a label, or nothing, below each column
+    """Rows one below the other, those of letters in one scale, those of bars in another.
 
-    marked: columns behind which there is a shade, [first, last)
+    title: lines; ticks: a label, or nothing, below each column; marked: columns behind which there is a shade, [first,
+    last)
     """
 
     title: Sequence[str]
@@ -138,21 +139,26 @@ def draw(picture: Picture) -> list[Shape]:
         for line, words in enumerate(picture.title)
     ]
     top = 18 * len(picture.title) + 14.0
-    lowest = min((row.bounds[0] for row in picture.rows), default=0.0)
-    highest = max((row.bounds[1] for row in picture.rows), default=0.0)
-    scale = picture.height / max(highest - lowest, 1e-12)
     bottom = top + len(picture.rows) * (picture.height + 14)
     if picture.marked is not None:
         first, last = picture.marked
         size = ((last - first) * picture.column, bottom - top - 8)
         shapes.append(Box(LEFT + first * picture.column, top - 4, *size, "box", 0.22))
     for number, row in enumerate(picture.rows):
+        lowest, highest = _bounds(picture, row)
+        scale = picture.height / max(highest - lowest, 1e-12)
         zero = top + number * (picture.height + 14) + highest * scale
         shapes += _row(picture, row, zero, scale, highest, lowest)
     for column, tick in enumerate(picture.ticks):
         if tick:
             shapes.append(Text(LEFT + (column + 0.5) * picture.column, bottom + 10, tick, "middle", 10))
     return shapes
+
+
+def _bounds(picture: Picture, row: Row) -> tuple[float, float]:
+    """The lowest and the highest of all rows that have a scale with this one in common: of letters, or of bars."""
+    alike = [other.bounds for other in picture.rows if other.bars == row.bars]
+    return min(low for low, _ in alike), max(high for _, high in alike)
 
 
 def _row(picture: Picture, row: Row, zero: float, scale: float, highest: float, lowest: float) -> Iterator[Shape]:

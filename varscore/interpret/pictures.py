@@ -1,4 +1,4 @@
-"""The pictures of a run: one sequence's logo, or REF, ALT and their difference in one scale."""
+"""The pictures of a run: one sequence's logo, or REF and ALT in one scale and their difference."""
 
 from __future__ import annotations
 

@@ -257,6 +257,7 @@ def _facts(
     extra = {"tracks": list(data.track_names[: inputs.tracks]), "scalars": list(data.scalar_names[: inputs.scalars])}
     return {
         "interim": not state.finished,
+        **({"frequencies": info["frequencies"]} if "frequencies" in info else {}),
         "training": training,
         "data": {
             "window": data.window,
