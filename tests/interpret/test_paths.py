@@ -164,6 +164,25 @@ def test_published_danq_is_complete(arguments: dict[str, bool]) -> None:
     assert found.miss.max() <= 1e-10 and np.abs(found.difference).max() > 1e-2
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"rnn_layers": 2, "rnn_type": "lstm", "bidirectional": True, "global_reduction": "max", "reduction": "mean"},
+        {"rnn_layers": 2, "rnn_type": "simple", "bidirectional": True, "nonlinearity": "very-leaky", "fc_norm": True},
+        {"rnn_layers": 1, "rnn_type": "simple", "reduction": "strided", "global_reduction": "none", "fc_layers": 0},
+    ],
+)
+def test_networks_of_the_search_are_complete(arguments: dict[str, object]) -> None:
+    sizes = {"window": 60, "filters": 5, "rnn_units": 4, "fc_units": 6, "stride": 4, "convs_after": 1}
+    net = doubled(lively("architect", seed=2, **{**sizes, **arguments}))
+    codes = random_codes(1, 60, seed=8)[0]
+    x = one_hot(codes[None], torch.float64)
+    with torch.no_grad():
+        assert (outputs_of(net, Pair(x, x)).x - net(codes[None])).abs().max() < 1e-10
+    found = deeplift(PlainEngine(net, CPU), codes.numpy(), TWO, reference("shuffle:2"), 0, 1)
+    assert found.miss.max() <= 1e-10 and np.abs(found.difference).max() > 1e-3
+
+
 def test_what_is_seen_only() -> None:
     """A network that sees a part of its window, as in the study of safe regions."""
     net = lively("tss", n_tasks=3)

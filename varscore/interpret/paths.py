@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from varscore.errors import UsageError
+from varscore.nets.architect import PositionLSTM, PositionRNN
 from varscore.nets.attentionnet import Attention
 from varscore.nets.attentionnet import Residual as ResidualNorm
 from varscore.nets.deepmotif import MaxOverTime
@@ -284,45 +285,96 @@ def _attention(layer: Attention, pair: Pair) -> Pair:
 
 @RULES.of(BiLSTM)
 def _bilstm(layer: BiLSTM, pair: Pair) -> Pair:
-    forward = recur(_weights(layer, ""), pair, hard=layer.hard_gates)
-    second = recur(_weights(layer, "_reverse"), pair, backward=layer.turns, hard=layer.hard_gates)
-    return Pair(torch.cat([forward.x, second.x], 1), torch.cat([forward.r, second.r], 1))
+    forward = recur(_weights(layer, "l0"), pair, hard=layer.hard_gates)
+    second = recur(_weights(layer, "l0_reverse"), pair, backward=layer.turns, hard=layer.hard_gates)
+    return beside([forward, second])
 
 
-@RULES.of(ForwardLSTM)
-def _forward_lstm(layer: ForwardLSTM, pair: Pair) -> Pair:
-    if layer.num_layers > 1 or layer.bidirectional or layer.proj_size or not layer.bias:
-        raise NoRule("no rule for an LSTM of several layers or directions under this name")
-    return recur(_weights(layer, ""), pair)
+@RULES.of(ForwardLSTM, PositionLSTM)
+def _lstm(layer: nn.LSTM, pair: Pair) -> Pair:
+    if layer.proj_size or not layer.bias or (layer.dropout and layer.training):
+        raise NoRule("no rule for an LSTM with a projection, without biases, or with dropout that acts")
+    return _layers(layer, pair, recur)
 
 
-def _weights(layer: nn.LSTM, suffix: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Input weights, recurrent weights, both biases together."""
+@RULES.of(PositionRNN)
+def _rnn(layer: nn.RNN, pair: Pair) -> Pair:
+    if layer.nonlinearity != "tanh" or not layer.bias or (layer.dropout and layer.training):
+        raise NoRule("no rule for an RNN without biases, of ReLU, or with dropout that acts")
+    return _layers(layer, pair, recur_simply)
+
+
+def _layers(layer: nn.RNNBase, pair: Pair, run: Callable[..., Pair]) -> Pair:
+    """Recurrent layers on top of one another, of one direction or two each."""
+    for number in range(layer.num_layers):
+        both = [run(_weights(layer, f"l{number}"), pair)]
+        if layer.bidirectional:
+            both.append(run(_weights(layer, f"l{number}_reverse"), pair, backward=True))
+        pair = beside(both)
+    return pair
+
+
+def beside(pairs: Sequence[Pair]) -> Pair:
+    """Channels of several maps beside one another."""
+    return Pair(torch.cat([pair.x for pair in pairs], 1), torch.cat([pair.r for pair in pairs], 1))
+
+
+Weights = tuple[Tensor, Tensor, Tensor]
+"""Of inputs, of the hidden state, and both biases together"""
+
+
+def _weights(layer: nn.RNNBase, suffix: str) -> Weights:
     inward, recurrent, first, second = (
-        cast(Tensor, getattr(layer, f"{name}_l0{suffix}")) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        cast(Tensor, getattr(layer, f"{name}_{suffix}")) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
     return inward, recurrent, first + second
 
 
-def recur(
-    weights: tuple[Tensor, Tensor, Tensor], pair: Pair, *, backward: bool = False, hard: bool = False
-) -> Pair:  # fmt: skip
+def recur(weights: Weights, pair: Pair, *, backward: bool = False, hard: bool = False) -> Pair:
     """One direction of an LSTM, (N, channels, T) to (N, hidden, T): gates by rescale, and three products a step."""
-    inward, recurrent, bias = weights
-    given = pair.affine(lambda x: F.linear(x.permute(2, 0, 1), inward, bias))
-    length, rows = given.x.shape[:2]
-    nothing = given.x.new_zeros(rows, recurrent.shape[1])
-    hidden = cell = Pair(nothing, nothing)
-    outputs: list[Pair] = [hidden] * length
-    for t in range(length - 1, -1, -1) if backward else range(length):
+    recurrent = weights[1]
+    given, order = _given(weights, pair, backward)
+    hidden = cell = _nothing(given, recurrent)
+    outputs = [hidden] * len(given.x)
+    for t in order:
         gates = Pair(given.x[t], given.r[t]) + hidden.affine(lambda x: F.linear(x, recurrent))
         parts = zip(gates.x.chunk(4, 1), gates.r.chunk(4, 1), strict=True)
-        inward_gate, forget, candidate, outward = (Pair(x, r) for x, r in parts)
-        cell = forget.sigmoid(hard) * cell + inward_gate.sigmoid(hard) * candidate.tanh()
+        inward, forget, candidate, outward = (Pair(x, r) for x, r in parts)
+        cell = forget.sigmoid(hard) * cell + inward.sigmoid(hard) * candidate.tanh()
         hidden = outward.sigmoid(hard) * cell.tanh()
         outputs[t] = hidden
-    stacked = (torch.stack([getattr(output, side) for output in outputs], 2) for side in ("x", "r"))
-    return Pair(*stacked)
+    return _along(outputs)
+
+
+def recur_simply(weights: Weights, pair: Pair, *, backward: bool = False) -> Pair:
+    """One direction of a recurrent layer without gates: tanh of what comes in and of the state before."""
+    recurrent = weights[1]
+    given, order = _given(weights, pair, backward)
+    hidden = _nothing(given, recurrent)
+    outputs = [hidden] * len(given.x)
+    for t in order:
+        sums = Pair(given.x[t], given.r[t]) + hidden.affine(lambda x: F.linear(x, recurrent))
+        outputs[t] = hidden = sums.tanh()
+    return _along(outputs)
+
+
+def _given(weights: Weights, pair: Pair, backward: bool) -> tuple[Pair, Iterable[int]]:
+    """What every step is given, (T, N, gates), and the order of the steps."""
+    inward, _, bias = weights
+    given = pair.affine(lambda x: F.linear(x.permute(2, 0, 1), inward, bias))
+    steps = range(len(given.x))
+    return given, reversed(steps) if backward else steps
+
+
+def _nothing(given: Pair, recurrent: Tensor) -> Pair:
+    """The state before the first step."""
+    state = given.x.new_zeros(given.x.shape[1], recurrent.shape[1])
+    return Pair(state, state)
+
+
+def _along(outputs: Sequence[Pair]) -> Pair:
+    """States of every step, (N, hidden) each, as a map."""
+    return Pair(torch.stack([output.x for output in outputs], 2), torch.stack([output.r for output in outputs], 2))
 
 
 def demand_rules(net: SequenceNet) -> None:
@@ -339,7 +391,3 @@ def demand_rules(net: SequenceNet) -> None:
 def outputs_of(net: SequenceNet, pair: Pair) -> Pair:
     """A network's outputs for one-hot strands, (N, 4, window) to (N, outputs), by the rules. Raises NoRule."""
     return through(net.layers, pair.affine(net.shown))
-
-
-def concatenated(pairs: Sequence[Pair]) -> Pair:
-    return Pair(torch.cat([pair.x for pair in pairs]), torch.cat([pair.r for pair in pairs]))

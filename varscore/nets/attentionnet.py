@@ -69,6 +69,7 @@ def dense_elu(inputs: int, units: int, dropout: float, count: int = 3) -> list[n
 class BasesNet(SequenceNet):
     """A network whose first layer takes one-hot bases, which it makes of codes."""
 
+    @of_layers
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(self._bases(x))
 
@@ -90,13 +91,6 @@ class AttentiveNet(BasesNet):
                 return layer.mask(x)
             x = layer(x)
         raise TypeError("there is no attention among the layers")
-
-    @of_layers
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(self._bases(x))
-
-    def _bases(self, x: Tensor) -> Tensor:
-        return one_hot(x, self.output.weight.dtype) if x.dtype == torch.uint8 else x
 
 
 @dataclass(frozen=True)
