@@ -22,7 +22,7 @@ from varscore.cluster import ALONE
 from varscore.errors import DeviceError
 
 os.environ.update(ALONE)  # which Ray reads when it is imported
-ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'varscore[ray]'")
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'ray[client]'")
 cluster = pytest.importorskip("varscore.cluster.ray")
 
 WORDS = "in.vcf -r g.fa --batch-size 8"

@@ -113,7 +113,7 @@ def export(
 ) -> None:
     """Write a model as ONNX: one-hot sequence (n, 4, window) in, predictions (n, tasks) of both strands out.
 
-    It wants the package onnx (pip install 'varscore[onnx]').
+    It wants the package onnx (pip install onnx).
     """
     from varscore.exchange.onnx import INPUT, OUTPUT, export_onnx
     from varscore.zoo.models import find_model

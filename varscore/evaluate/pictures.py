@@ -77,7 +77,7 @@ def _paint(folder: Path, name: str, panels: Sequence[Callable[[Axes], None]]) ->
     if not panels:
         return []
     if importlib.util.find_spec("matplotlib") is None:
-        log.warning("pictures left out: matplotlib is not installed (pip install 'varscore[train]')")
+        log.warning("pictures left out: matplotlib is not installed (pip install matplotlib)")
         return []
     import matplotlib
     from matplotlib.figure import Figure as Canvas

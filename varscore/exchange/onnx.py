@@ -46,7 +46,7 @@ def export_onnx(model: ModelFolder, path: Path, *, force: bool = False) -> None:
     try:
         onnx = import_module("onnx")
     except ImportError:
-        raise UsageError("exporting needs the package onnx", remedy="pip install 'varscore[onnx]'") from None
+        raise UsageError("exporting needs the package onnx", remedy="pip install onnx") from None
     put_file(path, make_graph(onnx, model.load(), model).SerializeToString())
 
 

@@ -102,8 +102,9 @@ def _open(path: Path) -> tuple[Any, dict[str, int]]:
         import pybigtools
     except ImportError:
         raise UsageError(
-            "bigWig tracks cannot be read", cause="pybigtools is missing", remedy="pip install 'varscore[bigwig]'"
-        ) from None
+            "bigWig tracks cannot be read", cause="pybigtools is missing",
+            remedy="pip install pybigtools",
+        ) from None  # fmt: skip
     if not path.is_file():
         raise DataError("no such file", where=path, remedy="check the path")
     try:

@@ -76,9 +76,7 @@ def open_hdf5(path: Path) -> Iterator[Hdf5File]:
     try:
         h5py = import_module("h5py")
     except ImportError:
-        raise UsageError(
-            "this file needs the package h5py", where=path, remedy="pip install 'varscore[published]'"
-        ) from None
+        raise UsageError("this file needs the package h5py", where=path, remedy="pip install h5py") from None
     try:
         file = h5py.File(path, "r")
     except OSError as error:

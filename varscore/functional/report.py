@@ -44,7 +44,7 @@ def write_report(outcome: Outcome, tasks: Sequence[Task]) -> None:
     put_file(folder / PREDICTIONS, _predictions(tested))
     put_file(folder / IMPORTANCE, _importance(outcome.gains, tasks, conservation, without))
     if importlib.util.find_spec("matplotlib") is None:
-        log.warning("pictures left out: matplotlib is not installed (pip install 'varscore[train]')")
+        log.warning("pictures left out: matplotlib is not installed (pip install matplotlib)")
         return
     _curves(folder, tested, outcome.classifier.id)
     _reliability(folder / "reliability.png", tested.calibration, outcome.classifier.id)

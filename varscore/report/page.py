@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bokeh.models.ui import UIElement
     from markupsafe import Markup
 
-EXTRA = "pip install 'varscore[report]'"
+EXTRA = "pip install bokeh jinja2"
 """What to do when the libraries of the pages are missing"""
 _TYPES = {"float16", "float32", "int8", "uint8", "int16", "uint16", "int32", "uint32"}
 """What frame.js can unpack"""

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 def _missing(module: str, what: str) -> bool:
     if importlib.util.find_spec(module) is not None:
         return False
-    log.warning("%s left out: %s is not installed (pip install 'varscore[train]')", what, module)
+    log.warning("%s left out: %s is not installed (pip install %s)", what, module, module)
     return True
 
 

@@ -413,7 +413,7 @@ def optional(package: str) -> ModuleType:
         return import_module(package)
     except ImportError as error:
         raise UsageError(
-            f"this format needs the package {package}", cause=str(error), remedy="pip install 'varscore[zarr]'"
+            f"this format needs the package {package}", cause=str(error), remedy=f"pip install {package}"
         ) from None
 
 

@@ -234,7 +234,7 @@ class CrossValidation(Study):
 def scatter(path: Path, series: Series, names: Sequence[str]) -> None:
     """PNG of true against predicted values, a panel an output. It wants the ``train`` extra, or is left out."""
     if importlib.util.find_spec("matplotlib") is None:
-        log.warning("scatter picture left out: matplotlib is not installed (pip install 'varscore[train]')")
+        log.warning("scatter picture left out: matplotlib is not installed (pip install matplotlib)")
         return
     from matplotlib.figure import Figure
 
