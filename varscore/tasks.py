@@ -12,6 +12,8 @@ from fnmatch import fnmatchcase
 
 from varscore.errors import DataError, UsageError
 
+NAMING = ("cell", "mark", "treatment")
+"""What is told of a task besides its name, where its source says it; ``mark`` is the assay or the protein"""
 SHOWN = 3
 """Near matches in a message"""
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.:+-]")
@@ -25,6 +27,10 @@ class Task:
     name: str
     group: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+
+    def told(self, fact: str) -> str:
+        """One of the facts, empty where there is none."""
+        return self.facts.get(fact, "")
 
 
 def format_tasks(tasks: Sequence[Task]) -> str:
@@ -88,6 +94,18 @@ def choose(tasks: Sequence[Task], globs: Sequence[str], option: str) -> list[int
             )  # fmt: skip
         chosen.update(fits)
     return sorted(chosen)
+
+
+def search(tasks: Sequence[Task], text: str, option: str) -> list[int]:
+    """Indices of the tasks that have ``text`` in their name or in what is known of them, in any case, ascending; of a
+    glob those that it fits. Raises UsageError when there is none."""
+    wanted = text.lower()
+    found = [
+        task.index
+        for task in tasks
+        if any(wanted in told.lower() for told in (task.name, task.group, *map(task.told, NAMING)))
+    ]
+    return found or choose(tasks, [text], option)
 
 
 def _spellings(index: int, task: Task) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ def test_a_wheel_annotates_with_what_belongs_to_its_model(
         variants.writelines(f"chr1\t{pos}\t.\t{bases[pos - 1]}\tA\t.\t.\t.\n" for pos in (500, 900, 1200))
     monkeypatch.setenv("VARSCORE_MODELS", "")
     monkeypatch.setenv("VARSCORE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("varscore.zoo.models.resources.files", lambda package: site / package)
+    monkeypatch.setattr("varscore.zoo.shelf.resources.files", lambda package: site / package)
     files = [str(tmp_path / "v.vcf"), "-r", str(tmp_path / "g.fa"), "-o", str(tmp_path / "o.vcf")]
     assert run(["annotate", *files, "--threads", "1", "--device", "cpu", "--engine", "plain"]) == 0
     with pysam.VariantFile(str(tmp_path / "o.vcf")) as file:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from varscore.cli import completing
 from varscore.cli.genome import Fitting
 from varscore.cli.groups import grouped
 from varscore.cli.inputs import Listing, demand_files, demand_reference, demand_source, saturated
@@ -90,6 +91,7 @@ Tasks = Annotated[
     typer.Option(
         metavar="GLOB",
         help="Only tasks whose name fits, such as 'K562*'; repeatable.",
+        autocompletion=completing.tasks,
         rich_help_panel=CHOOSING,
     ),
 ]

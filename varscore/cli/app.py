@@ -14,9 +14,11 @@ import typer
 from varscore.cli import (
     annotate,
     archive,
+    assemblies,
     background,
     bench,
     binding,
+    configs,
     dataset,
     deepsea,
     demo,
@@ -107,6 +109,8 @@ SCORING, TRAINING = "Scoring", "Training"
 
 app.command("annotate", rich_help_panel=SCORING)(annotate.annotate)
 app.command("normalise", rich_help_panel=SCORING)(normalise.normalise)
+app.command("genome", rich_help_panel=SCORING)(assemblies.genome)
+app.command("configs", rich_help_panel=SCORING)(configs.configs)
 app.command("merge", rich_help_panel=SCORING)(merge.merge)
 app.command("slurm", rich_help_panel=SCORING)(slurm.slurm)
 app.command("predict", rich_help_panel=SCORING)(predict.predict)

@@ -158,7 +158,7 @@ class _BarMeter(Meter):
 
 
 class _LineMeter(Meter):
-    """A JSON line a minute: how many there are so far, of how many, how many a second, and the memory in use."""
+    """A line a minute: how many there are so far, of how many, how many a second, and the memory in use."""
 
     def __init__(self, total: int | None, unit: str) -> None:
         super().__init__()
@@ -170,7 +170,8 @@ class _LineMeter(Meter):
             return
         self._next = time.monotonic() + LINE_SECONDS
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
-        fields = {self._unit: self.count, "total": self._total, f"{self._unit}_per_second": round(self.rate, 1)}
+        fields: dict[str, object] = {self._unit: self.count, "total": self._total}
+        fields[f"{self._unit}_per_second"] = round(self.rate, 1)
         logging.getLogger(__name__).info("progress", extra={"fields": fields | {"peak_memory_mb": round(peak, 1)}})
 
 
@@ -181,12 +182,12 @@ def shows_progress() -> bool:
 
 @contextmanager
 def progress(total: int | None, unit: str) -> Iterator[Meter]:
-    """A bar with ``unit``/s and the time left, on a terminal only; a line now and then among JSON; elsewhere nothing.
+    """A bar with ``unit``/s and the time left on a terminal; elsewhere a line a minute, but for ``--quiet``.
 
     ``total`` None shows a running count.
     """
     if not shows_progress():
-        yield _LineMeter(total, unit) if _style.json else Meter()
+        yield Meter() if _style.quiet else _LineMeter(total, unit)
         return
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from varscore.cli import completing
 from varscore.cli.options import Data, Force, OutputDir
 from varscore.cli.tables import print_table
 
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
     from varscore.zoo.models import ModelFolder
 
 MEANS = {"training": "in training", "true": "in truth"}
+FIGURES = ("auroc", "auprc")
 NOT_SHOWN = ("format", "id", "architecture", "arguments", "files")
-Name = Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.")]
+Name = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A model's name or folder.", autocompletion=completing.models)
+]
 
 
 def list_models(
@@ -106,21 +110,39 @@ def tasks(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[MODEL]", help="A model's name or folder; by default the bundled one.", show_default=False
+            metavar="[MODEL]",
+            help="A model's name or folder; by default the bundled one.",
+            show_default=False,
+            autocompletion=completing.models,
         ),
     ] = None,
     like: Annotated[
-        str | None, typer.Option(metavar="GLOB", help="Only those that --tasks GLOB would choose, such as '*CTCF*'.")
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Only those that have TEXT in their name, cell, assay or treatment, in any case; or, with * or ?, "
+            "those that --tasks TEXT would choose.",
+            autocompletion=completing.tasks,
+        ),
     ] = None,
 ) -> None:
-    """List what a model predicts: the names that --tasks takes."""
-    from varscore.tasks import choose
+    """List what a model predicts: the names that --tasks takes, with cell, assay, treatment and how good each is.
+
+    AUROC and AUPRC are of the model's test data, empty where it says nothing of a task.
+    """
+    from varscore.tasks import NAMING, search
     from varscore.zoo.models import find_model
 
-    table = find_model(name).tasks()
-    chosen = range(len(table)) if like is None else choose(table, [like], "--like")
-    rows = [[str(index), table[index].name, table[index].group] for index in chosen]
-    print_table(["index", "name", "group"], rows, right=["index"])
+    model = find_model(name)
+    table, figures = model.tasks(), model.figures()
+    chosen = range(len(table)) if like is None else search(table, like, "--like")
+    rows = []
+    for index in chosen:
+        task, told = table[index], figures.get(index, {})
+        good = [f"{told[figure]:.3f}" if figure in told else "" for figure in FIGURES]
+        rows.append([str(index), task.name, *map(task.told, NAMING), task.group, *good])
+    columns = ["index", "name", "cell", "assay", "treatment", "group", "AUROC", "AUPRC"]
+    print_table(columns, rows, right=["index", "AUROC", "AUPRC"])
 
 
 def path(name: Name) -> None:

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from varscore.cli import completing
+
 COMPUTING = "Computing"
 MOST = 2**31 - 1
 """The largest whole number that an option takes which does not say so itself"""
@@ -117,6 +119,7 @@ Model = Annotated[
         metavar="ID|DIR",
         help="A model's name (see varscore models list) or folder; by default the bundled one.",
         show_default=False,
+        autocompletion=completing.models,
     ),
 ]
 Data = Annotated[Path, typer.Option("--data", metavar="DATA", help="A data set made by varscore dataset.")]

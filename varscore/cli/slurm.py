@@ -93,6 +93,7 @@ def slurm(
     if submit and dry_run:
         raise typer.BadParameter("give either --submit or --dry-run")
     plan = _plan(words, shards, asked.resources(), tuple(setup or ()))
+    _suggest(plan, asked)
     if dry_run:
         for name, text in plan.scripts().items():
             typer.echo(f"==> {plan.folder / name} <==\n{text}")
@@ -103,6 +104,22 @@ def slurm(
         log.info("submitted: %s; logs go to %s", submit_scripts(folder), folder / "logs")
     else:
         log.info("written; to submit: %s", folder / SUBMIT)
+
+
+def _suggest(plan: ArrayPlan, asked: Asked) -> None:
+    """Say what a task will need, where the user has not said what it gets."""
+    import logging
+
+    from varscore.annotate import count_records
+    from varscore.cluster.slurm import suggestion
+
+    if asked.time is not None and asked.mem is not None:
+        return
+    records = count_records(plan.source)
+    if records is not None:
+        time, memory = suggestion(records, plan.shards, asked.cpus)
+        text = "%s records in %d tasks of %d CPUs: about --time %s --mem %s would do for each"
+        logging.getLogger(__name__).info(text, f"{records:,}", plan.shards, asked.cpus, time, memory)
 
 
 def _plan(words: list[str], shards: int, asked: Resources, setup: tuple[str, ...]) -> ArrayPlan:

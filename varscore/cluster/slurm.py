@@ -11,6 +11,7 @@ Plain shell scripts, to be read and changed. Their folder is beside the output:
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import shutil
@@ -30,6 +31,13 @@ WARNING = 120
 """Seconds before the end of a task's time at which it is asked to stop"""
 MOST_RESTARTS = 100
 """Of a task that has come to the end of its time"""
+
+SLOWEST = 40.0
+"""Records a second and CPU: below what the slowest network of docs/speed.md does"""
+STARTING = 300.0
+"""Seconds for loading, indexing and queues"""
+PROCESS_GB = 0.8
+"""Memory of a process: one reads and writes, one computes on each CPU"""
 
 _TASK = """\
 child=$!
@@ -115,6 +123,13 @@ mkdir -p {folder}/logs
 array=$(sbatch --parsable {folder}/{array})
 echo "array ${{array%%;*}}"
 """
+
+
+def suggestion(records: int, shards: int, cpus: int) -> tuple[str, str]:
+    """What to ask for each task, on the safe side: time as ``H:MM:00``, memory as ``4G``."""
+    seconds = STARTING + records / shards / cpus / SLOWEST
+    minutes = math.ceil(seconds / 60 / 10) * 10
+    return f"{minutes // 60}:{minutes % 60:02}:00", f"{math.ceil(PROCESS_GB * (cpus + 1))}G"
 
 
 @dataclass(frozen=True)

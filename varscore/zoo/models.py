@@ -10,13 +10,14 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import difflib
+import io
 import logging
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,12 @@ from varscore.storage.whole import put_file
 from varscore.tasks import Task, format_tasks, parse_tasks
 from varscore.zoo.card import CARD, FORMAT, PRIORS, TASKS, WEIGHTS, Card, read_card, write_card
 from varscore.zoo.priors import Priors
+from varscore.zoo.shelf import bundled_folder, named_folders, on_shelves
 
 log = logging.getLogger(__name__)
 
+METRICS = "metrics.csv"
+"""How good a model is at each task, beside the model"""
 SHIFT = "prior_shift"
 """A tensor among the weights: float32 (tasks,), what a model's priors add to its log-odds. It lies there so that
 whatever predicts otherwise has another checksum."""
@@ -99,6 +103,16 @@ class ModelFolder:
             return Priors.parse(self.read(PRIORS).decode(), self.config().n_tasks)
         except (DataError, UnicodeDecodeError) as error:
             raise ModelError("damaged model", where=self.path / PRIORS, cause=str(error)) from None
+
+    def figures(self) -> dict[int, dict[str, float]]:
+        """What the model's ``metrics.csv`` says of each task it lists, by index: ``auroc``, ``auprc`` ... Empty without
+        one: it is no part of the model, and has no checksum."""
+        try:
+            text = read_bounded(self.path / METRICS, TABLE_BYTES).decode()
+            rows = csv.DictReader(io.StringIO(text, newline=""))
+            return {int(row["index"]): dict(_numbers(row)) for row in rows if row.get("model", self.id) == self.id}
+        except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError, csv.Error):
+            return {}
 
     @property
     def untrained(self) -> np.ndarray:
@@ -202,25 +216,20 @@ def ranked_tasks(model: ModelFolder, chosen: np.ndarray) -> np.ndarray:
     return ranked
 
 
-def bundled_folder() -> Path:
-    """Where the models that come with varscore lie: package data of a wheel, or ``models/`` of a checkout."""
-    packaged = Path(str(resources.files("varscore"))) / "_models"
-    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[2] / "models"
+def _numbers(row: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+    for name, text in row.items():
+        with suppress(ValueError):
+            yield name, float(text)
 
 
 def search_path() -> list[Path]:
     """Folders in which a model's name is looked up: each of ``VARSCORE_MODELS``, then the bundled ones."""
-    named = [Path(part) for part in os.environ.get("VARSCORE_MODELS", "").split(os.pathsep) if part]
-    return [*named, bundled_folder()]
+    return [*named_folders(), bundled_folder()]
 
 
 def available() -> dict[str, Path]:
     """Model name -> folder, of every model on the search path; the first folder that has a name wins."""
-    found: dict[str, Path] = {}
-    for folder in search_path():
-        for card in sorted(folder.glob(f"*/{CARD}")):
-            found.setdefault(card.parent.name, card.parent)
-    return found
+    return on_shelves(search_path())
 
 
 def find_model(name: str | None) -> ModelFolder:

@@ -1,0 +1,24 @@
+"""``varscore configs``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from varscore.cli.inputs import demand_source
+
+
+def configs(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the files.")],
+    scored: Annotated[
+        str, typer.Argument(metavar="SCORED", help="Output of varscore annotate, .vcf.gz with its index.")
+    ],
+) -> None:
+    """Write what bcftools, VEP, vcfanno, echtvar and IGV need to carry the scores of an annotated VCF."""
+    demand_source(scored)
+    from varscore.annotate.configs import write_configs
+
+    for path in write_configs(folder, scored):
+        typer.echo(path)
