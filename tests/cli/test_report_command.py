@@ -50,7 +50,7 @@ def test_the_demo_without_the_extra_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "bokeh.resources", None)
     assert run(["demo", str(tmp_path / "demo"), "--threads", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if line.startswith("page")] == ["page      not made: pip install 'varscore[report]'"]
+    assert [line for line in lines if line.startswith("page")] == ["page      not made: pip install bokeh jinja2"]
     assert not DemoFiles(tmp_path / "demo").page.exists()
     assert run(["report", str(DemoFiles(tmp_path / "demo").scored), "-o", str(tmp_path / "a.html")]) == 2
     assert "a page needs the package bokeh" in capsys.readouterr().err

@@ -24,7 +24,7 @@ def demo(
 ) -> None:
     """Write a small genome and variants that break and make binding sites in it, score them, and show the result.
 
-    The page report.html in DIR shows it too; it wants two packages: pip install 'varscore[report]'.
+    The page report.html in DIR shows it too; it wants two packages: pip install bokeh jinja2.
     """
     import logging
     import shlex

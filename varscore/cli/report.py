@@ -71,7 +71,7 @@ def report(
 ) -> None:
     """Make one offline page of a scored file: ranked table, and for each allele what changes, where and how rarely.
 
-    The page needs no network and fetches nothing. It wants two packages: pip install 'varscore[report]'.
+    The page needs no network and fetches nothing. It wants two packages: pip install bokeh jinja2.
     """
     from varscore.engine.device import use_threads
     from varscore.report.flow import ReportJob

@@ -95,7 +95,7 @@ def _journal(study: Study) -> None:
     from varscore.search.journal import write_journal
 
     if importlib.util.find_spec("optuna") is None:
-        logging.getLogger(__name__).info("optuna.journal left out: Optuna is not installed (varscore[search])")
+        logging.getLogger(__name__).info("optuna.journal left out: Optuna is not installed")
     else:
         write_journal(study)
 

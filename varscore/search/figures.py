@@ -25,9 +25,7 @@ def _plotly() -> Any:
     try:
         import plotly.graph_objects as go
     except ImportError as error:
-        raise UsageError(
-            "plotly cannot be imported", cause=str(error), remedy="pip install 'varscore[search]'"
-        ) from None
+        raise UsageError("plotly cannot be imported", cause=str(error), remedy="pip install plotly") from None
     return go
 
 

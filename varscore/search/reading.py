@@ -322,5 +322,5 @@ def demand_sklearn() -> None:
         import sklearn  # noqa: F401
     except ImportError as error:
         raise UsageError(
-            "scikit-learn cannot be imported", cause=str(error), remedy="pip install 'varscore[search]'"
+            "scikit-learn cannot be imported", cause=str(error), remedy="pip install scikit-learn"
         ) from None

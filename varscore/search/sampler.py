@@ -46,9 +46,7 @@ def demand_optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise UsageError(
-            "Optuna cannot be imported", cause=str(error), remedy="pip install 'varscore[search]'"
-        ) from None
+        raise UsageError("Optuna cannot be imported", cause=str(error), remedy="pip install optuna") from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 
