@@ -96,7 +96,7 @@ def paired(ref: np.ndarray, alt: np.ndarray, bases: int, start: np.ndarray | Non
     n, window = ref.shape
     start = np.arange(n) * 2 * window if start is None else start
     size = np.full(n, bases)
-    return Windows(np.arange(n), ref, alt, np.zeros(n, np.int32), start, size, size)
+    return Windows.anchored(np.arange(n), ref, alt, np.zeros(n, np.int32), start, size, size)
 
 
 # -- factors ---------------------------------------------------------------------------------------------------------

@@ -132,7 +132,7 @@ def _status(alt: bytes) -> int:
     return Status.SYMBOLIC if alt.startswith(b"<") else Status.PASS
 
 
-OUR_TAG = re.compile(rb"VS_(STATUS|DIFF|TASK|LOGODDS|REF|E|E_TASK|E_DIFF|SIG|P_GWAS)(=|$)")
+OUR_TAG = re.compile(rb"VS_(STATUS|DIFF|TASK|LOGODDS|REF|E|E_TASK|E_DIFF|SIG|SPAN|P_GWAS)(=|$)")
 
 
 def without_our_tags(text: bytes) -> bytes:

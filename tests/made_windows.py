@@ -63,7 +63,7 @@ def cut(alleles: Sequence[Change], length: int) -> Windows:
         ref = padded[at - middle : at - middle + length]
         rows.append((ref, np.concatenate([left, np.array(allele.alt, np.uint8), right])[:length]))
     both = np.array(rows, np.uint8).reshape(len(alleles), 2, length)
-    return Windows(
+    return Windows.anchored(
         rows=np.arange(len(alleles)),
         ref=both[:, 0],
         alt=both[:, 1],

@@ -186,7 +186,7 @@ def snvs(window: int, starts: np.ndarray, alternatives: int) -> Windows:
     shift = np.tile(np.arange(1, alternatives + 1, dtype=np.uint8), len(starts))
     alt[:, anchor(window)] = (ref[:, anchor(window)] + shift) % 4
     one = np.ones(len(site), np.int64)
-    return Windows(np.arange(len(site)), ref, alt, np.zeros(len(site), np.int32), site, one, one)
+    return Windows.anchored(np.arange(len(site)), ref, alt, np.zeros(len(site), np.int32), site, one, one)
 
 
 # -- how it is scored --------------------------------------------------------------------------------------------------

@@ -158,7 +158,7 @@ def variants(sequences: dict[str, str]) -> list[DemoVariant]:
         _between(sequences, "demo2", 2300),
         _cut("second CTCF", 7, 15, "cuts the middle out of the second CTCF site"),
         _change("REST", 12, "T"),
-        DemoVariant("demo2", 5200, sequences["demo2"][5200], ("<DEL>",), "a deletion, not spelled out"),
+        DemoVariant("demo2", 5200, sequences["demo2"][5200], ("<INS>",), "an insertion, not spelled out"),
         _mend("flawed CTCF"),
         DemoVariant("demo3", 2000, _OTHER[sequences["demo3"][2000]], ("G",), "REF is not what the genome has"),
         DemoVariant("demo3", 3100, "A", ("C",), "the genome is unknown here"),
@@ -241,13 +241,12 @@ def _fasta_lines(sequences: dict[str, str], width: int = 60) -> Iterator[str]:
 def _vcf_lines(sequences: dict[str, str], records: list[DemoVariant]) -> Iterator[str]:
     yield "##fileformat=VCFv4.3\n"
     yield from (f"##contig=<ID={name},length={len(sequence)}>\n" for name, sequence in sequences.items())
-    yield '##ALT=<ID=DEL,Description="Deletion">\n'
+    yield '##ALT=<ID=INS,Description="Insertion">\n'
     yield '##INFO=<ID=SVLEN,Number=A,Type=Integer,Description="Length of the variant">\n'
-    yield '##INFO=<ID=END,Number=1,Type=Integer,Description="End of the variant">\n'
     yield "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
     for number, record in enumerate(records, 1):
         pos = one_based(record.start)
-        info = f"END={pos + 50};SVLEN=-50" if "<DEL>" in record.alts else "."
+        info = "SVLEN=50" if "<INS>" in record.alts else "."
         yield f"{record.contig}\t{pos}\tdemo{number:02}\t{record.ref}\t{','.join(record.alts)}\t.\t.\t{info}\n"
 
 

@@ -426,7 +426,7 @@ def test_any_info_keeps_its_own_entries(
     header = DECLARED + COLUMNS + (b"\tFORMAT\tanna" if gt else b"") + b"\n"
     rest = b"\tGT\t0/1" if gt else b""
     text = header + b"".join(b"chr1\t5\t.\tA\tC\t.\t.\t%b%b\n" % (b";".join(info), rest) for info in infos)
-    ours = {*map(str.encode, TAGS), b"VS_REF", b"VS_E", b"VS_E_TASK", b"VS_E_DIFF"}
+    ours = {*map(str.encode, TAGS), b"VS_REF", b"VS_E", b"VS_E_TASK", b"VS_E_DIFF", b"VS_SPAN"}
     for line, info in zip(records(annotated(tmp_path, text)), infos, strict=True):
         column = line.split(b"\t")[7].split(b";")
         own = [entry for entry in info if entry.partition(b"=")[0] not in ours]

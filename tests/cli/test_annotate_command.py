@@ -133,7 +133,7 @@ def test_from_stdin_to_stdout(capsysbinary: pytest.CaptureFixture[bytes], monkey
     assert out == Path("out.vcf").read_bytes()
     assert run(["annotate", "in.vcf", "-r", "g.fa", "-o", "-", "-O", "t"]) == 0
     table = capsysbinary.readouterr().out.splitlines()
-    assert table[4] == b"chrom\tpos\tid\tref\talt\tstatus\tdiff\ttask\tlogodds\tref_prob"
+    assert table[4] == b"chrom\tpos\tid\tref\talt\tstatus\tdiff\ttask\tlogodds\tref_prob\tspan"
     assert len(table) == 5 + 4
 
 
@@ -413,3 +413,28 @@ def test_saturation_gives_what_the_same_variants_in_a_file_get() -> None:
 def test_either_a_file_or_saturation(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["annotate", *arguments, "-r", "g.fa", "-o", "out.vcf"]) == 2
     assert "either IN or --saturate" in capsys.readouterr().err
+
+
+# -- large variants --------------------------------------------------------------------------------------------------
+
+
+def test_a_deletion_has_one_score_however_it_is_written_and_says_what_it_spans() -> None:
+    deleted = SEQUENCE[399:500]
+    lines = [
+        record(400, "<DEL>").replace("\t.\n", "\tEND=500\n"),
+        record(400, "<DEL>", "N").replace("\t.\n", "\tSVLEN=-100\n"),
+        record(400, deleted[0], deleted),
+        record(400, "<DEL>").replace("\t.\n", "\tEND=500;CIPOS=-1,1\n"),
+        record(400, "<DUP>,<INV>,G" if SEQUENCE[399] != "G" else "<DUP>,<INV>,T").replace("\t.\n", "\tEND=500\n"),
+        record(400, SEQUENCE[399] + "ACGT" * 30),
+    ]
+    Path("large.vcf").write_text(HEADER + "".join(lines))
+    assert run(["annotate", "large.vcf", "-r", "g.fa", "-o", "out.vcf"]) == 0
+    found = [tags(row[7]) for row in rows("out.vcf")]
+    scored = ("VS_STATUS", "VS_DIFF", "VS_TASK", "VS_LOGODDS", "VS_REF", "VS_SPAN")
+    first, *others = [[tag.get(name) for name in scored] for tag in found]
+    assert first[0] == "PASS" and first == others[0] == others[1] and float(first[1] or 0) != 0
+    assert [tag["VS_STATUS"] for tag in found] == ["PASS"] * 3 + ["SYMBOLIC", "PASS,PASS,PASS", "PASS"]
+    assert [tag.get("VS_SPAN") for tag in found] == ["100"] * 3 + [None, "100,100,1", "0"]
+    with pysam.VariantFile("out.vcf") as file:
+        assert file.header.info["VS_SPAN"].type == "Integer" and file.header.info["VS_SPAN"].number == "A"

@@ -95,7 +95,7 @@ def test_the_answer_to_which_cell_type_is_in_every_format(
             significance = np.exp(np.log(blocks["evalue"][row, known]).mean())
             assert info["VS_SIG"][0] == pytest.approx(significance, rel=1e-5)
     table = pq.read_table(annotate(tmp_path, "--background", made, name="o.parquet"))
-    columns = ["status", "diff", "task", "logodds", "ref_prob", "e", "e_task", "e_diff", "sig"]
+    columns = ["status", "diff", "task", "logodds", "ref_prob", "e", "e_task", "e_diff", "sig", "span"]
     head = next(line for line in (tmp_path / "all.tsv").read_text().split("\n") if line.startswith("chrom\t"))
     assert table.column_names[5:] == columns == head.split("\t")[5:]
     annotate(tmp_path, "--tasks", "K562|DNase*", name="x.vcf", status=2 if untrained else 0)

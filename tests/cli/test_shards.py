@@ -38,8 +38,9 @@ def made_records(count: int) -> list[str]:
     lines = []
     for contig in ("chr1", "chr2"):
         for pos in sorted(dice.choices(range(1, 1990), k=(count + (contig == "chr1")) // 2)):
-            alts = ",".join(dice.sample(["AG", "CC", "GAT", "<DEL>", "*"], dice.choice([1, 1, 2])))
-            lines.append(f"{contig}\t{pos}\tv{len(lines)}\t{SEQUENCE[pos - 1]}\t{alts}\t17.251234\t.\t.\n")
+            alts = ",".join(dice.sample(["AG", "CC", "GAT", "<DEL>", "<INV>", "*"], dice.choice([1, 1, 2])))
+            info = "SVLEN=" + ",".join(["-30"] * len(alts.split(","))) if "<" in alts else "."
+            lines.append(f"{contig}\t{pos}\tv{len(lines)}\t{SEQUENCE[pos - 1]}\t{alts}\t17.251234\t.\t{info}\n")
     return lines
 
 

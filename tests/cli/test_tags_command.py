@@ -48,7 +48,7 @@ def test_two_runs_stand_side_by_side(suffix: str) -> None:
     header = [line for line in lines(f"both{suffix}") if line.startswith("#")]
     assert set(lines(f"one{suffix}")) >= {line for line in header if "K562" not in line}
     facts = {line.partition("=")[0]: line.partition("=")[2] for line in header if line.startswith("##varscore")}
-    tags = ["STATUS", "DIFF", "TASK", "LOGODDS", "REF"]
+    tags = ["STATUS", "DIFF", "TASK", "LOGODDS", "REF", "SPAN"]
     assert facts["##varscoreTags"] == ",".join(f"VS_{tag}" for tag in tags)
     assert facts["##varscoreTags_K562"] == ",".join(f"K562_{tag}" for tag in tags)
     assert "--tasks" in facts["##varscoreCommand_K562"] and "--tasks" not in facts["##varscoreCommand"]

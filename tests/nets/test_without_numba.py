@@ -39,7 +39,7 @@ def figures() -> list[list[float]]:
         alt = ref.copy()
         alt[:, (net.window - 1) // 2] = (ref[:, (net.window - 1) // 2] + 1) % 4
         every, one = np.arange(6), np.ones(6, np.int64)
-        windows = Windows(every, ref, alt, np.zeros(6, np.int32), every * 10_000, one, one)
+        windows = Windows.anchored(every, ref, alt, np.zeros(6, np.int32), every * 10_000, one, one)
         scores = SharedEngine(net.eval(), torch.device("cpu")).score(windows)
         found += [probabilities(logits).ravel().tolist() for logits in scores]
         net(torch.from_numpy(ref)).square().sum().backward()

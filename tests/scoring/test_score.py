@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from varscore.errors import VariantFileError
 from varscore.genome.alleles import AlleleBatch, ByteColumn, Status
 from varscore.genome.contigs import ContigNames
 from varscore.genome.reasons import BY_DEFAULT, Rules
-from varscore.genome.sequence import Genome
+from varscore.genome.sequence import Genome, encode
 from varscore.nets.layers import SequenceNet
 from varscore.scoring.effects import effects
 from varscore.scoring.score import ScoreBatch, score_chunks, spread
@@ -125,6 +125,48 @@ def test_effects_are_those_of_the_bare_network_on_strings(net: SequenceNet, geno
     assert found.rows.tolist() == list(range(len(alleles)))
     for column, slow in slow_effects(net, alleles).items():
         np.testing.assert_allclose(getattr(found.effects, column), slow, rtol=1e-4, atol=3e-6, err_msg=column)
+
+
+def slow_pairs(window: int, first: int, end: int) -> list[list[tuple[str, str]]]:
+    """REF and ALT windows at either end of ``[first, end)`` inverted, and at either end of it doubled."""
+    sequence, middle = SEQUENCES["chr1"], (window - 1) // 2
+    inverted = sequence[:first] + sequence[first:end][::-1].translate(OTHER_STRAND) + sequence[end:]
+    doubled = sequence[:end] + sequence[first:]
+    differ = [at for at in range(len(sequence)) if sequence[at] != inverted[at]]
+    ends = differ[0] - middle, differ[-1] + 1 - (window - middle)
+    junction = doubled[end - 1 - middle :][:window]
+    return [
+        [(sequence[at : at + window], inverted[at : at + window]) for at in ends],
+        [(sequence[at - middle :][:window], junction) for at in (end - 1, first - 1)],
+    ]
+
+
+def test_of_two_pairs_of_windows_the_one_that_changes_more_speaks(net: SequenceNet, genome: Genome) -> None:
+    """Against the ALT contig written out. Tasks of which nothing is known have no say."""
+    sequence, engine = SEQUENCES["chr1"], PlainEngine(net, CPU)
+    places = [
+        (start, start + size)
+        for start in (120, 250, 301)
+        for size in (90, 170)
+        if sequence[start - 1] != sequence[start + size - 1]
+    ]
+    pairs = [pair for place in places for pair in slow_pairs(net.window, *place)]
+    codes = encode("".join(text for ends in pairs for pair in ends for text in pair).encode())
+    codes = codes.reshape(len(pairs), 2, 2, net.window)
+    diff = np.stack(
+        [effects(engine.logits(codes[:, end, 0]), engine.logits(codes[:, end, 1])).diff for end in (0, 1)], 1
+    )
+    alleles = [("chr1", first, "N", alt) for first, _ in places for alt in ("<INV>", "<DUP>")]
+    affected = np.repeat([end - first for first, end in places], 2)
+    chunk = Chunk(replace(batch_of(alleles), affected=affected))
+    for untrained in ([], [0, 1]):
+        with EnginePool(Plan(net, [CPU], ENGINES["exact"])) as pool:
+            names = ContigNames(genome, {})
+            ((_, found),) = score_chunks([chunk], genome, names, pool, net.window, untrained=untrained)
+        assert found.rows.tolist() == list(range(len(alleles)))
+        stronger = np.abs(np.delete(diff, untrained, 2)).max(2).argmax(1)
+        assert 0 < stronger.mean() < 1, "always the same end: the test would not notice if none were chosen"
+        np.testing.assert_allclose(found.effects.diff, diff[np.arange(len(diff)), stronger], atol=3e-6)
 
 
 def test_a_pair_of_windows_and_its_reverse_complements_have_the_same_effects(net: SequenceNet) -> None:

@@ -15,7 +15,7 @@ from varscore.annotate.job import SWAP, AnnotateJob, Summary, choose_tasks, miss
 from varscore.annotate.motifs import COLUMN as MOTIF
 from varscore.annotate.outputs import Later, Outputs, Plan, Portion, call_now
 from varscore.annotate.record import RunInfo
-from varscore.annotate.rows import REF_PROB
+from varscore.annotate.rows import REF_PROB, SPAN
 from varscore.annotate.saturation import SaturationReader
 from varscore.annotate.stores import open_store
 from varscore.annotate.writers.byname import Content
@@ -87,8 +87,8 @@ def annotate_file(
             pool = stack.enter_context(engines.pool(plan))
         read = itertools.chain(head, portions)
         rules = Rules(check_ref=job.check_ref != "skip", as_written=job.as_written)
-        window = job.model.config().window
-        for portion, found in score_chunks(read, genome, names, pool, window, rules, store):
+        window, untrained = job.model.config().window, job.annotations.untrained
+        for portion, found in score_chunks(read, genome, names, pool, window, rules, store, untrained):
             if job.check_ref == "error":
                 _demand_matches(portion.chunk, found, genome, names)
             sites = job.motifs.changes(found, genome, names) if job.motifs else None
@@ -135,7 +135,7 @@ def _plan(
     header = reader.header
     lengths = missing_contigs(genome, header.contigs, reader.first_contigs(SPELLING), job.rules.renames)
     names = [task.name for task in tasks]
-    columns, meanings = (REF_PROB, *job.annotations.columns), job.annotations.meanings
+    columns, meanings = (REF_PROB, *job.annotations.columns, SPAN), job.annotations.meanings
     if job.motifs is not None:
         columns, meanings = (*columns, MOTIF), {**meanings, MOTIF: job.motifs.meaning}
     identity = identify(job, genome, device) | ({"archive": str(further)} if further else {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -131,9 +131,11 @@ class MotifSearch:
         return (("Motifs", f"<{','.join(parts)}>"),)
 
     def changes(self, found: ScoreBatch, genome: Genome, names: ContigNames) -> Changes:
-        """What the scored alleles of a batch do; rows count among them."""
+        """What the scored alleles of a batch do that are spelled out; rows count among all that are scored."""
         named = NamedGenome(genome, names.of(found.alleles.contigs))
-        return self.motifs.changes(found.alleles, found.rows, named)
+        spelled = np.flatnonzero(found.alleles.affected_bases[found.rows] == 0)
+        changes = self.motifs.changes(found.alleles, found.rows[spelled], named)
+        return replace(changes, row=spelled[changes.row])
 
     def column(self, sites: Changes, n: int) -> np.ndarray:
         """object (n,): ``-GATA1&+SPI1``, as bytes, of n scored alleles; ``.`` of those that change no site."""

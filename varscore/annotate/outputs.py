@@ -16,7 +16,7 @@ import numpy as np
 from varscore.annotate.job import AnnotateJob, Summary
 from varscore.annotate.motifs import COLUMN as MOTIF
 from varscore.annotate.record import RunInfo, describe_run
-from varscore.annotate.rows import EVALUE, spread_columns, strongest_columns, write_matrix
+from varscore.annotate.rows import EVALUE, SPAN, spread_columns, strongest_columns, write_matrix
 from varscore.annotate.writers.arrays import EFFECTS, MatrixWriter, open_matrix
 from varscore.annotate.writers.byname import Content, check_output, make_writer
 from varscore.annotate.writers.matrix import SpooledMatrix
@@ -27,6 +27,7 @@ from varscore.errors import InputError, OutputError, VarscoreError
 from varscore.formats.shards import Shard, split_blocks
 from varscore.formats.vcf import RecordChunk
 from varscore.genome.alleles import AlleleBatch
+from varscore.genome.minimal import changed_bases
 from varscore.motifs.changes import Changes
 from varscore.scoring.score import ScoreBatch
 from varscore.scoring.stored.reuse import StoredScores
@@ -230,6 +231,7 @@ class Outputs:
         columns = strongest_columns(found.effects, ranked, extra.columns)
         if self._plan.store is not None and found.stored is not None:
             columns = self._plan.store.complete(found.stored, columns)
+        columns[SPAN] = changed_bases(chunk.alleles, found.alleles, found.rows)
         if self.job.motifs is not None and sites is not None:
             columns[MOTIF] = self.job.motifs.column(sites, len(found.rows))
         scores = spread_columns(found, columns)

@@ -18,7 +18,8 @@ from varscore.scoring.effects import Effects, strongest
 from varscore.scoring.score import ScoreBatch, spread
 
 REF_PROB = "ref_prob"
-"""The further column that every run has"""
+SPAN = "span"
+"""The further columns that every run has"""
 EVALUE = "evalue"
 """The block of a score matrix that comes with a background"""
 
@@ -26,7 +27,7 @@ EVALUE = "evalue"
 def allele_scores(found: ScoreBatch, tasks: np.ndarray, extra: Mapping[str, np.ndarray] | None = None) -> AlleleScores:
     """The columns of the annotated file: the strongest of ``tasks`` (int64 column indices) of every allele.
 
-    extra: further columns of the scored alleles, float32 (m,), or int64 (m,) indices of tasks
+    extra: further columns of the scored alleles, float32 (m,), or int64 (m,) indices of tasks or numbers of something
     """
     return spread_columns(found, strongest_columns(found.effects, tasks, extra))
 
@@ -53,7 +54,7 @@ def spread_columns(found: ScoreBatch, columns: Mapping[str, np.ndarray]) -> Alle
 def _spreader(column: np.ndarray) -> Callable[[np.ndarray, np.ndarray, int], np.ndarray]:
     if column.dtype == object:
         return _spread_text
-    return spread if column.dtype == np.float32 else _spread_tasks
+    return spread if column.dtype == np.float32 else spread_numbers
 
 
 def _spread_text(texts: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
@@ -63,10 +64,10 @@ def _spread_text(texts: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
     return out
 
 
-def _spread_tasks(tasks: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
-    """Indices of tasks of the scored rows as a column of all n alleles, int32, -1 elsewhere."""
-    out = np.full(n, -1, np.int32)
-    out[rows] = tasks
+def spread_numbers(numbers: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
+    """Whole numbers of the scored rows as a column of all n alleles, int64, -1 elsewhere."""
+    out = np.full(n, -1, np.int64)
+    out[rows] = numbers
     return out
 
 

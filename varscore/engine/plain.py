@@ -70,7 +70,7 @@ class PlainEngine:
 
         Equal reference windows (the alleles of one site) are computed once.
         """
-        place = np.stack([windows.contig.astype(np.int64), windows.start], 1)
+        place = np.stack([windows.contig.astype(np.int64), windows.sequence, windows.start], 1)
         _, first, site = np.unique(place, axis=0, return_index=True, return_inverse=True)
         both = self.logits(np.concatenate([windows.ref[first], windows.alt]))
         return both[:, : len(first)][:, site], both[:, len(first) :]

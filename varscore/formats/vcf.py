@@ -18,6 +18,7 @@ from varscore.errors import VariantFileError
 from varscore.formats import bcf
 from varscore.formats.lines import Lines, read_blocks, source_name, why_columns
 from varscore.formats.lookalikes import describe
+from varscore.formats.structural import affected_bases
 from varscore.formats.vcf_header import FIRST_LINE, VcfHeader, decode
 from varscore.genome.alleles import AlleleBatch, ByteColumn
 from varscore.genome.coords import zero_based
@@ -209,6 +210,7 @@ class VariantReader:
         record = np.repeat(np.arange(len(lines)), counts)
         ref = ByteColumn.of(refs if len(record) == len(lines) else [refs[i] for i in record.tolist()])
         alt = ByteColumn.of(b",".join(alts).split(b","))
+        affected = _affected(alts, positions, infos)
         odd = any(b"," in name or name.startswith(b"#") for name in dict.fromkeys(names))
         commas = any(b"," in name for name in set(filters)) or _COMMA_IN_KEY.search(b";" + b";".join(infos))
         if odd or commas or not all(names) or ref.lengths.min() == 0 or alt.lengths.min() == 0:
@@ -227,6 +229,7 @@ class VariantReader:
                 start=zero_based(np.array(list(map(int, positions)), np.int64))[record],
                 ref=ref,
                 alt=alt,
+                affected=affected,
             ),
         )
 
@@ -292,6 +295,17 @@ def _problem(line: bytes, required: int) -> str | None:
     if found := _COMMA_IN_KEY.search(b";" + fields[7]):
         return f"a comma in the name of an INFO entry: {decode(found[0][1:41])!r}"
     return None
+
+
+def _affected(alts: Sequence[bytes], positions: Sequence[bytes], infos: Sequence[bytes]) -> np.ndarray | None:
+    """int64 (alleles,): what structural alleles affect; None when there is none."""
+    if b"<" not in b"".join(alts):
+        return None
+    found: list[int] = []
+    for alt, pos, info in zip(alts, positions, infos, strict=True):
+        every = alt.split(b",")
+        found += affected_bases(every, int(pos), info) if b"<" in alt else [0] * len(every)
+    return np.array(found, np.int64)
 
 
 def _info_ends(lines: list[bytes], fields: list[list[bytes]]) -> np.ndarray:

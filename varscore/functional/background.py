@@ -83,7 +83,8 @@ def make_background(
                 read = compared(reader.chunks(CHUNK), source, names, genome, job.rules)
                 chunks = _chosen(job, read, names, left_out, advance)
                 repeats = _Repeats()
-                for chunk, found in score_chunks(chunks, genome, names, pool, config.window):
+                untrained = job.model.untrained.tolist()
+                for chunk, found in score_chunks(chunks, genome, names, pool, config.window, untrained=untrained):
                     tracks = job.tracks.values(found.alleles, found.rows)
                     rare = frequencies(chunk)[found.rows] < job.least_frequency  # unknown counts as common
                     again = repeats.among(found.alleles, found.rows[~rare])
@@ -116,14 +117,15 @@ class _Repeats:
     """Finds alleles that have been met before, among the last ones of a file: spellings of one variant lie close."""
 
     def __init__(self) -> None:
-        self._met: dict[tuple[int, int, bytes, bytes], None] = {}
+        self._met: dict[tuple[int, int, bytes, bytes, int], None] = {}
 
     def among(self, alleles: AlleleBatch, rows: np.ndarray) -> np.ndarray:
         """bool (len(rows),) for the rows (int64, ascending) of the next piece of the file, in their minimal form"""
         found = np.zeros(len(rows), bool)
         places = zip(alleles.contig[rows].tolist(), alleles.start[rows].tolist(), strict=True)
+        affected = alleles.affected_bases
         for number, (row, place) in enumerate(zip(rows.tolist(), places, strict=True)):
-            allele = *place, alleles.ref[row].upper(), alleles.alt[row].upper()
+            allele = *place, alleles.ref[row].upper(), alleles.alt[row].upper(), int(affected[row])
             found[number] = allele in self._met
             self._met[allele] = None
             if len(self._met) > REMEMBERED:

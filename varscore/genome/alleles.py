@@ -57,6 +57,12 @@ class ByteColumn:
         """data: uint8 (total,); lengths: int64 (n,) of the strings it consists of"""
         return cls(data, np.concatenate([[0], np.cumsum(lengths)]))
 
+    @classmethod
+    def joined(cls, parts: Sequence[ByteColumn]) -> ByteColumn:
+        """The strings of all parts, one part after the other."""
+        data = np.concatenate([part.data[part.offsets[0] : part.offsets[-1]] for part in parts])
+        return cls.end_to_end(data, np.concatenate([part.lengths for part in parts]))
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
@@ -98,6 +104,8 @@ class AlleleBatch:
     contigs: the contig names as the variant file spells them
     start:  int64 (n,) 0-based position of the first REF base (POS - 1)
     ref, alt: the alleles as spelled in the file
+    affected: int64 (n,) for a structural allele (``<DEL>``, ``<DUP>``, ``<INV>``) how many bases from ``start`` + 1 on
+        it deletes, doubles or inverts, 0 where that is not known and for every other allele; None: 0 for all
     """
 
     record: np.ndarray
@@ -106,11 +114,32 @@ class AlleleBatch:
     start: np.ndarray
     ref: ByteColumn
     alt: ByteColumn
+    affected: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.record)
 
+    @property
+    def affected_bases(self) -> np.ndarray:
+        """``affected`` as int64 (n,), whether it is given or not."""
+        return np.zeros(len(self), np.int64) if self.affected is None else self.affected
+
+    @classmethod
+    def joined(cls, parts: Sequence[AlleleBatch]) -> AlleleBatch:
+        """The rows of all parts, records counted on. The contigs of a part begin with those of the one before it."""
+        records = np.cumsum([0, *(int(part.record[-1]) + 1 if len(part) else 0 for part in parts)])
+        return cls(
+            np.concatenate([part.record + before for part, before in zip(parts, records[:-1], strict=True)]),
+            np.concatenate([part.contig for part in parts]),
+            parts[-1].contigs,
+            np.concatenate([part.start for part in parts]),
+            ByteColumn.joined([part.ref for part in parts]),
+            ByteColumn.joined([part.alt for part in parts]),
+            np.concatenate([part.affected_bases for part in parts]),
+        )
+
     def take(self, rows: np.ndarray, record: np.ndarray) -> AlleleBatch:
         """The rows ``rows``, int64 (m,), which belong to the records ``record``, int64 (m,)."""
         ref, alt = self.ref.take(rows), self.alt.take(rows)
-        return AlleleBatch(record, self.contig[rows], self.contigs, self.start[rows], ref, alt)
+        affected = None if self.affected is None else self.affected[rows]
+        return AlleleBatch(record, self.contig[rows], self.contigs, self.start[rows], ref, alt, affected)

@@ -26,6 +26,17 @@ def minimal_sizes(ref: ByteColumn, alt: ByteColumn) -> tuple[np.ndarray, np.ndar
     return ref.lengths - prefix - suffix + spare, alt.lengths - prefix - suffix + spare
 
 
+def changed_bases(written: AlleleBatch, scored: AlleleBatch, rows: np.ndarray) -> np.ndarray:
+    """How many bases of the reference the alleles ``rows``, int64 (m,), change: none for an insertion. int64 (m,)
+
+    written, scored: a batch before and after it was judged; all of what a structural allele affects counts
+    """
+    ref, alt = scored.ref.take(rows), scored.alt.take(rows)
+    prefix, suffix = shared_ends(_codes(ref), _codes(alt))
+    affected = written.affected_bases[rows]
+    return np.asarray(np.where(affected > 0, affected, ref.lengths - prefix - suffix))
+
+
 def minimal_form(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome) -> AlleleBatch:
     """The batch with the alleles ``rows``, int64 (m,), in their minimal form; their REF is what the genome has."""
     rows = rows[(batch.ref.lengths[rows] > 1) | (batch.alt.lengths[rows] > 1)]
@@ -98,7 +109,7 @@ def _moved_left(
     new = body.take(inserted)
     steps[inserted] = _agreement(before, new, before.offsets[1:] - 1, new.offsets[1:] - 1, new.lengths, -1)
     repeats = np.flatnonzero(deletion | (steps == size))  # from here on the genome is compared with itself
-    steps[repeats] += _repeat_to_the_left(contig[repeats], start[repeats] - steps[repeats], size[repeats], genome)
+    steps[repeats] += repeat_to_the_left(contig[repeats], start[repeats] - steps[repeats], size[repeats], genome)
 
     first = start - steps
     turn = stretches(np.zeros_like(size), size) - np.repeat(steps, size)
@@ -111,7 +122,7 @@ def _moved_left(
     return first - inside, longer, ByteColumn.end_to_end(anchor, np.ones_like(size))
 
 
-def _repeat_to_the_left(contig: np.ndarray, start: np.ndarray, period: np.ndarray, genome: NamedGenome) -> np.ndarray:
+def repeat_to_the_left(contig: np.ndarray, start: np.ndarray, period: np.ndarray, genome: NamedGenome) -> np.ndarray:
     """How many known bases just before ``start`` are the same as those ``period`` further right: int64 (n,)."""
     found, going, look = np.zeros_like(start), np.arange(len(start)), _FIRST_LOOK
     while len(going):

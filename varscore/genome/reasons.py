@@ -16,13 +16,14 @@ from varscore.genome.alleles import AlleleBatch, ByteColumn, Status
 from varscore.genome.minimal import minimal_form, minimal_sizes, shared_ends, spelled
 from varscore.genome.named import NamedGenome
 from varscore.genome.sequence import UNKNOWN, encode
+from varscore.genome.structural import minimal_place
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """check_ref: without it a REF that is not what the FASTA has is no reason; the FASTA's bases are REF all the same.
 
-    as_written: alleles keep the spelling of their record; longest: bases of REF or ALT, None for no limit
+    as_written: alleles keep the spelling of their record; longest: bases of a spelled REF or ALT, None for no limit
     """
 
     check_ref: bool = True
@@ -37,13 +38,17 @@ def judge(batch: AlleleBatch, genome: NamedGenome, rules: Rules) -> tuple[np.nda
     """Status of every allele, uint8 (n,), N_WINDOW left out, and the batch with those that are PASS as they are scored:
     REF is what the genome has, and both are in their minimal form. The others stay as they are written.
 
+    A structural allele of which the batch says what it affects is judged by its REF and its place, like any other.
+
     Raises FastaError when the FASTA cannot be read.
     """
-    lone_ref, lone_alt = _lone_unknowns(batch)
-    status = _text_status(batch, lone_ref | lone_alt)
+    structural = batch.affected_bases > 0
+    lone_ref, lone_alt = _lone_unknowns(batch, structural)
+    status = _text_status(batch, lone_ref | lone_alt, structural)
     place = _place_status(batch, genome)
     if not rules.as_written:
-        padded = np.flatnonzero((status == Status.NON_ACGT) & (place == Status.PASS) & (batch.ref.lengths > 0))
+        is_spelled = (batch.ref.lengths > 0) & ~structural
+        padded = np.flatnonzero((status == Status.NON_ACGT) & (place == Status.PASS) & is_spelled)
         status[padded[_is_padding(batch.take(padded, padded), genome)]] = Status.PASS
     settle(status, place)
     _settle_lengths(status, batch, rules)
@@ -57,7 +62,9 @@ def judge(batch: AlleleBatch, genome: NamedGenome, rules: Rules) -> tuple[np.nda
     batch = _as_genome(batch, rows[differs & passing], rows[lone_alt[rows] & passing], genome)
 
     if not rules.as_written:
-        batch = minimal_form(batch, np.flatnonzero(status == Status.PASS), genome)
+        batch = minimal_form(batch, np.flatnonzero((status == Status.PASS) & ~structural), genome)
+        if structural.any():
+            batch = minimal_place(batch, np.flatnonzero((status == Status.PASS) & structural), genome)
     _settle_lengths(status, batch, rules)  # a REF that the FASTA has replaced may share less with ALT
     return status, batch
 
@@ -75,16 +82,17 @@ def _first_match(reasons: Sequence[tuple[Status, np.ndarray]]) -> np.ndarray:
 # -- in the alleles' text --------------------------------------------------------------------------------------------
 
 
-def _text_status(batch: AlleleBatch, with_lone_unknown: np.ndarray) -> np.ndarray:
-    """uint8 (n,): what REF and ALT alone tell, before the genome is asked."""
+def _text_status(batch: AlleleBatch, with_lone_unknown: np.ndarray, structural: np.ndarray) -> np.ndarray:
+    """uint8 (n,): what REF and ALT alone tell, before the genome is asked. All bool (n,)"""
     size, first, last = batch.alt.lengths, _letter(batch.alt, 0), _letter(batch.alt, -1)
     dot, star = ord("."), ord("*")
     bracketed = _count(batch.alt, _BRACKET) > 0
-    not_bases = (_count(batch.ref, _NOT_ACGT) > 0) | (_count(batch.alt, _NOT_ACGT) > 0) | (batch.ref.lengths == 0)
+    odd_alt = (_count(batch.alt, _NOT_ACGT) > 0) & ~structural
+    not_bases = (_count(batch.ref, _NOT_ACGT) > 0) | odd_alt | (batch.ref.lengths == 0)
     return _first_match(
         [
             (Status.NO_ALT, (size == 0) | ((size == 1) & (first == dot))),
-            (Status.SYMBOLIC, (first == ord("<")) & (last == ord(">"))),
+            (Status.SYMBOLIC, (first == ord("<")) & (last == ord(">")) & ~structural),
             (Status.BREAKEND, bracketed | (first == dot) | (last == dot)),
             (Status.SPANNING_DELETION, (size == 1) & (first == star)),
             (Status.NON_ACGT, not_bases & ~with_lone_unknown),
@@ -92,15 +100,16 @@ def _text_status(batch: AlleleBatch, with_lone_unknown: np.ndarray) -> np.ndarra
     )
 
 
-def _lone_unknowns(batch: AlleleBatch) -> tuple[np.ndarray, np.ndarray]:
-    """Where REF, where ALT is the single letter N beside a spelled sequence of 2 or more bases: two bool (n,).
+def _lone_unknowns(batch: AlleleBatch, structural: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where REF, where ALT is the single letter N beside a spelled sequence of 2 or more bases, or REF beside a
+    ``structural`` ALT: two bool (n,).
 
     So do some callers of structural variants write insertions and deletions; N stands for the genome's base.
     """
     found = [np.zeros(len(batch), bool), np.zeros(len(batch), bool)]
     for lone, one, other in zip(found, (batch.ref, batch.alt), (batch.alt, batch.ref), strict=True):
         rows = np.flatnonzero((one.lengths == 1) & (other.lengths > 1) & (_UPPER[_letter(one, 0)] == ord("N")))
-        lone[rows] = _count(other.take(rows), _NOT_ACGT) == 0
+        lone[rows] = (_count(other.take(rows), _NOT_ACGT) == 0) | structural[rows]
     return found[0], found[1]
 
 
@@ -149,7 +158,8 @@ def _sums(column: ByteColumn) -> np.ndarray:
 def _place_status(batch: AlleleBatch, genome: NamedGenome) -> np.ndarray:
     """uint8 (n,): contig and position."""
     size = genome.sizes(batch.contig)
-    off = (batch.start < 0) | (batch.start >= size) | (batch.start + batch.ref.lengths > size)
+    end = batch.start + np.maximum(batch.ref.lengths, 1 + batch.affected_bases)
+    off = (batch.start < 0) | (batch.start >= size) | (end > size)
     return _first_match([(Status.MISSING_CONTIG, size < 0), (Status.OFF_CONTIG, off)])
 
 
@@ -157,7 +167,8 @@ def _settle_lengths(status: np.ndarray, batch: AlleleBatch, rules: Rules) -> Non
     """Enter TOO_LONG where an allele that is PASS so far is too long to be scored."""
     if rules.longest is None:
         return
-    rows = np.flatnonzero((status == Status.PASS) & (np.maximum(batch.ref.lengths, batch.alt.lengths) > rules.longest))
+    longest = np.maximum(batch.ref.lengths, batch.alt.lengths)
+    rows = np.flatnonzero((status == Status.PASS) & (longest > rules.longest))
     if not rules.as_written and len(rows):
         ref, alt = minimal_sizes(batch.ref.take(rows), batch.alt.take(rows))
         rows = rows[np.maximum(ref, alt) > rules.longest]
@@ -173,7 +184,7 @@ def _ref_status(
     """
     differs, unknown = _compare(batch, rows, lone_ref, genome)
     mismatch = differs & ~lone_ref
-    asked = np.flatnonzero(mismatch & ~unknown & ~lone_alt)
+    asked = np.flatnonzero(mismatch & ~unknown & ~lone_alt & (batch.affected_bases[rows] == 0))
     alt = batch.alt.take(rows[asked])
     there = genome.letters(batch.contig[rows[asked]], batch.start[rows[asked]], alt.lengths)
     swapped = np.zeros(len(rows), bool)

@@ -51,7 +51,12 @@ def decode(codes: np.ndarray) -> bytes:
 
 def reverse_complement(codes: np.ndarray) -> np.ndarray:
     """The other strand of base codes, uint8 (..., L), read 5' to 3'; code 4 stays 4."""
-    return _COMPLEMENT.take(codes[..., ::-1])
+    return complement(codes[..., ::-1])
+
+
+def complement(codes: np.ndarray) -> np.ndarray:
+    """The paired base of each of the base codes, uint8 of any shape; code 4 stays 4."""
+    return _COMPLEMENT.take(codes)
 
 
 def one_hot(codes: np.ndarray) -> np.ndarray:

@@ -56,12 +56,12 @@ def centred(engine: PlainEngine, context: np.ndarray, tasks: np.ndarray, target:
     for first in range(0, len(windows), POSITIONS):
         for here in _centred(windows[first : first + POSITIONS], middle):
             found = change(effects_of(engine, here), target)
-            table[first + here.rows, here.alt[:, middle]] = found[:, tasks]
+            table[first + here.start, here.alt[:, middle]] = found[:, tasks]
     return table
 
 
 def _centred(windows: np.ndarray, middle: int) -> Iterator[Windows]:
-    """The windows, uint8 (n, window), with each substitution of their middle base; ``rows`` says of which they are."""
+    """The windows, uint8 (n, window), with each substitution of their middle base; ``start`` says of which they are."""
     row, at, base = substitutions(windows, Span(middle, middle + 1))
     if not len(row):
         return
@@ -69,7 +69,7 @@ def _centred(windows: np.ndarray, middle: int) -> Iterator[Windows]:
     alt = ref.copy()
     alt[:, middle] = base
     one = np.ones_like(row)
-    yield Windows(row, ref, alt, np.zeros(len(row), np.int32), row, one, one)
+    yield Windows.anchored(np.arange(len(row)), ref, alt, np.zeros(len(row), np.int32), row, one, one)
 
 
 def known(codes: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -101,8 +101,8 @@ def parse_variant(text: str) -> Variant | None:
 def batch_of(variant: Variant) -> AlleleBatch:
     """One variant as a batch."""
     zero = np.zeros(1, np.int64)
-    letters = (ByteColumn.of([allele.encode()]) for allele in (variant.ref, variant.alt))
-    return AlleleBatch(zero, np.zeros(1, np.int32), (variant.contig,), zero + variant.start, *letters)
+    ref, alt = (ByteColumn.of([allele.encode()]) for allele in (variant.ref, variant.alt))
+    return AlleleBatch(zero, np.zeros(1, np.int32), (variant.contig,), zero + variant.start, ref, alt)
 
 
 def sequences(records: Iterable[FastaRecord], window: int, tasks: np.ndarray) -> Iterator[Subject]:

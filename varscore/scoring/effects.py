@@ -46,6 +46,10 @@ class Effects:
     def __len__(self) -> int:
         return len(self.ref)
 
+    def take(self, rows: np.ndarray) -> Effects:
+        """The rows ``rows``, int64 (k,)."""
+        return Effects(self.ref[rows], self.alt[rows], self.diff[rows], self.logodds[rows])
+
 
 def effects(
     ref_logits: np.ndarray, alt_logits: np.ndarray, meaning: Meaning | None = None, strands: str = "both-mean"

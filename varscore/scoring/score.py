@@ -90,12 +90,13 @@ def score_chunks(
     window: int,
     rules: Rules = BY_DEFAULT,
     store: Store | None = None,
+    untrained: Sequence[int] = (),
 ) -> Iterator[tuple[Chunk, ScoreBatch]]:
     """Each chunk with what became of its alleles, in order.
 
     Windows are cut here while the pool's engines compute those of earlier chunks; a few chunks are under way at a time.
     window: length of the network's windows; rules: which alleles are scored, and in which form; store: what it knows is
-    not computed.
+    not computed; untrained: tasks that say nothing of which of an allele's windows counts, should it have two.
     """
 
     def cut() -> Iterator[tuple[tuple[Chunk, np.ndarray, np.ndarray, AlleleBatch, Stored | None], Windows]]:
@@ -103,13 +104,14 @@ def score_chunks(
             written = chunk.alleles
             contigs = names.of(written.contigs)
             status, alleles, windows = cut_windows(written, genome, contigs, window, rules)
-            rows, stored = windows.rows, None
+            rows, stored = np.unique(windows.rows), None
             if store is not None:
                 stored, windows = store.find(windows, contigs, genome)
             yield (chunk, status, rows, alleles, stored), windows
 
+    work = partial(effects_of, untrained=tuple(untrained))
     idle = busy if store is None else partial(no_effects, store.tasks)
-    for (chunk, status, rows, alleles, stored), found in pool.map(effects_of, cut(), idle):
+    for (chunk, status, rows, alleles, stored), found in pool.map(work, cut(), idle):
         if store is not None and stored is not None:
             found = store.settle(stored, found)
             if store.only:
@@ -123,12 +125,31 @@ def no_effects(tasks: int, windows: Windows) -> Effects | None:
     return None if len(windows) else Effects(*np.empty((4, 0, tasks), np.float32))
 
 
-def effects_of(engine: PlainEngine, windows: Windows) -> Effects:
-    """What a pool's engine does with the windows of a chunk."""
+def effects_of(engine: PlainEngine, windows: Windows, untrained: Sequence[int] = ()) -> Effects:
+    """What a pool's engine does with the windows of a chunk: the effects on each allele that has any."""
+    ref, alt = logits_of(engine, windows)
+    return most_changed(effects(ref, alt, engine.net.goal, engine.net.strands), windows.rows, untrained)
+
+
+def logits_of(engine: PlainEngine, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of REF and ALT windows, two float32 (S, m, outputs)."""
     ref, alt = engine.score(windows)
     same = (windows.ref == windows.alt).all(1)
     alt[:, same] = ref[:, same]  # an ALT that changes nothing has no effect, not even one of rounding
-    return effects(ref, alt, engine.net.goal, engine.net.strands)
+    return ref, alt
+
+
+def most_changed(found: Effects, rows: np.ndarray, untrained: Sequence[int] = ()) -> Effects:
+    """Of the effects on m pairs of windows those that speak for an allele: of two pairs the one where some task's
+    difference is larger, the first of equals.
+
+    rows: int64 (m,), ascending, the allele of each pair; untrained: tasks that are not looked at
+    """
+    first = np.flatnonzero(np.diff(rows, prepend=-1))
+    if len(first) == len(rows):
+        return found
+    change = np.abs(np.delete(found.diff, np.asarray(untrained, np.int64), 1)).max(1)
+    return found.take(np.lexsort((-change, rows))[first])
 
 
 def spread(values: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:

@@ -18,12 +18,14 @@ from varscore.formats.vcf_header import VcfHeader, encode
 PREFIX = "VS"
 ALWAYS = ("status", "diff", "task", "logodds")
 """The columns of every run; a column of a TSV is a tag in a VCF"""
-SOMETIMES = ("ref_prob", "e", "e_task", "e_diff", "sig", "motif")
+SOMETIMES = ("ref_prob", "e", "e_task", "e_diff", "sig", "span", "motif")
 """The columns of some runs, beside those of classifiers"""
 OF_TASKS = ("task", "e_task")
 """The columns that hold names of tasks"""
 OF_TEXT = ("motif",)
 """The columns that hold other text"""
+OF_NUMBERS = ("span",)
+"""The columns that hold whole numbers"""
 _RESPELLED = {"ref_prob": "REF"}  # a table has REF already
 _NAME = re.compile(r"[A-Za-z]\w*(?<!_)", re.ASCII)
 _INFO_ID = re.compile(rb'##INFO=<(?:[^"]*,)?\s*ID="?([^,>"]*)')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -312,3 +313,38 @@ class TestOnAGpu:
         expected = naive(net, windows)
         found = SharedEngine(net.to("cuda"), torch.device("cuda"), precision).score(windows)
         assert error_of_effects(found, expected) < 0.5
+
+
+# -- pairs that differ elsewhere than from the anchor to the right -----------------------------------------------------
+
+
+def elsewhere(window: int, count: int = 40, seed: int = 9) -> Windows:
+    """Pairs that differ within any span, on references of the genome and of other sequences at the same places."""
+    random = np.random.default_rng(seed)
+    base = cut([Change(0, int(start), 1, (1,)) for start in random.choice([150, 157, 200], count)], window)
+    sequence = random.integers(0, 3, count)
+    ref, alt = base.ref.copy(), base.ref.copy()
+    for other in (1, 2):  # every sequence its own bases, the same in all windows of it
+        letters = np.random.default_rng(other).integers(0, 4, 600, dtype=np.uint8)
+        for row in np.flatnonzero(sequence == other).tolist():
+            ref[row] = letters[base.start[row] : base.start[row] + window]
+    lo = random.choice([0, 1, window // 3, window // 2, window - 20], count)
+    hi = np.minimum(window, lo + random.choice([1, 9, window // 3, window], count))
+    place = np.arange(window)
+    alt = np.where((place >= lo[:, None]) & (place < hi[:, None]), random.integers(0, 4, ref.shape), ref)
+    return replace(base, ref=ref, alt=alt.astype(np.uint8), lo=lo, hi=hi, sequence=sequence)
+
+
+@pytest.mark.parametrize("name", SHARING)
+def test_a_pair_may_differ_anywhere_and_its_reference_may_be_another_sequence(name: str) -> None:
+    windows = elsewhere(NETS[name].window)
+    middle = (NETS[name].window - 1) // 2
+    sides = (windows.lo >= middle) * 1 + (windows.hi <= NETS[name].window - middle) * 2
+    assert set(sides.tolist()) >= {0, 1, 2}
+    for engine in (PlainEngine(NETS[name], CPU), ENGINES[name]):
+        expected, found = naive(NETS[name], windows), engine.score(windows)
+        for mine, theirs in zip(found, expected, strict=True):
+            assert np.abs(probabilities(mine) - probabilities(theirs)).max() <= 10 * EXACT
+        order = np.random.default_rng(2).permutation(len(windows))
+        same_bits(engine, windows, order[:11], found)
+        same_bits(engine, windows, order, found)

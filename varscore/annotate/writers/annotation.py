@@ -19,6 +19,7 @@ _MEANINGS = {
     "task": ("String", "That task, as index:name"),
     "logodds": ("Float", "log2-odds difference of that task"),
     "ref_prob": ("Float", "Probability of that task with the reference allele, both strands together"),
+    "span": ("Integer", "Bases of the reference that the allele changes: deletes, replaces, doubles or inverts"),
     "e": ("Float", "Smallest E-value of a task"),
     "e_task": ("String", "The task whose E-value is smallest, as index:name"),
     "e_diff": ("Float", "Probability difference, alternative minus reference, of the task whose E-value is smallest"),

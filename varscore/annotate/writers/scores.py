@@ -10,6 +10,7 @@ import numpy as np
 
 from varscore.formats.vcf import RecordChunk
 from varscore.genome.alleles import Status
+from varscore.scoring.tags import OF_NUMBERS, OF_TASKS
 from varscore.storage.resumable import Resumable
 from varscore.tasks import safe
 
@@ -22,10 +23,11 @@ class AlleleScores:
     """One row per allele of a chunk, in its order.
 
     status: uint8 (n,) genome.alleles.Status
-    task: int32 (n,) index of the task with the largest absolute difference, -1 when unscored
+    task: int64 (n,) index of the task with the largest absolute difference, -1 when unscored
     diff, logodds: float32 (n,) of that task, NaN when unscored
     extra: further (n,) columns by their TSV name (``sig``, ``p_gwas``), in output order: float32, NaN when unscored, or
-    int32, indices of tasks (``e_task``), -1 when unscored, or object, bytes (``motif``), MISSING when unscored
+    int64, -1 when unscored: indices of tasks (``e_task``), or numbers (``span``); or object, bytes (``motif``), MISSING
+    when unscored
     """
 
     status: np.ndarray
@@ -103,13 +105,15 @@ def text_columns(scores: AlleleScores, labels: list[bytes], extra_columns: Seque
         format_floats(scores.diff),
         [labels[task] for task in scores.task.tolist()],
         format_floats(scores.logodds),
-        *(_text(scores.extra[name], labels) for name in extra_columns),
+        *(_extra_text(name, scores.extra[name], labels) for name in extra_columns),
     ]
 
 
-def _text(column: np.ndarray, labels: list[bytes]) -> list[bytes]:
+def _extra_text(name: str, column: np.ndarray, labels: list[bytes]) -> list[bytes]:
     if column.dtype == object:
         return list(column)
-    if np.issubdtype(column.dtype, np.integer):
+    if name in OF_TASKS:
         return [labels[task] for task in column.tolist()]
+    if name in OF_NUMBERS:
+        return [b"%d" % number if number >= 0 else MISSING for number in column.tolist()]
     return format_floats(column)

@@ -25,7 +25,7 @@ from varscore.formats.vcf import RecordChunk
 from varscore.formats.vcf_header import encode
 from varscore.genome.alleles import ByteColumn
 from varscore.genome.coords import one_based
-from varscore.scoring.tags import ALWAYS, OF_TASKS, OF_TEXT
+from varscore.scoring.tags import ALWAYS, OF_NUMBERS, OF_TASKS, OF_TEXT
 from varscore.storage.atomic import AtomicFile
 from varscore.storage.bgzf import LEVEL
 from varscore.storage.blocktext import BlockText, BlockTextOutput, joined
@@ -91,8 +91,8 @@ class ParquetWriter(Writer):
     ) -> None:
         self._output, self._extra_columns = output, tuple(extra_columns)
         self._labels = pa.array([label.decode() for label in task_labels(tasks)[:-1]], pa.string())
-        floats = {"diff", "logodds", *extra_columns} - {*OF_TASKS, *OF_TEXT}
-        kinds = {"pos": pa.int64(), **dict.fromkeys(floats, pa.float32())}
+        floats = {"diff", "logodds", *extra_columns} - {*OF_TASKS, *OF_NUMBERS, *OF_TEXT}
+        kinds = {"pos": pa.int64(), **dict.fromkeys(floats, pa.float32()), **dict.fromkeys(OF_NUMBERS, pa.int64())}
         fields = [(name, kinds.get(name, pa.string())) for name in (*COLUMNS, *extra_columns)]
         self._schema = pa.schema(fields, metadata=dict(provenance.items()))
         self._spool = TableSpool(output.path, self._schema, carry)
@@ -118,7 +118,9 @@ class ParquetWriter(Writer):
     def _extra(self, name: str, column: np.ndarray) -> pa.Array:
         if name in OF_TEXT:
             return _text([b"" if value == MISSING else value for value in column], column == MISSING)
-        return self._names(column) if name in OF_TASKS else _floats(column)
+        if name in OF_TASKS:
+            return self._names(column)
+        return pa.array(column, mask=column < 0) if name in OF_NUMBERS else _floats(column)
 
     def _names(self, tasks: np.ndarray) -> pa.Array:
         return self._labels.take(pa.array(tasks, mask=tasks < 0))

@@ -17,8 +17,9 @@ layers:
 
 Rows come in tiles of one shape a reach, padded: kernels round the same way for the same shape, so that a
 variant gets the same bits whatever is computed beside it. A tile holds rows of one reach only, and of both strands,
-except that an indel changes all to its right on one strand and all to its left on the other. Alleles of one site, and
-sites with the same window, share one reference row a strand.
+except that an indel changes all to its right on one strand and all to its left on the other. A pair that differs on
+both sides of the anchor shares nothing: each of its rows goes through the whole network. Alleles of one site, and sites
+with the same window, share one reference row a strand.
 
 Reference rows stand in the order in which their strand is read, and windows that overlap show the same bases. On a CPU
 the first convolution is made once at each base (:mod:`varscore.nets.kernels.kmertable`). Windows that lie a multiple
@@ -62,9 +63,12 @@ from varscore.nets.layers import (
 SHORT = 16
 """Substitutions of 2 to so many bases are treated as one of this many, so that they share a reach."""
 
-TILES = {"cpu": {1: 128, SHORT: 16, 0: 16}, "cuda": {1: 1024, SHORT: 128, 0: 256}}
-"""Rows of a tile, by bases substituted (0: an indel). Rare kinds have small tiles, of which less is padding. To a GPU
-a step of few rows is about as long as one of many."""
+RIGHT, LEFT, ANYWHERE = 0, -1, -2
+"""Other pairs differ from the anchor to the right, as an indel does, from the anchor to the left, or on both sides"""
+
+TILES = {"cpu": {1: 128, SHORT: 16, RIGHT: 16, LEFT: 16}, "cuda": {1: 1024, SHORT: 128, RIGHT: 256, LEFT: 256}}
+"""Rows of a tile, by bases substituted, or by side. Rare kinds have small tiles, of which less is padding. To a GPU a
+step of few rows is about as long as one of many."""
 
 
 class SharedEngine(PlainEngine):
@@ -94,27 +98,24 @@ class SharedEngine(PlainEngine):
 
     def _alike(self, windows: Windows) -> dict[tuple[int, Reach | None], list[np.ndarray]]:
         """Rows, int64 (n, 2) of strand and variant, that tiles may hold together, by rows of a tile and reach."""
-        same = np.where(windows.ref_length == windows.alt_length, windows.ref_length, 0)
-        size = np.select([same == 1, (same > 1) & (same <= SHORT)], [1, SHORT], 0)
+        kinds = _kinds(windows, self.net.window)
         alike: dict[tuple[int, Reach | None], list[np.ndarray]] = {}
-        for bases in np.unique(size).tolist():
-            variants = np.flatnonzero(size == bases)
+        for kind in np.unique(kinds).tolist():
+            variants = np.flatnonzero(kinds == kind)
             for strand in range(self.strands):
-                spread = reach(self.net, self._changed(bases, strand))
-                tile = TILE if spread is None else TILES[self.device.type][bases]  # whole passes as the plain engine's
+                spread = None if kind == ANYWHERE else reach(self.net, self._changed(kind, strand))
+                tile = TILE if spread is None else TILES[self.device.type][kind]  # whole passes as the plain engine's
                 rows = np.stack([np.full_like(variants, strand), variants], 1)
                 alike.setdefault((tile, spread), []).append(rows)
         return alike
 
-    def _changed(self, bases: int, strand: int) -> Span:
-        """Window positions that may differ.
-
-        ``bases`` from the anchor on, and where these lie on the other strand; 0 (indels): all from the anchor on.
-        """
+    def _changed(self, kind: int, strand: int) -> Span:
+        """Window positions that may differ: so many bases from the anchor on, and where these lie on the other strand;
+        or all on one side of the anchor."""
         length, lo = self.net.window, anchor(self.net.window)
-        if bases:
-            return Span(min(lo, length - lo - bases), max(lo + bases, length - lo))
-        return Span(0, length - lo) if strand else Span(lo, length)
+        if kind > 0:
+            return Span(min(lo, length - lo - kind), max(lo + kind, length - lo))
+        return Span(0, length - lo) if (kind == LEFT) != (strand == 1) else Span(lo, length)
 
     def _score_alike(
         self,
@@ -273,6 +274,14 @@ class SharedEngine(PlainEngine):
         return self._by_position(dense, time_major, (kinds, length), piece.channels.indices(kinds))
 
 
+def _kinds(windows: Windows, length: int) -> np.ndarray:
+    """What a pair's reach follows from, int64 (n,): bases substituted from the anchor on, or RIGHT, LEFT, ANYWHERE."""
+    lo, hi, middle = windows.lo, windows.hi, anchor(length)
+    within = [hi <= middle + 1, hi <= middle + SHORT]
+    from_anchor = np.select(within, [1, SHORT], RIGHT)
+    return np.where(lo >= middle, from_anchor, np.where(hi <= length - middle, LEFT, ANYWHERE))
+
+
 def _whole(feature_map: Tensor) -> Pieces:
     """All of a map, float (rows, channels, positions), in one piece."""
     return (Piece(slice(None), Span(0, feature_map.shape[2]), feature_map),)
@@ -298,16 +307,18 @@ def _tiles(windows: Windows, rows: np.ndarray, tile: int) -> Iterator[tuple[np.n
 
 
 def _place(windows: Windows, rows: np.ndarray) -> np.ndarray:
-    """Strand, contig and first base of rows, int64 (n, 3); bases of the second strand are counted from its own end."""
+    """Strand, contig, sequence and first base of rows, int64 (n, 4); bases of the second strand are counted from its
+    own end."""
     strand, variant = rows.T
     start = windows.start[variant]
-    return np.stack([strand, windows.contig[variant].astype(np.int64), np.where(strand == 1, -start, start)], 1)
+    where = [strand, windows.contig[variant].astype(np.int64), windows.sequence[variant]]
+    return np.stack([*where, np.where(strand == 1, -start, start)], 1)
 
 
 def _shift(windows: Windows, rows: np.ndarray, tile: int) -> np.ndarray:
     """By how many bases each row of a tile lies to the right of the one before, int64 (tile,); -1: it does not."""
     steps = np.diff(_place(windows, np.resize(rows, (tile, 2))), axis=0)
-    return np.append(-1, np.where((steps[:, :2] == 0).all(1), steps[:, 2], -1))
+    return np.append(-1, np.where((steps[:, :3] == 0).all(1), steps[:, 3], -1))
 
 
 def _convolve(layer: ConvPool | Residual, seen: FeatureMap, rows: Tensor, piece: Piece, cells: Span) -> Piece:

@@ -35,18 +35,19 @@ def effects_record(tasks: int) -> np.dtype[np.void]:
 
 
 def keys_of(windows: Windows, names: Sequence[str | None] | None = None) -> np.ndarray:
-    """uint64 (n, 2): the first half of the SHA-256 of both windows, the alleles' lengths and, with ``names`` of the
-    contigs, the place. Whatever is computed of a pair of windows is a function of these."""
-    count = len(windows)
-    lengths = np.stack([windows.ref_length, windows.alt_length], 1).astype("<u4")
-    rows = np.concatenate([lengths.view(np.uint8), windows.ref, windows.alt], 1)
-    hashes = [hashlib.sha256(row) for row in rows]
+    """uint64 (n, 2), of n alleles: the first half of the SHA-256 of their windows, of where these differ and, with
+    ``names`` of the contigs, of the place. Whatever is computed of a pair of windows is a function of these."""
+    spans = np.stack([windows.lo, windows.hi], 1).astype("<u4")
+    pairs = np.concatenate([spans.view(np.uint8), windows.ref, windows.alt], 1)
+    hashes: dict[int, hashlib._Hash] = {}
+    for row, pair in zip(windows.rows.tolist(), pairs, strict=True):
+        hashes.setdefault(row, hashlib.sha256()).update(pair)
     if names is not None:
-        places = zip(windows.contig.tolist(), windows.start.tolist(), strict=True)
-        for each, (contig, start) in zip(hashes, places, strict=True):
-            each.update(f"{names[contig]}:{start}".encode())
-    digests = b"".join(each.digest()[:16] for each in hashes)
-    return np.frombuffer(digests, "<u8").reshape(count, 2)
+        places = zip(windows.rows.tolist(), windows.contig.tolist(), windows.start.tolist(), strict=True)
+        for row, contig, start in places:
+            hashes[row].update(f"{names[contig]}:{start}".encode())
+    digests = b"".join(each.digest()[:16] for each in hashes.values())
+    return np.frombuffer(digests, "<u8").reshape(len(hashes), 2)
 
 
 class ArchivedScores:
@@ -111,7 +112,8 @@ class ArchivedScores:
     def _places(self, windows: Windows, names: Sequence[str | None], genome: Genome) -> tuple[np.ndarray, np.ndarray]:
         """The block of each substitution, -1 for none, and its base's place in that; int64 (m,) each."""
         start = windows.start + anchor(windows.ref.shape[1])
-        is_snv = (windows.ref_length == 1) & (windows.alt_length == 1)
+        middle = anchor(windows.ref.shape[1])
+        is_snv = (windows.lo == middle) & (windows.hi == middle + 1)
         block = np.full(len(windows), -1)
         for contig in np.unique(windows.contig[is_snv]).tolist():
             number = self._numbers.get(names[contig] or "")
@@ -178,18 +180,22 @@ class StoredScores:
             self._cached.cache.close()
 
     def find(self, windows: Windows, names: Sequence[str | None], genome: Genome) -> tuple[Stored, Windows]:
-        stored = self._in_archive(windows, names, genome)
+        alleles, first, pairs = np.unique(windows.rows, return_index=True, return_counts=True)
+        stored = self._in_archive(windows.take(first), pairs == 1, names, genome)
         if self._cached is not None and not self.only:
-            keys = keys_of(windows.take(~stored.there), names if self._cached.positional else None)
+            others = windows.take(np.isin(windows.rows, alleles[~stored.there]))
+            keys = keys_of(others, names if self._cached.positional else None)
             stored = self._in_cache(self._cached, stored, keys)
         known = int(np.count_nonzero(stored.there)) + (0 if stored.effects is None else len(stored.effects))
-        self.hits, self.misses = self.hits + known, self.misses + len(windows) - known
-        return stored, windows.take(np.flatnonzero(~stored.there)[stored.computed])
+        self.hits, self.misses = self.hits + known, self.misses + len(alleles) - known
+        return stored, windows.take(np.isin(windows.rows, alleles[~stored.there][stored.computed]))
 
-    def _in_archive(self, windows: Windows, names: Sequence[str | None], genome: Genome) -> Stored:
+    def _in_archive(self, windows: Windows, whole: np.ndarray, names: Sequence[str | None], genome: Genome) -> Stored:
+        """windows: the first pair of each allele; whole: bool (m,), those that have no other"""
+        there = np.zeros(len(windows), bool)
         if self._archived is None:
-            return Stored(np.zeros(len(windows), bool), {}, np.ones(len(windows), bool))
-        there, records = self._archived.find(windows, names, genome)
+            return Stored(there, {}, ~there)
+        there[whole], records = self._archived.find(windows.take(whole), names, genome)
         return Stored(there, from_records(records), np.full(np.count_nonzero(~there), not self.only))
 
     def _in_cache(self, cached: Cached, stored: Stored, keys: np.ndarray) -> Stored:

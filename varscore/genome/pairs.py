@@ -1,0 +1,70 @@
+"""Pairs of windows, reference and alternative, that are to be scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+
+from varscore.genome.coords import anchor
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """m pairs of windows of L bases.
+
+    rows:   int64 (m,) row of the batch that a pair belongs to, ascending; an allele may have two pairs
+    ref, alt: uint8 (m, L) base codes, 0-3 = ACGT, 4 = unknown or past the contig's end
+    contig: int32 (m,) index into the batch's ``contigs``
+    start:  int64 (m,) 0-based position of the windows' first base; may be negative
+    lo, hi: int64 (m,) outside of ``[lo, hi)`` the windows of a pair have the same bases
+    sequence: int64 (m,) what ``ref`` is cut from: 0 is the genome, any other number a sequence of its own. Two ``ref``
+        of one sequence and contig have the same bases wherever they overlap by their ``start``
+    """
+
+    rows: np.ndarray
+    ref: np.ndarray
+    alt: np.ndarray
+    contig: np.ndarray
+    start: np.ndarray
+    lo: np.ndarray
+    hi: np.ndarray
+    sequence: np.ndarray
+
+    @classmethod
+    def anchored(
+        cls,
+        rows: np.ndarray,
+        ref: np.ndarray,
+        alt: np.ndarray,
+        contig: np.ndarray,
+        start: np.ndarray,
+        ref_length: np.ndarray,
+        alt_length: np.ndarray,
+        sequence: np.ndarray | None = None,
+    ) -> Self:
+        """Pairs of which ``alt`` has ``alt_length`` other bases in the place of ``ref_length`` from the anchor on.
+
+        ref_length, alt_length: int64 (m,); an insertion or deletion changes all to the right of it. sequence: by
+        default all are cut from the genome
+        """
+        length = ref.shape[1]
+        lo = np.full(len(rows), anchor(length))
+        hi = np.where(ref_length == alt_length, np.minimum(lo + ref_length, length), length)
+        return cls(rows, ref, alt, contig, start, lo, hi, np.zeros_like(lo) if sequence is None else sequence)
+
+    @classmethod
+    def together(cls, parts: Sequence[Windows]) -> Self:
+        """Pairs of all parts, ordered by row; of those of a row an earlier part's come first."""
+        columns = [np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)]
+        order = np.argsort(columns[0], kind="stable")
+        return cls(*(column[order] for column in columns))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, chosen: np.ndarray) -> Windows:
+        """The pairs picked by a boolean mask or an index array."""
+        return Windows(*(getattr(self, field.name)[chosen] for field in fields(self)))
