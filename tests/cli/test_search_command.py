@@ -119,6 +119,21 @@ def test_status_says_how_far_it_is_and_writes_the_journal(folder: Path, capsys: 
     assert optuna.importance.get_param_importances(journal) is not None
 
 
+def test_a_page_of_few_trials_says_what_there_is(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for module in ("optuna", "plotly", "matplotlib", "sklearn", "jinja2"):
+        pytest.importorskip(module, reason=f"{module} is not installed")
+    page = tmp_path / "study.html"
+    words = ["search", "report", str(folder / "study"), "-o", str(page)]
+    said(capsys, *words, "--title", "Mine")
+    text = page.read_text()
+    assert "<title>Mine</title>" in text and "40 are wanted" in text and len(text) < 6_000_000
+    assert "exists" in said(capsys, *words, status=2)
+    said(capsys, *words, "--force")
+    assert page.read_text() != text and "Search: study" in page.read_text()
+
+
 def test_the_best_is_an_ordinary_model(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     study = open_study(folder / "study")
     out = said(capsys, "search", "best", str(folder / "study"), "-o", str(tmp_path / "copied"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 import torch
 from made_kinds import made_set
 
+from varscore.search import reading
 from varscore.search.space import WHOLE, Space, subspace
 from varscore.search.study import Settings, Study, begin_study, open_data
 from varscore.search.worker import Work
@@ -27,6 +28,15 @@ TINY: Space = subspace(
 @pytest.fixture(autouse=True)
 def one_thread_here() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="package")
+def small_forests() -> Iterator[None]:
+    """What is planted is found by a few trees, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "TREES", 25)
+        patch.setattr(reading, "REPEATS", 2)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ from varscore.search.study import Branch, Study
 BLUES, FAINT, TOP = "Viridis", "rgba(120, 130, 140, 0.28)", "#d95f02"
 FEW = 3
 """Trials in a cell of a map, below which its mean is not coloured"""
+NOTHING = -0.18
+"""Where a key without effect is drawn, below its values, which lie from 0 to 1"""
 LINES = 400
 """Trials that are drawn one by one: the best, and as many others"""
 
@@ -41,7 +43,7 @@ def drawn_tree(tree: Tree) -> bytes:
     figure = Figure(figsize=(max(6.0, 1.9 * 2 ** min(depth, 3)), 1.4 * (depth + 1)), layout="constrained")
     FigureCanvasAgg(figure)  # which plot_tree measures its boxes with
     axis = figure.subplots()
-    boxes = plot_tree(tree.fitted, ax=axis, filled=True, impurity=False, class_names=["rest", "top"], fontsize=7)
+    boxes = plot_tree(tree.fitted, ax=axis, filled=True, impurity=False, class_names=["rest", "top"], fontsize=9)
     labelled = [box for box in boxes if "samples" in box.get_text()]
     for box, node in zip(labelled, _preorder(tree), strict=True):
         rule, n, share = node_label(tree.fitted, node)
@@ -96,7 +98,7 @@ def interaction_map(pair: Interaction, metric: str) -> Any:
     )  # fmt: skip
     figure = _figure(grey, cells, height=120 + 62 * len(pair.one_values), x=pair.other, y=pair.one)
     figure.update_xaxes(type="category")
-    figure.update_yaxes(type="category")
+    figure.update_yaxes(type="category", autorange="reversed", automargin=True)
     return figure
 
 
@@ -108,7 +110,7 @@ def key_lines(trials: Trials) -> Any:
     places = np.empty((len(trials), len(names)))
     for column, (name, key) in enumerate(TABLE.items()):
         most = max(len(key.values) - 1, 1)
-        places[:, column] = [-0.18 if point[name] == ABSENT else key.values.index(point[name]) / most
+        places[:, column] = [NOTHING if point[name] == ABSENT else key.values.index(point[name]) / most
                              for point in trials.points]  # fmt: skip
     places += random.normal(0, 0.012, places.shape)  # so that lines through one value can be told apart
     traces = []
@@ -129,8 +131,9 @@ def key_lines(trials: Trials) -> Any:
         )
         for column, key in enumerate(TABLE.values())
     ]  # fmt: skip
-    figure = _figure(*traces, *ticks, height=520)
-    figure.update_xaxes(tickvals=list(range(len(names))), ticktext=names, tickangle=60)
+    figure = _figure(*traces, *ticks, height=560)
+    figure.add_annotation(x=0, y=NOTHING, text="no effect", showarrow=False, xanchor="right", xshift=-8)
+    figure.update_xaxes(tickvals=list(range(len(names))), ticktext=names, tickangle=60, automargin=True)
     figure.update_yaxes(visible=False)
     return figure
 

@@ -24,6 +24,8 @@ CHANCE = 0.55
 FOLDS, TREES, REPEATS = 5, 60, 5
 PAIRED = 6
 """Of the most important keys, whose pairs are looked at"""
+WEAKEST = 0.01
+"""Strength from which on two keys are said to interact"""
 
 
 @dataclass(frozen=True)
@@ -267,7 +269,7 @@ def interactions(trials: Trials, ranked: Sequence[Importance], most: int = 5) ->
     alone = {key: _dependence(forest, trials.coded, (key,)) for key in keys}
     pairs = [(_strength(forest, trials.coded, pair, alone), pair) for pair in itertools.combinations(keys, 2)]
     pairs.sort(key=lambda each: -each[0])
-    return [interaction(trials, *pair, strength) for strength, pair in pairs[:most]]
+    return [interaction(trials, *pair, strength) for strength, pair in pairs[:most] if strength >= WEAKEST]
 
 
 def interaction(trials: Trials, one: str, other: str, strength: float = 0.0) -> Interaction:
