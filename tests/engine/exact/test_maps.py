@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from varscore.engine.exact.maps import SharedMap, WholeMap, Workshop, common_cells
+from varscore.engine.exact.maps import SharedMap, WholeMap, Workspace, common_cells
 from varscore.engine.exact.product import BLOCK
 from varscore.engine.exact.reach import Span
 from varscore.nets.dilated import Residual
@@ -28,7 +28,7 @@ LATER = nn.Sequential(
     Residual(3, 1),
     Residual(3, 3),
 )
-WORKSHOP = Workshop()
+WORKSPACE = Workspace()
 
 
 def windows(shifts: list[int], seed: int = 0) -> tuple[Tensor, np.ndarray]:
@@ -41,7 +41,7 @@ def windows(shifts: list[int], seed: int = 0) -> tuple[Tensor, np.ndarray]:
 
 def maps(codes: Tensor, shift: np.ndarray) -> list[SharedMap]:
     with torch.inference_mode():
-        found = [SharedMap.first(FIRST, codes, shift, Workshop())]
+        found = [SharedMap.first(FIRST, codes, shift, Workspace())]
         for layer in LATER:
             local = isinstance(layer, (ConvPool, Residual))
             found.append(found[-1].convolved(layer) if local else found[-1].through(layer))
@@ -116,6 +116,6 @@ def test_a_stretch_of_some_rows_and_what_a_layer_makes_of_it(
 
 def test_a_map_of_rows_apart_is_what_was_given() -> None:
     steps = torch.randn(5, 3, 4)
-    found = SharedMap.apart(steps, WORKSHOP)
+    found = SharedMap.separate(steps, WORKSPACE)
     assert found.size == (5, 3)
     assert torch.equal(found.whole(), steps.permute(1, 2, 0))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from varscore.engine.exact import product
-from varscore.engine.exact.product import Product, apart
+from varscore.engine.exact.product import Product, padded
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(96, 1200), (7, 5), (512, 2048)])
@@ -36,7 +36,7 @@ def test_the_same_rows_give_the_same_bits_in_any_place_of_a_tile() -> None:
 @pytest.mark.parametrize("columns", [1, 16, 17, 925, 2048])
 def test_rows_begin_an_odd_number_of_cache_lines_apart(columns: int) -> None:
     matrix = torch.randn(3, 4, columns)
-    copy = apart(matrix)
+    copy = padded(matrix)
     assert torch.equal(copy, matrix)
     assert copy.stride(1) % 32 == 16
     assert copy.stride(1) >= columns

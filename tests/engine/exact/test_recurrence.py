@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from varscore.engine.exact.maps import FeatureMap, SharedMap, WholeMap, Workshop
+from varscore.engine.exact.maps import FeatureMap, SharedMap, WholeMap, Workspace
 from varscore.engine.exact.reach import Span
-from varscore.engine.exact.recurrence import FusedHalf, Half, SteppedHalf
+from varscore.engine.exact.recurrence import FusedDirection, LstmDirection, SteppedDirection
 from varscore.nets.layers import BiLSTM
 
 CHANNELS, HIDDEN = 3, 5
-KINDS = [SteppedHalf, FusedHalf]
+KINDS = [SteppedDirection, FusedDirection]
 
 
 def layer() -> BiLSTM:
@@ -28,12 +28,12 @@ def layer() -> BiLSTM:
 
 
 LSTM = layer()
-HALVES = {(kind, backward): kind(LSTM, backward) for kind in KINDS for backward in (False, True)}
+DIRECTIONS = {(kind, backward): kind(LSTM, backward) for kind in KINDS for backward in (False, True)}
 
 
-def as_map(kind: type[Half], steps: Tensor) -> FeatureMap:
-    """(T, rows, channels), as this kind of half wants it."""
-    return SharedMap.apart(steps, Workshop()) if kind is SteppedHalf else WholeMap(steps.permute(1, 2, 0))
+def as_map(kind: type[LstmDirection], steps: Tensor) -> FeatureMap:
+    """(T, rows, channels), as this kind of direction wants it."""
+    return SharedMap.separate(steps, Workspace()) if kind is SteppedDirection else WholeMap(steps.permute(1, 2, 0))
 
 
 def whole(steps: Tensor, backward: bool) -> tuple[Tensor, Tensor]:
@@ -62,56 +62,60 @@ def stretches(draw: st.DrawFn) -> tuple[int, Span]:
 EDGES = [(9, Span(0, 9)), (9, Span(0, 1)), (9, Span(8, 9)), (9, Span(3, 9)), (9, Span(4, 5)), (1, Span(0, 1))]
 
 
-def check(half: Half, last: int, changed: Span, seed: int) -> None:
+def check(direction: LstmDirection, last: int, changed: Span, seed: int) -> None:
     torch.manual_seed(seed)
     steps = torch.randn(4, last, CHANNELS)
     rows = torch.tensor([2, 0, 0, 3, 1, 2])
     patch = torch.randn(len(rows), len(changed), CHANNELS)
     with torch.inference_mode():
-        (passage,), states = half.reference(as_map(type(half), steps.transpose(0, 1)), [changed])
-        before = passage.state.hidden.clone(), passage.state.cell.clone()
-        span, found = half.alternative(passage, rows, as_map(type(half), patch.transpose(0, 1)), changed)
+        (boundary,), states = direction.reference(as_map(type(direction), steps.transpose(0, 1)), [changed])
+        before = boundary.state.hidden.clone(), boundary.state.cell.clone()
+        span, found = direction.alternative(boundary, rows, as_map(type(direction), patch.transpose(0, 1)), changed)
     states, found = states.transpose(0, 1), found.transpose(0, 1)
 
-    hidden, cell = whole(steps, half.backward)
+    hidden, cell = whole(steps, direction.backward)
     assert (states - hidden).abs().max() < 1e-5
-    entry = changed.hi if half.backward else changed.lo - 1
+    entry = changed.hi if direction.backward else changed.lo - 1
     for state, true in zip(before, (hidden, cell), strict=True):
         expected = true[:, entry] if 0 <= entry < last else torch.zeros(4, HIDDEN)
         assert (state - expected).abs().max() < 1e-5
 
     patched = steps[rows]
     patched[:, changed.place] = patch
-    expected = whole(patched, half.backward)[0]
-    assert (span.lo, span.hi) == ((0, changed.hi) if half.backward else (changed.lo, last))
+    expected = whole(patched, direction.backward)[0]
+    assert (span.lo, span.hi) == ((0, changed.hi) if direction.backward else (changed.lo, last))
     assert found.shape == (len(rows), len(span), HIDDEN)
     assert (found - expected[:, span.place]).abs().max() < 1e-5
-    untouched = expected[:, changed.hi :] if half.backward else expected[:, : changed.lo]
-    reference = hidden[rows, changed.hi :] if half.backward else hidden[rows, : changed.lo]
+    untouched = expected[:, changed.hi :] if direction.backward else expected[:, : changed.lo]
+    reference = hidden[rows, changed.hi :] if direction.backward else hidden[rows, : changed.lo]
     # the same but for the rounding of another number of rows
     assert torch.allclose(untouched, reference, rtol=0, atol=1e-13), "what the engine leaves out is the reference's own"
-    assert all(map(torch.equal, before, (passage.state.hidden, passage.state.cell))), "the state can be used again"
+    assert all(map(torch.equal, before, (boundary.state.hidden, boundary.state.cell))), "the state can be used again"
 
 
 @pytest.mark.parametrize("backward", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("last", "changed"), EDGES)
-def test_a_half_entered_at_the_edges(kind: type[Half], backward: bool, last: int, changed: Span) -> None:
-    check(HALVES[kind, backward], last, changed, seed=0)
+def test_a_half_entered_at_the_edges(kind: type[LstmDirection], backward: bool, last: int, changed: Span) -> None:
+    check(DIRECTIONS[kind, backward], last, changed, seed=0)
 
 
 @settings(max_examples=40)
 @given(stretches(), st.sampled_from(KINDS), st.booleans(), st.integers(0, 99))
-def test_a_half_entered_anywhere(stretch: tuple[int, Span], kind: type[Half], backward: bool, seed: int) -> None:
-    check(HALVES[kind, backward], *stretch, seed=seed)
+def test_a_half_entered_anywhere(
+    stretch: tuple[int, Span], kind: type[LstmDirection], backward: bool, seed: int
+) -> None:
+    check(DIRECTIONS[kind, backward], *stretch, seed=seed)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_both_halves_together_are_the_bidirectional_layer(kind: type[Half]) -> None:
+def test_both_halves_together_are_the_bidirectional_layer(kind: type[LstmDirection]) -> None:
     torch.manual_seed(1)
     steps = torch.randn(7, 3, CHANNELS)
     with torch.inference_mode():
-        both = [HALVES[kind, backward].reference(as_map(kind, steps), [Span(2, 4)])[1] for backward in (False, True)]
+        both = [
+            DIRECTIONS[kind, backward].reference(as_map(kind, steps), [Span(2, 4)])[1] for backward in (False, True)
+        ]
         expected = copy.deepcopy(LSTM).double()(steps.permute(1, 2, 0).double()).permute(2, 0, 1)
     assert (torch.cat(both, 2) - expected).abs().max() < 1e-5
 
@@ -120,8 +124,8 @@ def test_an_unchanged_patch_changes_nothing() -> None:
     torch.manual_seed(2)
     steps, rows = torch.randn(8, 4, CHANNELS), torch.arange(4)
     changed = Span(3, 5)
-    for half in HALVES.values():
+    for direction in DIRECTIONS.values():
         with torch.inference_mode():
-            (passage,), states = half.reference(as_map(type(half), steps), [changed])
-            span, found = half.alternative(passage, rows, as_map(type(half), steps[changed.place]), changed)
+            (boundary,), states = direction.reference(as_map(type(direction), steps), [changed])
+            span, found = direction.alternative(boundary, rows, as_map(type(direction), steps[changed.place]), changed)
         assert (found - states[span.place]).abs().max() < 1e-6

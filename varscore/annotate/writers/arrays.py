@@ -43,7 +43,7 @@ TASKS = "varscoreTasks"
 
 _CHUNK_BYTES = 1 << 20
 _MOST_CHUNK_ROWS = 4096
-_CHUNKS_PER_SLAB = 16
+_CHUNKS_PER_BLOCK = 16
 
 
 def open_matrix(
@@ -75,7 +75,7 @@ def check_matrix(path: str, *, force: bool = False) -> type[MatrixWriter]:
 
 
 @dataclass
-class Slab:
+class RowBlock:
     """Rows on their way to the file: always the same number of them, but for the last.
 
     text: chrom, ref, alt, status; pos: int64 (rows,); values: float32 (rows, T) by block name.
@@ -86,7 +86,7 @@ class Slab:
     text: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in _TEXT})
 
     @classmethod
-    def empty(cls, rows: int, blocks: Sequence[str], tasks: int) -> Slab:
+    def empty(cls, rows: int, blocks: Sequence[str], tasks: int) -> RowBlock:
         return cls(np.empty(rows, np.int64), {name: np.empty((rows, tasks), np.float32) for name in blocks})
 
     def __len__(self) -> int:
@@ -106,9 +106,9 @@ class Slab:
 
 
 class MatrixWriter(Output):
-    """Takes rows in pieces of any size and stores them in slabs, so the file does not depend on the pieces.
+    """Takes rows in pieces of any size and stores them in blocks, so the file does not depend on the pieces.
 
-    Memory stays at one slab, about 64 MB.
+    Memory stays at one block, about 64 MB.
     """
 
     def __init__(
@@ -116,8 +116,8 @@ class MatrixWriter(Output):
     ) -> None:
         self.path, self._tasks, self._facts, self._blocks = path, tuple(tasks), dict(facts), tuple(blocks)
         self._chunk = min(max(1, _CHUNK_BYTES // (4 * len(tasks))), _MOST_CHUNK_ROWS)
-        self._rows = self._chunk * _CHUNKS_PER_SLAB
-        self._slab = Slab.empty(self._rows, blocks, len(tasks))
+        self._rows = self._chunk * _CHUNKS_PER_BLOCK
+        self._block = RowBlock.empty(self._rows, blocks, len(tasks))
         self._stored = 0
         self._target: AtomicFile | AtomicFolder = self._claim(force)
         self._open = True
@@ -147,18 +147,18 @@ class MatrixWriter(Output):
         self._check(text, pos, values)
         first = 0
         while first < len(pos):
-            rows = slice(first, min(len(pos), first + self._rows - len(self._slab)))
-            self._slab.add(
+            rows = slice(first, min(len(pos), first + self._rows - len(self._block)))
+            self._block.add(
                 {name: column[rows] for name, column in text.items()},
                 pos[rows],
                 {name: block[rows] for name, block in values.items()},
             )
             first = rows.stop
-            if len(self._slab) == self._rows:
+            if len(self._block) == self._rows:
                 self._flush()
 
     def settle(self) -> list[Placement]:
-        if len(self._slab):
+        if len(self._block):
             self._flush()
         with output_errors(self.path), _library_errors(self.path):
             self._end()
@@ -194,9 +194,9 @@ class MatrixWriter(Output):
 
     def _flush(self) -> None:
         with output_errors(self.path), _library_errors(self.path):
-            self._store(self._slab)
-        self._stored += len(self._slab)
-        self._slab.clear()
+            self._store(self._block)
+        self._stored += len(self._block)
+        self._block.clear()
 
     def _claim(self, force: bool) -> AtomicFile | AtomicFolder:
         return AtomicFile(self.path, force=force)
@@ -206,8 +206,8 @@ class MatrixWriter(Output):
         """Lay out the columns in ``self._target.temporary``."""
 
     @abstractmethod
-    def _store(self, slab: Slab) -> None:
-        """Append ``slab`` after the ``self._stored`` rows that are there."""
+    def _store(self, rows: RowBlock) -> None:
+        """Append ``rows`` after the ``self._stored`` rows that are there."""
 
     @abstractmethod
     def _end(self) -> None:
@@ -215,7 +215,7 @@ class MatrixWriter(Output):
 
 
 class ParquetMatrix(MatrixWriter):
-    """One row group a slab."""
+    """One row group a block."""
 
     def _begin(self) -> None:
         lists = pa.list_(pa.float32(), len(self._tasks))
@@ -232,11 +232,11 @@ class ParquetMatrix(MatrixWriter):
             write_statistics=list(kinds),
         )
 
-    def _store(self, slab: Slab) -> None:
-        n = len(slab)
-        unscored = pa.array([status != Status.PASS.name for status in slab.text["status"]])
-        columns = {name: pa.array(column) for name, column in slab.text.items()} | {"pos": pa.array(slab.pos[:n])}
-        for name, block in slab.values.items():
+    def _store(self, rows: RowBlock) -> None:
+        n = len(rows)
+        unscored = pa.array([status != Status.PASS.name for status in rows.text["status"]])
+        columns = {name: pa.array(column) for name, column in rows.text.items()} | {"pos": pa.array(rows.pos[:n])}
+        for name, block in rows.values.items():
             floats = pa.array(block[:n].reshape(-1))
             columns[COLUMN.get(name, name)] = pa.FixedSizeListArray.from_arrays(floats, len(self._tasks), mask=unscored)
         self._writer.write_table(pa.table(columns, self._schema), row_group_size=n)
@@ -247,7 +247,7 @@ class ParquetMatrix(MatrixWriter):
 
 
 class ZarrMatrix(MatrixWriter):
-    """One shard a slab, 16 chunks a shard."""
+    """One shard a block, 16 chunks a shard."""
 
     MARKER = "zarr.json"
 
@@ -273,9 +273,9 @@ class ZarrMatrix(MatrixWriter):
                 dimension_names=["allele", "task"],
             )  # fmt: skip
 
-    def _store(self, slab: Slab) -> None:
-        total = self._stored + len(slab)
-        for name, column in _columns(slab, np.dtypes.StringDType()):
+    def _store(self, rows: RowBlock) -> None:
+        total = self._stored + len(rows)
+        for name, column in _columns(rows, np.dtypes.StringDType()):
             array = self._arrays[name]
             array.resize((total, *array.shape[1:]))
             array[self._stored : total] = column
@@ -311,9 +311,9 @@ class Hdf5Matrix(MatrixWriter):
                 maxshape=(None, len(self._tasks)), chunks=(self._chunk, len(self._tasks)),
             )  # fmt: skip
 
-    def _store(self, slab: Slab) -> None:
-        total = self._stored + len(slab)
-        for name, column in _columns(slab, np.dtype(object)):
+    def _store(self, rows: RowBlock) -> None:
+        total = self._stored + len(rows)
+        for name, column in _columns(rows, np.dtype(object)):
             self._sets[name].resize(total, axis=0)
             self._sets[name][self._stored :] = column
         self._disk.check()
@@ -327,7 +327,7 @@ class Hdf5Matrix(MatrixWriter):
 class _Disk:
     """The file below an HDF5 file. HDF5 crashes once a write has failed, so it is never told.
 
-    What the disk has refused is kept in memory (no more than a slab), and :meth:`check` raises the error.
+    What the disk has refused is kept in memory (no more than a block), and :meth:`check` raises the error.
     """
 
     def __init__(self, path: str) -> None:
@@ -393,12 +393,12 @@ def _column(block: str) -> str:
     return COLUMN.get(block, block)
 
 
-def _columns(slab: Slab, text: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """Every column of a slab by its name in the file, text with NumPy type ``text``."""
-    n = len(slab)
-    yield from ((name, np.array(column, text)) for name, column in slab.text.items())
-    yield "pos", slab.pos[:n]
-    yield from ((_column(name), block[:n]) for name, block in slab.values.items())
+def _columns(rows: RowBlock, text: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Every column of a block by its name in the file, text with NumPy type ``text``."""
+    n = len(rows)
+    yield from ((name, np.array(column, text)) for name, column in rows.text.items())
+    yield "pos", rows.pos[:n]
+    yield from ((_column(name), block[:n]) for name, block in rows.values.items())
 
 
 def _decode(alleles: Sequence[bytes] | ByteColumn) -> list[str]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from varscore.engine.exact.memory import Room
+from varscore.engine.exact.memory import ScratchBuffers
 from varscore.engine.exact.product import BLOCK, Product, in_blocks, whole_blocks
 from varscore.engine.exact.reach import Span, cells_of, extent, receptive
 from varscore.nets.dilated import Residual
@@ -22,19 +22,19 @@ Local = ConvPool | Residual
 """Layers whose cells read some positions around their own"""
 
 
-class Workshop:
+class Workspace:
     """What the maps of a network are made with: products with the weights of its layers, and memory."""
 
     def __init__(self) -> None:
         self.product = cache(lambda layer: Product(weights_of(layer)))
-        self.room = Room()
+        self.scratch = ScratchBuffers()
 
     def columns(self, layer: nn.Module, weight: Tensor, count: int, channels: int) -> Tensor:
         """Room for so many columns that a layer makes, float (n, channels), n in whole blocks; zeros behind them.
 
         Of the type of ``weight``. What was taken for this layer before is no longer valid.
         """
-        columns = self.room.take(layer, weight, whole_blocks(count), channels)
+        columns = self.scratch.take(layer, weight, whole_blocks(count), channels)
         columns[count:] = 0
         return columns
 
@@ -114,10 +114,10 @@ class SharedMap(FeatureMap):
     index: np.ndarray
     begin: np.ndarray
     stride: int
-    workshop: Workshop
+    workspace: Workspace
 
     @staticmethod
-    def first(layer: SequenceConv, codes: Tensor, shift: np.ndarray, workshop: Workshop) -> SharedMap:
+    def first(layer: SequenceConv, codes: Tensor, shift: np.ndarray, workspace: Workspace) -> SharedMap:
         """The first layer's map of a tile, uint8 (rows, window).
 
         shift: int64 (rows,), by how many bases each row lies to the right of the one before; -1: it does not.
@@ -127,19 +127,19 @@ class SharedMap(FeatureMap):
         index, made = common_cells(begin, layer.pool, (length - layer.kernel_size[0] + 1) // layer.pool)
         to = np.full(index.size, -1)
         to[made] = np.arange(len(made))
-        values = workshop.columns(layer, layer.weight, len(made), layer.out_channels)
+        values = workspace.columns(layer, layer.weight, len(made), layer.out_channels)
         layer.columns(codes, shift, np.ascontiguousarray(to.reshape(index.shape).T), values)
-        return SharedMap(values, index, begin, layer.pool, workshop)
+        return SharedMap(values, index, begin, layer.pool, workspace)
 
     @staticmethod
-    def apart(steps: Tensor, workshop: Workshop) -> SharedMap:
+    def separate(steps: Tensor, workspace: Workspace) -> SharedMap:
         """Of rows that have nothing in common. steps: float (positions, rows, channels)"""
         positions, rows, channels = steps.shape
         count = positions * rows
         values = steps.new_zeros(whole_blocks(count), channels)
         values[:count] = steps.reshape(count, channels)
         index = np.arange(count).reshape(positions, rows)
-        return SharedMap(values, index, np.arange(rows) * positions, 1, workshop)
+        return SharedMap(values, index, np.arange(rows) * positions, 1, workspace)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -153,8 +153,8 @@ class SharedMap(FeatureMap):
     def through(self, layer: nn.Module) -> SharedMap:
         if not isinstance(layer, Projection):
             return replace(self, values=layer(self.values))
-        values = self.workshop.columns(layer, self.values, len(self.values), layer.out_features)
-        in_blocks(self.workshop.product(layer), self.values, values)
+        values = self.workspace.columns(layer, self.values, len(self.values), layer.out_features)
+        in_blocks(self.workspace.product(layer), self.values, values)
         return replace(self, values=values)
 
     def convolved(self, layer: Local) -> SharedMap:
@@ -163,9 +163,9 @@ class SharedMap(FeatureMap):
         index, made = common_cells(self.begin, stride, cells_of(layer, len(self.index)))
         cell, row = np.divmod(made, index.shape[1])
         read = self.index[cell[:, None] * pool + _taps(layer), row[:, None]]
-        values = self.workshop.columns(layer, self.values, len(made), _outputs(layer))
+        values = self.workspace.columns(layer, self.values, len(made), _outputs(layer))
         self._make(layer, self.values, read, values)
-        return SharedMap(values, index, self.begin, stride, self.workshop)
+        return SharedMap(values, index, self.begin, stride, self.workspace)
 
     def at(self, field: Span, rows: Tensor) -> Tensor:
         chosen = self.index[field.place].T[rows.numpy()]
@@ -210,13 +210,13 @@ class SharedMap(FeatureMap):
         """A residual block's cell from its three taps, which are overwritten."""
         channels, slope = layer.conv.in_channels, layer.activation.slope
         out.copy_(seen[:, channels : 2 * channels])
-        hidden = self.workshop.product(layer.conv)(functional.leaky_relu_(seen, slope), torch.empty_like(out))
+        hidden = self.workspace.product(layer.conv)(functional.leaky_relu_(seen, slope), torch.empty_like(out))
         functional.leaky_relu_(hidden.add_(cast(Tensor, layer.conv.bias)), slope)
-        out.addcmul_(self.workshop.product(layer.mix)(hidden, torch.empty_like(out)), layer.scale)
+        out.addcmul_(self.workspace.product(layer.mix)(hidden, torch.empty_like(out)), layer.scale)
 
     def _sums(self, layer: ConvPool, seen: Tensor, out: Tensor) -> None:
         """The largest sum of a convolution's cell."""
-        product, channels = self.workshop.product(layer), layer.in_channels
+        product, channels = self.workspace.product(layer), layer.in_channels
         product(seen[:, : layer.kernel_size[0] * channels], out)
         for offset in range(1, layer.pool):
             here = seen[:, offset * channels : (offset + layer.kernel_size[0]) * channels]

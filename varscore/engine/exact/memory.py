@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from torch import Tensor
 
 
-class Room:
+class ScratchBuffers:
     """Blocks of memory by name."""
 
     def __init__(self) -> None:

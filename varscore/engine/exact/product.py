@@ -12,7 +12,7 @@ BLOCK = 128
 """Rows of a product where there may be any number: a row of a product of one shape has the same bits in any place"""
 
 
-def apart(matrix: Tensor) -> Tensor:
+def padded(matrix: Tensor) -> Tensor:
     """A copy of a float32 matrix (..., n, m) whose rows begin an odd number of cache lines (64 bytes) apart.
 
     Rows that lie a power of two apart compete for the same places of the cache: a product with 2,048 columns takes
@@ -32,7 +32,7 @@ class Product:
 
     def __init__(self, weight: Tensor) -> None:
         self._packs = weight.numel() >= LARGE and _mkl_packs()
-        self._weight = weight.contiguous() if self._packs else apart(weight.t())
+        self._weight = weight.contiguous() if self._packs else padded(weight.t())
         self._packed: dict[int, Tensor] = {}
 
     def __call__(self, x: Tensor, out: Tensor) -> Tensor:

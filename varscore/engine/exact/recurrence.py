@@ -1,8 +1,8 @@
 """One direction of a recurrent layer, entered in the middle.
 
-A :class:`Half` runs over the reference once, remembering the state where the alternative will enter; the alternative
-then runs only from there. Maps here are (positions, rows, channels), so that a step is one block of memory. Positions
-keep their order in both directions: a backward half simply visits them from the last to the first.
+A :class:`LstmDirection` runs over the reference once, remembering the state where the alternative will enter; the
+alternative then runs only from there. Maps here are (positions, rows, channels), so that a step is one block of memory.
+Positions keep their order in both directions: the backward one simply visits them from the last to the first.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from varscore.engine.exact.maps import FeatureMap, SharedMap
-from varscore.engine.exact.memory import Room
+from varscore.engine.exact.memory import ScratchBuffers
 from varscore.engine.exact.product import BLOCK, Product
 from varscore.engine.exact.reach import Span
 from varscore.nets.layers import BiLSTM, hard_sigmoid
@@ -33,10 +33,10 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
-    """What a half left behind on its way over the reference; valid until it runs over the next one.
+class BoundaryState:
+    """What a direction left behind on its way over the reference; valid until it runs over the next one.
 
-    length: steps in all; inputs: what they were given, as the half wants it; state: on entering the changed steps.
+    length: steps in all; inputs: what they were given, as the direction wants it; state: on entering the changed steps.
     """
 
     length: int
@@ -44,9 +44,9 @@ class Passage:
     state: State
 
 
-class Half(ABC):
-    """One half of a BiLSTM: ``backward`` visits positions from the last to the first, as the second one does if the
-    layer turns."""
+class LstmDirection(ABC):
+    """One direction of a BiLSTM: ``backward`` visits positions from the last to the first, as the second one does if
+    the layer turns."""
 
     def __init__(self, lstm: BiLSTM, second: bool) -> None:
         suffix = "_l0_reverse" if second else "_l0"
@@ -55,15 +55,15 @@ class Half(ABC):
         self.width = lstm.hidden_size
         self.channels = slice(self.width, None) if second else slice(self.width)
         self.backward = second and lstm.turns
-        self.room = Room()
+        self.scratch = ScratchBuffers()
 
-    def reference(self, steps: FeatureMap, changes: Sequence[Span]) -> tuple[list[Passage], Tensor]:
+    def reference(self, steps: FeatureMap, changes: Sequence[Span]) -> tuple[list[BoundaryState], Tensor]:
         """Run over all ``steps``, noting the state before those of each of the ``changes``.
 
-        Returns a passage for each change, and the hidden states, float (T, rows, H).
+        Returns a boundary for each change, and the hidden states, float (T, rows, H).
         """
         last, rows = steps.size
-        output = self.room.take("hidden", steps.values, last, rows, self.width)
+        output = self.scratch.take("hidden", steps.values, last, rows, self.width)
         inputs, every = self._inputs(steps, "reference"), torch.arange(rows, device=output.device)
         entries = [changed.hi if self.backward else changed.lo for changed in changes]
         state, at = State(*output.new_zeros(2, rows, self.width)), last if self.backward else 0
@@ -73,21 +73,23 @@ class Half(ABC):
             state = self._run(inputs, span, every, state, output[span.place])
             entered.setdefault(entry, state)
             at = entry
-        return [Passage(last, inputs, entered[entry]) for entry in entries], output
+        return [BoundaryState(last, inputs, entered[entry]) for entry in entries], output
 
-    def alternative(self, passage: Passage, rows: Tensor, patch: FeatureMap, changed: Span) -> tuple[Span, Tensor]:
+    def alternative(
+        self, boundary: BoundaryState, rows: Tensor, patch: FeatureMap, changed: Span
+    ) -> tuple[Span, Tensor]:
         """Positions whose hidden states change, and these states, float (positions, rows, H), until the next call.
 
         rows: int64 (rows,), the reference row of each alternative; patch: what its ``changed`` steps are given.
         """
-        span = Span(0, changed.hi) if self.backward else Span(changed.lo, passage.length)
-        rest = Span(0, changed.lo) if self.backward else Span(changed.hi, passage.length)
-        entered = State(passage.state.hidden[rows], passage.state.cell[rows])
-        output = self.room.take("alternative", patch.values, len(span), len(rows), self.width)
+        span = Span(0, changed.hi) if self.backward else Span(changed.lo, boundary.length)
+        rest = Span(0, changed.lo) if self.backward else Span(changed.hi, boundary.length)
+        entered = State(boundary.state.hidden[rows], boundary.state.cell[rows])
+        output = self.scratch.take("alternative", patch.values, len(span), len(rows), self.width)
         new, old = output[changed.within(span)], output[rest.within(span)]
         every = torch.arange(len(rows), device=rows.device)
         turned = self._run(self._inputs(patch, "patch"), Span(0, len(changed)), every, entered, new)
-        self._run(passage.inputs, rest, rows, turned, old)
+        self._run(boundary.inputs, rest, rows, turned, old)
         return span, output
 
     @abstractmethod
@@ -126,7 +128,7 @@ class Projected:
                 self._missing.remove(block)
 
 
-class SteppedHalf(Half):
+class SteppedDirection(LstmDirection):
     """For the CPU in float32: matrix products and a fused pointwise pass a step; input projections are kept."""
 
     def __init__(self, lstm: BiLSTM, backward: bool) -> None:
@@ -136,14 +138,14 @@ class SteppedHalf(Half):
 
     def _inputs(self, steps: FeatureMap, name: str) -> Projected:
         shared = cast(SharedMap, steps)
-        sums = self.room.take(name, shared.values, len(shared.values), 4 * self.width)
+        sums = self.scratch.take(name, shared.values, len(shared.values), 4 * self.width)
         return Projected(self.inward, shared, sums)
 
     def _run(self, inputs: Projected, span: Span, rows: Tensor, state: State, output: Tensor) -> State:
         from varscore.nets.kernels.lstmcell import step  # numba takes half a second to import
 
         hidden, cell, order = state.hidden, state.cell.clone(), range(span.lo, span.hi)
-        gates = self.room.take("gates", output, len(rows), 4 * self.width)
+        gates = self.scratch.take("gates", output, len(rows), 4 * self.width)
         flat, given, chosen, memory, written = (t.numpy() for t in (gates, inputs.sums, rows, cell, output))
         sources, states = inputs.sources(span, chosen), output.unbind()
         for t in reversed(order) if self.backward else order:
@@ -154,7 +156,7 @@ class SteppedHalf(Half):
         return State(hidden, cell)
 
 
-class FusedHalf(Half):
+class FusedDirection(LstmDirection):
     """For every other device and precision: the library's fused kernel, a stretch a call."""
 
     def _inputs(self, steps: FeatureMap, name: str) -> Tensor:
@@ -171,7 +173,7 @@ class FusedHalf(Half):
         return State(hidden[0].to(output.dtype), cell[0].to(output.dtype))
 
 
-class HardHalf(Half):
+class HardDirection(LstmDirection):
     """With hard gates, which no fused kernel has: a few calls a step, on every device."""
 
     def _inputs(self, steps: FeatureMap, name: str) -> Tensor:
@@ -188,7 +190,7 @@ class HardHalf(Half):
         return State(hidden, cell)
 
 
-def halves(lstm: BiLSTM, stepwise: bool) -> list[Half]:
-    """Both halves of a layer. stepwise: for the CPU in float32"""
-    kind = HardHalf if lstm.hard_gates else SteppedHalf if stepwise else FusedHalf
+def directions(lstm: BiLSTM, stepwise: bool) -> list[LstmDirection]:
+    """Both directions of a layer. stepwise: for the CPU in float32"""
+    kind = HardDirection if lstm.hard_gates else SteppedDirection if stepwise else FusedDirection
     return [kind(lstm, False), kind(lstm, True)]

@@ -38,10 +38,10 @@ import torch
 from torch import Tensor, nn
 
 from varscore.engine.device import arithmetic
-from varscore.engine.exact.maps import FeatureMap, SharedMap, WholeMap, Workshop
-from varscore.engine.exact.product import apart
+from varscore.engine.exact.maps import FeatureMap, SharedMap, WholeMap, Workspace
+from varscore.engine.exact.product import padded
 from varscore.engine.exact.reach import Reach, Span, extent, reach, receptive, recurrent
-from varscore.engine.exact.recurrence import halves
+from varscore.engine.exact.recurrence import directions
 from varscore.engine.exact.saturation import Blocks, saturate
 from varscore.engine.exact.trace import Piece, Pieces, Trace
 from varscore.engine.plain import TILE, PlainEngine
@@ -78,9 +78,9 @@ class SharedEngine(PlainEngine):
         super().__init__(net, device, precision)
         self.stepwise = COMPILES and device.type == "cpu" and precision in ("fp32", "tf32")
         lstm = recurrent(net)
-        self.halves = [] if lstm is None else halves(lstm, self.stepwise)
+        self.directions = [] if lstm is None else directions(lstm, self.stepwise)
         self._by_position = cache(_by_position)
-        self._workshop = Workshop()
+        self._workspace = Workspace()
 
     def saturate(self, codes: np.ndarray, positions: Span) -> tuple[np.ndarray, np.ndarray]:
         plan = Blocks.of(self.net, self.strands)
@@ -208,25 +208,25 @@ class SharedEngine(PlainEngine):
     def _first(self, layer: SequenceConv, codes: Tensor, shift: np.ndarray) -> FeatureMap:
         """The first layer's map of a tile of reference rows."""
         if self.stepwise:
-            return SharedMap.first(layer, codes, shift, self._workshop)
+            return SharedMap.first(layer, codes, shift, self._workspace)
         return WholeMap(layer(codes))
 
     def _recur_reference(self, seen: FeatureMap, changes: Sequence[Reach], trace: Trace) -> Pieces:
         """The recurrent layer over the reference: the hidden states of each direction."""
         pieces = []
-        for half in self.halves:
-            passages, output = half.reference(seen, [spread.steps for spread in changes])
-            trace.passages.append(passages)
-            pieces.append(Piece(half.channels, Span(0, len(output)), output.permute(1, 2, 0)))
+        for direction in self.directions:
+            states, output = direction.reference(seen, [spread.steps for spread in changes])
+            trace.states.append(states)
+            pieces.append(Piece(direction.channels, Span(0, len(output)), output.permute(1, 2, 0)))
         return tuple(pieces)
 
     def _recur(self, piece: Piece, rows: Tensor, trace: Trace, change: int) -> Pieces:
         """The recurrent layer over the alternative: a changed stretch of each direction's hidden states."""
-        patch = SharedMap.apart(piece.steps, self._workshop) if self.stepwise else WholeMap(piece.values)
+        patch = SharedMap.separate(piece.steps, self._workspace) if self.stepwise else WholeMap(piece.values)
         pieces = []
-        for half, passages in zip(self.halves, trace.passages, strict=True):
-            span, output = half.alternative(passages[change], rows, patch, piece.span)
-            pieces.append(Piece(half.channels, span, output.permute(1, 2, 0)))
+        for direction, states in zip(self.directions, trace.states, strict=True):
+            span, output = direction.alternative(states[change], rows, patch, piece.span)
+            pieces.append(Piece(direction.channels, span, output.permute(1, 2, 0)))
         return tuple(pieces)
 
     def _gathered(self, layer: nn.Module, later: Iterator[nn.Module], pieces: Pieces) -> Tensor:
@@ -361,4 +361,4 @@ def _by_position(dense: nn.Linear, time_major: bool, shape: tuple[int, int], cha
         if time_major
         else weight.view(-1, kinds, length).permute(2, 1, 0)
     )
-    return apart(cube[:, slice(*channels)])
+    return padded(cube[:, slice(*channels)])

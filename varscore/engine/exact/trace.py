@@ -1,4 +1,4 @@
-"""What the reference leaves behind for its alternatives: values of feature maps, and the states of recurrent halves."""
+"""What the reference leaves behind for its alternatives: values of feature maps, and states of recurrent layers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from varscore.engine.exact.maps import FeatureMap
 from varscore.engine.exact.reach import Span
-from varscore.engine.exact.recurrence import Passage
+from varscore.engine.exact.recurrence import BoundaryState
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ Pieces = tuple[Piece, ...]
 class Trace:
     """What a tile of reference rows left behind.
 
-    convolved: what each convolution after the first was given; passages: the way of each recurrent half, for each of
+    convolved: what each convolution after the first was given; states: the way of each recurrent direction, for each of
     the changes that were announced; gathered: what positions last held; whole: float (rows, channels), what was left
     when they were done away with.
     """
 
     convolved: list[FeatureMap] = field(default_factory=list)
-    passages: list[list[Passage]] = field(default_factory=list)
+    states: list[list[BoundaryState]] = field(default_factory=list)
     gathered: Pieces = ()
     whole: Tensor = field(default_factory=lambda: torch.empty(0))
