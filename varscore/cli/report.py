@@ -58,6 +58,10 @@ def report(
             "--filter", metavar="EXPR", help="Only alleles for which this holds: 'VS_SIG<0.01 && status==\"PASS\"'."
         ),
     ] = None,
+    explain_top: Annotated[
+        int,
+        typer.Option(min=0, max=MOST, metavar="N", help="Alleles at the top of the table that get logos."),
+    ] = 50,
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="By default the file's name.")] = None,
     link: Link = None,
     multiqc: Annotated[
@@ -81,7 +85,8 @@ def report(
     use_threads(threads)
     job = ReportJob(
         source=source, output=output, model=find_model(model) if model else None, reference=reference, scores=scores,
-        genes=genes, tag_prefix=tag_prefix, sort=sort.lower(), top=top, filter=filter_, title=title,
+        genes=genes, tag_prefix=tag_prefix, sort=sort.lower(), top=top, filter=filter_,
+        title=title, explain_top=explain_top,
         links=tuple(map(PageLink.parse, link or [])), multiqc=multiqc, device=device, threads=threads, force=force,
     )  # fmt: skip
     make_page(job)

@@ -36,7 +36,7 @@ def _figure(name: str, height: int, **options: Any) -> Figure:
     options = {"toolbar_location": None, "tools": "", **options}
     made: Any = figure(name=name, height=height, sizing_mode="stretch_width", min_border_left=56, **options)
     made.toolbar.logo = None
-    made.xgrid.grid_line_color = None
+    made.xgrid.visible = False
     return made  # type: ignore[no-any-return]
 
 
@@ -149,7 +149,7 @@ def _gene_chart(axis: Any) -> Figure:
 
     plot = _figure("genes", 130, x_range=axis, tools="xpan,xwheel_zoom", active_drag="xpan")
     plot.xaxis.visible = plot.yaxis.visible = False
-    plot.ygrid.grid_line_color = None
+    plot.ygrid.visible = False
     source = _source("genes-bars", "left", "right", "lane", "name", "strand", "label", "middle")
     bars = plot.hbar(y="lane", left="left", right="right", height=0.28, source=source)
     _tag(bars, "fill_color=accent", "line_color=accent")
@@ -172,7 +172,7 @@ def allele_charts(has_evalues: bool) -> dict[str, UIElement]:
         "heat", 400, x_range=Range1d(start=0, end=1, name="heat-x"), y_range=Range1d(start=0, end=1, name="heat-y")
     )
     heat.axis.visible = False
-    heat.grid.grid_line_color = None
+    heat.grid.visible = False
     heat.min_border = heat.min_border_left = 0
     heat.outline_line_color = None
     source = _source("heat-tiles", *columns)
@@ -190,7 +190,7 @@ def allele_charts(has_evalues: bool) -> dict[str, UIElement]:
     bars = _figure("bars", 300, x_axis_label="difference of probability (alternative - reference)",
                    y_range=Range1d(start=-10.5, end=0.5), x_range=Range1d(start=-1, end=1, name="bars-x"))  # fmt: skip
     bars.yaxis.visible = False
-    bars.ygrid.grid_line_color = None
+    bars.ygrid.visible = False
     found = _source("bars-found", "y", "diff", "color", "task", "text", "ref", "alt", "e", "place", "anchor")
     drawn = bars.hbar(y="y", right="diff", left=0, height=0.72, color="color", source=found)
     said = bars.text(
@@ -236,12 +236,12 @@ def logo_chart() -> Figure:
         "logo-chart",
         330,
         x_range=Range1d(start=-30, end=31, name="logo-x"),
-        y_range=Range1d(start=-3, end=1, name="logo-y"),
+        y_range=Range1d(start=-4.8, end=1.15, name="logo-y"),
     )
     plot.yaxis.visible = False
-    plot.grid.grid_line_color = None
+    plot.grid.visible = False
     plot.xaxis.axis_label = "bases from the first changed base"
-    marks = plot.quad(left="left", right="right", top=1, bottom=-3, fill_alpha=0.55, line_width=0,
+    marks = plot.quad(left="left", right="right", top=1.15, bottom=-4.8, fill_alpha=0.55, line_width=0,
                       source=_source("logo-marks", "left", "right"))  # fmt: skip
     _tag(marks, "fill_color=mark", "line_color=mark")
     letters = ColumnDataSource({"xs": [], "ys": [], "color": []}, name="logo")

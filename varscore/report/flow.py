@@ -160,8 +160,12 @@ class Contents:
         model = find_scorer(job, scored)
         effects = _effects(job, scored, chosen.alleles, model)
         tasks = [] if effects is None else effects.of_tasks(model.tasks() if model else ())
+        logos = None
+        if model is not None and job.reference is not None and effects is not None and job.explain_top:
+            first = chosen.alleles[: job.explain_top]
+            logos = Logos.make(first, effects, model, job.reference, job.device, job.threads)
         return cls(
-            job, scored, chosen, model, effects, tasks, None, read_genes(job.genes) if job.genes else None,
+            job, scored, chosen, model, effects, tasks, logos, read_genes(job.genes) if job.genes else None,
             rank_cells(effects, tasks),
         )  # fmt: skip
 
@@ -303,7 +307,7 @@ class Contents:
         tags = {key: tag(key, self.scored.prefix) for key in self.scored.columns}
         return {
             "columns": [[key, title, kind] for key, title, kind in columns], "rows": self._rows(), "tags": tags,
-            "sort": self.job.sort,
+            "sort": self.job.sort, "background": _floor(self.scored.facts.get("Background", "")),
             "tasks": [[f"{one.index}:{one.name}", *where] for one, where in zip(self.tasks, cells, strict=True)],
             "blocks": blocks_of(cells, None if self.effects is None else self.effects.diff),
             "genes": self._genes(), "links": [[link.name, link.pattern] for link in self.job.links],
@@ -365,9 +369,23 @@ _WHY = {
 }  # fmt: skip
 
 
+def _entries(fact: str) -> dict[str, str]:
+    """``{"N": "8476"}`` of ``<N=8476>``."""
+    return dict(part.partition("=")[::2] for part in fact.strip("<>").split(","))
+
+
+def _floor(fact: str) -> dict[str, float]:
+    """How many variants E-values are measured against, and the smallest there is, where the file says both."""
+    said = _entries(fact)
+    try:
+        return {"n": int(said["N"]), "floor": float(said["FLOOR"])}
+    except (KeyError, ValueError):
+        return {}
+
+
 def _background(fact: str) -> str:
     """``8,476 common variants (1000 Genomes)`` of ``<N=8476,..,SOURCES=..>``."""
-    said = dict(part.partition("=")[::2] for part in fact.strip("<>").split(","))
+    said = _entries(fact)
     if not said.get("N", "").isdigit():
         return ""
     sources = said.get("SOURCES", "").replace("+", ", ")

@@ -135,7 +135,7 @@ class Computing:
             net = self.model.load()
             plan = Plan(net, LOCAL.devices(self.device, self.threads)[:1], ENGINES["exact"], "fp32")
             names = ContigNames(genome, {})
-            batches = [_Batch(rows[first : first + BATCH], alleles) for first in range(0, len(rows), BATCH)]
+            batches = [Rescored(rows[first : first + BATCH], alleles) for first in range(0, len(rows), BATCH)]
             with LOCAL.pool(plan) as pool:
                 for batch, found in score_chunks(batches, genome, names, pool, net.window, rules):
                     here = np.array(batch.rows)[found.rows]
@@ -150,8 +150,8 @@ class Computing:
         return TaskEffects(labels, ref, diff, evalue if has_evalues else None, usual, int(known.sum()))
 
 
-class _Batch:
-    """Some of the page's alleles as the engine takes them."""
+class Rescored:
+    """Some of the page's alleles as the engine takes them: the rows ``rows`` of ``alleles``."""
 
     def __init__(self, rows: Sequence[int], alleles: Sequence[Allele]) -> None:
         self.rows = rows

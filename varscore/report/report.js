@@ -65,7 +65,8 @@
     return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
   }
 
-  function sentence(row, effects) {
+  // background: how many common variants E-values are measured against, and the smallest E-value there is
+  function sentence(row, effects, background = {}) {
     const motifs = motifWords(row.motif);
     if (!effects) {
       if (!known(row.diff)) return `No score: ${row.status}.`;
@@ -79,10 +80,11 @@
     const strong = others.filter(t => Math.abs(effects.diff[t]) > CLEAR).sort((a, b) => Math.abs(effects.diff[b]) - Math.abs(effects.diff[a]));
     if (strong.length) {
       const words = strong.slice(0, 3).map(t => `${effects.marks[t]} in ${effects.cells[t]} (${change(effects, t)})`);
-      parts.push(`Other marks: ${list(words)}${strong.length > 3 ? ` and ${strong.length - 3} more` : ""}.`);
+      if (strong.length > 3) words.push(`${strong.length - 3} more`);
+      parts.push(`Other marks that change: ${list(words)}.`);
     }
     if (motifs) parts.push(motifs);
-    if (known(row.e)) parts.push(rarity(row));
+    if (known(row.e)) parts.push(rarity(row, background));
     return parts.join(" ");
   }
 
@@ -95,25 +97,25 @@
       const most = open.reduce((a, b) => Math.abs(effects.diff[b]) > Math.abs(effects.diff[a]) ? b : a);
       return `Chromatin hardly changes: no cell type's ${mark} by more than ${CLEAR} (most: ${effects.cells[most]}, ${change(effects, most)}).`;
     }
-    const side = (tasks, verb, order) => {
-      const best = [...tasks].sort(order).slice(0, SHOWN);
+    const side = (tasks, verb, way) => {
+      const best = [...tasks].sort((a, b) => Math.abs(effects.diff[b]) - Math.abs(effects.diff[a])).slice(0, SHOWN);
       const words = best.map(t => `${effects.cells[t]} (${change(effects, t)})`);
-      return `${verb} in ${tasks.length} of ${open.length} cell types, most in ${list(words)}`;
+      const most = tasks.length > words.length ? "most in" : "in";
+      return `${verb} chromatin in ${tasks.length} of ${open.length} cell types (probability of ${mark} ${way} by more than ${CLEAR}), ${most} ${list(words)}.`;
     };
     const parts = [];
-    const closes = () => side(down, "Closes chromatin", (a, b) => effects.diff[a] - effects.diff[b]);
-    const opens = () => side(up, "Opens chromatin", (a, b) => effects.diff[b] - effects.diff[a]);
-    if (down.length) parts.push(closes());
-    if (up.length) parts.push(opens());
+    if (down.length) parts.push(side(down, "Closes", "down"));
+    if (up.length) parts.push(side(up, "Opens", "up"));
     if (up.length > down.length) parts.reverse();
-    return `${parts.join(". ")} (predicted probability of ${mark}, by more than ${CLEAR}).`;
+    return parts.join(" ");
   }
 
-  function rarity(row) {
-    return `Rarest effect: ${row.e_task}${known(row.e_diff) ? ` (${signed(row.e_diff)})` : ""}, E = ${figure(row.e, 2)}: `
-      + `${row.e < 1 ? `about ${atMost(row.e)} of common variants change it more.` : "every common variant changes it more."}`;
+  function rarity(row, {n, floor}) {
+    const none = n && row.e <= floor * 1.001;
+    const share = row.e >= 0.01 ? `${figure(100 * row.e, 2)} %` : `1 in ${Math.round(1 / row.e).toLocaleString("en")}`;
+    const said = none ? `none of ${n.toLocaleString("en")} common variants changes it more` : `${share} of common variants change it more`;
+    return `Rarest effect: ${row.e_task}${known(row.e_diff) ? ` (${signed(row.e_diff)})` : ""}, E = ${figure(row.e, 2)}: ${said}.`;
   }
-  const atMost = e => e >= 0.01 ? `${figure(100 * e, 2)} %` : `1 in ${Math.round(1 / e).toLocaleString("en")}`;
 
   const CHANGES = {"-": "lost", "+": "gained", "~": "changed"};
   function motifsOf(text) {
@@ -258,7 +260,7 @@
       const row = rows[i], own = effects(i);
       $("name").textContent = nameOf(row);
       $("rank").textContent = `number ${i + 1} of ${rows.length} by ${data.tags[data.sort]}`;
-      $("verdict").textContent = sentence(row, own);
+      $("verdict").textContent = sentence(row, own, data.background);
       $("places").textContent = place(row);
       figures(row);
       if ($("motifs")) showMotifs(row);
@@ -397,7 +399,7 @@
       if (!first.length) return;
       for (const row of first) {
         const item = element("li");
-        item.append(element("a", nameOf(row), {href: "#" + address(row)}), ": " + sentence(row, effects(row.row)));
+        item.append(element("a", nameOf(row), {href: "#" + address(row)}), ": " + sentence(row, effects(row.row), data.background));
         place.querySelector("ol").append(item);
       }
       place.hidden = false;
@@ -425,23 +427,26 @@
     const shapes = {xs: [], ys: [], color: []};
     const biggest = Math.max(1e-9, ...heights.flatMap(one => [...one].filter(known).map(Math.abs)));
     const letter = (base, x, y, height) => {
-      if (base > 3 || !known(height) || Math.abs(height) < 0.004) return;
+      if (base > 3 || !known(height) || Math.abs(height) < 0.006) return;
       const outline = facts.glyphs["ACGT"[base]];
       shapes.xs.push([outline.map(ring => ring.map(([a]) => x + 0.04 + 0.92 * a))]);
       shapes.ys.push([outline.map(ring => ring.map(([, b]) => y + height * b))]);
       shapes.color.push(facts.colours["ACGT"[base]]);
     };
-    const middles = [0, -1.6, -3.2];
+    const middles = [0, -1.9, -3.8], from = -facts.flank;
+    let last = 0;
     for (let j = 0; j < width; j++) {
-      for (const turn of [0, 1]) letter(bases[turn][j], j, middles[turn], 0.75 * heights[turn][j] / biggest);
-      const worth = [0, 1].map(turn => bases[turn][j] > 3 ? 0 : heights[turn][j]);  // a gap is worth nothing
-      letter(bases[1][j] > 3 ? bases[0][j] : bases[1][j], j, middles[2], 0.75 * (worth[1] - worth[0]) / biggest);
+      if (bases[0][j] < 5 || bases[1][j] < 5) last = j + 1;
+      for (const turn of [0, 1]) letter(bases[turn][j], j + from, middles[turn], 0.8 * heights[turn][j] / biggest);
+      letter(bases[1][j] > 3 ? bases[0][j] : bases[1][j], j + from, middles[2], 0.8 * (heights[1][j] - heights[0][j]) / biggest);
     }
+    const ends = {x0: middles.map(() => from), x1: middles.map(() => from + last), y: middles};
     model("logo").data = shapes;
-    model("logo-lines").data = {x0: [0, 0, 0], x1: [width, width, width], y: middles};
-    model("logo-words").data = {x: [0, 0, 0], y: middles.map(y => y + 0.6), text: ["reference", "alternative", "difference"]};
-    const changed = Array.from(changes, (yes, j) => yes ? j : -1).filter(j => j >= 0);
-    model("logo-marks").data = {left: changed, right: changed.map(j => j + 1)};
+    model("logo-lines").data = ends;
+    model("logo-words").data = {x: middles.map(() => from), y: middles.map(y => y + 0.68), text: ["reference", "alternative", "alternative − reference"]};
+    const changed = Array.from(changes, (yes, j) => yes ? j + from : NaN).filter(known);
+    model("logo-marks").data = {left: changed, right: changed.map(x => x + 1)};
+    Object.assign(model("logo-x"), {start: from, end: from + last});
   }
 
   if (typeof module !== "undefined") module.exports = {parseFilter, figure, sentence, motifWords};
