@@ -107,7 +107,7 @@ def test_in_a_browser_the_page_works_and_asks_for_nothing(browser: Browser, tmp_
     assert found == {
         "said": [HOSTILE, 1.5], "f": halves, "b": list(range(-3, 3)), "infinite": True, "y": [3, 4], "refused": True
     }  # fmt: skip
-    assert browser.run("document.querySelectorAll('#plot canvas, #plot *').length") > 0
+    assert browser.run("document.querySelectorAll('#chart-plot *').length") > 0
     assert browser.run("document.querySelectorAll('img').length") == 1  # none out of the hostile text
     assert browser.requests == []
 

@@ -21,11 +21,14 @@ SHOWN = 20
 @dataclass(frozen=True)
 class CellRanking:
     """names: of cells, best first; ratios: mean |difference| of the ``strongest`` alleles over that of all ``compared``
-    ones, mean over the cell's tasks; notes: how many tasks, and how many of the strongest have E < 0.01 in one"""
+    ones, mean over the cell's tasks; notes: how many tasks, and how many of the strongest have E < 0.01 in one
+    usual: the median ratio of all cells
+    """
 
     names: list[str]
     ratios: list[float]
     notes: list[str]
+    usual: float
     strongest: int
     compared: int
     cells: int
@@ -53,7 +56,8 @@ def rank_cells(effects: TaskEffects | None, tasks: Sequence[Task]) -> CellRankin
     means = {cell: float(np.mean(ratio[columns])) for cell, columns in of_cell.items()}
     best = sorted(means, key=lambda cell: (-means[cell], cell))[:SHOWN]
     notes = [_note(effects, top, of_cell[cell]) for cell in best]
-    return CellRanking(best, [means[cell] for cell in best], notes, len(top), effects.compared, len(means))
+    usual = float(np.median(list(means.values()))) if means else 1.0
+    return CellRanking(best, [means[cell] for cell in best], notes, usual, len(top), effects.compared, len(means))
 
 
 def _note(effects: TaskEffects, top: np.ndarray, columns: list[int]) -> str:

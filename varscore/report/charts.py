@@ -34,7 +34,7 @@ def _figure(name: str, height: int, **options: Any) -> Figure:
     from bokeh.plotting import figure
 
     options = {"toolbar_location": None, "tools": "", **options}
-    made: Any = figure(name=name, height=height, sizing_mode="stretch_width", min_border_left=56, **options)
+    made: Any = figure(name=name, height=height, sizing_mode="stretch_width", min_border_left=64, **options)
     made.toolbar.logo = None
     made.xgrid.visible = False
     return made  # type: ignore[no-any-return]
@@ -107,7 +107,7 @@ def _formatter(kind: str) -> Any:
     from bokeh.models.widgets.tables import NumberFormatter, ScientificFormatter, StringFormatter
 
     if kind == SMALL:
-        return ScientificFormatter(precision=1, power_limit_low=-2, text_align="right", nan_format="")
+        return ScientificFormatter(precision=1, power_limit_low=-1, text_align="right", nan_format="")
     if kind == WHOLE:
         return NumberFormatter(format="0,0", text_align="right", nan_format="")
     if kind == NUMBER:
@@ -145,9 +145,11 @@ def locus_charts(has_genes: bool) -> dict[str, UIElement]:
 
 
 def _gene_chart(axis: Any) -> Figure:
-    from bokeh.models import HoverTool
+    from bokeh.models import HoverTool, Range1d
 
-    plot = _figure("genes", 130, x_range=axis, tools="xpan,xwheel_zoom", active_drag="xpan")
+    plot = _figure(
+        "genes", 130, x_range=axis, y_range=Range1d(start=-4.5, end=0.9), tools="xpan,xwheel_zoom", active_drag="xpan"
+    )
     plot.xaxis.visible = plot.yaxis.visible = False
     plot.ygrid.visible = False
     source = _source("genes-bars", "left", "right", "lane", "name", "strand", "label", "middle")
@@ -207,8 +209,8 @@ def allele_charts(has_evalues: bool) -> dict[str, UIElement]:
     return {"heat": heat, "bars": bars}
 
 
-def cell_chart(names: Sequence[str], ratios: Sequence[float], notes: Sequence[str]) -> Figure:
-    """Which cells the strongest alleles change more than alleles usually do."""
+def cell_chart(names: Sequence[str], ratios: Sequence[float], notes: Sequence[str], usual: float) -> Figure:
+    """Which cells the strongest alleles change more than alleles usually do. usual: the median ratio of all cells"""
     from bokeh.models import ColumnDataSource, HoverTool
     from bokeh.models.annotations import Span
 
@@ -220,7 +222,7 @@ def cell_chart(names: Sequence[str], ratios: Sequence[float], notes: Sequence[st
     plot.min_border_left = 120
     bars = plot.hbar(y="name", right="ratio", left=0, height=0.7, source=ColumnDataSource(data))
     _tag(bars, "fill_color=accent", "line_color=accent")
-    plot.add_layout(Span(location=1, dimension="height", line_dash="dashed", tags=["line_color=ink"]))
+    plot.add_layout(Span(location=usual, dimension="height", line_dash="dashed", tags=["line_color=ink"]))
     plot.add_tools(HoverTool(tooltips=[("cells", "@name"), ("ratio", "@ratio{0.00}"), ("tasks", "@note")]))
     return plot
 

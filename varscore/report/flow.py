@@ -181,7 +181,7 @@ class Contents:
         if self.logos is not None:
             shown["logo"] = charts.logo_chart()
         if self.cells is not None:
-            shown["cells"] = charts.cell_chart(self.cells.names, self.cells.ratios, self.cells.notes)
+            shown["cells"] = charts.cell_chart(self.cells.names, self.cells.ratios, self.cells.notes, self.cells.usual)
         sections = [
             Section("summary", "Summary", self._summary()),
             Section("table", "Alleles", self._table(columns)),

@@ -1,6 +1,7 @@
 """Logos of REF and ALT of the alleles that rank first: what each base is worth to the prediction.
 
-In-silico mutagenesis: the window stays where it is while its bases are mutated, and the number explained is the model's own: log2 odds.
+In-silico mutagenesis: the window stays where it is while its bases are mutated, and the number explained is the
+model's own: log2 odds.
 """
 
 from __future__ import annotations

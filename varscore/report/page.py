@@ -46,8 +46,8 @@ class Page:
 
     lead: a sentence under the title
     data: JSON by name, arrays: by name, for ``scripts`` (JavaScript; see frame.js for what they are given)
-    charts: Bokeh models by the id of the element that shows them; they may share sources
     libraries: JavaScript that travels compressed, and is there before ``scripts`` start
+    charts: Bokeh models by name, each shown where :func:`chart` of that name stands; they may share sources
     styles: CSS after the frame's own
     """
 
@@ -192,7 +192,7 @@ def _charts(charts: Mapping[str, UIElement]) -> dict[str, object]:
         document.add_root(model)
     numbers: dict[str, str] = {}
     said = _renumbered(document.to_json(deferred=False), numbers)
-    roots = {numbers[model.id]: name for name, model in charts.items()}
+    roots = {numbers[model.id]: f"chart-{name}" for name, model in charts.items()}
     return {"document": said, "roots": roots}
 
 

@@ -321,7 +321,7 @@
     }
 
     function heat(own) {
-      const chart = model("heat"), narrow = chart.inner_width || $("heat").clientWidth || 900;
+      const chart = model("heat"), narrow = chart.inner_width || $("chart-heat").clientWidth || 900;
       const across = Math.max(3, Math.floor(narrow / 84)), colours = palette();
       const most = Math.max(1e-6, ...own.diff.map(Math.abs));
       const tiles = [], titles = [];
