@@ -220,15 +220,20 @@ class DemoFiles:
         return self.folder / "demo.varscore.vcf.gz"
 
     @property
+    def motifs(self) -> Path:
+        return self.folder / "demo.jaspar"
+
+    @property
     def page(self) -> Path:
         return self.folder / "report.html"
 
     def write(self) -> list[DemoVariant]:
-        """Write the genome and the variants. Raises OutputError."""
+        """Write the genome, the variants and the motifs of the sites. Raises OutputError."""
         sequences = genome()
         records = variants(sequences)
         put_file(self.fasta, "".join(_fasta_lines(sequences)))
         put_file(self.vcf, "".join(_vcf_lines(sequences, records)))
+        put_file(self.motifs, "".join(_motif_lines()))
         return records
 
 
@@ -236,6 +241,15 @@ def _fasta_lines(sequences: dict[str, str], width: int = 60) -> Iterator[str]:
     for name, sequence in sequences.items():
         yield f">{name}\n"
         yield from (sequence[first : first + width] + "\n" for first in range(0, len(sequence), width))
+
+
+def _motif_lines() -> Iterator[str]:
+    """The consensus sequences as JASPAR writes matrices: of a hundred sites, 94 have the base that is written."""
+    for protein, consensus in CONSENSUS.items():
+        yield f">{protein} {protein}\n"
+        for base in "ACGT":
+            counts = " ".join("94" if there == base else " 2" for there in consensus)
+            yield f"{base} [ {counts} ]\n"
 
 
 def _vcf_lines(sequences: dict[str, str], records: list[DemoVariant]) -> Iterator[str]:

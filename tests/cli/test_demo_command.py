@@ -15,7 +15,15 @@ from varscore.cli.boundary import run
 from varscore.scoring.evalue import BACKGROUND, BackgroundBuilder, save_background
 from varscore.zoo.models import ModelFolder
 
-FILES = {"demo.fa", "demo.fa.fai", "demo.vcf", "demo.varscore.vcf.gz", "demo.varscore.vcf.gz.tbi", "report.html"}
+FILES = {
+    "demo.fa",
+    "demo.fa.fai",
+    "demo.vcf",
+    "demo.jaspar",
+    "demo.varscore.vcf.gz",
+    "demo.varscore.vcf.gz.tbi",
+    "report.html",
+}
 pytestmark = pytest.mark.usefixtures("tiny_model")
 
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from varscore.zoo.models import ModelFolder
 
 
+SITE_P = "1e-6"
+"""--motif-p of the demo: one base less than the consensus is a site no more"""
+
+
 def demo(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write.")] = Path("varscore-demo"),
     model: Model = None,
@@ -30,6 +34,7 @@ def demo(
     import shlex
 
     from varscore.annotate import AnnotateJob, annotate_file
+    from varscore.annotate.motifs import MotifRules, MotifSearch
     from varscore.demo import DemoFiles, read_outcomes
     from varscore.engine.device import use_threads
     from varscore.scoring.annotations import Annotations
@@ -37,15 +42,16 @@ def demo(
     from varscore.zoo.models import find_model
 
     chosen, files = find_model(model), DemoFiles(folder)
-    for path in (files.fasta, files.vcf, files.scored, files.page):
+    for path in (files.fasta, files.vcf, files.motifs, files.scored, files.page):
         refuse_existing(str(path), force=force)
     with output_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
     records = files.write()
     use_threads(threads)
+    sites = MotifRules(p=float(SITE_P), active=False)
     job = AnnotateJob(
         source=str(files.vcf), output=str(files.scored), reference=files.fasta, model=chosen, device=device, force=True,
-        annotations=Annotations.open(chosen),
+        annotations=Annotations.open(chosen), motifs=MotifSearch.open(files.motifs, chosen.path, sites),
     )  # fmt: skip
     summary = annotate_file(job)
     logging.getLogger(__name__).info("%s", summary)
@@ -63,8 +69,15 @@ def demo(
     names = [shown[tag] for tag in tags]
     print_table(["variant", "what it does", *names], rows, right=names[2:])
     command = ["varscore", "annotate", str(files.vcf), "-r", str(files.fasta), "-o", str(files.scored)]
-    command += ["-m", model] if model else []
-    typer.echo(f"\ngenome    {files.fasta}\nvariants  {files.vcf}\nscores    {files.scored}")
+    command += [
+        "--motifs",
+        str(files.motifs),
+        "--no-motif-active",
+        "--motif-p",
+        SITE_P,
+        *(["-m", model] if model else []),
+    ]
+    typer.echo(f"\ngenome    {files.fasta}\nvariants  {files.vcf}\nmotifs    {files.motifs}\nscores    {files.scored}")
     typer.echo(f"page      {_page(files, chosen)}")
     command += ["--report", str(files.page)]
     typer.echo(f"\nThe same by hand:\n{shlex.join(command)}")

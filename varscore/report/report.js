@@ -70,11 +70,11 @@
     const motifs = motifWords(row.motif);
     if (!effects) {
       if (!known(row.diff)) return `No score: ${row.status}.`;
-      return `Most changed: ${row.task}, ${signed(row.diff)}.${motifs ? " " + motifs : ""}`;
+      return `${motifs ? motifs + " " : ""}Most changed: ${row.task}, ${signed(row.diff)}.${known(row.e) ? " " + rarity(row, background) : ""}`;
     }
     if (!known(effects.diff[0])) return `No score: ${row.status}.`;
     const open = effects.columns.filter(t => OPEN.test(effects.marks[t]));
-    const parts = [];
+    const parts = motifs ? [motifs] : [];
     if (open.length) parts.push(opening(effects, open));
     const others = effects.columns.filter(t => !OPEN.test(effects.marks[t]));
     const strong = others.filter(t => Math.abs(effects.diff[t]) > CLEAR).sort((a, b) => Math.abs(effects.diff[b]) - Math.abs(effects.diff[a]));
@@ -83,7 +83,6 @@
       if (strong.length > 3) words.push(`${strong.length - 3} more`);
       parts.push(`Other marks that change: ${list(words)}.`);
     }
-    if (motifs) parts.push(motifs);
     if (known(row.e)) parts.push(rarity(row, background));
     return parts.join(" ");
   }
@@ -311,9 +310,10 @@
       const colours = palette(), chart = model("bars").renderers[0].data_source;
       const top = known(own.diff[0]) ? [...own.columns].sort((a, b) => Math.abs(own.diff[b]) - Math.abs(own.diff[a])).slice(0, 10) : [];
       const most = Math.max(1e-6, ...top.map(t => Math.abs(own.diff[t])));
+      const narrow = $("chart-bars").clientWidth < 640;  // no room for the numbers
       const found = top.map((t, i) => ({
         ...ofTask(own, t), y: -i, diff: own.diff[t], color: own.diff[t] < 0 ? colours.down : colours.up,
-        text: `${own.cells[t]} ${own.marks[t]}: ${change(own, t)}${own.e ? `, E ${figure(10 ** own.e[t], 2)}` : ""}`,
+        text: `${own.cells[t]} ${own.marks[t]}${narrow ? "" : `: ${change(own, t)}${own.e ? `, E ${figure(10 ** own.e[t], 2)}` : ""}`}`,
         place: own.diff[t] < 0 ? 0.03 * most : -0.03 * most, anchor: own.diff[t] < 0 ? "left" : "right",
       }));
       chart.data = columnar(found, ["y", "diff", "color", "task", "text", "ref", "alt", "e", "place", "anchor"]);

@@ -16,9 +16,9 @@ from varscore.formats import bcf
 from varscore.formats.lines import Lines, read_blocks
 from varscore.formats.vcf import RecordChunk, VariantReader
 from varscore.formats.vcf_header import FIRST_LINE, VcfHeader, decode
-from varscore.scoring.tags import ALWAYS, OF_TASKS, PREFIX, SOMETIMES, tag
+from varscore.scoring.tags import ALWAYS, OF_TASKS, OF_TEXT, PREFIX, SOMETIMES, tag
 
-TEXT = {"status", *OF_TASKS}
+TEXT = {"status", *OF_TASKS, *OF_TEXT}
 """Columns that hold text; what cannot be read as a number is text too"""
 PASS = "PASS"
 _FACT = re.compile(r"##varscore([A-Za-z]+?)(?:_(\w+))?=(.*)")
