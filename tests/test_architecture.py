@@ -181,6 +181,11 @@ def test_effects_load_no_torch() -> None:
     assert not {"torch", "numba", "xgboost", "pyarrow"} & set(loaded.stdout.split())
 
 
+def test_every_drawn_room_exists() -> None:
+    missing = set(ROOMS) - {room(name) for name in MODULES}
+    assert not missing, f"ARCHITECTURE.md draws rooms that are not there: {sorted(missing)}"
+
+
 def test_the_command_table_imports_nothing_heavy() -> None:
     code = "import sys, varscore.cli.boundary, varscore.cli.app; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)

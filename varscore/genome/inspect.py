@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from varscore.genome.assembly import ASSEMBLIES, Assembly, accession, chromosome, identify
-from varscore.genome.cache import cache_folder
-from varscore.genome.fasta.index import Fasta
+from varscore.genome.coords import Interval
+from varscore.genome.fasta.regions import Regions
 
 STRETCHES, STRETCH = 2000, 500
 """Places that are looked at, evenly over the genome, and bases of each"""
@@ -35,16 +35,13 @@ class FastaFacts:
 
 def inspect(path: Path) -> FastaFacts:
     """Read the index, which is made where it is missing, and a sample of the bases. Raises FastaError."""
-    fasta = Fasta(path, cache_folder(None))
-    try:
-        lengths = {name: record.length for name, record in fasta.records.items()}
+    with Regions(path) as fasta:
+        lengths = fasta.lengths
         assembly = identify(lengths)
         here = {chromosome(name): length for name, length in lengths.items()}
         expected = assembly.lengths.items() if assembly else ()
         wrong = tuple(name for name, length in expected if here.get(name) != length)
-        letters = _sample(fasta, lengths)
-    finally:
-        fasta.close()
+        letters = _sample(fasta)
     return FastaFacts(
         path=path,
         contigs=len(lengths),
@@ -65,12 +62,12 @@ def _spelling(name: str) -> str:
     return "accession" if accession(name) else "chr1" if name.startswith("chr") else "1"
 
 
-def _sample(fasta: Fasta, lengths: dict[str, int]) -> np.ndarray:
+def _sample(fasta: Regions) -> np.ndarray:
     """Letters, uint8: all of a small genome, of a larger one stretches evenly apart."""
-    step = max(STRETCH, sum(lengths.values()) // STRETCHES)
-    pieces = [
-        fasta.letters(name, start, min(start + STRETCH, length))
-        for name, length in lengths.items()
+    step = max(STRETCH, sum(fasta.lengths.values()) // STRETCHES)
+    text = "".join(
+        fasta.text(Interval(name, start, min(start + STRETCH, length)))
+        for name, length in fasta.lengths.items()
         for start in range(0, length, step)
-    ]
-    return np.concatenate([np.zeros(0, np.uint8), *pieces])
+    )
+    return np.frombuffer(text.encode(), np.uint8)

@@ -68,6 +68,12 @@ class Fasta:
         """Bases [start, end), inside the contig, as spelled in the file: uint8 (end - start,)."""
         return _letters(self._text, self.records[contig], start, end)
 
+    def save_index(self, place: Path) -> bool:
+        """Write the checked index to ``place``.fai, for other readers; True: the FASTA is bgzipped, and ``place``.gzi
+        is there too. Raises OSError."""
+        _save(place, list(self.records.values()), self._text)
+        return isinstance(self._text, BgzfText)
+
     def close(self) -> None:
         self._text.close()
 
