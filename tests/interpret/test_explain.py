@@ -78,6 +78,19 @@ def test_a_variant_file(made: Made, tmp_path: Path) -> None:
     assert effect == pytest.approx(float(alleles[0]["logodds"]), abs=1e-5), "the variant is one of its substitutions"
 
 
+def test_binding_sites_are_named(made: Made, tmp_path: Path) -> None:
+    """A motif of the genome's own bases at a place is lost where one of its ten changes."""
+    site = made.sequence[495:505]
+    rows_of = "".join(f"{base} [ {' '.join(str(100 * (letter == base)) for letter in site)} ]\n" for base in "ACGT")
+    (tmp_path / "m.jaspar").write_text(f">M1 MYMOTIF\n{rows_of}")
+    alt = "ACGT"[("ACGT".index(made.sequence[499]) + 1) % 4]
+    options = ("--span", "1", "--motifs", str(tmp_path / "m.jaspar"))
+    assert explain(made, f"1:500 {made.sequence[499]}>{alt}", tmp_path / "x", *options) == 0
+    (allele,) = rows(tmp_path / "x" / "alleles.tsv")
+    assert allele["motif"] == "MYMOTIF lost"
+    assert "motifs: MYMOTIF lost" in (tmp_path / "x" / allele["picture"]).read_text()
+
+
 def test_top_and_order(made: Made, tmp_path: Path) -> None:
     s = made.sequence
     records = [(pos, s[pos - 1], "ACGT"[("ACGT".index(s[pos - 1]) + 1) % 4]) for pos in range(500, 540, 4)]

@@ -67,7 +67,7 @@ def made(ref: str, alt: str) -> AllelePair:
     ]
     nothing = np.zeros(1, np.float32)
     columns = align(len(ref), len(alt), 41)
-    return AllelePair("x", Variant("chr1", 1, ref, alt), subjects[0], subjects[1], columns, nothing, nothing)
+    return AllelePair("x", Variant("chr1", 1, ref, alt), "chr1", subjects[0], subjects[1], columns, nothing, nothing)
 
 
 def test_the_difference_row() -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from varscore.interpret.explain import ExplainJob, Explanation
     from varscore.interpret.methods import Options
     from varscore.interpret.outputs import ExplainFolder
+    from varscore.interpret.subjects import AllelePair
+    from varscore.motifs.changes import MotifChange
     from varscore.zoo.models import ModelFolder
 
 log = logging.getLogger(__name__)
@@ -182,6 +184,16 @@ class Showing:
             rich_help_panel=SHOWN,
         ),
     ] = False
+    motifs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Motifs (JASPAR or MEME): titles and alleles.tsv say which binding sites an allele breaks or makes, "
+            "by the rules of annotate --motifs.",
+            show_default=False,
+            rich_help_panel=SHOWN,
+        ),
+    ] = None
     picture: Annotated[Literal["none", "svg", "png"], typer.Option(help="Pictures.", rich_help_panel=SHOWN)] = "svg"
 
 
@@ -237,8 +249,14 @@ def explain(
         run = explain_source(job, source, genome, stack)
         folder = stack.enter_context(
             ExplainFolder(
-                str(output), job, chosen.tasks(), hypothetical=shown.hypothetical, picture=shown.picture, force=force
-            )
+                str(output),
+                job,
+                chosen.tasks(),
+                hypothetical=shown.hypothetical,
+                picture=shown.picture,
+                sites=_sites(shown.motifs, chosen, genome),
+                force=force,
+            )  # fmt: skip
         )
         meter = stack.enter_context(progress(run.total, "inputs"))
         for result in run.results:
@@ -266,6 +284,19 @@ def _write_whole(run: Explanation, job: ExplainJob, folder: ExplainFolder, how: 
         attend(folder.folder, run.pool, folder.codes, folder.names, run.tasks, looking, job.model.id, picture)
     if "maximise" in job.whole:
         put_liked(folder.folder, run.pool, run.tasks, tasks, how.start, job.model.id, picture)
+
+
+def _sites(
+    path: Path | None, model: ModelFolder, genome: Genome | None
+) -> Callable[[AllelePair], list[MotifChange]] | None:
+    """What an allele does to binding sites."""
+    if path is None or genome is None:
+        return None
+    from varscore.annotate.motifs import MotifRules, MotifSearch
+    from varscore.motifs.changes import motif_changes
+
+    motifs = MotifSearch.open(path, model.path, MotifRules()).motifs
+    return lambda pair: motif_changes(replace(pair.variant, contig=pair.contig), genome, motifs)
 
 
 def _options(how: Manner, model: ModelFolder, seed: int) -> Options:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -22,8 +22,9 @@ from varscore.interpret.logos import Picture
 from varscore.interpret.methods import COMPARED, Options
 from varscore.interpret.pictures import allele_picture, put_picture, sequence_picture, stack_picture
 from varscore.interpret.profile import Profile
-from varscore.interpret.subjects import Subject, file_name
+from varscore.interpret.subjects import AllelePair, Subject, file_name
 from varscore.interpret.variants import Chosen, Scored
+from varscore.motifs.changes import MotifChange
 from varscore.storage.atomic import output_errors
 from varscore.storage.folders import AtomicFolder
 from varscore.tasks import Task, safe
@@ -31,6 +32,8 @@ from varscore.tasks import Task, safe
 MARKER = "explain.json"
 CONTRIBUTIONS, SUBSTITUTIONS, ALLELES = "contributions.tsv.gz", "ism.tsv.gz", "alleles.tsv"
 COMPLETENESS, SCORES, PROFILE = "completeness.tsv", "scores.npz", "profile.tsv"
+MOST = 4
+"""Binding sites that a title names"""
 EXACT = 1e-4
 """The largest miss, absolute and relative, that a complete method may show: beyond it a rule is wrong"""
 UNITS = {"logodds": "log2 odds", "prob": "probability", "value": "value"}
@@ -43,14 +46,16 @@ class IncompleteError(AssertionError):
 class ExplainFolder:
     """Written beside its final name; a context manager: it appears when the block ends and is dropped when it fails.
 
-    hypothetical: the arrays hold what any base would contribute; picture: ``none``, ``svg`` or ``png``
+    hypothetical: the arrays hold what any base would contribute; picture: ``none``, ``svg`` or ``png``; sites: what an
+    allele does to binding sites, for titles and the table
     Raises OutputExists and OutputError.
     """
 
     def __init__(
         self, path: str, job: ExplainJob, tasks: Sequence[Task], *, hypothetical: bool = False, picture: str = "svg",
-        force: bool = False,
+        sites: Callable[[AllelePair], Sequence[MotifChange]] | None = None, force: bool = False,
     ) -> None:  # fmt: skip
+        self._sites, self._changed = sites, dict[str, str]()
         self._path, self._job, self._tasks = path, job, tasks
         self._hypothetical, self._picture = hypothetical, picture
         self._folder = AtomicFolder(path, marker=MARKER, force=force)
@@ -93,6 +98,8 @@ class ExplainFolder:
             if isinstance(result, ExplainedPair):
                 self._enter(result.ref)
                 self._enter(result.alt)
+                if self._sites is not None:
+                    self._changed[result.pair.name] = _said(self._sites(result.pair))
                 self._draw_pair(result)
             else:
                 self._enter(result)
@@ -205,6 +212,8 @@ class ExplainFolder:
                 if np.isfinite(pair.logodds[number]):
                     effect += f", log2 odds {pair.logodds[number]:+.3g}"
                 title = [f"{_spelled(pair.variant)}   {effect}", self._title(method, name)]
+                if self._changed.get(pair.name):
+                    title.append(f"motifs: {self._changed[pair.name]}")
                 picture = allele_picture(pair, ref.scores[number], alt.scores[number], self._job.flank, title)
                 self._put(pair.name, method, name, picture)
 
@@ -242,7 +251,7 @@ class ExplainFolder:
     # -- what was run --------------------------------------------------------------------------------------------------
 
     def _allele_lines(self, alleles: Chosen) -> list[str]:
-        lines = ["chrom\tpos\tref\talt\tstatus\ttask\tdiff\tlogodds\tpicture"]
+        lines = ["chrom\tpos\tref\talt\tstatus\ttask\tdiff\tlogodds\tmotif\tpicture"]
         for scored in (*alleles.scored, *alleles.unscored):
             lines += self._allele(scored)
         return lines
@@ -251,13 +260,14 @@ class ExplainFolder:
         written = scored.written
         head = f"{written.contig}\t{written.pos}\t{written.ref}\t{written.alt}\t{scored.status}"
         if scored.variant is None:
-            return [f"{head}\tNA\tNA\tNA\tNA"]
+            return [f"{head}\tNA\tNA\tNA\tNA\tNA"]
         rows = []
         for task, diff, logodds in zip(scored.tasks.tolist(), scored.diff, scored.logodds, strict=True):
+            sites = self._changed.get(file_name(scored.variant)) or "NA"
             picture = f"{file_name(scored.variant)}.{safe(self._tasks[task].name)}.{self._picture}"
             shown = picture if (self.folder / picture).exists() else "NA"
             value = f"{logodds:.6g}" if np.isfinite(logodds) else "NA"
-            rows.append(f"{head}\t{self._tasks[task].name}\t{diff:.6g}\t{value}\t{shown}")
+            rows.append(f"{head}\t{self._tasks[task].name}\t{diff:.6g}\t{value}\t{sites}\t{shown}")
         return rows
 
     def _facts(self) -> dict[str, Any]:
@@ -280,6 +290,12 @@ class ExplainFolder:
             "engine": job.engine,
             "inputs": len(self._sequences),
         }
+
+
+def _said(changes: Sequence[MotifChange]) -> str:
+    """The best few of an allele's sites, in words."""
+    words = {"-": "lost", "+": "gained", "~": "changed"}
+    return ", ".join(f"{change.motif.name} {words[change.sign]}" for change in changes[:MOST])
 
 
 def _spelled(variant: Variant) -> str:

@@ -72,13 +72,14 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class AllelePair:
-    """An allele that can be scored. variant: in its minimal form; tasks: int64 (k,), of both subjects
+    """An allele that can be scored. variant: in its minimal form; contig: its name in the FASTA
 
-    diff, logodds: float32 (k,) of these tasks, as ``annotate`` gives them
+    diff, logodds: float32 (k,) of the subjects' tasks, as ``annotate`` gives them
     """
 
     name: str
     variant: Variant
+    contig: str
     ref: Subject
     alt: Subject
     columns: Columns
@@ -161,7 +162,7 @@ def pair(
         )
     ref, alt = subjects
     columns = align(len(variant.ref), len(variant.alt), window)
-    return AllelePair(file_name(variant), variant, ref, alt, columns, diff, logodds)
+    return AllelePair(file_name(variant), variant, contig, ref, alt, columns, diff, logodds)
 
 
 def file_name(variant: Variant) -> str:
