@@ -1,5 +1,7 @@
 # make demo    score the variants of a small built-in example
 # make test    check style and types, run the fast tests
+# make quick   check style, and run the tests of what changed since main: under a minute
+# make docs    build the pages of docs/ into runs/site, links checked
 # make stress  kill runs at random and feed them broken files, for some minutes; make stress SEED=2 for others
 # make bench   measure speed
 # make lint    style and types only
@@ -11,6 +13,7 @@
 PYTHON ?= $(or $(shell for p in python3.11 python3 python3.12 python3.13; do \
 	$$p -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done),python3)
 VENV := .venv
+DOCS := .venv-docs
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := runs/demo
@@ -18,7 +21,7 @@ SEED := 1
 TRIALS := 100
 INPUTS := 2000
 
-.PHONY: demo test stress bench lint reference clean
+.PHONY: demo test quick docs stress bench lint reference clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -28,6 +31,21 @@ demo: $(READY)
 
 test: lint
 	$(BIN)/python -m pytest -q -n 2
+
+quick: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python tests/quick.py
+
+# an environment of its own: what builds pages is no business of the tests
+docs: $(DOCS)/.ready
+	$(DOCS)/bin/mkdocs build --strict --quiet
+	@echo "Written to runs/site/index.html"
+
+$(DOCS)/.ready: constraints-docs.txt
+	$(PYTHON) -m venv --clear $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check -r constraints-docs.txt
+	@touch $@
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -57,5 +75,5 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(DOCS) $(DEMO) runs/site build dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

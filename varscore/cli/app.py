@@ -33,6 +33,7 @@ from varscore.cli import (
     predict,
     report,
     search,
+    skill,
     slurm,
     snp,
     stored,
@@ -111,6 +112,7 @@ app.command("annotate", rich_help_panel=SCORING)(annotate.annotate)
 app.command("normalise", rich_help_panel=SCORING)(normalise.normalise)
 app.command("genome", rich_help_panel=SCORING)(assemblies.genome)
 app.command("configs", rich_help_panel=SCORING)(configs.configs)
+app.command("skill", rich_help_panel=SCORING)(skill.skill)
 app.command("merge", rich_help_panel=SCORING)(merge.merge)
 app.command("slurm", rich_help_panel=SCORING)(slurm.slurm)
 app.command("predict", rich_help_panel=SCORING)(predict.predict)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 TREE_TEXT, TREE_PICTURE = "tree.txt", "tree.svg"
-EXTRA = "pip install jinja2"
+EXTRA = "pip install jinja2 plotly"
 
 
 def study_page(study: Study, title: str) -> Page:
