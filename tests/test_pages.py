@@ -1,4 +1,4 @@
-"""What the pages show is done: their commands and their Python, on the demo's genome; packages agree with the project."""
+"""What the pages show is done, commands and Python, on the demo's genome; packages agree with the project."""
 
 from __future__ import annotations
 
