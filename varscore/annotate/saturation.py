@@ -42,7 +42,7 @@ class SaturationReader:
         self.records = 0
         """Records made so far, those left out included"""
         self._genome = genome
-        self.intervals = _merged(intervals, genome, where, renames)
+        self.intervals = merged(intervals, genome, where, renames)
         lengths: dict[str, int | None] = dict(genome.contigs)
         lines = [b"##contig=<ID=%s,length=%d>" % (encode(name), size) for name, size in genome.contigs.items()]
         self.header = VcfHeader((b"##fileformat=VCFv4.2", *lines), b"\t".join(COLUMNS), contigs=lengths)
@@ -114,10 +114,10 @@ def saturated(
     )
 
 
-def _merged(
+def merged(
     intervals: Sequence[Interval], genome: Genome, where: str, renames: Mapping[str, str] | None
 ) -> list[Interval]:
-    """The union, in the order of the FASTA's contigs and spelled its way."""
+    """The union, in the order of the FASTA's contigs and spelled its way. Raises DataError for what is not in it."""
     names = match_contigs({interval.contig for interval in intervals}, genome, None, renames)
     order = {name: index for index, name in enumerate(genome.contigs)}
     spans = []
@@ -126,11 +126,11 @@ def _merged(
         if name is None or interval.end > genome.contigs[name]:
             raise DataError(f"{interval} is not in the FASTA", where=where, remedy="same assembly?")
         spans.append((order[name], interval.start, interval.end))
-    merged: list[list[int]] = []
+    union: list[list[int]] = []
     for contig, start, end in sorted(spans):
-        if merged and merged[-1][0] == contig and start <= merged[-1][2]:
-            merged[-1][2] = max(merged[-1][2], end)
+        if union and union[-1][0] == contig and start <= union[-1][2]:
+            union[-1][2] = max(union[-1][2], end)
         else:
-            merged.append([contig, start, end])
+            union.append([contig, start, end])
     contigs = list(genome.contigs)
-    return [Interval(contigs[contig], start, end) for contig, start, end in merged]
+    return [Interval(contigs[contig], start, end) for contig, start, end in union]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from varscore.cli.options import COMPUTING, Device, Force, Precision, Reference, Threads
 from varscore.cli.tracks import Conservation, parse_tracks
-
-if TYPE_CHECKING:
-    from varscore.genome.coords import Interval
 
 ArchiveFile = Annotated[Path, typer.Argument(metavar="FILE.vsa", help="An archive.")]
 ArchiveOutput = Annotated[str, typer.Option("--output", "-o", metavar="FILE.vsa", help="File to write.")]
@@ -72,8 +69,9 @@ def build(
     from varscore.cli.config import find_reference
     from varscore.cli.ending import at_last
     from varscore.cli.stopping import SignalStop
-    from varscore.formats.regions import parse_regions, read_bed
+    from varscore.formats.regions import ended, parse_regions, read_bed
     from varscore.formats.shards import Shard
+    from varscore.genome.sequence import Genome
     from varscore.scoring.annotations import Annotations
     from varscore.zoo.models import find_model
 
@@ -85,8 +83,10 @@ def build(
     chosen.warn_of_interim()
     names = None if classifier is None else [name for name in classifier if name != "none"]
     path = find_reference(reference, "-")
+    with Genome(path) as genome:
+        intervals = ended(intervals, genome)
     job = BuildJob(
-        model=chosen, reference=path, output=output, intervals=tuple(within(intervals, path)),
+        model=chosen, reference=path, output=output, intervals=tuple(intervals),
         where=regions or ", ".join(texts),
         annotations=Annotations.open(chosen, names, background, parse_tracks(conservation)),
         tasks=tuple(tasks or ()), columns=tuple(filter(None, (columns or "").split(","))), stored=f"float{float_bits}",
@@ -98,21 +98,6 @@ def build(
     with log.progress(total, "bases") as meter, SignalStop() as stop:
         bases = build_archive(job, meter.advance, stop, later=at_last)
     logging.getLogger(__name__).info("%s: %s bases scored", output, f"{bases:,}")
-
-
-def within(intervals: list[Interval], reference: Path) -> list[Interval]:
-    """Those that say no end (a whole contig) end with their contig."""
-    from varscore.genome.contigs import match_contigs
-    from varscore.genome.coords import FARTHEST, Interval
-    from varscore.genome.sequence import Genome
-
-    with Genome(reference) as genome:
-        found = match_contigs([interval.contig for interval in intervals], genome)
-        ends = {name: genome.contigs[there] for name, there in found.items() if there is not None}
-    return [
-        Interval(one.contig, one.start, ends.get(one.contig, one.end)) if one.end == FARTHEST else one
-        for one in intervals
-    ]
 
 
 def merge(

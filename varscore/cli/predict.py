@@ -2,28 +2,106 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
-from varscore.cli.options import AutoBatchSize, Device, Force, OutputFile, Precision, Reference, Threads
+from varscore.cli.groups import grouped
+from varscore.cli.options import AutoBatchSize, Device, Force, Precision, Reference, Threads
+
+TRACKS = "Tracks along the genome"
 
 
+@dataclass(frozen=True)
+class Along:
+    """``--bigwig`` and what goes with it"""
+
+    bigwig: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Instead of a table: predictions along intervals of a BED, regions or whole contigs, one bigWig a "
+            "task in this folder, with a UCSC hub and a session of IGV.",
+            rich_help_panel=TRACKS,
+        ),
+    ] = None
+    region: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHR:FROM-TO", help="A stretch, or a whole contig; repeatable.", rich_help_panel=TRACKS),
+    ] = None
+    contig: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHR", help="A whole contig; repeatable. By default all.", rich_help_panel=TRACKS),
+    ] = None
+    step: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="Bases from one window to the next; auto: the largest up to 100 at which windows share most.",
+            rich_help_panel=TRACKS,
+        ),
+    ] = "auto"
+    value: Annotated[
+        Literal["prob", "logit"],
+        typer.Option(help="Probabilities (or values), or their natural log-odds.", rich_help_panel=TRACKS),
+    ] = "prob"
+    bedgraph: Annotated[
+        bool, typer.Option("--bedgraph", help="Also write each track as bedGraph.", rich_help_panel=TRACKS)
+    ] = False
+    assembly: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What browsers call the genome, such as hg38; by default told by the contigs' lengths.",
+            show_default=False,
+            rich_help_panel=TRACKS,
+        ),
+    ] = None
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume/--no-resume",
+            help="Carry on where tracks of this command were stopped or killed.",
+            rich_help_panel=TRACKS,
+        ),
+    ] = True
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Many hours of a CPU are meant.", rich_help_panel=TRACKS)] = (
+        False
+    )
+
+    @property
+    def base_step(self) -> int | None:
+        """Raises BadParameter."""
+        if self.step == "auto":
+            return None
+        if not re.fullmatch(r"\d{1,9}", self.step):
+            raise typer.BadParameter(f"--step {self.step!r} is neither auto nor a number of bases")
+        return int(self.step)
+
+
+@grouped
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.")],
     source: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="FASTA|BED",
+            metavar="[FASTA|BED]",
             help="Sequences, plain or gzipped (- is stdin), or intervals of the genome that -r names.",
         ),
-    ],
-    output: OutputFile,
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT", help="File to write.")] = None,
     reference: Reference = None,
     tasks: Annotated[
         list[str] | None,
-        typer.Option(metavar="GLOB", help="Only tasks whose name fits, such as 'K562*'; repeatable."),
+        typer.Option(
+            "--tasks", "--task", metavar="GLOB", help="Only tasks whose name fits, such as 'K562*'; repeatable."
+        ),
     ] = None,
+    *,
+    tracks: Along,
     device: Device = "auto",
     precision: Precision = "fp32",
     threads: Threads = None,
@@ -48,6 +126,11 @@ def predict(
     from varscore.storage.outputs import check_names, with_indexes
     from varscore.zoo.models import find_model
 
+    if tracks.bigwig is not None:
+        _along(model, source, reference, tasks, tracks, device, precision, threads, force)
+        return
+    if source is None or output is None:
+        raise typer.BadParameter("give FASTA or BED and --output OUT, or --bigwig DIR")
     use_threads(threads)
     refuse_existing(str(output), force=force)
     chosen = find_model(model)
@@ -64,3 +147,45 @@ def predict(
     intervals = read_bed(source)
     with Genome(find_reference(reference, "-")) as genome, log.progress(len(intervals), "intervals") as meter:
         predict_intervals(job, intervals, genome, meter.advance)
+
+
+def _along(
+    model: str,
+    source: str | None,
+    reference: Path | None,
+    tasks: list[str] | None,
+    tracks: Along,
+    device: str,
+    precision: str,
+    threads: int | None,
+    force: bool,
+) -> None:
+    """``--bigwig``"""
+    import logging
+
+    from varscore.cli import log
+    from varscore.cli.config import find_reference
+    from varscore.cli.ending import at_last
+    from varscore.cli.stopping import SignalStop
+    from varscore.formats.regions import ended, parse_regions, read_bed
+    from varscore.genome.sequence import Genome
+    from varscore.predict.tracks import TracksJob, write_tracks
+    from varscore.zoo.models import find_model
+
+    assert tracks.bigwig is not None
+    texts = [*(tracks.region or []), *(tracks.contig or [])]
+    intervals = [*parse_regions(texts), *(read_bed(source) if source else [])]
+    path, chosen = find_reference(reference, "-"), find_model(model)
+    chosen.warn_of_interim()
+    with Genome(path) as genome:
+        intervals = ended(intervals, genome)
+    job = TracksJob(
+        model=chosen, reference=path, folder=tracks.bigwig, tasks=tuple(tasks or ()), intervals=tuple(intervals),
+        where=source or ", ".join(texts) or str(path), step=tracks.base_step, value=tracks.value,
+        bedgraph=tracks.bedgraph, assembly=tracks.assembly, device=device, precision=precision, threads=threads,
+        resume=tracks.resume, force=force, large=tracks.yes,
+    )  # fmt: skip
+    job.check()
+    with log.progress(None, "windows") as meter, SignalStop() as stop:
+        windows = write_tracks(job, meter.advance, stop, later=at_last)
+    logging.getLogger(__name__).info("%s: %s windows", tracks.bigwig, f"{windows:,}")

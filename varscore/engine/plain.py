@@ -65,6 +65,12 @@ class PlainEngine:
         """The network's predictions, strands put together by its rule: float32 (n, tasks). Inputs as for logits."""
         return over_strands(self.net.goal.predict(self.logits(windows, tracks, scalars)), self.net.strands)
 
+    def along(self, codes: np.ndarray, step: int) -> np.ndarray:
+        """Logits of the windows that begin every ``step`` bases of a stretch of DNA, uint8 (n,): float32 (S, windows,
+        outputs), forward strand first, both in the order of the forward strand."""
+        windows = np.lib.stride_tricks.sliding_window_view(codes, self.net.window)[::step]
+        return self.logits(np.ascontiguousarray(windows))
+
     def score(self, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
         """Logits of reference and alternative windows: two float32 (S, n, outputs), forward strand first.
 

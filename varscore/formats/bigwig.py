@@ -1,18 +1,20 @@
-"""bigWig tracks, one value a base: conservation scores and the like. Wants the ``bigwig`` extra."""
+"""bigWig tracks: conservation scores and the like, read; predictions, written. Wants the ``bigwig`` extra."""
 
 from __future__ import annotations
 
 import logging
+import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from varscore.errors import DataError, UsageError
+from varscore.errors import DataError, OutputError, UsageError
 from varscore.genome.contigs import match_contigs, shown
 from varscore.genome.sequence import Genome
+from varscore.storage.atomic import TEMPORARY_SUFFIX, hidden_name, output_errors, sync_folder
 
 log = logging.getLogger(__name__)
 _GAP = 512  # positions no farther apart are fetched together
@@ -97,20 +99,114 @@ class BigWig:
         return values
 
 
-def _open(path: Path) -> tuple[Any, dict[str, int]]:
+Stretch = tuple[str, np.ndarray, np.ndarray, np.ndarray]
+"""Of one contig: where intervals begin and end, int64 (n,), ascending, and their values, float32 (n,), finite"""
+
+
+def write_bigwig(path: Path, contigs: Mapping[str, int], stretches: Iterable[Stretch]) -> None:
+    """Write a track; contigs: names and lengths. Stretches come in the order of names and bases.
+
+    The library says nothing of what it could not write: so what goes in is checked before, and what has come out after.
+    Raises UsageError without the library, ValueError for intervals that are no track, OutputError.
+    """
+    library = _library()
+    counted = _Counted(contigs)
+    names = {name: contigs[name] for name in sorted(contigs)}
+    with output_errors(str(path)):
+        partial = Path(hidden_name(str(path), TEMPORARY_SUFFIX) + path.suffix)
+        try:
+            library.open(str(partial), "w").write(names, counted.records(stretches))
+            counted.demand(partial, path)
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
+            sync_folder(str(path.parent))
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+class _Counted:
+    """Hands records on and remembers of each contig what a file that has them all says of them."""
+
+    def __init__(self, contigs: Mapping[str, int]) -> None:
+        self._contigs = contigs
+        self._ends: dict[str, tuple[tuple[int, float], tuple[int, float]]] = {}
+        self._bases = 0
+        self._error: ValueError | None = None
+
+    def records(self, stretches: Iterable[Stretch]) -> Iterator[tuple[str, int, int, float]]:
+        last, at = "", 0
+        try:
+            for contig, start, end, values in stretches:
+                if not len(values):
+                    continue
+                at = at if contig == last else 0
+                _demand_track(contig, start, end, values, at, contig >= last, self._contigs[contig])
+                first = (int(start[0]), float(values[0]))
+                self._ends[contig] = (self._ends.get(contig, (first,))[0], (int(start[-1]), float(values[-1])))
+                self._bases += int((end - start).sum())
+                last, at = contig, int(end[-1])
+                columns = (column.tolist() for column in (start, end, values))
+                yield from ((contig, *record) for record in zip(*columns, strict=True))
+        except ValueError as error:  # which the library would print and swallow
+            self._error = error
+
+    def demand(self, partial: Path, path: Path) -> None:
+        """Raises OutputError unless the file has all of it."""
+        if self._error is not None:
+            raise self._error
+        if not self._ends:
+            return
+        try:
+            file = _library().open(str(partial))
+            bases = file.info()["summary"]["basesCovered"]
+            there = {
+                name: tuple((at, float(file.values(name, at, at + 1, fillna=np.nan)[0])) for at, _ in ends)
+                for name, ends in self._ends.items()
+            }
+        except Exception as error:  # as in _fetch
+            raise _not_written(path, str(error)) from None
+        if bases != self._bases or there != self._ends:
+            raise _not_written(path, f"it covers {bases:,} of {self._bases:,} bases, or has other values")
+
+
+def _not_written(path: Path, cause: str) -> OutputError:
+    return OutputError("the bigWig is not what was to be written", where=path, cause=cause, remedy="is the disk full?")
+
+
+def _demand_track(
+    contig: str, start: np.ndarray, end: np.ndarray, values: np.ndarray, at: int, in_order: bool, length: int
+) -> None:
+    """Raises ValueError unless intervals of a contig follow on base ``at`` and on one another, and are finite."""
+    apart = (start[1:] >= end[:-1]).all() and start[0] >= at and (end > start).all()
+    if not (in_order and apart and end[-1] <= length and np.isfinite(values).all()):
+        raise ValueError(f"not a track on {contig}: intervals out of order, off the contig, or not finite")
+
+
+def demand_library() -> None:
+    """Raises UsageError where bigWigs can be neither read nor written."""
+    _library()
+
+
+def _library() -> Any:
     try:
         import pybigtools
     except ImportError:
         raise UsageError(
-            "bigWig tracks cannot be read", cause="pybigtools is missing",
+            "bigWig tracks cannot be read or written", cause="pybigtools is missing",
             remedy="pip install pybigtools",
         ) from None  # fmt: skip
+    return pybigtools
+
+
+def _open(path: Path) -> tuple[Any, dict[str, int]]:
+    library = _library()
     if not path.is_file():
         raise DataError("no such file", where=path, remedy="check the path")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            file = pybigtools.open(str(path))
+            file = library.open(str(path))
             if not file.is_bigwig:
                 raise DataError("a bigBed, not a bigWig", where=path)
             return file, dict(file.chroms())

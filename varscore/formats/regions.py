@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from varscore.errors import DataError, UsageError
 from varscore.formats.lines import Lines, read_blocks, source_name, why_columns
 from varscore.genome.alleles import AlleleBatch
-from varscore.genome.coords import Interval
+from varscore.genome.contigs import match_contigs
+from varscore.genome.coords import FARTHEST, Interval
+from varscore.genome.sequence import Genome
 
 _NOT_INTERVALS = (b"#", b"track", b"browser")
 
@@ -26,6 +29,14 @@ def _parse_region(text: str) -> Interval:
     except ValueError as error:
         remedy = "write CHR:FROM-TO, such as chr1:1,000-2,000"
         raise UsageError("not a region", where=repr(text), cause=str(error), remedy=remedy) from None
+
+
+def ended(intervals: Iterable[Interval], genome: Genome) -> list[Interval]:
+    """The same; those that say no end (a whole contig) end with their contig, if the genome has it."""
+    every = list(intervals)
+    found = match_contigs([interval.contig for interval in every], genome)
+    ends = {name: genome.contigs[there] for name, there in found.items() if there is not None}
+    return [replace(one, end=ends.get(one.contig, one.end)) if one.end == FARTHEST else one for one in every]
 
 
 def read_bed(path: str) -> list[Interval]:

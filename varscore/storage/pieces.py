@@ -52,7 +52,10 @@ class PieceJournal:
         return self._journal is not None and time.monotonic() >= self._next
 
     def commit(self, done: int, mark: Mapping[str, Any], seconds: float = 0.0) -> None:
-        """Say that so many pieces are on the disk. mark: where the files stand; seconds: what flushing them took"""
+        """Say that so many pieces are on the disk.
+
+        mark: where the files stand, a table a file; seconds: what flushing them took
+        """
         if self._journal is None:
             return
         start = time.monotonic()

@@ -96,6 +96,32 @@ class SharedEngine(PlainEngine):
             ref, alt = out.cpu().numpy()
         return ref, alt
 
+    def along(self, codes: np.ndarray, step: int) -> np.ndarray:
+        """See :meth:`PlainEngine.along`. Cells that windows have in common are computed once, where a map's stride
+        divides the step."""
+        spread = reach(self.net, Span(0, self.net.window))
+        if spread is None or not self.stepwise:
+            return super().along(codes, step)
+        with torch.inference_mode(), arithmetic(self.device, self.precision):
+            strands = [self._along(torch.from_numpy(codes.copy()), step, spread)]
+            if self.strands == 2:  # whose windows are read from the last to the first
+                read = len(codes) - (len(codes) - self.net.window) % step
+                strands.append(self._along(reverse_complement(torch.from_numpy(codes[:read])), step, spread).flip(0))
+            found: np.ndarray = torch.stack(strands).numpy()
+        return found
+
+    def _along(self, codes: Tensor, step: int, spread: Reach) -> Tensor:
+        """Logits of one strand's windows, in its order, float (windows, outputs)."""
+        windows, tile = codes.unfold(0, self.net.window, step), TILES[self.device.type][1]
+        shift, found = np.append(np.full(tile - 1, step), -1), []
+        for first in range(0, len(windows), tile):
+            rows = windows[first : first + tile]
+            padding = rows[-1:].expand(tile - len(rows), -1)
+            apart = np.where(np.arange(tile) < len(rows) - 1, shift, -1)
+            logits = self.reference(torch.cat([rows, padding]), apart, [spread], Trace())
+            found.append(logits[: len(rows)].float())
+        return torch.cat(found)
+
     def _alike(self, windows: Windows) -> dict[tuple[int, Reach | None], list[np.ndarray]]:
         """Rows, int64 (n, 2) of strand and variant, that tiles may hold together, by rows of a tile and reach."""
         kinds = _kinds(windows, self.net.window)
