@@ -14,6 +14,7 @@ from varscore.annotate.identity import identify, journal_key
 from varscore.annotate.job import SWAP, AnnotateJob, Summary, choose_tasks, missing_contigs
 from varscore.annotate.motifs import COLUMN as MOTIF
 from varscore.annotate.outputs import Later, Outputs, Plan, Portion, call_now
+from varscore.annotate.phased import on_disk
 from varscore.annotate.record import RunInfo
 from varscore.annotate.rows import REF_PROB, SPAN
 from varscore.annotate.saturation import SaturationReader
@@ -24,6 +25,7 @@ from varscore.engine import ENGINES
 from varscore.engine.pool import LOCAL, Engines, IdlePool, Pool
 from varscore.engine.pool import Plan as EnginePlan
 from varscore.errors import VariantFileError
+from varscore.formats.lines import source_name
 from varscore.formats.shards import Range, Shard
 from varscore.formats.vcf import RecordChunk, VariantReader
 from varscore.genome.alleles import Status
@@ -31,10 +33,14 @@ from varscore.genome.contigs import ContigNames
 from varscore.genome.coords import Variant
 from varscore.genome.reasons import Rules
 from varscore.genome.sequence import Genome, decode
+from varscore.genome.windows import LONGEST
 from varscore.nets.plugins import loaded
+from varscore.scoring.cohort import Cohort
+from varscore.scoring.haplotypes import OnHaplotypes, Phasing, score_on_haplotypes
 from varscore.scoring.score import ScoreBatch, score_chunks
 from varscore.scoring.stored.reuse import StoredScores
 from varscore.scoring.survey import GenomeRules, compared, open_names
+from varscore.scoring.tags import OF_HAPLOTYPES
 from varscore.stop import Stop
 from varscore.tasks import Task, safe
 from varscore.zoo.models import ranked_tasks
@@ -68,7 +74,8 @@ def annotate_file(
         outputs = stack.enter_context(Outputs(job, info, later))
         net = None if job.reuse.archive_only else job.model.load()
         genome = stack.enter_context(Genome(job.reference))
-        reader = stack.enter_context(_open_reader(job, genome))
+        path = stack.enter_context(on_disk(job.source, job.haplotypes is not None))
+        reader = stack.enter_context(_open_reader(job, genome, path))
         names = _open_names(job, reader, genome)
         job.annotations.tracks.fit(genome, names.find)
         store = open_store(job, ranked_tasks(job.model, chosen), where[0].type, genome, stack)
@@ -86,13 +93,13 @@ def annotate_file(
             plan = EnginePlan(net, where if several else where[:1], ENGINES[job.engine], job.precision)
             pool = stack.enter_context(engines.pool(plan))
         read = itertools.chain(head, portions)
-        rules = Rules(check_ref=job.check_ref != "skip", as_written=job.as_written)
-        window, untrained = job.model.config().window, job.annotations.untrained
-        for portion, found in score_chunks(read, genome, names, pool, window, rules, store, untrained):
+        rules = _judging(job)
+        scored = _score(job, read, genome, names, pool, rules, store, _phasing(job, reader, path, genome, names, stack))
+        for portion, found, carried in scored:
             if job.check_ref == "error":
                 _demand_matches(portion.chunk, found, genome, names)
             sites = job.motifs.changes(found, genome, names) if job.motifs else None
-            outputs.write(portion, found, sites)
+            outputs.write(portion, found, sites, carried)
             advance(len(portion.chunk))
             if stop is not None and stop.asked:
                 outputs.commit()
@@ -111,10 +118,46 @@ def annotate_file(
     return outputs.summary
 
 
-def _open_reader(job: AnnotateJob, genome: Genome) -> AbstractContextManager[Reader]:
+def _score(
+    job: AnnotateJob,
+    read: Iterator[Portion],
+    genome: Genome,
+    names: ContigNames,
+    pool: Pool,
+    rules: Rules,
+    store: StoredScores | None,
+    phasing: Phasing | None,
+) -> Iterator[tuple[Portion, ScoreBatch, OnHaplotypes | None]]:
+    """Every portion with what became of its alleles, and of those on haplotypes where these are asked for."""
+    window, untrained = job.model.config().window, job.annotations.untrained
+    if phasing is not None:
+        yield from score_on_haplotypes(read, genome, names, pool, window, rules, phasing, untrained)
+        return
+    for portion, found in score_chunks(read, genome, names, pool, window, rules, store, untrained):
+        yield portion, found, None
+
+
+def _phasing(
+    job: AnnotateJob, reader: Reader, path: str, genome: Genome, names: ContigNames, stack: ExitStack
+) -> Phasing | None:
+    """Raises VariantFileError for a file without samples, UsageError for a sample that it does not have."""
+    if job.haplotypes is None:
+        return None
+    ranked = ranked_tasks(job.model, choose_tasks(job.model.tasks(), job.tasks))
+    samples = job.haplotypes.choose(reader.header, reader.where)
+    cohort = Cohort(path, samples, genome, names, _judging(job), job.model.config().window, reader.where)
+    stack.callback(cohort.close)
+    return Phasing(cohort, job.haplotypes.rules, ranked)
+
+
+def _judging(job: AnnotateJob) -> Rules:
+    return Rules(check_ref=job.check_ref != "skip", as_written=job.as_written, longest=LONGEST)
+
+
+def _open_reader(job: AnnotateJob, genome: Genome, path: str) -> AbstractContextManager[Reader]:
     if job.saturate:
         return nullcontext(SaturationReader(job.saturate, genome, job.source, job.shard, job.rules.renames))
-    return VariantReader(job.source)
+    return VariantReader(path, name=source_name(job.source))
 
 
 def _plan(
@@ -136,6 +179,7 @@ def _plan(
     lengths = missing_contigs(genome, header.contigs, reader.first_contigs(SPELLING), job.rules.renames)
     names = [task.name for task in tasks]
     columns, meanings = (REF_PROB, *job.annotations.columns, SPAN), job.annotations.meanings
+    columns = (*columns, *(OF_HAPLOTYPES if job.haplotypes else ()))
     if job.motifs is not None:
         columns, meanings = (*columns, MOTIF), {**meanings, MOTIF: job.motifs.meaning}
     identity = identify(job, genome, device) | ({"archive": str(further)} if further else {})

@@ -39,6 +39,7 @@ def identify(job: AnnotateJob, genome: Genome, device: str) -> dict[str, str]:
 def journal_key(job: AnnotateJob, identity: dict[str, str]) -> dict[str, str]:
     """What a journal must agree with: the run, its shard, and where its outputs go."""
     further = {"--scores": job.scores, "--skipped": job.skipped, "--motif-table": job.motif_table}
+    further["--haplotype-table"] = job.haplotype_table
     paths = {name: os.path.realpath(path) if path else "none" for name, path in further.items()}
     return {**identity, "shard": str(job.shard or "none"), **paths}
 

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from varscore.annotate.motifs import MotifSearch
+from varscore.annotate.phased import OfHaplotypes
 from varscore.annotate.writers.arrays import check_matrix
 from varscore.annotate.writers.byname import OutputFormat, check_output, format_of
+from varscore.annotate.writers.haplotype_table import check_table, is_text
 from varscore.errors import StrictError, UsageError
 from varscore.formats.lines import read_blocks
 from varscore.formats.regions import RegionSet
@@ -95,6 +97,8 @@ class AnnotateJob:
     inputs: tuple[str, ...] = ()
     reuse: Reuse = field(default_factory=Reuse)
     """Scores that are there already"""
+    haplotypes: OfHaplotypes | None = None
+    """Score alleles on the haplotypes that carry them, too"""
 
     def check(self) -> None:
         """Everything that can be known to be wrong with the outputs before any work is done.
@@ -121,11 +125,28 @@ class AnnotateJob:
         for table in (self.skipped, self.motif_table):
             if table is not None:
                 refuse_existing(str(table), force=force)
+        if self.haplotypes is not None:
+            self._check_haplotypes(force)
+
+    def _check_haplotypes(self, force: bool) -> None:
+        if self.saturate:
+            raise UsageError("haplotypes are those of a file's samples", remedy="leave out --haplotypes or --saturate")
+        if self.reuse.is_on:
+            raise UsageError("--haplotypes takes nothing from a cache or an archive", remedy="leave one of them out")
+        table = self.haplotype_table
+        if table is not None:
+            check_table(str(table), force=force)
+            if self.shard and not is_text(str(table)):
+                raise UsageError("shards have their haplotype table as text", where=table, remedy="end it in .tsv.gz")
+
+    @property
+    def haplotype_table(self) -> Path | None:
+        return self.haplotypes.table if self.haplotypes else None
 
     @property
     def further(self) -> tuple[str, ...]:
         """The outputs beside the annotated file."""
-        named = (self.scores, self.skipped, self.motif_table)
+        named = (self.scores, self.skipped, self.motif_table, self.haplotype_table)
         return tuple(str(path).rstrip("/") or str(path) for path in named if path is not None)
 
     def _inputs(self) -> list[str]:
@@ -149,7 +170,8 @@ class AnnotateJob:
     @property
     def journal(self) -> Journal | None:
         """The journal that this run keeps; none with ``resume`` off or a stream at either end."""
-        streams = [self.source, self.output, *(str(table) for table in (self.skipped, self.motif_table) if table)]
+        tables = (self.skipped, self.motif_table, self.haplotype_table)
+        streams = [self.source, self.output, *(str(table) for table in tables if table)]
         return Journal(self.output, self.further) if self.resume and not any(map(is_stream, streams)) else None
 
     def _is_settled(self) -> bool:
@@ -175,6 +197,7 @@ class AnnotateJob:
         parts += ["--archive-only"] if self.reuse.archive_only else []
         parts += [f"--tasks {glob}" for glob in sorted(set(self.tasks))]
         parts += [f"--rename-chrs {self.rules.digest}"] if self.rules.renames else []
+        parts += self.haplotypes.options() if self.haplotypes else []
         return " ".join([*parts, *self.annotations.command, *(self.motifs.command if self.motifs else ())])
 
 

@@ -32,7 +32,8 @@ from varscore.storage.runjson import SUFFIX as RUN_SUFFIX
 from varscore.storage.runjson import RunJson
 
 BCF = (OutputFormat.BCF, OutputFormat.BCF_RAW)
-OPTIONS = {"scores": "--scores", "skipped": "--skipped", "motifs": "--motif-table"}
+OPTIONS = {"scores": "--scores", "skipped": "--skipped", "motifs": "--motif-table",
+           "haplotypes": "--haplotype-table"}  # fmt: skip
 """What asks for an output beside the annotated file"""
 TEXT = (OutputFormat.VCF, OutputFormat.VCF_GZ)
 log = logging.getLogger(__name__)
@@ -42,7 +43,8 @@ log = logging.getLogger(__name__)
 class MergeJob:
     """shards: annotated files, each with its run.json beside it, in any order
 
-    scores, skipped, motifs: where to merge theirs to, if anywhere; run: identifier and full command, for the run.json
+    scores, skipped, motifs, haplotypes: where to merge theirs to, if anywhere; run: identifier and full command, for
+    the run.json
     """
 
     shards: Sequence[str]
@@ -51,13 +53,14 @@ class MergeJob:
     scores: Path | None = None
     skipped: Path | None = None
     motifs: Path | None = None
+    haplotypes: Path | None = None
     force: bool = False
     run: Mapping[str, str] | None = None
 
     @property
     def lists(self) -> dict[str, Path]:
-        """The lists that are merged, ``skipped`` and ``motifs``."""
-        named = {"skipped": self.skipped, "motifs": self.motifs}
+        """The lists that are merged: ``skipped``, ``motifs``, ``haplotypes``."""
+        named = {"skipped": self.skipped, "motifs": self.motifs, "haplotypes": self.haplotypes}
         return {name: path for name, path in named.items() if path is not None}
 
 
@@ -74,11 +77,11 @@ class ShardOutput:
         return self.run.facts
 
     def file(self, name: str) -> str:
-        """``annotated``, ``scores``, ``skipped`` or ``motifs``"""
+        """``annotated``, ``scores``, ``skipped``, ``motifs`` or ``haplotypes``"""
         return self.path if name == "annotated" else os.path.join(os.path.dirname(self.path), self.run.outputs[name])
 
     def pieces(self, name: str) -> list[Piece]:
-        """Where the header and the blocks of a text, ``annotated``, ``skipped`` or ``motifs``, stand."""
+        """Where the header and the blocks of a text, any but ``scores``, stand."""
         text: TextFacts | None = getattr(self.facts, name)
         assert text is not None and text.pieces is not None  # _check has seen to it
         ends = accumulate(size for _, size, _ in text.pieces)
@@ -183,7 +186,7 @@ def _check(job: MergeJob, shards: Sequence[ShardOutput]) -> OutputFormat:
             "the shards are of another format", where=job.output,
             remedy=f"merge them to {_suffix(theirs)}{' or .bcf' if theirs in TEXT else ''}",
         )  # fmt: skip
-    further = {"scores": job.scores, "skipped": job.skipped, "motifs": job.motifs}
+    further = {"scores": job.scores, "skipped": job.skipped, "motifs": job.motifs, "haplotypes": job.haplotypes}
     names = [str(path) for path in further.values() if path is not None]
     theirs_too = [shard.file(name) for shard in shards for name in shard.run.outputs]
     records = [shard.path + suffix for shard in shards for suffix in (RUN_SUFFIX, *INDEX_SUFFIXES)]

@@ -15,10 +15,12 @@ import numpy as np
 
 from varscore.annotate.job import AnnotateJob, Summary
 from varscore.annotate.motifs import COLUMN as MOTIF
+from varscore.annotate.phased import haplotype_columns
 from varscore.annotate.record import RunInfo, describe_run
 from varscore.annotate.rows import EVALUE, SPAN, spread_columns, strongest_columns, write_matrix
 from varscore.annotate.writers.arrays import EFFECTS, MatrixWriter, open_matrix
 from varscore.annotate.writers.byname import Content, check_output, make_writer
+from varscore.annotate.writers.haplotype_table import HaplotypeParquet, HaplotypeText, open_table
 from varscore.annotate.writers.matrix import SpooledMatrix
 from varscore.annotate.writers.motif_table import MotifTable
 from varscore.annotate.writers.scores import Writer
@@ -29,6 +31,7 @@ from varscore.formats.vcf import RecordChunk
 from varscore.genome.alleles import AlleleBatch
 from varscore.genome.minimal import changed_bases
 from varscore.motifs.changes import Changes
+from varscore.scoring.haplotypes import OnHaplotypes
 from varscore.scoring.score import ScoreBatch
 from varscore.scoring.stored.reuse import StoredScores
 from varscore.storage.atomic import AtomicFile, DamagedPartial, is_stream, refuse_locked
@@ -95,6 +98,7 @@ class Outputs:
     matrix: MatrixWriter | SpooledMatrix | None = None
     skipped: SkippedTable | None = None
     motifs: MotifTable | None = None
+    haplotypes: HaplotypeText | HaplotypeParquet | None = None
 
     def __init__(self, job: AnnotateJob, info: RunInfo | None = None, later: Later = call_now) -> None:
         self.job, self.info, self.journal, self._later = job, info, job.journal, later
@@ -205,6 +209,12 @@ class Outputs:
                 carry=carry("motifs"),
             )  # fmt: skip
             self._opened.append(self.motifs)
+        if job.haplotype_table is not None:
+            self.haplotypes = open_table(
+                str(job.haplotype_table), self._plan.content.tasks, force=job.force, in_pieces=in_pieces,
+                carry=carry("haplotypes"),
+            )  # fmt: skip
+            self._opened.append(self.haplotypes)
 
     def _open_matrix(self, path: str, carry: Mapping[str, Any] | None) -> MatrixWriter | SpooledMatrix:
         labels, facts = self._plan.labels, dict(self._plan.content.provenance.items())
@@ -221,10 +231,12 @@ class Outputs:
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
-    def write(self, portion: Portion, found: ScoreBatch, sites: Changes | None = None) -> None:
+    def write(
+        self, portion: Portion, found: ScoreBatch, sites: Changes | None = None, carried: OnHaplotypes | None = None
+    ) -> None:
         """Count the records, hand them to every output, and commit when it is time. Raises OutputError.
 
-        sites: what the scored alleles do to sites of motifs, when the job asks for it
+        sites: what the scored alleles do to sites of motifs, carried: what they do on haplotypes, when the job asks
         """
         chunk, tasks, ranked = portion.chunk, self._plan.tasks, self._plan.ranked
         extra = self.job.annotations.compute(found.effects, found.alleles, found.computed, ranked)
@@ -234,6 +246,8 @@ class Outputs:
         columns[SPAN] = changed_bases(chunk.alleles, found.alleles, found.rows)
         if self.job.motifs is not None and sites is not None:
             columns[MOTIF] = self.job.motifs.column(sites, len(found.rows))
+        if carried is not None:
+            columns |= haplotype_columns(found, carried)
         scores = spread_columns(found, columns)
         self._is_whole = False
         self._count(portion, found.status)
@@ -244,6 +258,8 @@ class Outputs:
             self.skipped.write(chunk, found.status)
         if self.motifs is not None and sites is not None:
             self.motifs.write(chunk, found.rows, sites, scores.diff)
+        if self.haplotypes is not None and carried is not None:
+            self.haplotypes.write(chunk, carried)
         self.records = portion.end
         self._is_whole = True
         if time.monotonic() >= self._next_commit:
@@ -264,7 +280,10 @@ class Outputs:
         if self.journal is None:
             return
         start = time.monotonic()
-        named = {"writer": self.writer, "matrix": self.matrix, "skipped": self.skipped, "motifs": self.motifs}
+        named: dict[str, object] = {
+            "writer": self.writer, "matrix": self.matrix, "skipped": self.skipped, "motifs": self.motifs,
+            "haplotypes": self.haplotypes,
+        }  # fmt: skip
         marks = {name: output.mark() for name, output in named.items() if isinstance(output, Resumable)}
         self._enter(marks)
         end = time.monotonic()
@@ -290,7 +309,8 @@ class Outputs:
         if self._entry is not None:
             self.commit()
         self._is_whole = False  # no mark can be made any more
-        further: list[Output] = [one for one in (self.skipped, self.motifs, self.matrix) if one is not None]
+        beside = (self.skipped, self.motifs, self.haplotypes, self.matrix)
+        further: list[Output] = [one for one in beside if one is not None]
         placements = [one for output in [*further, self.writer] for one in output.settle()]
         record = self._record(records_read)
         if record is not None:
@@ -315,7 +335,8 @@ class Outputs:
             fields["cache"] = self._plan.store.facts()
         folder = os.path.dirname(os.path.abspath(job.output))
         named = {
-            "annotated": job.output, "scores": job.scores, "skipped": job.skipped, "motifs": job.motif_table
+            "annotated": job.output, "scores": job.scores, "skipped": job.skipped, "motifs": job.motif_table,
+            "haplotypes": job.haplotype_table,
         }  # fmt: skip
         fields["outputs"] = {name: os.path.relpath(path, folder) for name, path in named.items() if path}
         if job.shard is not None:
@@ -333,6 +354,7 @@ class Outputs:
             "scores": {"tasks": self._plan.labels, "blocks": self._matrix_blocks} if self.matrix else None,
             "skipped": self.skipped.facts() if self.skipped else None,
             "motifs": self.motifs.facts() if self.motifs else None,
+            "haplotypes": self.haplotypes.facts() if self.haplotypes else None,
         }
 
     def __enter__(self) -> Self:

@@ -11,6 +11,7 @@ import typer
 from varscore.cli import completing
 from varscore.cli.genome import Fitting
 from varscore.cli.groups import grouped
+from varscore.cli.haplotypes import HaplotypeOptions
 from varscore.cli.inputs import Listing, demand_files, demand_reference, demand_source, saturated
 from varscore.cli.motif_options import MotifOptions
 from varscore.cli.options import COMPUTING, AutoBatchSize, Device, Force, Model, Precision, Reference, Threads
@@ -225,6 +226,7 @@ def annotate(
     check_ref: CheckRef = "warn",
     as_written: AsWritten = False,
     fitting: Fitting,
+    phasing: HaplotypeOptions,
     storing: Storing,
     strict: Strict = False,
     engine: Engine = "exact",
@@ -296,6 +298,7 @@ def annotate(
             shard=part,
             inputs=tuple(str(path) for path in (*given.files, regions, background, fitting.rename_chrs) if path),
             reuse=storing.reuse(),
+            haplotypes=phasing.asked(),
         )
         if cluster and job.reuse.is_on:
             raise typer.BadParameter(

@@ -34,6 +34,9 @@ def merge(
     motif_table: Annotated[
         Path | None, typer.Option(metavar="FILE.tsv", help="Merge the shards' lists of motif sites too.")
     ] = None,
+    haplotype_table: Annotated[
+        Path | None, typer.Option(metavar="FILE.tsv", help="Merge the shards' tables of haplotypes too.")
+    ] = None,
     force: Force = False,
 ) -> None:
     """Join the outputs of all shards of a run into what one run would have written, byte for byte."""
@@ -45,7 +48,10 @@ def merge(
     from varscore.cli import log
 
     command = {"run": log.RUN_ID, "command": shlex.join(["varscore", *sys.argv[1:]])}
-    job = MergeJob(tuple(shards), output, scores=scores, skipped=skipped, motifs=motif_table, force=force, run=command)
+    job = MergeJob(
+        tuple(shards), output, scores=scores, skipped=skipped, motifs=motif_table, haplotypes=haplotype_table,
+        force=force, run=command,
+    )  # fmt: skip
     counts = merge_shards(job)
     message = f"{len(shards):,} shards, {counts['records']:,} records, {counts['alleles']:,} alleles"
     logging.getLogger(__name__).info(message, extra={"json_fields": counts})

@@ -114,17 +114,10 @@ def _from_vcf(path: str) -> VariantTable:
         contig=np.concatenate([np.zeros(0, np.int32), *(part.contig for part in parts)]),
         contigs=contigs,
         start=np.concatenate([np.zeros(0, np.int64), *(part.start for part in parts)]),
-        ref=join_bytes([part.ref for part in parts]),
-        alt=join_bytes([part.alt for part in parts]),
+        ref=ByteColumn.joined([part.ref for part in parts]),
+        alt=ByteColumn.joined([part.alt for part in parts]),
     )
     return VariantTable(alleles, np.concatenate([np.zeros(0), *map(frequencies, chunks)]), lengths, header.stated)
-
-
-def join_bytes(columns: Sequence[ByteColumn]) -> ByteColumn:
-    """The columns one after the other."""
-    lengths = [column.lengths for column in columns]
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate([np.zeros(0, np.int64), *lengths]))])
-    return ByteColumn(np.concatenate([np.zeros(0, np.uint8), *(column.data for column in columns)]), offsets)
 
 
 # -- tables ----------------------------------------------------------------------------------------------------------

@@ -78,13 +78,13 @@ class RecordChunk:
 class VariantReader:
     """A VCF (plain, bgzipped, gzipped) or BCF, told apart by content; ``-`` is stdin. Read once, from front to back.
 
-    header: VcfHeader; quiet: nothing is warned of, since somebody else reads the same file
+    header: VcfHeader; quiet: nothing is warned of, since somebody else reads the same file; name: what messages call it
     Raises VariantFileError, with file and line, for anything that is wrong in the file, when it is come upon.
     Empty lines are not records: at the end they are ignored, between records they are skipped with one warning.
     """
 
-    def __init__(self, path: str, *, quiet: bool = False) -> None:
-        self.where = source_name(path)
+    def __init__(self, path: str, *, quiet: bool = False, name: str | None = None) -> None:
+        self.where = name or source_name(path)
         self._quiet = quiet
         self._blocks = read_blocks(path)
         head, blocks = _peek(self._blocks)

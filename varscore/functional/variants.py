@@ -10,8 +10,8 @@ import numpy as np
 
 from varscore.errors import DataError
 from varscore.formats.regions import RegionSet
-from varscore.formats.sites import VariantTable, join_bytes, read_variants
-from varscore.genome.alleles import AlleleBatch
+from varscore.formats.sites import VariantTable, read_variants
+from varscore.genome.alleles import AlleleBatch, ByteColumn
 from varscore.genome.named import NamedGenome
 from varscore.genome.reasons import Rules, judge
 from varscore.genome.sequence import Genome
@@ -89,8 +89,8 @@ def join(parts: Sequence[Variants]) -> Variants:
             contig=np.concatenate([part.contig for part in alleles]),
             contigs=alleles[0].contigs,
             start=np.concatenate([part.start for part in alleles]),
-            ref=join_bytes([part.ref for part in alleles]),
-            alt=join_bytes([part.alt for part in alleles]),
+            ref=ByteColumn.joined([part.ref for part in alleles]),
+            alt=ByteColumn.joined([part.alt for part in alleles]),
         ),
         np.concatenate([part.frequency for part in parts]),
     )

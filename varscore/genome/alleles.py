@@ -60,8 +60,11 @@ class ByteColumn:
     @classmethod
     def joined(cls, parts: Sequence[ByteColumn]) -> ByteColumn:
         """The strings of all parts, one part after the other."""
-        data = np.concatenate([part.data[part.offsets[0] : part.offsets[-1]] for part in parts])
-        return cls.end_to_end(data, np.concatenate([part.lengths for part in parts]))
+        data = [part.data[part.offsets[0] : part.offsets[-1]] for part in parts]
+        lengths = [part.lengths for part in parts]
+        return cls.end_to_end(
+            np.concatenate([np.zeros(0, np.uint8), *data]), np.concatenate([np.zeros(0, np.int64), *lengths])
+        )
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -58,9 +58,13 @@ class Windows:
     @classmethod
     def together(cls, parts: Sequence[Windows]) -> Self:
         """Pairs of all parts, ordered by row; of those of a row an earlier part's come first."""
-        columns = [np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)]
-        order = np.argsort(columns[0], kind="stable")
-        return cls(*(column[order] for column in columns))
+        windows = cls.joined(parts)
+        return cls(*(getattr(windows, field.name)[np.argsort(windows.rows, kind="stable")] for field in fields(cls)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Windows]) -> Self:
+        """Pairs of all parts, one part after the other, each with its own rows."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def __len__(self) -> int:
         return len(self.rows)

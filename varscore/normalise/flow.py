@@ -17,7 +17,6 @@ from varscore import __version__
 from varscore.errors import UsageError
 from varscore.formats.dbsnp import look_up
 from varscore.formats.htsindex import IndexedFile, SortOrder
-from varscore.formats.sites import join_bytes
 from varscore.formats.variantlist import Entry, Kind, read_entries, recognise
 from varscore.formats.vcf import VariantReader
 from varscore.formats.vcf_header import decode, encode
@@ -209,8 +208,8 @@ def _joined(parts: Sequence[AlleleBatch]) -> AlleleBatch:
         contig=np.concatenate([np.zeros(0, np.int32), *(part.contig for part in parts)]),
         contigs=parts[-1].contigs if parts else (),
         start=np.concatenate([np.zeros(0, np.int64), *(part.start for part in parts)]),
-        ref=join_bytes([part.ref for part in parts]),
-        alt=join_bytes([part.alt for part in parts]),
+        ref=ByteColumn.joined([part.ref for part in parts]),
+        alt=ByteColumn.joined([part.alt for part in parts]),
     )
 
 

@@ -18,13 +18,15 @@ from varscore.formats.vcf_header import VcfHeader, encode
 PREFIX = "VS"
 ALWAYS = ("status", "diff", "task", "logodds")
 """The columns of every run; a column of a TSV is a tag in a VCF"""
-SOMETIMES = ("ref_prob", "e", "e_task", "e_diff", "sig", "span", "motif")
+OF_HAPLOTYPES = ("hap_diff", "hap_task", "hap_logodds", "hap_n", "joint_diff", "joint_task", "hap_status")
+"""The columns that ``--haplotypes`` adds, in output order"""
+SOMETIMES = ("ref_prob", "e", "e_task", "e_diff", "sig", "span", "motif", *OF_HAPLOTYPES)
 """The columns of some runs, beside those of classifiers"""
-OF_TASKS = ("task", "e_task")
+OF_TASKS = ("task", "e_task", "hap_task", "joint_task")
 """The columns that hold names of tasks"""
-OF_TEXT = ("motif",)
+OF_TEXT = ("motif", "hap_status")
 """The columns that hold other text"""
-OF_NUMBERS = ("span",)
+OF_NUMBERS = ("span", "hap_n")
 """The columns that hold whole numbers"""
 _RESPELLED = {"ref_prob": "REF"}  # a table has REF already
 _NAME = re.compile(r"[A-Za-z]\w*(?<!_)", re.ASCII)

@@ -23,7 +23,15 @@ _MEANINGS = {
     "e": ("Float", "Smallest E-value of a task"),
     "e_task": ("String", "The task whose E-value is smallest, as index:name"),
     "e_diff": ("Float", "Probability difference, alternative minus reference, of the task whose E-value is smallest"),
-}
+    "hap_diff": ("Float", "diff on a haplotype that carries the allele, with the variants beside it: the largest"),
+    "hap_task": ("String", "The task of that difference, as index:name"),
+    "hap_logodds": ("Float", "log2-odds difference of that task there"),
+    "hap_n": ("Integer", "Distinct sets of variants beside the allele on the haplotypes that carry it, none included"),
+    "joint_diff": ("Float", "Difference of that whole haplotype from the reference, of the task where it is largest"),
+    "joint_task": ("String", "That task, as index:name"),
+    "hap_status": ("String", "PASS, or why the allele has no score on a haplotype: NO_CARRIER, UNPHASED, TOO_MANY; "
+                   "OVERLAP: scored, though another variant overlaps it wherever it is carried"),
+}  # fmt: skip
 """What columns hold, unless a run says more of them"""
 _OF_VALUES = {
     "diff": (

@@ -65,6 +65,7 @@ class ShardFacts:
     scores: Mapping[str, Sequence[str]] | None
     skipped: TextFacts | None
     motifs: TextFacts | None
+    haplotypes: TextFacts | None
 
     @property
     def records(self) -> int:
@@ -83,6 +84,7 @@ class ShardFacts:
             scores=None if scores is None else {name: list(map(str, scores[name])) for name in ("tasks", "blocks")},
             skipped=_list_facts(fields["skipped"]),
             motifs=_list_facts(fields["motifs"]),
+            haplotypes=_list_facts(fields["haplotypes"]),
         )
 
     def demand_whole(self, records_read: int, limited: bool) -> None:
@@ -102,7 +104,7 @@ class ShardFacts:
             raise ValueError(f"it has {self.records:,} of {sum(expected.values()):,} records")
         numbers = list(found)
         self.annotated.demand_blocks(numbers, all_of_them=True)
-        for listed in (self.skipped, self.motifs):
+        for listed in (self.skipped, self.motifs, self.haplotypes):
             if listed is not None:
                 listed.demand_blocks(numbers, all_of_them=False)
 
@@ -155,7 +157,8 @@ def _demand_whole(run: ShardRun) -> None:
     facts.demand_whole(run.records_read, limited=run.identity.get("regions") != ALL)
     if run.counts["records"] != facts.records:
         raise ValueError(f"its blocks have {facts.records:,} records, its counts {run.counts['records']:,}")
-    further = (("scores", facts.scores), ("skipped", facts.skipped), ("motifs", facts.motifs))
+    further = (("scores", facts.scores), ("skipped", facts.skipped), ("motifs", facts.motifs),
+               ("haplotypes", facts.haplotypes))  # fmt: skip
     for name, there in (("annotated", True), *further):
         if (there is not None) != (name in run.outputs):
             raise ValueError(f"it does not say where {name!r} is")
