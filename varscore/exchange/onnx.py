@@ -29,6 +29,7 @@ from varscore.nets.layers import (
     SequenceConv,
     SequenceNet,
 )
+from varscore.nets.walk import Rules
 from varscore.storage.atomic import refuse_existing
 from varscore.storage.whole import put_file
 from varscore.zoo.models import ModelFolder
@@ -97,11 +98,9 @@ class _Graph:
 
     def layer(self, layer: nn.Module, x: str) -> str:
         """A layer on (n, channels, positions) or (n, channels). Raises UsageError for a layer of another kind."""
-        if isinstance(layer, (nn.Dropout, nn.Dropout1d)):
-            return x
-        for kind, translate in _LAYERS.items():
-            if type(layer) is kind:
-                return translate(self, layer, x)
+        translate = _LAYERS.find(layer)
+        if translate is not None:
+            return translate(self, layer, x)
         raise UsageError(f"a layer of the kind {type(layer).__name__} cannot be exported")
 
     def model(self, net: SequenceNet, model: ModelFolder) -> Any:
@@ -124,10 +123,20 @@ class _Graph:
         return made
 
 
+_LAYERS: Rules[Callable[[_Graph, Any, str], str]] = Rules()
+
+
+@_LAYERS.of(nn.Dropout, nn.Dropout1d)
+def _as_it_is(graph: _Graph, layer: nn.Module, x: str) -> str:
+    return x
+
+
+@_LAYERS.of(Activation)
 def _activation(graph: _Graph, layer: Activation, x: str) -> str:
     return graph.add("LeakyRelu", x, alpha=layer.slope) if layer.slope else graph.add("Relu", x)
 
 
+@_LAYERS.of(SequenceConv, ConvPool)
 def _convolution(graph: _Graph, layer: SequenceConv | ConvPool, x: str) -> str:
     x = graph.add("Conv", x, graph.constant(layer.weight), graph.constant(cast(Tensor, layer.bias)))
     if layer.pool > 1:
@@ -135,10 +144,12 @@ def _convolution(graph: _Graph, layer: SequenceConv | ConvPool, x: str) -> str:
     return _activation(graph, layer.activation, x)
 
 
+@_LAYERS.of(Projection)
 def _projection(graph: _Graph, layer: Projection, x: str) -> str:
     return graph.add("Conv", x, graph.constant(layer.weight[:, :, None]))
 
 
+@_LAYERS.of(Residual)
 def _residual(graph: _Graph, layer: Residual, x: str) -> str:
     d, weights = layer.dilation, [layer.conv.weight, cast(Tensor, layer.conv.bias)]
     hidden = graph.add(
@@ -150,15 +161,18 @@ def _residual(graph: _Graph, layer: Residual, x: str) -> str:
     return graph.add("Add", graph.add("Slice", x, *middle), added)
 
 
+@_LAYERS.of(PositionPool)
 def _position_pool(graph: _Graph, layer: PositionPool, x: str) -> str:
     sums = graph.add("Einsum", x, graph.constant(layer.weight), equation="nct,kct->nkc")
     return graph.add("Flatten", sums, axis=1)
 
 
+@_LAYERS.of(nn.Linear)
 def _linear(graph: _Graph, layer: nn.Linear, x: str) -> str:
     return graph.add("Gemm", x, graph.constant(layer.weight), graph.constant(layer.bias), transB=1)
 
 
+@_LAYERS.of(BiLSTM)
 def _lstm(graph: _Graph, layer: BiLSTM, x: str) -> str:
     steps = graph.add("Transpose", x, perm=[2, 0, 1])
     halves = [("", "_reverse")] if layer.turns else [("",), ("_reverse",)]
@@ -187,31 +201,19 @@ def _gates(weights: Tensor) -> np.ndarray:
     return np.concatenate([inward, outward, kept, candidate])
 
 
+@_LAYERS.of(MeanOverTime)
 def _mean(graph: _Graph, layer: MeanOverTime, x: str) -> str:
     return graph.add("ReduceMean", x, axes=[2], keepdims=0)
 
 
+@_LAYERS.of(FlattenTime)
 def _flatten_time(graph: _Graph, layer: FlattenTime, x: str) -> str:
     return graph.add("Flatten", graph.add("Transpose", x, perm=[0, 2, 1]), axis=1)
 
 
+@_LAYERS.of(FlattenChannels)
 def _flatten_channels(graph: _Graph, layer: FlattenChannels, x: str) -> str:
     return graph.add("Flatten", x, axis=1)
-
-
-_LAYERS: dict[type[nn.Module], Callable[[_Graph, Any, str], str]] = {
-    SequenceConv: _convolution,
-    ConvPool: _convolution,
-    Projection: _projection,
-    Residual: _residual,
-    PositionPool: _position_pool,
-    BiLSTM: _lstm,
-    MeanOverTime: _mean,
-    FlattenTime: _flatten_time,
-    FlattenChannels: _flatten_channels,
-    nn.Linear: _linear,
-    Activation: _activation,
-}
 
 
 def _values(graph: _Graph, net: SequenceNet, x: str) -> str:

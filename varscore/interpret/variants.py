@@ -152,6 +152,9 @@ def _of_chunk(
         if at < 0:
             yield Scored(spelled, status)
             continue
+        if not found.alleles.alt[row].isalpha():  # it is said what it does, not spelled: there are no bases to explain
+            yield Scored(spelled, Status.SYMBOLIC.name)
+            continue
         columns = tasks if every else best[at : at + 1]
         yield Scored(
             spelled, status, contigs[int(written.contig[row])] or "", _variant(found.alleles, row), columns,
