@@ -12,11 +12,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from varscore.api import Model, ScoreTable, VarscoreError, annotate, list_models, load
+    from varscore.api import Contributions, Model, ScoreTable, VarscoreError, annotate, list_models, load
 
 __version__ = "0.1.0"
 
-__all__ = ["Model", "ScoreTable", "VarscoreError", "annotate", "list_models", "load"]
+__all__ = ["Contributions", "Model", "ScoreTable", "VarscoreError", "annotate", "list_models", "load"]
 
 # On some CPUs MKL picks kernels that round a row of a product by its place in the matrix: a score would then depend on
 # what is computed beside it. MKL reads this at its first product; who sets another mode means it.

@@ -17,6 +17,7 @@ from small_world import *  # noqa: F403
 
 import varscore
 from varscore.api.table import MATRICES
+from varscore.cli.boundary import run
 from varscore.errors import DataError, ModelError, UsageError
 from varscore.genome.coords import Variant
 from varscore.zoo.models import ModelFolder
@@ -55,7 +56,10 @@ def test_the_door_opens_at_once_and_offers_what_it_says() -> None:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     took, _, rest = said.partition(" ")
     assert float(took) < 0.05
-    assert rest.strip() == "[] ['Model', 'ScoreTable', 'VarscoreError', 'annotate', 'list_models', 'load']"
+    assert (
+        rest.strip()
+        == "[] ['Contributions', 'Model', 'ScoreTable', 'VarscoreError', 'annotate', 'list_models', 'load']"
+    )
     assert all(callable(getattr(varscore, name)) for name in varscore.__all__)
     assert isinstance(varscore.annotate, ModuleType), "the package that can be called"
     with pytest.raises(AttributeError, match="no attribute 'scores'"):
@@ -162,3 +166,26 @@ def test_pandas_gets_the_same_table(loaded: varscore.Model, reference: Path, vcf
     assert isinstance(frame, pandas.DataFrame) and frame["pos"].tolist() == found.pos.tolist()
     again = loaded.score(frame[["chrom", "pos", "ref", "alt"]].head(5), reference)
     assert np.array_equal(again.diff, found.diff[:5])
+
+
+def test_an_explanation_is_that_of_the_command(
+    loaded: varscore.Model, model: ModelFolder, reference: Path, sequences: dict[str, str], tmp_path: Path
+) -> None:
+    ref = sequences["chr1"][4999]
+    name = f"chr1:5000{ref}>{OTHER[ref]}"
+    found = loaded.explain(name, reference, task="0", flank=4)
+    words = ["explain", str(model.path), name, "-r", str(reference), "-o", str(tmp_path / "e"), "--task", "0"]
+    assert run([*words, "--flank", "4", "--device", "cpu", "--threads", "1", "--picture", "svg"]) == 0
+    with np.load(tmp_path / "e" / "scores.npz") as arrays:
+        said = {key: arrays[key] for key in arrays.files}
+    rows = [found.ref[0], found.alt[0]]
+    shown = [one for one in said.values() if one.dtype == np.float32 and one.shape[-1] == loaded.window]
+    tables = [one.reshape(2, -1, loaded.window).sum(1) for one in shown]
+    assert any(np.array_equal(one, np.stack(rows)) for one in tables) and np.count_nonzero(rows[0])
+    (picture,) = (tmp_path / "e").glob("**/*.svg")
+    assert found.logo(flank=4).count("<use") == picture.read_text().count("<use")
+    assert found.diff == pytest.approx(loaded.score(name, reference).diff[0, [0]])
+    with pytest.raises(varscore.VarscoreError, match="cannot be scored"):
+        loaded.explain(f"chr1:5000{OTHER[ref]}>{OTHER[OTHER[ref]]}", reference, task="0")
+    with pytest.raises(UsageError, match="no method 'magic'"):
+        loaded.explain(name, reference, method="magic")

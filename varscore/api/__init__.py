@@ -5,8 +5,9 @@ Nothing here prints; progress goes to a function of the caller's. Errors are tho
 """
 
 from varscore.annotate.call import annotate_variants as annotate
+from varscore.api.contributions import Contributions
 from varscore.api.model import Model, list_models, load
 from varscore.api.table import ScoreTable
 from varscore.errors import VarscoreError
 
-__all__ = ["Model", "ScoreTable", "VarscoreError", "annotate", "list_models", "load"]
+__all__ = ["Contributions", "Model", "ScoreTable", "VarscoreError", "annotate", "list_models", "load"]

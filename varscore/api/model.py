@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
-from varscore.annotate import allele_scores, choose_tasks
+from varscore.annotate import choose_tasks
+from varscore.annotate.rows import REF_PROB, SPAN, spread_columns, strongest_columns
+from varscore.api.contributions import Contributions
 from varscore.api.given import Variants, given, opened
-from varscore.api.table import MATRICES, OF_TASKS, ScoreTable
+from varscore.api.table import MATRICES, ScoreTable
 from varscore.engine import ENGINES
 from varscore.engine.device import one_thread, pick_device
 from varscore.engine.plain import PlainEngine, demand_sequence_only
@@ -21,12 +24,16 @@ from varscore.engine.pool import busy
 from varscore.errors import UsageError
 from varscore.genome.alleles import AlleleBatch, Status
 from varscore.genome.coords import one_based
+from varscore.genome.minimal import changed_bases
 from varscore.genome.reasons import Rules
 from varscore.genome.sequence import Genome, fit
+from varscore.interpret.explain import FLANK, ExplainedPair, ExplainJob, explain_source
+from varscore.interpret.methods import METHODS
 from varscore.normalise import Listed, listed
 from varscore.scoring.annotations import Annotations
 from varscore.scoring.score import ScoreBatch, score_chunks, spread
 from varscore.scoring.survey import GenomeRules, compare_references, contig_names
+from varscore.scoring.tags import OF_NUMBERS, OF_TASKS
 from varscore.tasks import Task
 from varscore.zoo.models import ModelFolder, available, find_model, ranked_tasks
 
@@ -133,14 +140,54 @@ class Model:
                 compare_references([_Piece(found.alleles)], genome, names, rules, where)
             annotations = self._opened_annotations(classifiers)
             ranked = ranked_tasks(self.folder, choose_tasks(self.tasks, tasks))
-            rows = [_Rows.empty(len(self.tasks), ("ref_prob", *annotations.columns))]
+            rows = [_Rows.empty(len(self.tasks), (REF_PROB, *annotations.columns, SPAN))]
             with self._computing(engine) as running:
                 pool, pieces = _InPlace(running), _pieces(found.alleles)
                 for piece, scored in score_chunks(pieces, genome, names, pool, self.window, how):
-                    rows.append(_Rows.of(scored, annotations, ranked))
+                    rows.append(_Rows.of(scored, piece.alleles, annotations, ranked))
                     progress(piece.end, len(found.alleles))
         names.warn_of_missing()
         return _table(found, self.tasks, _Rows.joined(rows))
+
+    def explain(
+        self,
+        variant: Variants,
+        reference: str | os.PathLike[str] | Genome,
+        *,
+        task: str | Sequence[str] | None = None,
+        method: str = "ism",
+        flank: int = FLANK,
+        rules: GenomeRules | None = None,
+    ) -> Contributions:
+        """Which bases make the effect of one allele, REF and ALT side by side, as ``varscore explain`` finds them.
+
+        task: globs, None for the task that is changed most; method: ``ism``, ``deeplift``, ``ig``, ``gradient``
+        flank: bases on either side that ism mutates. Raises the errors of :mod:`varscore.errors`, UsageError when the
+        variant is not exactly one that can be scored among them.
+        """
+        if method not in METHODS:
+            raise UsageError(f"no method {method!r}", remedy=f"there are {', '.join(METHODS)}")
+        globs = (task,) if isinstance(task, str) else tuple(task or ())
+        rules = rules or GenomeRules()
+        with opened(reference) as genome, ExitStack() as stack, one_thread():
+            source, where = given(variant)
+            alleles = listed(source, genome, rules=rules).alleles
+            if len(alleles) != 1:
+                raise UsageError(f"{len(alleles)} alleles, where one can be explained", where=where)
+            ref, alt = (column[0].decode("ascii", "replace") for column in (alleles.ref, alleles.alt))
+            if not re.fullmatch("[ACGTN]+", (ref + alt).upper()):
+                raise UsageError("an allele that is not spelled out", where=where, cause=f"it is {ref}>{alt}")
+            one = f"{alleles.contigs[0]}:{one_based(int(alleles.start[0]))}:{ref}:{alt}"
+            job = ExplainJob(
+                self.folder, methods=(method,), tasks=globs, flank=flank, rules=rules, device=str(self._device),
+                precision=self.precision, threads=1,
+            )  # fmt: skip
+            run = explain_source(job, one, genome, stack)
+            found = list(run.results)
+        if not found or not isinstance(found[0], ExplainedPair):
+            status = "" if run.alleles is None else ", ".join(sorted(run.alleles.statuses))
+            raise UsageError("the variant cannot be scored", where=one, cause=status or None)
+        return Contributions.of(found[0], run, self.tasks, method)
 
     def _opened_annotations(self, classifiers: Sequence[str] | None) -> Annotations:
         key = None if classifiers is None else tuple(classifiers)
@@ -202,10 +249,12 @@ class _Rows:
     columns: dict[str, np.ndarray]
 
     @classmethod
-    def of(cls, scored: ScoreBatch, annotations: Annotations, ranked: np.ndarray) -> _Rows:
-        """What ``annotate`` writes of a batch, and every task."""
+    def of(cls, scored: ScoreBatch, written: AlleleBatch, annotations: Annotations, ranked: np.ndarray) -> _Rows:
+        """What ``annotate`` writes of a batch, and every task. written: its alleles as they were given"""
         extra = annotations.compute(scored.effects, scored.alleles, scored.rows, ranked)
-        best = allele_scores(scored, ranked, extra.columns)
+        columns = strongest_columns(scored.effects, ranked, extra.columns)
+        columns[SPAN] = changed_bases(written, scored.alleles, scored.rows)
+        best = spread_columns(scored, columns)
         matrices = {
             name: spread(getattr(scored.effects, of), scored.rows, len(scored.status))
             for name, of in zip(MATRICES, _EFFECTS, strict=True)
@@ -216,7 +265,10 @@ class _Rows:
 
     @classmethod
     def empty(cls, tasks: int, extra: Sequence[str]) -> _Rows:
-        kinds = {name: np.int32 if name in OF_TASKS else np.float32 for name in ("diff", "task", "logodds", *extra)}
+        kinds = {
+            name: np.int64 if name in (*OF_TASKS, *OF_NUMBERS) else np.float32
+            for name in ("diff", "task", "logodds", *extra)
+        }
         matrices = {name: np.zeros((0, tasks), np.float32) for name in MATRICES}
         return cls(np.zeros(0, np.uint8), matrices, {name: np.zeros(0, kind) for name, kind in kinds.items()})
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from varscore.annotate.writers.scores import task_labels
 from varscore.errors import UsageError
 from varscore.genome.alleles import Status
+from varscore.scoring.tags import OF_NUMBERS, OF_TASKS
 from varscore.tasks import Task
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 """Rows that a notebook shows"""
-OF_TASKS = ("task", "e_task")
-"""Columns that hold numbers of tasks"""
 TEXTS = ("chrom", "id", "ref", "alt", "status")
 MATRICES = ("ref_prob", "alt_prob", "diff", "logodds")
 """Arrays with a column a task"""
@@ -80,7 +79,9 @@ class ScoreTable:
             "alt": pa.array(self.alt, pa.string()), "status": pa.array(self.status, pa.string()),
         }  # fmt: skip
         for name, column in self.columns.items():
-            if name in OF_TASKS:
+            if name in OF_NUMBERS:
+                fields[name] = pa.array(column, pa.int64(), mask=column < 0)
+            elif name in OF_TASKS:
                 fields[name] = labels.take(pa.array(column, mask=column < 0))
             else:
                 fields[name] = pa.array(column, pa.float32(), mask=np.isnan(column))
