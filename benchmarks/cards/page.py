@@ -148,7 +148,7 @@ def fill(text: str, name: str, content: str) -> str:
 
 
 def main(out: Path, others: Mapping[str, Path]) -> None:
-    model = next(path.parent for path in out.glob("classified/*/card.toml"))
+    model = out / next(path.parent.name for path in out.glob("classified/*/card.toml"))
     told = {name: json.loads(path.read_text()) for name, path in {"default": out / "motifs.json", **others}.items()}
     trees, directions = classifiers(out)
     made = {
