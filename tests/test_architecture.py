@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -184,6 +185,24 @@ def test_effects_load_no_torch() -> None:
 def test_every_drawn_room_exists() -> None:
     missing = set(ROOMS) - {room(name) for name in MODULES}
     assert not missing, f"ARCHITECTURE.md draws rooms that are not there: {sorted(missing)}"
+
+
+IMPORTED_AS = {"scikit-learn": "sklearn", "tomli-w": "tomli_w"}
+"""Distributions whose module is called otherwise"""
+
+
+def test_every_declared_dependency_is_imported() -> None:
+    """In some module, at least where it is used; ``dev`` is for the tests and the tools."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    extras = {name: wanted for name, wanted in project["optional-dependencies"].items() if name not in ("dev", "docs")}
+    wanted = [*project["dependencies"], *(each for group in extras.values() for each in group)]
+    declared = {re.split(r"[\[<>=! ]", each)[0] for each in wanted}
+    text = "\n".join(path.read_text() for path in MODULES.values())
+    by_name = re.findall(r'(?:import_module|optional)\("(\w+)', text)
+    imported = {target.split(".")[0] for _, target in ARROWS} | set(by_name)
+    imported |= {"tensorboard"} & set(re.findall(r"from torch\.utils\.(\w+)", text))
+    idle = {name for name in declared if IMPORTED_AS.get(name, name.replace("-", "_")) not in imported}
+    assert not idle, f"declared and never imported: {sorted(idle)}"
 
 
 def test_the_command_table_imports_nothing_heavy() -> None:
