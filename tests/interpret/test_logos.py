@@ -33,6 +33,12 @@ def test_heights_are_in_one_scale() -> None:
     assert shapes[4].x - shapes[3].x == pytest.approx(2 * 14)
 
 
+def test_a_long_title_has_its_place() -> None:
+    row = Row("REF", "ACGT", np.ones(4))
+    narrow, wide = (Picture([title], [row], [""] * 4).width for title in ("t", "t" * 100))
+    assert narrow == LEFT + 4 * 14 + 16 and wide >= 800
+
+
 def test_nothing_is_nothing() -> None:
     assert letters(Picture([], [Row("", "NN", np.zeros(2))], ["", ""])) == []
     assert svg(Picture([], [], [])).startswith("<svg")

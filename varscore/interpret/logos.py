@@ -122,7 +122,8 @@ class Picture:
 
     @property
     def width(self) -> float:
-        return LEFT + max((len(row.letters) for row in self.rows), default=0) * self.column + RIGHT
+        columns = LEFT + max((len(row.letters) for row in self.rows), default=0) * self.column + RIGHT
+        return max(columns, *(24 + WIDE * len(words) for words in self.title), 0)
 
     @property
     def depth(self) -> float:
@@ -130,6 +131,8 @@ class Picture:
 
 
 LEFT, RIGHT = 84.0, 16.0
+WIDE = 8.0
+"""A letter of a title, about"""
 
 
 def draw(picture: Picture) -> list[Shape]:
