@@ -23,8 +23,8 @@ TRANSCRIPTS = "VEP's Variant Recoder and the Python package hgvs turn c., n. and
 RSID = re.compile(r"rs[0-9]+", re.IGNORECASE)
 
 _BASES = "[ACGTURYSWKMBDHVN]+"
-_CONTIG = r"(?P<contig>[\w.*|-]+)"
-_ARROW = re.compile(rf"{_CONTIG}:\s*(?P<pos>[\d,]+)\s*(?P<ref>{_BASES})\s*>\s*(?P<alt>{_BASES})", re.IGNORECASE)
+_CONTIG = r"(?P<contig>[\w.*|:-]+)"
+_ARROW = re.compile(rf"{_CONTIG}[:\s-]\s*(?P<pos>[\d,]+)\s*(?P<ref>{_BASES})\s*>\s*(?P<alt>{_BASES})", re.IGNORECASE)
 _PARTED = re.compile(
     rf"{_CONTIG}[\s:_-]\s*(?P<pos>[\d,]+)[\s:_-]\s*(?P<ref>{_BASES})[\s:_/>-]\s*(?P<alt>{_BASES})"
     r"(?:_(?:b37|b38|hg19|hg38|GRCh37|GRCh38))?",

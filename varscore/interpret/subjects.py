@@ -12,16 +12,15 @@ import numpy as np
 from varscore.engine.exact.reach import Span
 from varscore.errors import UsageError
 from varscore.formats.fasta import FastaRecord
+from varscore.genome import spelling
 from varscore.genome.alleles import AlleleBatch, ByteColumn
 from varscore.genome.contigs import find_contigs
 from varscore.genome.coords import Interval, Variant, anchor, one_based, window_start
 from varscore.genome.sequence import Genome, decode, encode, fit
+from varscore.genome.spelling import FORMS, is_variant
 
 LONGEST_NAME = 20
 """Bases of an allele that a file name spells out"""
-_VARIANT = re.compile(
-    r"(?P<contig>[^\s>]+?)[:\s-](?P<pos>[\d,]+)[:\s-]?(?P<ref>[ACGTNacgtn]+)[>:/\s-](?P<alt>[ACGTNacgtn]+)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +87,19 @@ class AllelePair:
 
 
 def parse_variant(text: str) -> Variant | None:
-    """One variant given as text: ``chr20:1000010 A>G``, ``chr20:1000010A>G``, ``chr20:1000010:A:G``,
-    ``20-1000010-A-G``. None when it is none of these."""
-    found = _VARIANT.fullmatch(text.strip())
-    if found is None:
+    """One variant given as text, see :mod:`varscore.genome.spelling`. None when it looks like none.
+
+    Raises UsageError for one that is wrong, and for one that only the genome can spell out.
+    """
+    if not is_variant(text):
         return None
-    position = int(found["pos"].replace(",", ""))
-    if not 1 <= position < 1 << 40:
-        raise UsageError("not a position", where=repr(text), remedy="positions count from 1")
-    return Variant.from_vcf(found["contig"], position, found["ref"].upper(), found["alt"].upper())
+    try:
+        edit = spelling.parse_variant(text)
+    except ValueError as error:
+        raise UsageError("not a variant", where=repr(text), cause=str(error), remedy=f"write {FORMS}") from None
+    if edit.kind != "replace" or not edit.ref:
+        raise UsageError("the variant does not say its bases", where=repr(text), remedy="`varscore normalise` does")
+    return Variant(edit.contig, edit.start, edit.ref, edit.alt)
 
 
 def batch_of(variant: Variant) -> AlleleBatch:
