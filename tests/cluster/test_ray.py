@@ -244,15 +244,14 @@ def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch, said: str,
 # -- whole workers, which share their work through the disk -----------------------------------------------------------
 
 
-def worked(number: int, folder: str) -> tuple[int, int]:
-    if number < 0:
-        raise DeviceError("no such device")
-    (Path(folder) / str(number)).touch()
-    return number, os.getpid()
-
-
 def test_jobs_run_in_processes_of_their_own_in_order_and_errors_come_back(tmp_path: Path) -> None:
     from varscore.cluster import ray_engines
+
+    def worked(number: int, folder: str) -> tuple[int, int]:  # in here, so that it travels as it stands
+        if number < 0:
+            raise DeviceError("no such device")
+        (Path(folder) / str(number)).touch()
+        return number, os.getpid()
 
     try:
         with ray_engines("ray", 2) as engines:
