@@ -6,6 +6,8 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from varscore.errors import ModelError
+from varscore.storage.bounded import read_text
 from varscore.zoo.models import ModelFolder
 
 CUTOFFS = "cutoffs.tsv"
@@ -63,18 +65,22 @@ class Cutoff:
 
 
 def cutoffs(model: ModelFolder | None) -> list[Cutoff]:
-    """What is known of a model's cut-offs; nothing where nobody has measured them."""
+    """What was measured of a model's cut-offs; nothing where nobody has, or the weights have changed since.
+
+    Raises ModelError for a damaged table.
+    """
     if model is None or not (model.path / CUTOFFS).is_file():
         return []
-    with open(model.path / CUTOFFS, encoding="utf-8", newline="") as file:
-        rows = csv.DictReader((line for line in file if not line.startswith("#")), delimiter="\t")
-        return [
-            Cutoff(
-                row["rule"],
-                float(row["common"]),
-                int(row["common_n"]),
-                float(row["regulatory"]),
-                int(row["regulatory_n"]),
-            )
-            for row in rows
-        ]
+    lines = read_text(model.path / CUTOFFS, ModelError).splitlines()
+    if f"# model_sha256 {model.sha256}" not in lines:
+        return []
+    rows = csv.DictReader((line for line in lines if not line.startswith("#")), delimiter="\t")
+    try:
+        return [_cutoff(row) for row in rows]
+    except (KeyError, ValueError, TypeError) as error:
+        raise ModelError("damaged table of cut-offs", where=model.path / CUTOFFS, cause=str(error)) from None
+
+
+def _cutoff(row: Mapping[str, str]) -> Cutoff:
+    shares, counts = (float(row["common"]), float(row["regulatory"])), (int(row["common_n"]), int(row["regulatory_n"]))
+    return Cutoff(row["rule"], shares[0], counts[0], shares[1], counts[1])

@@ -395,7 +395,7 @@
 
     // -- the first look
     function standouts() {
-      const first = rows.filter(row => known(row.diff)).slice(0, 5), place = $("standouts");
+      const first = rows.filter(row => known(row.diff)).slice(0, rows.length <= 20 ? 8 : 5), place = $("standouts");
       if (!first.length) return;
       for (const row of first) {
         const item = element("li");
