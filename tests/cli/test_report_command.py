@@ -9,10 +9,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from unpacked_page import Unpacked
 
 from varscore.cli.boundary import run
 from varscore.demo import DemoFiles
+from varscore.engine.plain import PlainEngine
+from varscore.genome.coords import anchor
+from varscore.genome.sequence import Genome
 from varscore.zoo.models import ModelFolder
 
 
@@ -83,3 +87,37 @@ def test_report_wants_a_file(demo: DemoFiles, tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "a.html").touch()
     assert run([*start, "-o", str(tmp_path / "x.vcf")]) == 2
     assert not (tmp_path / "x.vcf").exists() and "a.html" in capsys.readouterr().err
+
+
+def test_logos_are_what_every_substitution_does(demo: DemoFiles, tiny_model: ModelFolder) -> None:
+    """An allele's logos on the demo's page, against the network's own answer to each substitution, one by one."""
+    page = Unpacked.of(demo.page.read_text())
+    rows, facts, arrays = page.data["rows"], page.data["logos"], page.arrays
+    row = next(
+        i for i, (ref, alt) in enumerate(zip(rows["ref"], rows["alt"], strict=True)) if len(ref) == len(alt) == 1
+    )
+    assert rows["status"][row] == "PASS"
+    diff = np.nan_to_num(arrays["diff"][row].astype(float))
+    task = int(facts["tasks"][row].partition(":")[0])
+    assert abs(diff[task]) == np.abs(diff).max()
+
+    net = tiny_model.load()
+    engine = PlainEngine(net, torch.device("cpu"))
+    start = rows["pos"][row] - 1
+    with Genome(demo.fasta) as genome:
+        window = genome.codes(rows["chrom"][row], start - anchor(120), start - anchor(120) + 120)
+    for turn, allele in enumerate((rows["ref"][row], rows["alt"][row])):
+        own = window.copy()
+        own[anchor(120)] = "ACGT".index(allele)
+        first = anchor(120) - facts["flank"]
+        shown = arrays["logo_base"][row, turn]
+        drawn = np.flatnonzero(shown != 5)
+        assert np.array_equal(shown[drawn], own[first + drawn])
+        for column in (0, 29, 30, 31, 60):
+            mutants = np.array([own] * 4)
+            mutants[:, first + column] = range(4)
+            logits = engine.logits(mutants).mean(0)[:, task] / np.log(2)
+            here = int(own[first + column])
+            expected = -sum(logits[base] - logits[here] for base in range(4)) / 3
+            assert float(arrays["logo"][row, turn, column]) == pytest.approx(expected, rel=2e-3, abs=2e-3)
+    assert np.flatnonzero(arrays["logo_changed"][row]).tolist() == [30]

@@ -1,0 +1,80 @@
+"""The ranking of cells, the order of tiles, cut-offs: against numbers worked out by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from varscore.errors import ModelError
+from varscore.report.cells import rank_cells
+from varscore.report.guide import cutoffs
+from varscore.report.matrix import TaskEffects, cell_and_mark
+from varscore.report.tiles import blocks_of
+from varscore.tasks import Task
+from varscore.zoo.card import Card
+from varscore.zoo.models import ModelFolder
+
+TASKS = [Task(0, "A|DNase"), Task(1, "A|CTCF"), Task(2, "B|DNase"), Task(3, "C|DNase")]
+
+
+def test_cell_and_mark() -> None:
+    assert cell_and_mark(Task(0, "K562|CTCF|None")) == ("K562", "CTCF")
+    told = {"cell": "T-47D", "mark": "DNase", "treatment": "DMSO_0.02pct"}
+    assert cell_and_mark(Task(0, "x", "DNase", told)) == ("T-47D", "DNase (DMSO_0.02pct)")
+    assert cell_and_mark(Task(0, "liver", "ATAC")) == ("liver", "ATAC")
+
+
+def test_cells_are_ranked_by_the_ratio_of_the_strongest_to_all() -> None:
+    n = 40
+    diff = np.zeros((n, 4), np.float32)
+    diff[:10] = [0.4, -0.1, 0.3, 0.0]  # the ten that rank first
+    diff[10:] = [0.1, 0.1, -0.1, 0.0]
+    diff[20] = np.nan  # without a score
+    evalue = np.ones((n, 4), np.float32)
+    evalue[:3, 1] = evalue[2:5, 0] = 0.001
+    usual = np.array([0.1, 0.1, 0.2, 0.0])  # of a matrix with more alleles
+    found = rank_cells(TaskEffects(("",) * 4, diff, diff, evalue, usual, 500), TASKS)
+    assert found is not None
+    # A: tasks 4 and 1 times; B: 1.5 times; C never changes, so that it cannot be compared
+    assert found.names == ["A", "B"] and found.ratios == pytest.approx([2.5, 1.5]) and found.usual == pytest.approx(2)
+    assert found.notes == ["2 tasks; 5 of 10 alleles with E < 0.01", "1 task; 0 of 10 alleles with E < 0.01"]
+    assert (found.strongest, found.compared, found.cells) == (10, 500, 2)
+    assert rank_cells(TaskEffects(("",) * 4, diff[:19], diff[:19], None, usual, 19), TASKS) is None
+
+
+def test_tiles_stand_in_blocks_by_mark_then_by_cell() -> None:
+    cells = [(f"c{i}", "DNase") for i in range(5)]
+    cells += [("K562", mark) for mark in ("CTCF", "JunD", "SP1", "YY1")] + [("c0", "CTCF"), ("c1", "SP1")]
+    blocks = blocks_of(cells, None)
+    assert [(block["title"], block["tasks"]) for block in blocks] == [
+        ("DNase by cell", [0, 1, 2, 3, 4]), ("Other marks and factors in K562", [5, 6, 7, 8]), ("Other tasks", [9, 10])
+    ]  # fmt: skip
+
+
+def test_tiles_that_change_alike_stand_together() -> None:
+    random = np.random.default_rng(1)
+    strength, kind = random.random((200, 1)) + 1, random.normal(size=(200, 1))
+    group = np.array([1, -1, 1, -1, 1, -1])
+    diff = (strength * 0.1 + kind * group * 0.03 + random.normal(size=(200, 6)) * 0.002).astype(np.float32)
+    ((block),) = blocks_of([(f"c{i}", "DNase") for i in range(6)], diff)
+    order = block["tasks"]
+    assert isinstance(order, list) and sorted(order) == list(range(6))
+    assert {int(group[i]) for i in order[:3]} in ({1}, {-1}) and {int(group[i]) for i in order[3:]} in ({1}, {-1})
+
+
+def test_cutoffs_belong_to_the_weights_they_were_measured_with(tmp_path: Path) -> None:
+    model = ModelFolder(tmp_path, Card({"files": {"model.safetensors": "aa"}}))
+    assert cutoffs(None) == cutoffs(model) == []
+    table = "rule\tcommon\tcommon_n\tregulatory\tregulatory_n\nVS_E < 0.01\t0.05\t2000\t0.2\t600\n"
+    (tmp_path / "cutoffs.tsv").write_text("# model_sha256 bb\n" + table)
+    assert cutoffs(model) == []
+    (tmp_path / "cutoffs.tsv").write_text("# model_sha256 aa\n" + table)
+    (found,) = cutoffs(model)
+    assert (found.rule, found.common, found.common_n, found.regulatory, found.times) == (
+        "VS_E < 0.01", 0.05, 2000, 0.2, "4.0"
+    )  # fmt: skip
+    (tmp_path / "cutoffs.tsv").write_text("# model_sha256 aa\nrule\tcommon\nx\t1\n")
+    with pytest.raises(ModelError, match="damaged table of cut-offs"):
+        cutoffs(model)
