@@ -118,7 +118,7 @@ def made_calls(dice: random.Random) -> list[tuple[int, str, list[str], str]]:
             inserted = ref[0] + "".join(dice.choices("ACGT", k=size))
             same = "".join(OTHER[base] for base in ref)
             alts.append(dice.choice([same, same, inserted, ref[0] if len(ref) > 1 else inserted, inserted + "A"]))
-        alts = [alt for alt in dict.fromkeys(alts) if alt != ref]
+        alts = [alt for alt in dict.fromkeys(alts) if alt != ref] or [OTHER[ref[0]] + ref[1:]]
         calls = [str(dice.randint(0, len(alts))) for _ in range(2)]
         found.append((at, ref, alts, "|".join(calls)))
         at += dice.choice([0, 1, 1, 2, 3, 10, 25, 40])
