@@ -140,7 +140,7 @@ def _plan(words: list[str], shards: int, asked: Resources, setup: tuple[str, ...
     output = given["output"] or default_output(source, given["output_format"])
     if is_stream(source) or is_stream(output):
         raise UsageError("a job array cannot read from or write to a stream", remedy="give file names")
-    further = ("scores", "skipped", "motif_table")
+    further = ("scores", "skipped", "motif_table", "haplotype_table")
     names = {name: None if given[name] is None else str(given[name]) for name in further}
     plan = ArrayPlan(
         [*words, *plugins], source, output, shards, Path.cwd(), force=given["force"],

@@ -154,7 +154,8 @@ class Resources:
 class ArrayPlan:
     """words: of ``varscore annotate``, without its name; those about outputs are overruled by what is named here.
 
-    source, output, scores, skipped, motif_table, force: what those words say. working: the directory they count from.
+    source, output, scores, skipped, motif_table, haplotype_table, force: what those words say. working: the directory
+    they count from.
     setup: shell lines before anything else, such as ``module load``.
     """
 
@@ -166,6 +167,7 @@ class ArrayPlan:
     scores: str | None = None
     skipped: str | None = None
     motif_table: str | None = None
+    haplotype_table: str | None = None
     force: bool = False
     resources: Resources = field(default_factory=Resources)
     setup: tuple[str, ...] = ()
@@ -218,6 +220,7 @@ class ArrayPlan:
     def _further(self) -> Iterator[tuple[str, str]]:
         """The options that name outputs beside the annotated file, and the files."""
         named = {"--scores": self.scores, "--skipped": self.skipped, "--motif-table": self.motif_table}
+        named["--haplotype-table"] = self.haplotype_table
         yield from ((option, path) for option, path in named.items() if path is not None)
 
     def _array_options(self) -> Iterator[str]:

@@ -124,6 +124,7 @@ class _Finder:
             rules.phase, np.ones_like(self._certain)
         )
         self._has_sets = bool((genotypes.phase_set >= 0).any())
+        self._is_plain = not self._has_sets and bool(self._usable.all())
 
     def find(self, record: int, number: int, allele: int, pair: int) -> _Found:
         """Of the ``number``-th ALT of a record of the neighbourhood; allele, pair: see Carried."""
@@ -146,7 +147,7 @@ class _Finder:
         groups: dict[tuple[int, ...], list[int]] = {}
         seen: dict[tuple[int, ...], tuple[Change, ...]] = {}
         overlaps: list[bool] = []
-        columns, inverse = np.unique(calls.carried, axis=1, return_inverse=True)
+        columns, inverse = _distinct(calls.carried)
         for index, column in enumerate(columns.T):
             others = sorted((hood.change(a) for a in column[column >= 0].tolist()), key=lambda change: change.place)
             kept, is_left_out = applied(others, focal)
@@ -158,7 +159,7 @@ class _Finder:
         found = _Found(HapStatus.PASS, len(groups))
         too_many = 0
         for key in sorted(groups):
-            who = np.flatnonzero(np.isin(inverse.ravel(), groups[key]))
+            who = np.flatnonzero(np.isin(inverse, groups[key]))
             if len(key) > rules.max_joint or len(who) < rules.min_count:
                 too_many += len(key) > rules.max_joint
                 found.skipped += 1
@@ -191,6 +192,9 @@ class _Finder:
         records = np.setdiff1d(hood.alleles.record[near], [record])
         block = genotypes.phase_set[record, sample]
         here = genotypes.alleles[records[:, None], sample, slot]
+        if self._is_plain:  # then a record that no carrier has the ALT of tells nothing
+            told = (here > 0).any(1)
+            records, here = records[told], here[told]
         is_near = np.zeros(len(hood.alleles), bool)
         is_near[near] = True
         carried = np.where(here > 0, hood.rows[records][:, None] + here - 1, -1)
@@ -222,6 +226,16 @@ class _Finder:
             nearest = records[beside[np.argmin(away[beside])]]
             found[carrier] = sets[nearest, sample[carrier]]
         return found
+
+
+def _distinct(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct columns of an array (r, c), and which of them each column is, int64 (c,)."""
+    rows, columns_there = columns.shape
+    if not rows:
+        return columns[:, :1], np.zeros(columns_there, np.int64)
+    as_bytes = np.ascontiguousarray(columns.T).view(np.dtype((np.void, rows * columns.itemsize))).ravel()
+    _, first, which = np.unique(as_bytes, return_index=True, return_inverse=True)
+    return columns[:, first], which
 
 
 @dataclass(frozen=True)
