@@ -87,9 +87,10 @@ def made(count: int, samples: int, seed: int = 2) -> list[str]:
     return lines
 
 
-def test_an_allele_alone_has_on_its_haplotype_what_it_has_anyway() -> None:
+def test_an_allele_alone_has_on_its_haplotype_what_it_has_anyway(capsys: pytest.CaptureFixture[str]) -> None:
     write("in.vcf", snv(300, "0|1"), snv(700, "0|0"), snv(1100, "0/1"), snv(1500, "1/1"))
     assert annotate("in.vcf -o out.vcf --haplotypes") == 0
+    assert "2 pairs of an allele and a background scored, 0 left out" in capsys.readouterr().err
     found = tags("out.vcf")
     assert [one["HAP_STATUS"] for one in found] == ["PASS", "NO_CARRIER", "UNPHASED", "PASS"]
     assert [one["HAP_N"] for one in found] == ["1", "0", ".", "1"]
@@ -153,7 +154,10 @@ def test_shards_a_stream_small_chunks_and_regions_see_the_same_neighbours(
     assert Path("all.tsv.gz").read_bytes() == Path("one.tsv.gz").read_bytes()
     rows, found = table("one.tsv.gz"), tags("one.vcf.gz")
     assert len({row["background"] for row in rows}) > 60 and {row["flags"] for row in rows} == {".", "sv"}
-    assert {"PASS", "UNPHASED", "NO_CARRIER"} <= {s for one in found for s in one.get("HAP_STATUS", "").split(",")}
+    both = [[one.get(name, "").split(",") for name in ("STATUS", "HAP_STATUS")] for one in found]
+    said = [pair for columns in both for pair in zip(*columns, strict=False)]
+    assert {"PASS", "UNPHASED", "NO_CARRIER", "SPANNING_DELETION"} <= {status for _, status in said}
+    assert all(status == on_haplotype for status, on_haplotype in said if status != "PASS" and on_haplotype)
 
     capsysbinary.readouterr()
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(gzip.compress(Path("in.vcf").read_bytes()))))
@@ -166,6 +170,7 @@ def test_shards_a_stream_small_chunks_and_regions_see_the_same_neighbours(
          else f"{float(v):g}" for name, v in row.items()} for row in rows
     ]  # fmt: skip
     assert annotate(f"in.vcf -o part.vcf.gz {words} --region chr1:900-1000 --batch-size 1") == 0
+    assert annotate(f"in.vcf -o none.vcf.gz {words} --region chr1:1-50") == 0 and not tags("none.vcf.gz")
     inside = [one for one, line in zip(found, made(110, 3), strict=True) if 900 <= int(line.split("\t")[1]) <= 1000]
     assert tags("part.vcf.gz")[-len(inside) :] == inside
 

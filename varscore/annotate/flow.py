@@ -14,7 +14,7 @@ from varscore.annotate.identity import identify, journal_key
 from varscore.annotate.job import SWAP, AnnotateJob, Summary, choose_tasks, missing_contigs
 from varscore.annotate.motifs import COLUMN as MOTIF
 from varscore.annotate.outputs import Later, Outputs, Plan, Portion, call_now
-from varscore.annotate.phased import on_disk
+from varscore.annotate.phased import Tally, on_disk
 from varscore.annotate.record import RunInfo
 from varscore.annotate.rows import REF_PROB, SPAN
 from varscore.annotate.saturation import SaturationReader
@@ -95,7 +95,9 @@ def annotate_file(
         read = itertools.chain(head, portions)
         rules = _judging(job)
         scored = _score(job, read, genome, names, pool, rules, store, _phasing(job, reader, path, genome, names, stack))
+        tally = Tally()
         for portion, found, carried in scored:
+            tally.count(carried)
             if job.check_ref == "error":
                 _demand_matches(portion.chunk, found, genome, names)
             sites = job.motifs.changes(found, genome, names) if job.motifs else None
@@ -113,6 +115,7 @@ def annotate_file(
             outputs.summary.stored = store.hits
             store.warn_of_stale()
         outputs.finish(reader.records)
+    tally.tell()
     names.warn_of_missing()
     job.annotations.tracks.warn_of_missing()
     return outputs.summary

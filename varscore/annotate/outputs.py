@@ -15,7 +15,7 @@ import numpy as np
 
 from varscore.annotate.job import AnnotateJob, Summary
 from varscore.annotate.motifs import COLUMN as MOTIF
-from varscore.annotate.phased import haplotype_columns
+from varscore.annotate.phased import haplotype_columns, tell_unscored
 from varscore.annotate.record import RunInfo, describe_run
 from varscore.annotate.rows import EVALUE, SPAN, spread_columns, strongest_columns, write_matrix
 from varscore.annotate.writers.arrays import EFFECTS, MatrixWriter, open_matrix
@@ -249,6 +249,8 @@ class Outputs:
         if carried is not None:
             columns |= haplotype_columns(found, carried)
         scores = spread_columns(found, columns)
+        if carried is not None:
+            tell_unscored(scores)
         self._is_whole = False
         self._count(portion, found.status)
         self.writer.write(chunk, scores)

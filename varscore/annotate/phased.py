@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -16,9 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from varscore.annotate.rows import spread_numbers
+from varscore.annotate.writers.scores import STATUS_NAMES, AlleleScores
 from varscore.errors import DataError, UsageError, VariantFileError, reason
 from varscore.formats.lines import read_blocks, source_name
 from varscore.formats.vcf_header import VcfHeader, decode
+from varscore.genome.alleles import Status
 from varscore.scoring.backgrounds import HaplotypeRules, HapStatus
 from varscore.scoring.cohort import Samples
 from varscore.scoring.haplotypes import OnHaplotypes, most_changed_background
@@ -26,6 +29,7 @@ from varscore.scoring.score import ScoreBatch, spread
 from varscore.storage.atomic import is_stream
 
 SHOWN = 5
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,36 @@ def haplotype_columns(batch: ScoreBatch, carried: OnHaplotypes) -> dict[str, np.
         "joint_task": spread_numbers(effects.joint_task[best], at, m),
         "hap_status": names[status],
     }
+
+
+@dataclass
+class Tally:
+    """What has come of the haplotypes, to be told at the end."""
+
+    pairs: int = 0
+    skipped: int = 0
+    odd: int = 0
+
+    def count(self, carried: OnHaplotypes | None) -> None:
+        if carried is not None:
+            self.pairs += len(carried.found.carried)
+            self.skipped += carried.found.skipped
+            self.odd += carried.found.odd
+
+    def tell(self) -> None:
+        if self.pairs or self.skipped:
+            log.info(
+                "%s pairs of an allele and a background scored, %s left out (more than --max-joint variants, or fewer "
+                "than --min-count carriers)", f"{self.pairs:,}", f"{self.skipped:,}",
+            )  # fmt: skip
+        if self.odd:
+            log.warning("%s records have genotypes that cannot be: they are UNPHASED", f"{self.odd:,}")
+
+
+def tell_unscored(scores: AlleleScores) -> None:
+    """Enter VS_STATUS as VS_HAP_STATUS of the alleles that have no score at all."""
+    unscored = np.flatnonzero(scores.status != Status.PASS)
+    scores.extra["hap_status"][unscored] = [STATUS_NAMES[status] for status in scores.status[unscored].tolist()]
 
 
 @contextmanager

@@ -72,7 +72,8 @@ class Haplotypes:
     """What is to be scored of a chunk of n alleles.
 
     status: uint8 (n,) HapStatus; backgrounds: int64 (n,), how many distinct ones an allele is carried on
-    carried: those that are scored, ordered by allele; skipped: how many are not; samples: names by number
+    carried: those that are scored, ordered by allele; skipped: how many are not; odd: records with calls that cannot be
+    samples: names by number
     """
 
     status: np.ndarray
@@ -80,7 +81,8 @@ class Haplotypes:
     carried: list[Carried]
     hood: Neighbourhood
     skipped: int
-    samples: tuple[str, ...] = ()
+    odd: int
+    samples: tuple[str, ...]
 
 
 def find_haplotypes(
@@ -102,7 +104,8 @@ def find_haplotypes(
         status[allele], backgrounds[allele] = found.status, found.backgrounds
         carried += found.carried
         skipped += found.skipped
-    return Haplotypes(status, backgrounds, carried, hood, skipped, hood.samples)
+    odd = int(hood.genotypes.is_odd[chunk.numbers - hood.first].sum())
+    return Haplotypes(status, backgrounds, carried, hood, skipped, odd, hood.samples)
 
 
 @dataclass

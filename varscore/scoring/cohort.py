@@ -172,6 +172,10 @@ class Cohort:
 
         Raises VariantFileError when the records are not sorted.
         """
+        if not len(chunk):  # all of it was left out
+            if not self._pieces:
+                self._read_on()
+            return self._together([self._pieces[-1]])
         alleles = chunk.alleles
         first, last = ((int(alleles.contig[row]), int(alleles.start[row])) for row in (0, -1))
         number = int(chunk.numbers[-1])
