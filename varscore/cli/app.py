@@ -29,6 +29,7 @@ from varscore.cli import (
     log,
     merge,
     models,
+    motifs,
     normalise,
     predict,
     report,
@@ -117,6 +118,7 @@ app.command("merge", rich_help_panel=SCORING)(merge.merge)
 app.command("slurm", rich_help_panel=SCORING)(slurm.slurm)
 app.command("predict", rich_help_panel=SCORING)(predict.predict)
 app.command("explain", rich_help_panel=SCORING)(explain.explain)
+app.command("motifs", rich_help_panel=SCORING)(motifs.motifs)
 app.command("report", rich_help_panel=SCORING)(report.report)
 app.command("demo", rich_help_panel=SCORING)(demo.demo)
 app.command("bench", rich_help_panel=SCORING)(bench.bench)

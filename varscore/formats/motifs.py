@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,3 +96,16 @@ def _read_meme(text: str) -> list[Motif]:
             raise ValueError(f"motif {id}: {len(rows)} rows where w = {stated.group(1)}")
         motifs.append(_motif(id, name.strip(), np.array(rows, float), float(sites[1]) if sites else 0.0))
     return motifs
+
+
+def format_meme(motifs: Sequence[Motif], background: Sequence[float] = (0.25, 0.25, 0.25, 0.25)) -> str:
+    """MEME text, minimal, six decimals; sites as whole numbers. background: frequencies of A, C, G, T"""
+    shares = " ".join(f"{base} {share:.6f}" for base, share in zip(BASES, background, strict=True))
+    blocks = [f"MEME version 4\n\nALPHABET= {BASES}\n\nstrands: + -\n\nBackground letter frequencies\n{shares}\n"]
+    for motif in motifs:
+        name = "" if motif.name == motif.id else f" {' '.join(motif.name.split())}"
+        width = len(motif.frequencies)
+        rows = "\n".join(" ".join(f"{share:.6f}" for share in row) for row in motif.frequencies.tolist())
+        head = f"letter-probability matrix: alength= 4 w= {width} nsites= {round(motif.sites)} E= 0"
+        blocks.append(f"\nMOTIF {motif.id}{name}\n{head}\n{rows}\n")
+    return "".join(blocks)

@@ -121,13 +121,3 @@ def word_motif(word: str, name: str, count: int) -> Motif:
     """A word as a motif: each position has one base."""
     frequencies = np.eye(4)[["ACGT".index(letter) for letter in word]]
     return Motif(name, name, frequencies, float(count))
-
-
-def meme_text(motifs: Sequence[Motif]) -> str:
-    """Motifs in MEME's format."""
-    lines = ["MEME version 4", "", "ALPHABET= ACGT", "", "strands: + -", ""]
-    for motif in motifs:
-        lines += [f"MOTIF {motif.id} {motif.name}", ""]
-        lines += [f"letter-probability matrix: alength= 4 w= {len(motif.frequencies)} nsites= {motif.sites:g} E= 0"]
-        lines += [" ".join(f"{value:.6f}" for value in row) for row in motif.frequencies.tolist()] + [""]
-    return "\n".join(lines)

@@ -202,7 +202,7 @@ def _path(base: str) -> str:
     return "".join(f"M{outline}Z" for outline in outlines)
 
 
-def _style() -> str:
+def style() -> str:
     """Colours of the light and of the dark style."""
     light = "".join(f".{name}{{fill:{colour}}}" for name, colour in {**INK, **COLOURS}.items())
     dark = "".join(f".{name}{{fill:{colour}}}" for name, colour in DARK.items())
@@ -214,16 +214,47 @@ def _style() -> str:
 
 def svg(picture: Picture) -> str:
     """The picture as SVG text. The same picture gives the same bytes."""
+    return document(draw(picture), picture.width, picture.depth, " ".join(picture.title))
+
+
+def document(shapes: Sequence[Shape], width: float, depth: float, title: str) -> str:
+    """Shapes as a file of their own."""
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {picture.width:g} {picture.depth:g}" '
-        f'width="{picture.width:g}" height="{picture.depth:g}" role="img">',
-        f"<title>{escape(' '.join(picture.title))}</title><style>{_style()}</style><defs>",
-        *(f'<path id="{base}" fill-rule="evenodd" d="{_path(base)}"/>' for base in GLYPHS),
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {depth:g}" '
+        f'width="{width:g}" height="{depth:g}" role="img">',
+        f"<title>{escape(title)}</title><style>{style()}</style><defs>",
+        *outlines(),
         '</defs><rect class="paper" width="100%" height="100%"/>',
-        *map(_element, draw(picture)),
+        *map(_element, shapes),
         "</svg>\n",
     ]
     return "\n".join(parts)
+
+
+def outlines() -> list[str]:
+    """The letters, for the ``defs`` of a picture or of a page with many."""
+    return [f'<path id="{base}" fill-rule="evenodd" d="{_path(base)}"/>' for base in GLYPHS]
+
+
+def inline(shapes: Sequence[Shape], width: float, depth: float, title: str) -> str:
+    """Shapes as a part of a page that has :func:`style` and, once, :func:`outlines`."""
+    head = f'<svg viewBox="0 0 {width:g} {depth:g}" width="{width:g}" height="{depth:g}" role="img">'
+    return f"{head}<title>{escape(title)}</title>{''.join(map(_element, shapes))}</svg>"
+
+
+def stack(frequencies: np.ndarray, column: float = 9.0, height: float = 40.0) -> list[Shape]:
+    """A matrix, float64 (w, 4), as a logo: in each column the bases above one another, the most frequent on top, as
+    high together as the column has bits, of 2 that ``height`` is for."""
+    bits = 2 + (frequencies * np.log2(np.maximum(frequencies, 1e-300))).sum(1)
+    shapes: list[Shape] = []
+    for place, (row, information) in enumerate(zip(frequencies.tolist(), bits.tolist(), strict=True)):
+        y = height
+        for base in sorted(range(4), key=row.__getitem__):
+            size = row[base] * information / 2 * height
+            if size > 0.4:
+                shapes.append(Letter("ACGT"[base], place * column, round(y, 1), column, round(size, 1)))
+            y -= size
+    return shapes
 
 
 def _element(shape: Shape) -> str:

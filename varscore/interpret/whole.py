@@ -12,6 +12,7 @@ import numpy as np
 
 from varscore.engine.plain import PlainEngine
 from varscore.engine.pool import Pool
+from varscore.formats.motifs import format_meme
 from varscore.genome.sequence import decode
 from varscore.interpret import attention
 from varscore.interpret.attention import Footprints
@@ -56,7 +57,7 @@ def attend(
     motif = attention.motif_of(attention.sites(found, codes), "attention")
     words = attention.recurring(codes, found, how.recurring) if how.recurring else []
     motifs = [motif, *(attention.word_motif(word, f"recurring-{i + 1}", n) for i, (word, n) in enumerate(words))]
-    put_file(folder / MOTIFS, attention.meme_text(motifs))
+    put_file(folder / MOTIFS, format_meme(motifs))
     if words:
         put_file(folder / WORDS, "".join(f"{line}\n" for line in ["word\tcount", *(f"{w}\t{n}" for w, n in words)]))
     if picture != "none":

@@ -1,0 +1,228 @@
+"""``varscore motifs``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from varscore.cli.groups import grouped
+from varscore.cli.options import Device, Force, Seed, Threads
+
+if TYPE_CHECKING:
+    from varscore.interpret.motifs import Found, MotifOptions
+
+SITES, MATCHING = "Which sites", "What they are like"
+
+
+@dataclass(frozen=True)
+class Filtering:
+    """How filters become matrices."""
+
+    sequences: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Of a data set's training split, or the first of a FASTA.", rich_help_panel=SITES
+        ),
+    ] = 5000
+    threshold: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="A site is where a filter's value is above this share of its largest, and above 0.",
+            rich_help_panel=SITES,
+        ),
+    ] = 0.5
+    min_sites: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Filters with fewer sites are left out.", rich_help_panel=SITES)
+    ] = 10
+    trim: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=2,
+            metavar="BITS",
+            help="Take columns with less information off both ends; 0 matches filters whole.",
+            rich_help_panel=SITES,
+        ),
+    ] = 0.0
+
+
+@dataclass(frozen=True)
+class Matching:
+    """How matrices are compared."""
+
+    q: Annotated[
+        float,
+        typer.Option("--q", min=0, max=1, metavar="Q", help="A match has a q below this.", rich_help_panel=MATCHING),
+    ] = 0.01
+    e: Annotated[
+        float,
+        typer.Option(
+            "--e", min=0, metavar="E", help="Counted besides: matches of E below this.", rich_help_panel=MATCHING
+        ),
+    ] = 0.01
+    cluster: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, metavar="R", help="Least mean correlation of a cluster of filters.", rich_help_panel=MATCHING
+        ),
+    ] = 0.6
+    projection_q: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="Q",
+            help="The picture of the projection shows filters that match below this.",
+            rich_help_panel=MATCHING,
+        ),
+    ] = 1e-8
+    family: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TSV", help="Motif id and family, two columns: colours of that picture.", rich_help_panel=MATCHING
+        ),
+    ] = None
+
+
+@grouped
+def motifs(
+    *,
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL|compare", help="A model's name or folder; compare: only compare QUERY.")
+    ],
+    query: Annotated[
+        Path | None,
+        typer.Argument(metavar="[QUERY]", help="Of compare: a JASPAR or MEME file.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR|TSV", help="Folder to write; of compare, a table.")
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DATA|FASTA", help="Real sequence: a data set of varscore dataset, or a FASTA.", show_default=False
+        ),
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="MOTIFS",
+            help="JASPAR or MEME text to compare with; repeatable. By default VARSCORE_MOTIFS, or motifs of the "
+            "configuration file.",
+            show_default=False,
+        ),
+    ] = None,
+    filtering: Filtering,
+    matching: Matching,
+    device: Device = "auto",
+    threads: Threads = None,
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:
+    """What the filters of a model's first layer have learnt: matrices, the motifs they are like, clusters, logos.
+
+    varscore motifs compare QUERY --against MOTIFS compares two files of motifs alone.
+    """
+    from varscore.cli.inputs import demand_files
+
+    databases = _databases(against)
+    demand_files(query, data, matching.family, *databases)
+    if model == "compare":
+        _compare(query, databases, output, force)
+        return
+    if query is not None:
+        raise typer.BadParameter("QUERY goes with compare alone")
+    if data is None:
+        raise typer.BadParameter("--data DATA|FASTA says which sequences the filters are to read")
+
+    from varscore.cli.log import progress
+    from varscore.engine.device import pick_device, use_threads
+    from varscore.interpret.motif_folder import facts, put_facts, put_found
+    from varscore.interpret.motifs import MotifOptions, discover, read_families
+    from varscore.motifs.active import NAME
+    from varscore.storage.folders import refuse_existing_folder
+    from varscore.storage.whole import whole_folder
+    from varscore.zoo.models import find_model
+
+    use_threads(threads)
+    refuse_existing_folder(str(output), NAME, force=force)
+    chosen, families = find_model(model), read_families(matching.family)
+    options = MotifOptions(
+        sequences=filtering.sequences, threshold=filtering.threshold, min_sites=filtering.min_sites, q=matching.q,
+        e=matching.e, trim=filtering.trim, cluster=matching.cluster, projection_q=matching.projection_q, seed=seed,
+    )  # fmt: skip
+    with progress(filtering.sequences, "sequences") as meter:
+        found = discover(chosen, data, databases, options, pick_device(device), meter.advance)
+    with whole_folder(output) as folder:
+        put_found(folder, found, families)
+        _put_pictures(folder, found, chosen.id, families)
+        put_facts(folder, facts(found, chosen, data, databases))
+    _say(found, options)
+
+
+def _databases(against: list[Path] | None) -> list[Path]:
+    import os
+
+    from varscore.cli.config import find_motifs
+
+    if against:
+        return against
+    named = os.environ.get("VARSCORE_MOTIFS")
+    found = find_motifs(Path(named) if named else None)
+    return [] if found is None else [found]
+
+
+def _compare(query: Path | None, databases: list[Path], output: Path, force: bool) -> None:
+    from varscore.formats.motifs import read_motifs
+    from varscore.interpret.motif_folder import compare_files
+    from varscore.interpret.motifs import warn_of_few
+    from varscore.storage.atomic import refuse_existing
+    from varscore.storage.whole import put_file
+
+    if query is None or not databases:
+        raise typer.BadParameter("compare wants QUERY and --against MOTIFS")
+    refuse_existing(str(output), force=force)
+    warn_of_few([motif for path in databases for motif in read_motifs(path)])
+    put_file(output, compare_files(query, databases))
+
+
+def _put_pictures(folder: Path, found: Found, model: str, families: Mapping[str, str]) -> None:
+    """The page of logos, where the packages for pages are installed."""
+    import logging
+    from importlib.util import find_spec
+
+    if find_spec("jinja2") is None:
+        logging.getLogger(__name__).warning("no logos.html: jinja2 is not installed; pip install 'varscore[report]'")
+        return
+    from varscore.report.motif_logos import filters_page
+    from varscore.storage.whole import put_file
+
+    put_file(folder / "logos.html", filters_page(found, model, families))
+
+
+def _say(found: Found, options: MotifOptions) -> None:
+    import logging
+
+    log = logging.getLogger(__name__)
+    n, enough = len(found.filters), sum(one.sites >= options.min_sites for one in found.filters)
+    clusters = int(found.cluster.max()) + 1
+    log.info("%d filters, %d with %d sites or more, %d clusters", n, enough, options.min_sites, clusters)
+    if found.targets:
+        text = "of %d filters %d match one of %d motifs at E < %g, %d at q < %g"
+        log.info(text, n, found.matched_e, len(found.targets), options.e, found.matched_q, options.q)
+    for q in dict.fromkeys((options.projection_q, options.q)):
+        if (placed := found.placed(q)) is not None and (pairs := placed.pairs).opposite:
+            text = (
+                "projection, %d filters of q < %g: cosine %.3f in %d pairs of opposite strands, %.3f (sd %.3f) in %d "
+            )
+            log.info(
+                text + "others, p %.3g", len(placed.chosen), q, pairs.opposite_cosine, pairs.opposite,
+                pairs.other_cosine, pairs.spread, pairs.other, pairs.p,
+            )  # fmt: skip
