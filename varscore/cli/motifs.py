@@ -199,7 +199,7 @@ def _put_pictures(folder: Path, found: Found, model: str, families: Mapping[str,
     from importlib.util import find_spec
 
     if find_spec("jinja2") is None:
-        logging.getLogger(__name__).warning("no logos.html: jinja2 is not installed; pip install 'varscore[report]'")
+        logging.getLogger(__name__).warning("no logos.html: jinja2 is not installed; pip install jinja2")
         return
     from varscore.report.motif_logos import filters_page
     from varscore.storage.whole import put_file

@@ -167,10 +167,10 @@ def q_values(p: np.ndarray) -> np.ndarray:
     flat = p.reshape(-1)
     order = np.argsort(flat, kind="stable")
     raised = flat[order] * len(flat) / np.arange(1, len(flat) + 1)
-    q: np.ndarray = np.empty_like(flat)
+    q = np.empty(p.size)
     q[order] = np.minimum(np.minimum.accumulate(raised[::-1])[::-1], 1.0)
-    found: np.ndarray = q.reshape(p.shape)
-    return found
+    q.shape = p.shape
+    return q
 
 
 @dataclass(frozen=True)
