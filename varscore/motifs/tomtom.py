@@ -164,12 +164,10 @@ def _p_values(
 def q_values(p: np.ndarray) -> np.ndarray:
     """Benjamini and Hochberg's, of p values of any shape taken together (TOMTOM's estimate of how many are of nothing,
     which makes q smaller, is left out)."""
-    flat = p.reshape(-1)
+    flat, q = p.reshape(-1), np.empty(p.shape)
     order = np.argsort(flat, kind="stable")
     raised = flat[order] * len(flat) / np.arange(1, len(flat) + 1)
-    q = np.empty(p.size)
-    q[order] = np.minimum(np.minimum.accumulate(raised[::-1])[::-1], 1.0)
-    q.shape = p.shape
+    q.reshape(-1)[order] = np.minimum(np.minimum.accumulate(raised[::-1])[::-1], 1.0)
     return q
 
 
@@ -185,7 +183,7 @@ class Comparison:
 
     @property
     def e(self) -> np.ndarray:
-        return self.p * self.p.shape[1]
+        return np.asarray(self.p * self.p.shape[1])
 
 
 def compare(queries: Sequence[np.ndarray], targets: Targets) -> Comparison:
