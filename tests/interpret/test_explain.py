@@ -176,6 +176,15 @@ def test_one_line_says_what_is_wrong(
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize("source", ["nowhere.vcf", "chr1:500", "chr1:400-600", "rs12"])
+def test_neither_a_file_nor_a_variant(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str
+) -> None:
+    assert explain(made, source, tmp_path / "x") == 2
+    message = capsys.readouterr().err
+    assert f"no such file, {source}" in message and "one variant is written" in message and message.count("\n") == 1
+
+
 def test_networks_that_a_method_cannot_explain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fasta = tmp_path / "s.fa"
     fasta.write_text(f">a\n{bases(WINDOW)}\n")

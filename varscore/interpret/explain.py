@@ -144,6 +144,9 @@ def kind_of(source: str) -> str:
     """``fasta``, ``variants`` or ``bed``, by content. Raises DataError for a file that is missing, damaged or empty."""
     if source == "-":
         return "fasta"
+    if not Path(source).exists():
+        remedy = "check the path; one variant is written 'chr20:1000010 A>G'"
+        raise DataError("there is no such file", where=source, remedy=remedy)
     blocks = read_blocks(source, DataError)
     head = without_mark(next(blocks, b""), source, DataError).lstrip()
     blocks.close()
