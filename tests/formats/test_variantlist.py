@@ -18,6 +18,7 @@ KINDS = {
         "#CHR\tpos\tID\tRef\tALT\tbeta\nchr1\t5\trs1\tA\tG\t1\nchr1\t7\t.\tat\ta\t2\nchrX\t9\t\tC\tCGG\t3\n",
     ),
     "csv": (Kind.TABLE, 'chrom,position,reference,alternate\n"chr1",5,A,G\nchr1,7,AT,A\nchrX,9,C,CGG\n'),
+    "comments": (Kind.TABLE, "# made by hand\nchrom,pos,ref,alt\nchr1,5.0,A,G\n# gap\nchr1,7,AT,A\n\nchrX,9,C,CGG\n"),
     "semicolons": (Kind.TABLE, "Chromosome;Start;Ref;Alt\r\nchr1;5;A;G\r\nchr1;7;AT;A\r\nchrX;9;C;CGG\r\n"),
     "our own": (
         Kind.TABLE,
@@ -79,6 +80,8 @@ WRONG = {
     "chr1:5A>G\nchr1:7\n": (Kind.NAMES, "line 2", "chr1-1005-A-G"),
     "rs1\nchr1:7A>G\n": (Kind.RSID, "line 2", "such as rs12345"),
     "chrom,pos,ref,alt\n1,five,A,G\n": (Kind.TABLE, "line 2", "'five' is no position"),
+    "chrom,pos,ref,alt\n1,5.5,A,G\n": (Kind.TABLE, "line 2", "'5.5' is no position"),
+    "# c\nchrom,pos,ref,alt\n1,,A,G\n": (Kind.TABLE, "line 3", "is no position"),
     "chrom,pos,ref,alt\n1,5,A\n": (Kind.TABLE, "line 2", "3 columns where the first line has 4"),
     "chrom,pos,ref,alt\n1,5,-,G\n": (Kind.TABLE, "line 2", "spelled with the base before it"),
     "chrom,pos,ref,alt\n1,0,A,G\n": (Kind.TABLE, "line 2", "positions count from 1"),

@@ -9,7 +9,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import chain
 from typing import NoReturn
@@ -34,6 +34,8 @@ NAMES = {
 """What the columns of a table may be called, in either case; of several the first that is there counts"""
 _ALLELES = re.compile(rb"([ACGTN]+)[/>|:]([ACGTN]+)", re.IGNORECASE)
 _REGION = re.compile(r"[\w.]+:[\d,]+-[\d,]+")
+_WHOLE = re.compile(r"\.0*$")
+"""What a spreadsheet or a frame with gaps puts behind a whole number"""
 _NOT_LINES = ("#", "track", "browser")
 
 
@@ -187,6 +189,8 @@ class _Header:
     columns: tuple[str, ...]
     chosen: dict[str, int]
     """Name of NAMES -> its column"""
+    line: int = 1
+    """Of the file, from 1"""
 
     @property
     def has_alleles(self) -> bool:
@@ -194,12 +198,17 @@ class _Header:
 
 
 def _header_of(lines: Sequence[str]) -> _Header | None:
-    """The header line among the first lines of a table; None where there is none that names variants."""
-    first = next((line for line in lines if line.strip() and not line.startswith("##")), "")
-    for delimiter in ("\t", ",", ";"):
-        cells = next(csv.reader(io.StringIO(first, newline=""), delimiter=delimiter), [])
-        if (header := _chosen(delimiter, cells)) is not None:
-            return header
+    """The header line among the first lines of a table: the first that is no comment, or a comment that names columns.
+    None where there is none that names variants."""
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("##"):
+            continue
+        for delimiter in ("\t", ",", ";"):
+            cells = next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])
+            if (header := _chosen(delimiter, cells)) is not None:
+                return replace(header, line=number)
+        if not line.startswith("#"):
+            return None
     return None
 
 
@@ -220,13 +229,9 @@ def _table(path: str) -> Iterator[Entry]:
     """A row a variant: chrom, pos, ref, alt (1-based), or one column of names or rsIDs."""
     text, header = _table_text(path)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=header.delimiter)
-    seen_header = False
     for row in rows:
         where = f"{source_name(path)} line {rows.line_num}"
-        if not any(cell.strip() for cell in row) or row[0].startswith("##"):
-            continue
-        if not seen_header:
-            seen_header = True
+        if rows.line_num <= header.line or not any(cell.strip() for cell in row) or row[0].startswith("#"):
             continue
         demand_columns(len(row), len(header.columns), where)
         yield from _row([cell.strip() for cell in row], header, where)
@@ -260,7 +265,8 @@ def _row(cells: Sequence[str], header: _Header, where: str) -> Iterator[Entry]:
         return
     contig, pos, ref, alts = (cells[header.chosen[role]] for role in ("chrom", "pos", "ref", "alt"))
     try:
-        start = whole_number(pos if header.delimiter == "," else pos.replace(",", "")) - 1
+        digits = _WHOLE.sub("", pos if header.delimiter == "," else pos.replace(",", ""))
+        start = whole_number(digits) - 1
     except ValueError as error:
         raise DataError("not a position", where=where, cause=str(error)) from None
     for alt in alts.split(","):
