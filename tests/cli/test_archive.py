@@ -71,8 +71,8 @@ def test_an_exported_table_has_an_index() -> None:
     expected = [row for row in expected if row["pos"] in (1050, 1051)]
     assert [(int(row[1]), row[4]) for row in rows] == [(row["pos"], row["alt"]) for row in expected]
     names = Path("e.tsv.gz").name and pysam.BGZFile("e.tsv.gz").read().decode().split("\nchrom\t")[1].splitlines()[0]
-    assert names.split("\t")[-1] == "sig"
-    assert [row[-1] for row in rows] == [f"{row['sig']:.6g}" for row in expected]
+    assert names.split("\t")[-2:] == ["sig", "span"]
+    assert [row[-2] for row in rows] == [f"{row['sig']:.6g}" for row in expected]
 
 
 def test_annotate_takes_what_is_there_and_computes_the_rest() -> None:

@@ -15,7 +15,7 @@ import pysam
 from varscore import __version__
 from varscore.annotate.job import choose_tasks
 from varscore.annotate.outputs import Later, call_now
-from varscore.annotate.rows import REF_PROB, strongest_columns
+from varscore.annotate.rows import REF_PROB, SPAN, strongest_columns
 from varscore.annotate.saturation import SaturationReader, saturated
 from varscore.annotate.writers.byname import Content, OutputFormat, check_output, make_writer
 from varscore.annotate.writers.scores import AlleleScores, Provenance
@@ -337,7 +337,9 @@ def export_archive(
     contigs: dict[str, int | None] = dict(head.contigs)
     header = VcfHeader((b"##fileformat=VCFv4.2", *lines), b"\t".join(COLUMNS), contigs=contigs)
     extra = tuple(name for name in head.columns if name not in ("diff", "task", "logodds"))
-    content = Content(header, _provenance(archive), head.tasks, extra, {}, head.of_values, meanings=head.meanings)
+    content = Content(
+        header, _provenance(archive), head.tasks, (*extra, SPAN), {}, head.of_values, meanings=head.meanings
+    )
     file = AtomicFile(output, force=force)
     writer, bases = make_writer(kind, file, content), 0
     with writer:
@@ -377,7 +379,7 @@ def _export_chunks(archive: Archive, extra: Sequence[str]) -> Iterator[tuple[Rec
                 task=np.where(scored, columns["task"], -1).astype(np.int32),
                 diff=np.where(scored, columns["diff"], np.float32(np.nan)),
                 logodds=np.where(scored, logodds, np.float32(np.nan)),
-                extra={name: _blanked(columns[name], scored) for name in extra},
+                extra={name: _blanked(columns[name], scored) for name in extra} | {SPAN: np.where(scored, 1, -1)},
             ),
         )
 

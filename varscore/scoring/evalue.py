@@ -84,6 +84,8 @@ class Background:
 
         values: float32 (m, c), the columns from ``first`` on; NaN counts as smaller than everything. float64 (m, c)
         """
+        if not len(values):
+            return np.ones(values.shape)
         larger = self._larger(np.asarray(values, np.float32), slice(first, first + values.shape[1]))
         return np.asarray(np.maximum(larger / self.n, self.floor(deepsea_floor)))
 

@@ -29,7 +29,10 @@ from varscore.zoo.models import ModelFolder
 FORMAT = 1
 LAST_DIGITS = ("device", "libraries", "processor", "kernels", "code")
 """Facts in which only the last digits of scores differ"""
-_COMPUTING = ("genome", "nets", "engine", "scoring")
+_COMPUTING = (
+    "genome", "nets", "engine", "zoo", "scoring", "odds.py", "formats/bigwig.py", "formats/xgbjson.py",
+    "annotate/rows.py",
+)  # fmt: skip
 _NOT_COMPUTING = ("stored",)
 _SETTINGS = (
     "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "NPY_DISABLE_CPU_FEATURES",
@@ -156,11 +159,12 @@ def _processor(about: Path = Path("/proc/cpuinfo")) -> str:
 
 @cache
 def _code() -> str:
-    """Of the rooms of this package that compute: a release that changes them may change the last digit of a score."""
+    """Of the parts of this package that compute: a release that changes them may change the last digit of a score."""
     package = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
-    for room in _COMPUTING:
-        for path in sorted((package / room).rglob("*.py")):
+    for name in _COMPUTING:
+        there = package / name
+        for path in [there] if there.is_file() else sorted(there.rglob("*.py")):
             if not set(_NOT_COMPUTING) & set(path.relative_to(package).parts):
                 digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
