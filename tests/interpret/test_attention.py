@@ -141,12 +141,17 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     fasta = tmp_path / "s.fa"
     fasta.write_text("".join(f">s{i}\n{bases(WINDOW, i)}\n" for i in range(5)))
     out, common = tmp_path / "x", ["--device", "cpu", "--threads", "1"]
-    methods = ["--method", "attention", "--method", "maximise", "--recurring", "2"]
+    words = ("GATTACAGGC", "CCATATTTGG", "TGACGTCATC")
+    rows = {w: "".join(f"{b} [{' '.join(str(9 * (letter == b)) for letter in w)}]\n" for b in "ACGT") for w in words}
+    database = tmp_path / "db.jaspar"
+    database.write_text("".join(f">{word} {word}\n{text}" for word, text in rows.items()))
+    methods = ["--method", "attention", "--method", "maximise", "--recurring", "2", "--motifs", str(database)]
     assert run(["explain", str(folder), str(fasta), "-o", str(out), *methods, *common]) == 0
     names = {path.name for path in out.iterdir()}
     assert names == {
         "attention.tsv", "attention_mean.tsv", "attention.meme", "recurring.tsv", "attention.svg",
-        "attention_motif.svg", "maximise.tsv", "maximise.npz", "maximise.K562_CTCF_None.svg", "explain.json",
+        "attention_motif.svg", "attention_matches.tsv", "maximise.tsv", "maximise.npz",
+        "maximise.K562_CTCF_None.svg", "explain.json",
     }  # fmt: skip
     table = list(csv.DictReader((out / "attention.tsv").read_text().splitlines(), delimiter="\t"))
     assert [row["name"] for row in table] == [f"s{i}" for i in range(5)] and table[3]["sequence"] == bases(WINDOW, 3)
@@ -154,6 +159,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert mask.sum() == pytest.approx(1, abs=1e-3) and mask.argmax() == int(table[0]["maximum"])
     motifs = read_motifs(out / "attention.meme")
     assert [motif.id for motif in motifs] == ["attention", "recurring-1", "recurring-2"] and motifs[0].sites == 5
+    matches = list(csv.DictReader((out / "attention_matches.tsv").read_text().splitlines(), delimiter="\t"))
+    assert {row["query"] for row in matches} == {motif.id for motif in motifs} and float(matches[0]["q"]) <= 1
+    assert {row["target"] for row in matches} <= set(words)
     arrays = np.load(out / "maximise.npz")
     assert arrays["maximise"].shape == (1, 4, WINDOW) and arrays["final"][0] > arrays["start"][0]
     assert json.loads((out / "explain.json").read_text())["methods"] == ["attention", "maximise"]

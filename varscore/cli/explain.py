@@ -189,7 +189,7 @@ class Showing:
         typer.Option(
             metavar="FILE",
             help="Motifs (JASPAR or MEME): titles and alleles.tsv say which binding sites an allele breaks or makes, "
-            "by the rules of annotate --motifs.",
+            "by the rules of annotate --motifs; what attention finds is compared with them.",
             show_default=False,
             rich_help_panel=SHOWN,
         ),
@@ -262,7 +262,7 @@ def explain(
         for result in run.results:
             folder.add(result, run.options)
             meter.advance(1)
-        _write_whole(run, job, folder, how, shown.picture)
+        _write_whole(run, job, folder, how, shown)
         folder.finish(_facts(source, genome), run.alleles)
     _say(run, job, folder.worst)
 
@@ -274,16 +274,16 @@ def demand_source(source: str | None, methods: Iterable[str]) -> None:
         raise typer.BadParameter(f"{needing[0]} explains a FASTA, BED or VCF file, or a variant", param_hint="SOURCE")
 
 
-def _write_whole(run: Explanation, job: ExplainJob, folder: ExplainFolder, how: Manner, picture: str) -> None:
+def _write_whole(run: Explanation, job: ExplainJob, folder: ExplainFolder, how: Manner, shown: Showing) -> None:
     """What is found for all sequences together, or for none."""
     from varscore.interpret.whole import Looking, attend, put_liked
 
     tasks = job.model.tasks()
     if "attention" in job.whole:
-        looking = Looking(how.blur, how.recurring)
-        attend(folder.folder, run.pool, folder.codes, folder.names, run.tasks, looking, job.model.id, picture)
+        looking = Looking(how.blur, how.recurring, shown.motifs)
+        attend(folder.folder, run.pool, folder.codes, folder.names, run.tasks, looking, job.model.id, shown.picture)
     if "maximise" in job.whole:
-        put_liked(folder.folder, run.pool, run.tasks, tasks, how.start, job.model.id, picture)
+        put_liked(folder.folder, run.pool, run.tasks, tasks, how.start, job.model.id, shown.picture)
 
 
 def _sites(

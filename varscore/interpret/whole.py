@@ -18,6 +18,7 @@ from varscore.interpret import attention
 from varscore.interpret.attention import Footprints
 from varscore.interpret.logos import Picture, Row
 from varscore.interpret.maximise import START, Liked, maximise
+from varscore.interpret.motif_folder import compare_files
 from varscore.interpret.pictures import put_picture, stack_picture
 from varscore.storage.whole import put_file
 from varscore.tasks import Task, safe
@@ -27,15 +28,18 @@ log = logging.getLogger(__name__)
 TOGETHER = 1024
 """Sequences whose masks are made at a time"""
 ATTENTION, MEAN, MOTIFS, WORDS = "attention.tsv", "attention_mean.tsv", "attention.meme", "recurring.tsv"
+MATCHES = "attention_matches.tsv"
 LIKED, ARRAYS = "maximise.tsv", "maximise.npz"
 
 
 @dataclass(frozen=True)
 class Looking:
-    """sigma: of the blur, in cells of the mask; recurring: how many of the most frequent words are written"""
+    """sigma: of the blur, in cells of the mask; recurring: how many of the most frequent words are written; against:
+    a motif file that what is found is compared with"""
 
     sigma: float = attention.SIGMA
     recurring: int = 0
+    against: Path | None = None
 
 
 def attend(
@@ -58,6 +62,8 @@ def attend(
     words = attention.recurring(codes, found, how.recurring) if how.recurring else []
     motifs = [motif, *(attention.word_motif(word, f"recurring-{i + 1}", n) for i, (word, n) in enumerate(words))]
     put_file(folder / MOTIFS, format_meme(motifs))
+    if how.against is not None:
+        put_file(folder / MATCHES, compare_files(folder / MOTIFS, [how.against]))
     if words:
         put_file(folder / WORDS, "".join(f"{line}\n" for line in ["word\tcount", *(f"{w}\t{n}" for w, n in words)]))
     if picture != "none":
