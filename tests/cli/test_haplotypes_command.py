@@ -7,11 +7,13 @@ import io
 import random
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pyarrow.parquet as pq
 import pysam
 import pytest
 
+from varscore.annotate import outputs
 from varscore.cli.boundary import run
 from varscore.formats import shards
 from varscore.zoo.models import ModelFolder
@@ -205,3 +207,31 @@ def test_files_that_have_no_haplotypes(capsys: pytest.CaptureFixture[str]) -> No
     assert annotate("back.vcf -o out.vcf --haplotypes") == 2
     assert "the records are not sorted, back.vcf record 2" in capsys.readouterr().err
     assert not Path("out.vcf").exists()
+
+
+@pytest.mark.parametrize("name", ["table.tsv.gz", pytest.param("table.parquet", marks=pytest.mark.slow)])
+def test_a_run_that_broke_off_carries_on_to_the_same_bytes(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(outputs, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(outputs, "COMMIT_SHARE", float("inf"))
+    write("in.vcf", *made(600, 2), samples="anna ben")
+    words = f"in.vcf -o out.vcf.gz --haplotypes --haplotype-table {name} --batch-size 1"
+    assert annotate(words) == 0
+    whole = {path: Path(path).read_bytes() for path in ("out.vcf.gz", name)}
+    for path in whole:
+        Path(path).unlink()
+    writes, write_one = [], outputs.Outputs.write
+
+    def breaks(self: outputs.Outputs, *given: Any) -> None:
+        writes.append(given)
+        if len(writes) == 3:
+            raise RuntimeError("broken")
+        write_one(self, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outputs.Outputs, "write", breaks)
+        assert annotate(words) == 1
+    assert not Path(name).exists()
+    counted: list[int] = []
+    monkeypatch.setattr(outputs.Outputs, "write", lambda self, *given: (counted.append(1), write_one(self, *given)))
+    assert annotate(words) == 0 and len(counted) == 1
+    assert {path: Path(path).read_bytes() for path in whole} == whole
