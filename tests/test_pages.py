@@ -10,11 +10,13 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from varscore.cli.boundary import run
+from varscore.demo import DemoFiles
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -55,7 +57,8 @@ def test_the_start_page_is_walked_from_top_to_bottom(walk: Path) -> None:
 
 
 def test_the_python_page_runs_from_top_to_bottom(walk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["demo", "demo"]) == 0
+    DemoFiles(Path("demo")).fasta.parent.mkdir()
+    DemoFiles(Path("demo")).write()
     names: dict[str, object] = {}
     for block in blocks("python.md", "python"):
         exec(compile(block, "docs/python.md", "exec"), names)
@@ -63,12 +66,21 @@ def test_the_python_page_runs_from_top_to_bottom(walk: Path, capsys: pytest.Capt
     assert len(names["table"]) == 18 and names["probability"].shape == (2, 207)  # type: ignore[arg-type, attr-defined]
 
 
-def test_the_notebook_is_executed_and_still_runs(walk: Path) -> None:
+def notebook() -> list[dict[str, Any]]:
+    """The cells of code."""
     cells = json.loads((ROOT / "examples" / "quickstart.ipynb").read_text())["cells"]
-    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+def test_the_notebook_was_executed() -> None:
+    code = notebook()
     assert all(cell["execution_count"] for cell in code) and any(cell["outputs"] for cell in code)
+
+
+@pytest.mark.slow
+def test_the_notebook_still_runs(walk: Path) -> None:
     names: dict[str, object] = {}
-    for cell in code:
+    for cell in notebook():
         exec(compile("".join(cell["source"]), "quickstart.ipynb", "exec"), names)
     assert len(names["table"]) == 18  # type: ignore[arg-type]
 
