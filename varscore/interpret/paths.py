@@ -162,20 +162,22 @@ class Pair:
     def softmax(self, axis: int) -> Pair:
         raised, _ = self._raised(axis)
         total = raised.affine(lambda x: x.sum(axis, keepdim=True).expand_as(x))
-        return raised * total.rescale(torch.reciprocal, lambda x: -1 / x.square())
+        shares = raised * total.rescale(torch.reciprocal, lambda x: -1 / x.square())
+        return shares.affine(lambda x: x.to(self.x.dtype))
 
     def logsumexp(self, axis: int) -> Pair:
         raised, middle = self._raised(axis)
         total = raised.affine(lambda x: x.sum(axis)).rescale(torch.log, torch.reciprocal)
-        return total.affine(lambda x: x + middle.squeeze(axis))
+        return total.affine(lambda x: (x + middle.squeeze(axis)).to(self.x.dtype))
 
     def _raised(self, axis: int) -> tuple[Pair, Tensor]:
         """Exponentials, and what was taken off before: a constant half-way between both maxima, so that neither those
         of the input nor those of the reference leave the numbers that there are. It changes no multiplier in the end.
+        In double precision, since multipliers cancel that are as large as the exponential of the maxima's difference.
         """
         with torch.no_grad():
-            middle = (self.x.amax(axis, keepdim=True) + self.r.amax(axis, keepdim=True)) / 2
-        return self.affine(lambda x: x - middle).rescale(torch.exp, torch.exp), middle
+            middle = (self.x.amax(axis, keepdim=True) + self.r.amax(axis, keepdim=True)).double() / 2
+        return self.affine(lambda x: x.double() - middle).rescale(torch.exp, torch.exp), middle
 
 
 def _of(function: type[torch.autograd.Function], *values: Any) -> Tensor:
