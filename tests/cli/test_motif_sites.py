@@ -148,6 +148,14 @@ def test_a_stream_has_the_same_sites(capsysbinary: pytest.CaptureFixture[bytes])
     assert capsysbinary.readouterr().out == Path("out.vcf").read_bytes()
 
 
+def test_scores_from_a_cache_have_their_sites_too() -> None:
+    for name in ("one", "two"):
+        assert annotate(f"in.vcf -o {name}.tsv {WORDS} --motif-table {name}.sites.tsv --cache ../kept") == 0
+    assert json.loads(Path("two.tsv.run.json").read_text())["cache"]["hits"] > 0
+    assert Path("two.tsv").read_bytes() == Path("one.tsv").read_bytes()
+    assert Path("two.sites.tsv").read_bytes() == Path("one.sites.tsv").read_bytes()
+
+
 def test_the_header_says_where_sites_come_from_and_how_many_are_chance() -> None:
     assert annotate(f"in.vcf -o out.vcf {WORDS}") == 0
     lines = Path("out.vcf").read_text().splitlines()
