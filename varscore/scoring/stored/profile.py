@@ -95,7 +95,7 @@ def profile_of_columns(
 
 def _model_facts(model: ModelFolder) -> dict[str, str]:
     card = model.card
-    said = [card.architecture, dict(card.arguments), card.objective, card.strands, card.visible]
+    said = [card.architecture, dict(card.arguments), card.objective, card.strands, card.visible, card.untrained]
     files = [card.files[name] for name in (WEIGHTS, TASKS)]
     plugins = [plugin.sha256 for plugin in loaded()]
     return {"model": f"{model.id} {json_sha256([said, files, plugins])}"}
