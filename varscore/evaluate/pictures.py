@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 FORMATS = ("png", "svg")
 RELIABILITY = "reliability"
 _COLUMNS = 4
+_NAMED = 3
+"""Tasks on either side of a scatter's diagonal that are written out"""
 _LEAST = 1e-5
 """The beginning of logarithmic axes: smaller shares, and none at all, are drawn there"""
 
@@ -35,7 +37,8 @@ _LEAST = 1e-5
 class Scatter:
     """A measure of every task by two networks. x, y: float64 (tasks,), NaN where there is none.
 
-    groups: name -> int64 (k,), the members of each. won: share of the tasks counted on which y is larger; NaN without.
+    groups: name -> int64 (k,), the members of each; labels: names of the tasks; those farthest from the diagonal are
+    written. won: share of the tasks counted on which y is larger; NaN without.
     """
 
     x_name: str
@@ -45,6 +48,7 @@ class Scatter:
     groups: Mapping[str, np.ndarray]
     won: float
     counted: int
+    labels: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -141,8 +145,26 @@ def _draw_scatter(axes: Axes, measure: str, scatter: Scatter) -> None:
         xlim=(low, high), ylim=(low, high),
     )  # fmt: skip
     axes.set_box_aspect(1)
+    for task, up in _farthest(scatter):
+        axes.annotate(
+            _plain(_shortened(scatter.labels[task])), (scatter.x[task], scatter.y[task]), fontsize=6, color="dimgrey",
+            xytext=(-3, 3) if up else (3, -3), textcoords="offset points", ha="right" if up else "left",
+            va="bottom" if up else "top",
+        )  # fmt: skip
     if any(scatter.groups):
         axes.legend(frameon=False, fontsize="small", loc="lower right")
+
+
+def _farthest(scatter: Scatter) -> list[tuple[int, bool]]:
+    """The tasks that the two networks differ in most, on either side, and whether y is larger there."""
+    ahead = np.nan_to_num(scatter.y - scatter.x)[: len(scatter.labels)]
+    order = np.argsort(ahead, kind="stable").tolist()
+    below = [(task, False) for task in order[:_NAMED] if ahead[task] < 0]
+    return below + [(task, True) for task in order[::-1][:_NAMED] if ahead[task] > 0]
+
+
+def _shortened(name: str, most: int = 28) -> str:
+    return name if len(name) <= most else name[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _plain(text: str) -> str:

@@ -105,6 +105,7 @@ class Report:
         members = {name: at for name, at in groups(tasks).items() if name != "all"}
         rest = np.array([task.index for task in tasks if not task.group], np.int64)
         members |= {"": rest} if len(rest) else {}
+        labels = [task.name for task in tasks]
         made = []
         for picture, (measure, title) in PICTURES.items():
             found = [getattr(scores, measure) for scores in self.scores if isinstance(scores, TaskScores)]
@@ -115,7 +116,7 @@ class Report:
                 for task in (self.curves[0] if self.curves else ())
             }
             scatters = [
-                Scatter(name, names[0], other, found[0], members, getattr(won, measure), won.tasks)
+                Scatter(name, names[0], other, found[0], members, getattr(won, measure), won.tasks, labels)
                 for (name, won), other in zip(self.comparisons().items(), found[1:], strict=True)
             ]
             made.append(Figure(picture, title, curves, scatters))

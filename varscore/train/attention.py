@@ -72,4 +72,5 @@ def write_masks(folder: Path, found: Masks, title: str) -> None:
         lines.append(f"{name}\t{predicted:.6g}\t{decode(codes).decode()}\t{values}")
     put_file(folder / CHOSEN, "\n".join(lines) + "\n")
     label = f"mean over {found.examples:,} positives"
-    mask_picture(folder / PICTURE, found.mean, found.masks, title, label)
+    bases = [decode(codes).decode() for codes in found.codes]
+    mask_picture(folder / PICTURE, found.mean, found.masks, title, label, bases)

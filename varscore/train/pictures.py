@@ -16,6 +16,8 @@ import numpy as np
 from varscore.storage.whole import whole_file
 
 log = logging.getLogger(__name__)
+MOST_LETTERS = 110
+"""Bases of a sequence that can be read beside one another in a picture"""
 
 
 def _missing(module: str, what: str) -> bool:
@@ -93,8 +95,11 @@ def difference_bars(path: Path, panels: Mapping[str, Mapping[str, float]], measu
         figure.savefig(file, dpi=120, format="png")
 
 
-def mask_picture(path: Path, mean: np.ndarray, masks: np.ndarray, title: str, label: str) -> None:
-    """PNG of a mean attention mask, float (positions,), above a row for each of ``masks``, float (n, positions)."""
+def mask_picture(
+    path: Path, mean: np.ndarray, masks: np.ndarray, title: str, label: str, bases: Sequence[str] = ()
+) -> None:
+    """PNG of a mean attention mask, float (positions,), above a row for each of ``masks``, float (n, positions), with a
+    colour bar. bases: of each row's sequence, a letter a base; written where they are few enough to be read"""
     if _missing("matplotlib", "picture of the attention masks"):
         return
     from matplotlib.figure import Figure
@@ -104,8 +109,16 @@ def mask_picture(path: Path, mean: np.ndarray, masks: np.ndarray, title: str, la
     curve, heat = figure.subplots(2, 1, sharex=True, height_ratios=(2, height))
     curve.plot(mean)
     curve.set(title=title, ylabel=label, ylim=(0, None))
-    heat.imshow(masks, aspect="auto", interpolation="nearest")
+    shown = heat.imshow(masks, aspect="auto", interpolation="nearest")
+    figure.colorbar(shown, ax=heat, label="attention")
     heat.set(xlabel="position", ylabel="chosen sequences")
+    step = max(map(len, bases), default=0) / max(masks.shape[1], 1)  # bases a position
+    middle = float(masks.max(initial=0)) / 2
+    for row, letters in enumerate(bases if masks.shape[1] * step <= MOST_LETTERS else ()):
+        for at, letter in enumerate(letters):
+            position = (at + 0.5) / step - 0.5
+            ink = "black" if masks[row, min(int(at / step), masks.shape[1] - 1)] > middle else "white"
+            heat.text(position, row, letter, ha="center", va="center", fontsize=5, color=ink)
     with whole_file(path) as file:
         figure.savefig(file, dpi=120, format="png")
 
