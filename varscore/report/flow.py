@@ -68,7 +68,6 @@ class ReportJob:
     title: str | None = None
     links: tuple[Link, ...] = ()
     explain_top: int = 50
-    sequence: bool = True
     multiqc: Path | None = None
     device: str = "auto"
     threads: int | None = None
