@@ -29,6 +29,7 @@ from varscore.annotate import AnnotateJob, annotate_file
 from varscore.annotate.outputs import Outputs
 from varscore.bench import PeakMemory
 from varscore.engine import ENGINES
+from varscore.engine.compute import Compute
 from varscore.formats.vcf import VariantReader
 from varscore.genome.sequence import Genome, decode
 from varscore.nets import build
@@ -80,7 +81,7 @@ def measure(vcf: str, fasta: Path, model: str) -> Measured:
         patch.object(score, "effects", timed("effects", score.effects)),
         patch.object(Outputs, "write", timed("write", Outputs.write)),
     ):
-        job = AnnotateJob(vcf, f"{folder}/out.vcf.gz", fasta, find_model(model), device="cpu", threads=1)
+        job = AnnotateJob(vcf, f"{folder}/out.vcf.gz", fasta, find_model(model), compute=Compute("cpu", threads=1))
         summary = annotate_file(job)
     spent["total"] = time.process_time() - begin
     spent["other"] = spent["total"] - sum(spent[stage] for stage in STAGES)

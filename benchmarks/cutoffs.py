@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from varscore.engine.compute import Compute
 from varscore.engine.device import use_threads
 from varscore.formats.sites import VariantTable, read_variants
-from varscore.functional.scoring import Computing
 from varscore.genome.contigs import ContigNames
 from varscore.genome.sequence import Genome
 from varscore.report.guide import CUTOFFS
@@ -46,7 +46,7 @@ def scores(model: ModelFolder, table: VariantTable, genome: Genome) -> dict[str,
     """VS_DIFF (absolute), VS_E and VS_SIG of what can be scored, float (n,)."""
     annotations = Annotations.open(model, [])
     tasks = ranked_tasks(model, np.arange(model.config().n_tasks))
-    with Computing(device="auto", threads=1).pool(model) as pool:
+    with Compute(threads=1).pool(model.load()) as pool:
         names = ContigNames(genome, {})
         ((_, found),) = score_chunks([table], genome, names, pool, model.config().window)
     best = strongest(found.effects.diff, tasks)

@@ -18,6 +18,7 @@ from windows import random_fasta
 
 from varscore.annotate import AnnotateJob, annotate_file
 from varscore.annotate.phased import OfHaplotypes
+from varscore.engine.compute import Compute
 from varscore.formats.vcf import VariantReader
 from varscore.formats.vcf_header import decode
 from varscore.genome.sequence import Genome
@@ -31,7 +32,9 @@ def seconds(vcf: str, fasta: Path, model: ModelFolder, haplotypes: OfHaplotypes 
     """CPU seconds of a run, its scored alleles, and the rows of its table: alleles on backgrounds."""
     with tempfile.TemporaryDirectory() as folder:
         begin = time.process_time()
-        job = AnnotateJob(vcf, f"{folder}/out.tsv", fasta, model, device="cpu", threads=1, haplotypes=haplotypes)
+        job = AnnotateJob(
+            vcf, f"{folder}/out.tsv", fasta, model, compute=Compute("cpu", threads=1), haplotypes=haplotypes
+        )
         scored = annotate_file(job).scored
         spent = time.process_time() - begin
         found = 0

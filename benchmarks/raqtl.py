@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from varscore.annotate import choose_tasks
+from varscore.engine.compute import Compute
 from varscore.formats.sites import VariantTable, read_variants
-from varscore.functional.scoring import Computing
 from varscore.genome.contigs import ContigNames
 from varscore.genome.sequence import Genome
 from varscore.scoring.score import score_chunks
@@ -41,7 +41,7 @@ def predicted_change(model: ModelFolder, table: VariantTable, genome: Genome, gl
     """Mean log-odds difference over the tasks that fit, float64 (n,), NaN where there is no score."""
     tasks = choose_tasks(model.tasks(), [glob])
     found = np.full(len(table.alleles), np.nan)
-    with Computing(device="auto").pool(model) as pool:
+    with Compute().pool(model.load()) as pool:
         window = model.config().window
         for _, scored in score_chunks([table], genome, ContigNames(genome, {}), pool, window):
             found[scored.rows] = scored.effects.logodds[:, tasks].mean(1)

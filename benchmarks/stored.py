@@ -20,6 +20,7 @@ import numpy as np
 from varscore.annotate import annotate_file
 from varscore.annotate.job import AnnotateJob
 from varscore.annotate.stores import columns_of
+from varscore.engine.compute import Compute
 from varscore.genome.pairs import Windows
 from varscore.genome.sequence import Genome, decode
 from varscore.scoring.annotations import Annotations
@@ -143,8 +144,8 @@ def main() -> None:
         model = find_model(None)
         reuse = Reuse(archive=folder / "a.vsa", archive_only=True)
         job = AnnotateJob(
-            str(source), str(folder / "out.vcf.gz"), reference, model, annotations=Annotations.open(model), threads=1,
-            device="cpu", resume=False, reuse=reuse,
+            str(source), str(folder / "out.vcf.gz"), reference, model, annotations=Annotations.open(model),
+            compute=Compute("cpu", threads=1), resume=False, reuse=reuse,
         )  # fmt: skip
         ranked = ranked_tasks(model, np.arange(len(model.tasks())))
         how = Arithmetic("cpu", "fp32", "exact")

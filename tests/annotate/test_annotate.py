@@ -25,6 +25,7 @@ from made_vcfs import without_our_tags
 from spellings import minimal
 
 from varscore.annotate import AnnotateJob, Summary, annotate_file, choose_tasks, flow, missing_contigs
+from varscore.engine.compute import Compute
 from varscore.errors import OutputExists, UsageError, VariantFileError
 from varscore.formats.regions import RegionSet, parse_regions
 from varscore.formats.vcf import RecordChunk, VariantReader
@@ -137,7 +138,9 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def job(tmp_path: Path, model: ModelFolder, reference: Path) -> AnnotateJob:
     """The 200 records as VCF, with a table as output."""
     (tmp_path / "in.vcf").write_text(VCF)
-    return AnnotateJob(str(tmp_path / "in.vcf"), str(tmp_path / "out.tsv"), reference, model, device="cpu", threads=1)
+    return AnnotateJob(
+        str(tmp_path / "in.vcf"), str(tmp_path / "out.tsv"), reference, model, compute=Compute("cpu", threads=1)
+    )
 
 
 # -- the slow annotator ----------------------------------------------------------------------------------------------
@@ -435,7 +438,7 @@ def test_scores_do_not_depend_on_the_number_of_processes(
     job: AnnotateJob, exact: dict[object, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(AnnotateJob, "chunk", lambda job: 64)
-    assert exact_scores(replace(job, threads=2)) == exact
+    assert exact_scores(replace(job, compute=Compute("cpu", threads=2))) == exact
 
 
 @pytest.mark.parametrize("kind", ["gz", "bgzf", "bcf", "stdin"])
@@ -609,7 +612,12 @@ def test_provenance_says_what_changes_scores_and_nothing_else(job: AnnotateJob, 
     annotate_file(moved)
     assert (tmp_path / "a.vcf").read_bytes() == (tmp_path / "c.vcf").read_bytes()
     assert replace(job, tasks=("b*", "a*")).command() == replace(job, tasks=("a*", "b*")).command()
-    changes = [{"tasks": ("a*",)}, {"precision": "bf16"}, {"check_ref": "skip"}, {"engine": "plain"}]
+    changes = [
+        {"tasks": ("a*",)},
+        {"compute": Compute("cpu", "bf16")},
+        {"check_ref": "skip"},
+        {"compute": Compute("cpu", engine="plain")},
+    ]
     changes += [{"as_written": True}]
     assert len({replace(job, **change).command() for change in ({}, *changes)}) == 6
 

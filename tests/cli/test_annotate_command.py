@@ -18,6 +18,7 @@ from made_vcfs import without_our_tags
 from varscore.annotate import AnnotateJob, Summary
 from varscore.cli.annotate import default_output
 from varscore.cli.boundary import run
+from varscore.engine.compute import Compute
 from varscore.formats.shards import Shard
 from varscore.zoo.models import ModelFolder
 
@@ -152,8 +153,8 @@ def test_every_option_reaches_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     assert job.regions is not None
     assert job == AnnotateJob(
         source="in.vcf", output="o", reference=Path("g.fa"), model=job.model, output_format="t", tasks=("a", "b"),
-        regions=job.regions, check_ref="skip", scores=Path("s.h5"), skipped=Path("k.tsv"), device="cpu",
-        precision="bf16", engine="plain", batch_size=32, threads=3, force=True,
+        regions=job.regions, check_ref="skip", scores=Path("s.h5"), skipped=Path("k.tsv"),
+        compute=Compute("cpu", "bf16", 3, "plain"), batch_size=32, force=True,
         resume=False, shard=Shard(1, 3), inputs=("r.bed",),
     )  # fmt: skip
     assert run(["annotate", "in.vcf", "-r", "g.fa"]) == 0

@@ -38,6 +38,7 @@ from stress.judge import Judge
 
 from varscore.annotate import AnnotateJob, annotate_file
 from varscore.cli.boundary import diagnose
+from varscore.engine.compute import Compute
 from varscore.scoring.survey import GenomeRules
 from varscore.storage.bgzf import EOF_BLOCK
 from varscore.zoo.models import ModelFolder, find_model
@@ -285,7 +286,7 @@ class Bench:
         """Annotate ``in``; the exit status and the line of error that the command line would end with."""
         source, target = str(self.folder / "in"), str(self.folder / output)
         rules = GenomeRules("off", 1.0)  # random REFs and lengths fit no genome
-        job = AnnotateJob(source, target, self.reference, self.model, rules=rules, device="cpu", threads=1)
+        job = AnnotateJob(source, target, self.reference, self.model, rules=rules, compute=Compute("cpu", threads=1))
         try:
             annotate_file(job)
         except BaseException as error:

@@ -19,9 +19,8 @@ from varscore.annotate.rows import REF_PROB, SPAN, strongest_columns
 from varscore.annotate.saturation import SaturationReader, saturated
 from varscore.annotate.writers.byname import Content, OutputFormat, check_output, make_writer
 from varscore.annotate.writers.scores import AlleleScores, Provenance
-from varscore.engine import ENGINES
+from varscore.engine.compute import Compute
 from varscore.engine.pool import LOCAL, Engines
-from varscore.engine.pool import Plan as EnginePlan
 from varscore.errors import DataError, UsageError, VarscoreError
 from varscore.formats.shards import Shard
 from varscore.formats.vcf import RecordChunk
@@ -65,10 +64,7 @@ class BuildJob:
     columns: tuple[str, ...] = ()
     stored: str = "float32"
     shard: Shard | None = None
-    device: str = "auto"
-    precision: str = "fp32"
-    engine: str = "exact"
-    threads: int | None = None
+    compute: Compute = field(default_factory=Compute)
     resume: bool = True
     force: bool = False
     inputs: tuple[str, ...] = ()
@@ -95,7 +91,7 @@ class BuildJob:
 
     def command(self) -> str:
         """The options that change scores, as of ``annotate --saturate``, which would give the same."""
-        parts = ["annotate", f"--engine {self.engine}", f"--precision {self.precision}", "--check-ref warn"]
+        parts = ["annotate", *self.compute.options, "--check-ref warn"]
         return " ".join([*parts, *(f"--tasks {glob}" for glob in sorted(set(self.tasks))), *self.annotations.command])
 
 
@@ -117,7 +113,7 @@ def build_archive(
         reader = SaturationReader(job.intervals, genome, job.where)
         names = ContigNames(genome, reader.header.contigs, None, job.where)
         job.annotations.tracks.fit(genome, names.find)
-        where = engines.devices(job.device, job.threads)
+        where = job.compute.where(engines)
         head, ranked = _head(job, genome, where[0].type)
         building = stack.enter_context(_Building(job, head, _key(job, head, genome), later))
         if building.is_done:
@@ -125,9 +121,7 @@ def build_archive(
         pieces = list(_pieces(reader.intervals, job.shard or Shard()))
         advance(sum(map(len, pieces[: building.pieces])))
         rest = pieces[building.pieces :]
-        pool = stack.enter_context(
-            engines.pool(EnginePlan(job.model.load(), where[: max(1, len(rest))], ENGINES[job.engine], job.precision))
-        )
+        pool = stack.enter_context(engines.pool(job.compute.plan(job.model.load(), where[: max(1, len(rest))])))
         done = 0
         portions = (_Portion(piece, reader.chunk(piece)) for piece in rest)
         for portion, found in score_chunks(portions, genome, names, pool, head.window):
@@ -172,7 +166,7 @@ def _head(job: BuildJob, genome: Genome, device: str) -> tuple[Head, np.ndarray]
     """The archive's head; int64 (k,), the tasks among which the strongest is looked for."""
     tasks = job.model.tasks()
     ranked = ranked_tasks(job.model, choose_tasks(tasks, job.tasks))
-    how = Arithmetic(device, job.precision, job.engine)
+    how = Arithmetic(device, job.compute.precision, job.compute.engine)
     provenance = Provenance(
         version=__version__, command=job.command(), model=job.model.id, model_sha256=job.model.sha256,
         reference=genome.path.name, reference_sha256=genome.sha256, notes=job.annotations.notes,

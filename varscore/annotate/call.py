@@ -9,6 +9,7 @@ from pathlib import Path
 from varscore.annotate.flow import annotate_file
 from varscore.annotate.job import AnnotateJob, Summary
 from varscore.annotate.record import RunInfo
+from varscore.engine.compute import Compute
 from varscore.engine.device import one_thread
 from varscore.formats.regions import RegionSet, parse_regions
 from varscore.formats.variantlist import parse_kind
@@ -73,9 +74,7 @@ def annotate_variants(
             rules=rules,
             scores=_path(scores),
             skipped=_path(skipped),
-            device=device,
-            precision=precision,
-            threads=threads,
+            compute=Compute(device, precision, threads),
             force=force,
             resume=resume,
             inputs=tuple(given.files),

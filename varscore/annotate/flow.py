@@ -21,9 +21,7 @@ from varscore.annotate.saturation import SaturationReader
 from varscore.annotate.stores import open_store
 from varscore.annotate.writers.byname import Content
 from varscore.annotate.writers.scores import Provenance
-from varscore.engine import ENGINES
 from varscore.engine.pool import LOCAL, Engines, IdlePool, Pool
-from varscore.engine.pool import Plan as EnginePlan
 from varscore.errors import VariantFileError
 from varscore.formats.lines import source_name
 from varscore.formats.shards import Range, Shard
@@ -69,7 +67,7 @@ def annotate_file(
     job.check()
     tasks = job.model.tasks()
     chosen = choose_tasks(tasks, job.tasks)
-    where = engines.devices(job.device, job.threads)
+    where = job.compute.where(engines)
     with ExitStack() as stack:
         outputs = stack.enter_context(Outputs(job, info, later))
         net = None if job.reuse.archive_only else job.model.load()
@@ -90,7 +88,7 @@ def annotate_file(
         several = len(head) > 1  # starting processes takes longer than scoring one chunk
         pool: Pool = IdlePool()
         if net is not None:
-            plan = EnginePlan(net, where if several else where[:1], ENGINES[job.engine], job.precision)
+            plan = job.compute.plan(net, where if several else where[:1])
             pool = stack.enter_context(engines.pool(plan))
         read = itertools.chain(head, portions)
         rules = _judging(job)

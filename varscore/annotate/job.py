@@ -17,6 +17,7 @@ from varscore.annotate.phased import OfHaplotypes
 from varscore.annotate.writers.arrays import check_matrix
 from varscore.annotate.writers.byname import OutputFormat, check_output, format_of
 from varscore.annotate.writers.haplotype_table import check_table, is_text
+from varscore.engine.compute import Compute
 from varscore.errors import StrictError, UsageError
 from varscore.formats.lines import read_blocks
 from varscore.formats.regions import RegionSet
@@ -85,11 +86,8 @@ class AnnotateJob:
     motifs: MotifSearch | None = None
     """Whose sites are looked for"""
     motif_table: Path | None = None
-    device: str = "auto"
-    precision: str = "fp32"
-    engine: str = "exact"
+    compute: Compute = field(default_factory=Compute)
     batch_size: int | None = None
-    threads: int | None = None
     force: bool = False
     resume: bool = True
     """Keep a journal, and carry on from the one that an earlier process has left"""
@@ -189,8 +187,7 @@ class AnnotateJob:
         """The options that change scores, normalised: the same scores, the same text."""
         parts = [
             "annotate",
-            f"--engine {self.engine}",
-            f"--precision {self.precision}",
+            *self.compute.options,
             f"--check-ref {'skip' if self.check_ref == 'skip' else 'warn'}",
         ]
         parts += ["--as-written"] if self.as_written else []

@@ -66,7 +66,7 @@ def describe_run(
             "torch": metadata.version("torch"),
             "numpy": np.__version__,
         },
-        "computing": {"device": job.device, "threads": job.threads, "host": platform.node()},
+        "computing": {"device": job.compute.device, "threads": job.compute.threads, "host": platform.node()},
         "identity": dict(identity),
         "counts": summary.fields(),
     }

@@ -31,7 +31,7 @@ def open_store(
 
     The stack closes it. Raises UsageError and DataError for an archive that does not go with the run.
     """
-    reuse, how = job.reuse, Arithmetic(device, job.precision, job.engine)
+    reuse, how = job.reuse, Arithmetic(device, job.compute.precision, job.compute.engine)
     if not reuse.is_on:
         return None
     columns, tasks = columns_of(job), job.model.config().n_tasks

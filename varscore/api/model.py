@@ -18,6 +18,7 @@ from varscore.api.contributions import Contributions
 from varscore.api.given import Variants, given, opened
 from varscore.api.table import MATRICES, ScoreTable
 from varscore.engine import ENGINES
+from varscore.engine.compute import Compute
 from varscore.engine.device import one_thread, pick_device
 from varscore.engine.plain import PlainEngine, demand_sequence_only
 from varscore.engine.pool import busy
@@ -179,8 +180,8 @@ class Model:
                 raise UsageError("an allele that is not spelled out", where=where, cause=f"it is {ref}>{alt}")
             one = f"{alleles.contigs[0]}:{one_based(int(alleles.start[0]))}:{ref}:{alt}"
             job = ExplainJob(
-                self.folder, methods=(method,), tasks=globs, flank=flank, rules=rules, device=str(self._device),
-                precision=self.precision, threads=1,
+                self.folder, methods=(method,), tasks=globs, flank=flank, rules=rules,
+                compute=Compute(str(self._device), self.precision, threads=1),
             )  # fmt: skip
             run = explain_source(job, one, genome, stack)
             found = list(run.results)

@@ -14,7 +14,14 @@ from varscore.cli.groups import grouped
 from varscore.cli.haplotypes import HaplotypeOptions
 from varscore.cli.inputs import Listing, demand_files, demand_reference, demand_source, saturated
 from varscore.cli.motif_options import MotifOptions
-from varscore.cli.options import COMPUTING, AutoBatchSize, Device, Force, Model, Precision, Reference, Threads
+from varscore.cli.options import (
+    COMPUTING,
+    AutoBatchSize,
+    Computing,
+    Force,
+    Model,
+    Reference,
+)
 from varscore.cli.stored import Storing
 from varscore.cli.tracks import Conservation, parse_tracks
 
@@ -230,9 +237,7 @@ def annotate(
     storing: Storing,
     strict: Strict = False,
     engine: Engine = "exact",
-    device: Device = "auto",
-    precision: Precision = "fp32",
-    threads: Threads = None,
+    computing: Computing,
     batch_size: AutoBatchSize = None,
     cluster: Cluster = None,
     shard: ShardOf = None,
@@ -288,11 +293,8 @@ def annotate(
             skipped=skipped,
             motifs=looking.search(chosen),
             motif_table=looking.motif_table,
-            device=device,
-            precision=precision,
-            engine=engine,
+            compute=computing.compute(engine),
             batch_size=batch_size,
-            threads=threads,
             force=force,
             resume=resume,
             shard=part,
@@ -352,7 +354,7 @@ def run(job: AnnotateJob, strict: bool, cluster: str | None, given: Given, page:
 
     job.check()  # before the records are counted
     made = make_vcf(given, job.source, job.reference, job.rules) if given.is_list else None
-    engines = ray_engines(cluster, job.threads) if cluster else nullcontext(LOCAL)
+    engines = ray_engines(cluster, job.compute.threads) if cluster else nullcontext(LOCAL)
     total = count_records(job.source) if log.shows_progress() and not (job.saturate or job.shard) else None
     info = RunInfo(log.RUN_ID, shlex.join(["varscore", *sys.argv[1:]]))
     with log.progress(total, "records") as meter, SignalStop() as stop, engines as there:

@@ -7,13 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from varscore.cli.options import COMPUTING, Device, Force, Precision, Reference, Threads
+from varscore.cli.groups import grouped
+from varscore.cli.options import COMPUTING, Computing, Force, Reference
 from varscore.cli.tracks import Conservation, parse_tracks
 
 ArchiveFile = Annotated[Path, typer.Argument(metavar="FILE.vsa", help="An archive.")]
 ArchiveOutput = Annotated[str, typer.Option("--output", "-o", metavar="FILE.vsa", help="File to write.")]
 
 
+@grouped
 def build(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.")],
     output: ArchiveOutput,
@@ -49,9 +51,8 @@ def build(
     engine: Annotated[
         Literal["exact", "plain"], typer.Option(help="As of annotate.", rich_help_panel=COMPUTING)
     ] = "exact",
-    device: Device = "auto",
-    precision: Precision = "fp32",
-    threads: Threads = None,
+    *,
+    computing: Computing,
     shard: Annotated[
         str | None,
         typer.Option(metavar="I/N", help="Only every Nth piece of 1,024 bases, from the Ith on; merge joins them."),
@@ -90,8 +91,8 @@ def build(
         where=regions or ", ".join(texts),
         annotations=Annotations.open(chosen, names, background, parse_tracks(conservation)),
         tasks=tuple(tasks or ()), columns=tuple(filter(None, (columns or "").split(","))), stored=f"float{float_bits}",
-        shard=Shard.parse(shard) if shard is not None else None, device=device, precision=precision, engine=engine,
-        threads=threads, resume=resume, force=force,
+        shard=Shard.parse(shard) if shard is not None else None, compute=computing.compute(engine),
+        resume=resume, force=force,
         inputs=tuple(str(path) for path in (regions, background) if path),
     )  # fmt: skip
     total = sum(map(len, job.intervals)) if job.shard is None else None

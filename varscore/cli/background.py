@@ -8,7 +8,7 @@ import typer
 
 from varscore.cli.genome import Fitting
 from varscore.cli.groups import grouped
-from varscore.cli.options import Device, Force, Precision, Reference, Threads
+from varscore.cli.options import Computing, Force, Reference
 from varscore.cli.tracks import Conservation, parse_tracks
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ def background(
     conservation: Conservation = None,
     *,
     fitting: Fitting,
-    device: Device = "auto",
-    precision: Precision = "fp32",
-    threads: Threads = None,
+    computing: Computing,
     force: Force = False,
 ) -> None:
     """Score common variants, and keep how large their effects are: E-values and VS_SIG are measured against them."""
@@ -55,7 +53,6 @@ def background(
     from varscore.cli.config import find_reference
     from varscore.formats.regions import RegionSet, read_bed
     from varscore.functional.background import BackgroundJob, make_background
-    from varscore.functional.scoring import Computing
     from varscore.scoring.features import Tracks
     from varscore.zoo.models import find_model
 
@@ -69,7 +66,7 @@ def background(
         tail=tail,
         rules=fitting.rules(),
         tracks=Tracks.open(parse_tracks(conservation)),
-        how=Computing(device, precision, threads),
+        compute=computing.compute(),
         force=force,
         inputs=(exclude,) if exclude else (),
     )

@@ -36,6 +36,7 @@ def demo(
     from varscore.annotate import AnnotateJob, annotate_file
     from varscore.annotate.motifs import MotifRules, MotifSearch
     from varscore.demo import DemoFiles, read_outcomes
+    from varscore.engine.compute import Compute
     from varscore.engine.device import use_threads
     from varscore.scoring.annotations import Annotations
     from varscore.storage.atomic import output_errors, refuse_existing
@@ -50,7 +51,8 @@ def demo(
     use_threads(threads)
     sites = MotifRules(p=float(SITE_P), active=False)
     job = AnnotateJob(
-        source=str(files.vcf), output=str(files.scored), reference=files.fasta, model=chosen, device=device, force=True,
+        source=str(files.vcf), output=str(files.scored), reference=files.fasta, model=chosen,
+        compute=Compute(device), force=True,
         annotations=Annotations.open(chosen), motifs=MotifSearch.open(files.motifs, chosen.path, sites),
     )  # fmt: skip
     summary = annotate_file(job)

@@ -13,7 +13,7 @@ import typer
 
 from varscore.cli.genome import Fitting
 from varscore.cli.groups import grouped
-from varscore.cli.options import MOST, Device, Force, OutputDir, Precision, Seed, Threads
+from varscore.cli.options import MOST, Computing, Force, OutputDir, Seed
 
 if TYPE_CHECKING:
     from varscore.genome.sequence import Genome
@@ -214,9 +214,7 @@ def explain(
     how: Manner,
     shown: Showing,
     fitting: Fitting,
-    device: Device = "auto",
-    precision: Precision = "fp32",
-    threads: Threads = None,
+    computing: Computing,
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
@@ -231,7 +229,7 @@ def explain(
     from varscore.storage.folders import refuse_existing_folder
     from varscore.zoo.models import find_model
 
-    use_threads(threads)
+    use_threads(computing.threads)
     methods = dict.fromkeys(what.method or ["ism"])
     demand_source(source, methods)
     refuse_existing_folder(str(output), MARKER, force=force)
@@ -242,7 +240,7 @@ def explain(
         whole=tuple(name for name in methods if name in WHOLE), tasks=tuple(what.task or ()), target=how.target,
         options=_options(how, chosen, seed), centred=None if how.window is None else how.window == "centred",
         span=how.span, flank=shown.flank, top=TOP if what.top is None else what.top or None, rules=fitting.rules(),
-        device=device, precision=precision, threads=threads,
+        compute=computing.compute(),
     )  # fmt: skip
     with ExitStack() as stack:
         genome = _open_genome(what.genome, source, stack)

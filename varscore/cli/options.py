@@ -6,12 +6,16 @@ A command writes ``device: Device = "auto"``; name, check and help text come fro
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from varscore.cli import completing
+
+if TYPE_CHECKING:
+    from varscore.engine.compute import Compute
 
 COMPUTING = "Computing"
 MOST = 2**31 - 1
@@ -145,3 +149,17 @@ LearningRate = Annotated[
     ),
 ]
 Resume = Annotated[bool, typer.Option(help="Continue from the last checkpoint in the output folder.")]
+
+
+@dataclass(frozen=True)
+class Computing:
+    """Options that say how a network computes."""
+
+    device: Device = "auto"
+    precision: Precision = "fp32"
+    threads: Threads = None
+
+    def compute(self, engine: str = "exact") -> Compute:
+        from varscore.engine.compute import Compute
+
+        return Compute(self.device, self.precision, self.threads, engine)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from varscore.cli.groups import grouped
-from varscore.cli.options import AutoBatchSize, Device, Force, Precision, Reference, Threads
+from varscore.cli.options import AutoBatchSize, Computing, Force, Reference
 
 TRACKS = "Tracks along the genome"
 
@@ -102,9 +102,7 @@ def predict(
     ] = None,
     *,
     tracks: Along,
-    device: Device = "auto",
-    precision: Precision = "fp32",
-    threads: Threads = None,
+    computing: Computing,
     batch_size: AutoBatchSize = None,
     force: Force = False,
 ) -> None:
@@ -127,17 +125,17 @@ def predict(
     from varscore.zoo.models import find_model
 
     if tracks.bigwig is not None:
-        _along(model, source, reference, tasks, tracks, device, precision, threads, force)
+        _along(model, source, reference, tasks, tracks, computing, force)
         return
     if source is None or output is None:
         raise typer.BadParameter("give FASTA or BED and --output OUT, or --bigwig DIR")
-    use_threads(threads)
+    use_threads(computing.threads)
     refuse_existing(str(output), force=force)
     chosen = find_model(model)
     chosen.warn_of_interim()
     check_names([str(output)], [*with_indexes(source, *([str(reference)] if reference else [])), *chosen.files])
     job = PredictJob(
-        chosen, str(output), tuple(tasks or ()), device=device, precision=precision, batch_size=batch_size,
+        chosen, str(output), tuple(tasks or ()), compute=computing.compute(), batch_size=batch_size,
         force=force,
     )  # fmt: skip
     if source == "-" or looks_like_fasta(source):
@@ -155,9 +153,7 @@ def _along(
     reference: Path | None,
     tasks: list[str] | None,
     tracks: Along,
-    device: str,
-    precision: str,
-    threads: int | None,
+    computing: Computing,
     force: bool,
 ) -> None:
     """``--bigwig``"""
@@ -182,7 +178,7 @@ def _along(
     job = TracksJob(
         model=chosen, reference=path, folder=tracks.bigwig, tasks=tuple(tasks or ()), intervals=tuple(intervals),
         where=source or ", ".join(texts) or str(path), step=tracks.base_step, value=tracks.value,
-        bedgraph=tracks.bedgraph, assembly=tracks.assembly, device=device, precision=precision, threads=threads,
+        bedgraph=tracks.bedgraph, assembly=tracks.assembly, compute=computing.compute(),
         resume=tracks.resume, force=force, large=tracks.yes,
     )  # fmt: skip
     job.check()

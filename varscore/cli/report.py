@@ -11,6 +11,7 @@ from varscore.cli.options import Device, Force, Model, Threads
 
 if TYPE_CHECKING:
     from varscore.annotate import AnnotateJob
+    from varscore.engine.compute import Compute
     from varscore.report.flow import ReportJob
 
 Genes = Annotated[
@@ -87,7 +88,8 @@ def report(
         source=source, output=output, model=find_model(model) if model else None, reference=reference, scores=scores,
         genes=genes, tag_prefix=tag_prefix, sort=sort.lower(), top=top, filter=filter_,
         title=title, explain_top=explain_top,
-        links=tuple(map(PageLink.parse, link or [])), multiqc=multiqc, device=device, threads=threads, force=force,
+        links=tuple(map(PageLink.parse, link or [])), multiqc=multiqc, compute=Compute(device, threads=threads),
+        force=force,
     )  # fmt: skip
     make_page(job)
 
@@ -104,7 +106,7 @@ def page_of(job: AnnotateJob, output: Path) -> ReportJob:
         raise UsageError(f"--report cannot read {what}", where=job.output, remedy=remedy)
     page = ReportJob(
         source=job.output, output=output, model=job.model, reference=job.reference, scores=job.scores,
-        tag_prefix=job.tag_prefix, device=job.device, threads=job.threads, force=job.force,
+        tag_prefix=job.tag_prefix, compute=job.compute, force=job.force,
     )  # fmt: skip
     page.check()
     return page

@@ -12,7 +12,15 @@ import typer
 
 from varscore.cli.genome import Fitting
 from varscore.cli.groups import grouped
-from varscore.cli.options import Device, Force, Model, OutputDir, Precision, Reference, Seed, Threads, parse_names
+from varscore.cli.options import (
+    Computing,
+    Force,
+    Model,
+    OutputDir,
+    Reference,
+    Seed,
+    parse_names,
+)
 from varscore.cli.tables import print_table
 from varscore.cli.tracks import Conservation, parse_tracks
 
@@ -169,9 +177,8 @@ def train_snp(
         typer.Option(metavar="FILE.toml", help="What else the card is to say: what the classes are, limits, licence."),
     ] = None,
     seed: Seed = 0,
-    device: Device = "auto",
-    precision: Precision = "fp32",
-    threads: Threads = None,
+    *,
+    computing: Computing,
     force: Force = False,
 ) -> None:
     """Train a classifier of functional variants on a model's effects, cross-validate it, and write its folder.
@@ -184,7 +191,6 @@ def train_snp(
     from varscore.cpus import available_cpus
     from varscore.functional.flow import SnpJob, train_classifier
     from varscore.functional.report import write_report
-    from varscore.functional.scoring import Computing
     from varscore.scoring.features import Tracks
     from varscore.zoo.models import find_model
 
@@ -194,8 +200,8 @@ def train_snp(
         reference=find_reference(reference, "-"),
         model=find_model(model),
         tracks=Tracks.open(parse_tracks(conservation)),
-        settings=trees.settings(seed, threads or available_cpus()),
-        how=Computing(device, precision, threads),
+        settings=trees.settings(seed, computing.threads or available_cpus()),
+        compute=computing.compute(),
         group_by=testing.group_by,
         locus=testing.locus,
         folds=testing.folds,

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from varscore import __version__
+from varscore.engine.compute import Compute
 from varscore.errors import DataError
 from varscore.formats.regions import RegionSet
 from varscore.formats.sites import frequencies
 from varscore.formats.vcf import RecordChunk, VariantReader
-from varscore.functional.scoring import CHUNK, Computing
+from varscore.functional.scoring import CHUNK
 from varscore.genome.alleles import AlleleBatch, Status
 from varscore.genome.contigs import ContigNames
 from varscore.genome.sequence import Genome
@@ -50,7 +51,7 @@ class BackgroundJob:
     tail: int = TAIL
     rules: GenomeRules = field(default_factory=GenomeRules)
     tracks: Tracks = field(default_factory=Tracks)
-    how: Computing = field(default_factory=Computing)
+    compute: Compute = field(default_factory=Compute)
     force: bool = False
     inputs: tuple[str, ...] = ()
     """What is read besides, a BED of regions to leave out"""
@@ -75,7 +76,7 @@ def make_background(
     config = job.model.config()
     builder = BackgroundBuilder(config.n_tasks + len(job.tracks.names), job.tail)
     left_out: Counter[str] = Counter()
-    with Genome(job.reference) as genome, job.how.pool(job.model) as pool:
+    with Genome(job.reference) as genome, job.compute.pool(job.model.load()) as pool:
         for source in job.sources:
             with VariantReader(source) as reader:
                 names = open_names(source, reader, genome, job.rules)
@@ -166,7 +167,7 @@ def _facts(job: BackgroundJob, genome: Genome, left_out: Counter[str]) -> dict[s
         "model": job.model.id,
         "sources": [{"name": Path(source).name, "sha256": _sha256(source)} for source in job.sources],
         "reference": {"name": genome.path.name, "sha256": genome.sha256},
-        "precision": job.how.precision,
+        "precision": job.compute.precision,
         **({"renamed_contigs": job.rules.digest} if job.rules.renames else {}),
         "least_frequency": job.least_frequency,
         "left_out": {reason: n for reason, n in left_out.items() if n},

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from varscore import __version__
+from varscore.engine.compute import Compute
 from varscore.errors import DataError, UsageError
 from varscore.functional.assess import Calibration, Interval, Measures, assess, calibrate
 from varscore.functional.crossval import LOCUS, assign_folds, loci
-from varscore.functional.scoring import Computing, features_of
+from varscore.functional.scoring import features_of
 from varscore.functional.selection import Selection, Sources, select
 from varscore.functional.trees import Settings, fit
 from varscore.genome.contigs import match_contigs
@@ -52,7 +53,7 @@ class SnpJob:
     sources: Sources
     tracks: Tracks = field(default_factory=Tracks)
     settings: Settings = field(default_factory=Settings)
-    how: Computing = field(default_factory=Computing)
+    compute: Compute = field(default_factory=Compute)
     group_by: str = "locus"
     locus: int = LOCUS
     folds: int = 10
@@ -109,11 +110,11 @@ def train_classifier(job: SnpJob, advance: Callable[[int], None] = lambda n: Non
         job.tracks.fit(genome)
         selection = select(job.sources, genome, job.model.config().window, job.settings.seed)
         held = _held_out(job.hold_out, selection, genome)
-        features = features_of(selection.variants, job.model, genome, job.tracks, job.how, advance)
+        features = features_of(selection.variants, job.model, genome, job.tracks, job.compute, advance)
         job.tracks.warn_of_missing()
         other = None
         if job.baseline is not None:
-            other = features_of(selection.variants, job.baseline, genome, Tracks(), job.how, advance)
+            other = features_of(selection.variants, job.baseline, genome, Tracks(), job.compute, advance)
         reference = {"name": genome.path.name, "sha256": genome.sha256}
     tested, ensemble = _test_and_train(job, selection, held, features, other)
     facts = {**job.about, **_facts(job, tested, reference)}

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
-from varscore.engine import ENGINES
-from varscore.engine.pool import EnginePool, Plan, devices
+from varscore.engine.compute import Compute
 from varscore.functional.variants import Variants
 from varscore.genome.contigs import ContigNames
 from varscore.genome.sequence import Genome
@@ -19,31 +17,19 @@ from varscore.zoo.models import ModelFolder
 CHUNK = 512
 
 
-@dataclass(frozen=True)
-class Computing:
-    """Where a network runs. threads: CPUs, None for all there are"""
-
-    device: str = "auto"
-    precision: str = "fp32"
-    threads: int | None = None
-
-    def pool(self, model: ModelFolder) -> EnginePool:
-        return EnginePool(Plan(model.load(), devices(self.device, self.threads), ENGINES["exact"], self.precision))
-
-
 def features_of(
     variants: Variants,
     model: ModelFolder,
     genome: Genome,
     tracks: Tracks,
-    how: Computing,
+    how: Compute,
     advance: Callable[[int], None] = lambda n: None,
 ) -> np.ndarray:
     """The raw features of the m variants that can be scored (``variants.statuses``), float32 (m, width)."""
     pieces = (variants.take(rows) for rows in np.split(np.arange(len(variants)), range(CHUNK, len(variants), CHUNK)))
     config, untrained = model.config(), model.untrained.tolist()
     features = []
-    with how.pool(model) as pool:
+    with how.pool(model.load()) as pool:
         for piece, found in score_chunks(pieces, genome, ContigNames(genome, {}), pool, config.window):
             features.append(raw_features(found.effects, tracks.values(found.alleles, found.rows), untrained))
             advance(len(piece))

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from varscore.engine import ENGINES
+from varscore.engine.compute import Compute
 from varscore.engine.plain import PlainEngine
-from varscore.engine.pool import LOCAL, Engines, Plan, Pool
+from varscore.engine.pool import LOCAL, Engines, Pool
 from varscore.errors import DataError, UsageError
 from varscore.formats import bcf
 from varscore.formats.fasta import Fitted, read_fasta
@@ -60,10 +60,7 @@ class ExplainJob:
     flank: int = FLANK
     top: int | None = TOP
     rules: GenomeRules = field(default_factory=GenomeRules)
-    device: str = "auto"
-    precision: str = "fp32"
-    engine: str = "exact"
-    threads: int | None = None
+    compute: Compute = field(default_factory=Compute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +112,9 @@ def explain_source(
     variant = parse_variant(source) if source is not None and not Path(source).exists() else None
     net = job.model.load()
     options = _options(job, net)
-    demand_methods(net, (*job.methods, *job.whole), job.precision)
-    where = engines.devices(job.device, job.threads)
-    plan = Plan(net, where[:1] if variant is not None else where, ENGINES[job.engine], job.precision)
+    demand_methods(net, (*job.methods, *job.whole), job.compute.precision)
+    where = job.compute.where(engines)
+    plan = job.compute.plan(net, where[:1] if variant is not None else where)
     kind = "variants" if variant is not None else kind_of(source) if source is not None else "nothing"
     if kind in ("variants", "bed") and genome is None:
         raise UsageError("a reference genome is needed", where=source, remedy="pass its FASTA with -r")

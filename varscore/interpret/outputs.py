@@ -286,8 +286,8 @@ class ExplainFolder:
             "seed": options.seed,
             "flank": job.flank,
             "hypothetical": self._hypothetical,
-            "precision": job.precision,
-            "engine": job.engine,
+            "precision": job.compute.precision,
+            "engine": job.compute.engine,
             "inputs": len(self._sequences),
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from varscore import __version__
 from varscore.annotate import choose_tasks
 from varscore.annotate.writers.scores import Provenance
+from varscore.engine.compute import Compute
 from varscore.engine.device import evaluating, pick_device
 from varscore.engine.plain import PlainEngine, demand_sequence_only
 from varscore.formats.fasta import FastaRecord, Fitted, read_fasta
@@ -44,15 +45,14 @@ class PredictJob:
     model: ModelFolder
     output: str
     tasks: tuple[str, ...] = ()
-    device: str = "auto"
-    precision: str = "fp32"
+    compute: Compute = field(default_factory=Compute)
     batch_size: int | None = None
     force: bool = False
 
     def command(self) -> str:
         """The options that change what is written, normalised."""
         globs = [f"--tasks {glob}" for glob in sorted(self.tasks)]
-        return " ".join(["predict", f"--precision {self.precision}", *globs])
+        return " ".join(["predict", f"--precision {self.compute.precision}", *globs])
 
 
 def predict_fasta(job: PredictJob, source: str, advance: Callable[[int], None] = lambda rows: None) -> int:
@@ -120,14 +120,14 @@ def _predict(job: PredictJob, batches: Iterable[Batch], genome: Genome | None, a
     tasks = job.model.tasks()
     chosen = choose_tasks(tasks, job.tasks)
     labels = [f"{task}:{safe(tasks[task].name)}" for task in chosen.tolist()]
-    device, net = pick_device(job.device), job.model.load()
+    device, net = pick_device(job.compute.device), job.model.load()
     demand_sequence_only(net)
     done = 0
     with (
         evaluating(net, device),
         open_predictions(job.output, _facts(job, genome), labels, places=genome is not None, force=job.force) as table,
     ):
-        engine = PlainEngine(net, device, job.precision)
+        engine = PlainEngine(net, device, job.compute.precision)
         for batch, values in predict_batches(engine, batches):
             table.write(batch.names, batch.places, np.ascontiguousarray(values[:, chosen]))
             done += len(batch.names)

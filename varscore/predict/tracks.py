@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -18,10 +18,9 @@ import numpy as np
 from varscore import __version__
 from varscore.annotate.job import choose_tasks
 from varscore.annotate.saturation import merged
-from varscore.engine import ENGINES
+from varscore.engine.compute import Compute
 from varscore.engine.plain import PlainEngine, over_strands
 from varscore.engine.pool import LOCAL, Engines
-from varscore.engine.pool import Plan as EnginePlan
 from varscore.errors import DeviceError, OutputError, OutputExists, UsageError, VarscoreError
 from varscore.formats.bigwig import Stretch, demand_library, write_bigwig
 from varscore.genome.coords import Interval
@@ -68,10 +67,7 @@ class TracksJob:
     value: str = "prob"
     bedgraph: bool = False
     assembly: str | None = None
-    device: str = "auto"
-    precision: str = "fp32"
-    engine: str = "exact"
-    threads: int | None = None
+    compute: Compute = field(default_factory=Compute)
     resume: bool = True
     force: bool = False
     large: bool = False
@@ -109,12 +105,12 @@ def write_tracks(
         asked = job.intervals or [Interval(name, 0, length) for name, length in genome.contigs.items()]
         parts = list(pieces(merged(asked, genome, job.where, None), grid))
         tracks = _tracks(job, chosen, net)
-        where = engines.devices(job.device, job.threads)
+        where = job.compute.where(engines)
         _demand_room(job, grid, net, parts, len(tracks), len(where) * (where[0].type == "cpu"))
         spool = stack.enter_context(_Spool(job, parts, len(tracks), _key(job, genome, grid, chosen)))
         advance(sum(map(len, parts[: spool.done])))
         if spool.done < len(parts):
-            plan = EnginePlan(net, where[: len(parts) - spool.done], ENGINES[job.engine], job.precision)
+            plan = job.compute.plan(net, where[: len(parts) - spool.done])
             pool = stack.enter_context(engines.pool(plan))
             work = partial(along, chosen, job.value == "logit")
             read = _read(parts[spool.done :], genome, grid)
@@ -278,7 +274,7 @@ def _key(job: TracksJob, genome: Genome, grid: Grid, chosen: Sequence[int]) -> d
         "reference": genome.sha256,
         "regions": json_sha256(intervals),
         "tasks": json_sha256(list(chosen)),
-        "options": f"--step {grid.step} --value {job.value} --precision {job.precision} --engine {job.engine}",
+        "options": " ".join([f"--step {grid.step} --value {job.value}", *job.compute.options]),
         "version": __version__,
     }
 
@@ -326,7 +322,7 @@ def _write(
     record = {
         "format": 1, "varscore": __version__, "model": job.model.id, "model_sha256": job.model.sha256,
         "reference": genome.path.name, "reference_sha256": genome.sha256, "assembly": known, "window": grid.window,
-        "step": grid.step, "value": job.value, "precision": job.precision, "tracks": entries,
+        "step": grid.step, "value": job.value, "precision": job.compute.precision, "tracks": entries,
     }  # fmt: skip
     put_file(job.folder / RECORD, json.dumps(record, indent=1) + "\n")
 

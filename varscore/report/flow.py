@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from varscore import __version__
+from varscore.engine.compute import Compute
 from varscore.errors import ModelError
 from varscore.report import charts
 from varscore.report.cells import CellRanking, rank_cells
@@ -69,8 +70,7 @@ class ReportJob:
     links: tuple[Link, ...] = ()
     explain_top: int = 50
     multiqc: Path | None = None
-    device: str = "auto"
-    threads: int | None = None
+    compute: Compute = field(default_factory=Compute)
     force: bool = False
 
     def check(self) -> None:
@@ -162,7 +162,7 @@ class Contents:
         logos = None
         if model is not None and job.reference is not None and effects is not None and job.explain_top:
             first = chosen.alleles[: job.explain_top]
-            logos = Logos.make(first, effects, model, job.reference, job.device, job.threads)
+            logos = Logos.make(first, effects, model, job.reference, job.compute)
         return cls(
             job, scored, chosen, model, effects, tasks, logos, read_genes(job.genes) if job.genes else None,
             rank_cells(effects, tasks),
@@ -345,7 +345,7 @@ def _effects(
         return read_effects(job.scores, scored, alleles)
     if model is None or job.reference is None or not any(one.status == PASS for one in alleles):
         return None
-    return Computing(model, job.reference, job.device, job.threads).effects(scored, alleles)
+    return Computing(model, job.reference, job.compute).effects(scored, alleles)
 
 
 def _short(allele: str) -> str:

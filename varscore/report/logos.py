@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from varscore.engine import ENGINES
-from varscore.engine.pool import LOCAL, Plan
+from varscore.engine.compute import Compute
+from varscore.engine.pool import LOCAL
 from varscore.genome.contigs import ContigNames
 from varscore.genome.coords import Variant
 from varscore.genome.reasons import Rules
@@ -54,8 +54,8 @@ class Logos:
 
     @classmethod
     def make(
-        cls, alleles: Sequence[Allele], effects: TaskEffects, model: ModelFolder, reference: Path, device: str,
-        threads: int | None,
+        cls, alleles: Sequence[Allele], effects: TaskEffects, model: ModelFolder, reference: Path,
+        compute: Compute,
     ) -> Logos:  # fmt: skip
         """Explain the task of the largest difference of every allele that has been scored.
 
@@ -67,7 +67,7 @@ class Logos:
             return made
         tasks, labels = [""] * len(alleles), {_index(label): label for label in effects.labels}
         net = model.load()
-        plan = Plan(net, LOCAL.devices(device, threads)[:1], ENGINES["exact"], "fp32")
+        plan = compute.plan(net, compute.where()[:1])
         options = Options(target=default_target(net.goal))
         with Genome(reference) as genome, LOCAL.pool(plan) as pool:
             pairs = list(_pairs(alleles, rows, effects, genome, net.window))

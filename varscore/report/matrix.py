@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from varscore.annotate.writers.matrix import MatrixCursor, MatrixHead, read_head
-from varscore.engine import ENGINES
-from varscore.engine.pool import LOCAL, Plan
+from varscore.engine.compute import Compute
+from varscore.engine.pool import LOCAL
 from varscore.errors import DataError
 from varscore.genome.alleles import AlleleBatch, ByteColumn
 from varscore.genome.contigs import ContigNames
@@ -117,8 +117,7 @@ class Computing:
 
     model: ModelFolder
     reference: Path
-    device: str = "auto"
-    threads: int | None = None
+    compute: Compute = field(default_factory=Compute)
 
     def effects(self, scored: Scored, alleles: Sequence[Allele]) -> TaskEffects:
         """Raises DataError when the scores are not those of the file, the errors of annotate."""
@@ -133,7 +132,7 @@ class Computing:
         has_evalues = background is not None and f"SHA256={background.sha256}" in scored.facts.get("Background", "")
         with Genome(self.reference) as genome:
             net = self.model.load()
-            plan = Plan(net, LOCAL.devices(self.device, self.threads)[:1], ENGINES["exact"], "fp32")
+            plan = self.compute.plan(net, self.compute.where()[:1])
             names = ContigNames(genome, {})
             batches = [Rescored(rows[first : first + BATCH], alleles) for first in range(0, len(rows), BATCH)]
             with LOCAL.pool(plan) as pool:
