@@ -167,7 +167,7 @@ HOPELESS = {
     "nothing": Refused(lambda: b"", "the file is empty"),
     "a web page": Refused(lambda: b"<!DOCTYPE html>\n<html><body>404", "it looks like a web page"),
     "random bytes": Refused(lambda: bytes(range(256)) * 20, "it looks like binary data"),
-    "UTF-16": Refused(lambda: (HEADER + GOOD).decode().encode("utf-16"), "UTF-16 text (save it as UTF-8)"),
+    "UTF-16": Refused(lambda: (HEADER + GOOD).decode().encode("utf-16"), "the file is UTF-16"),
     "a byte order mark": Refused(lambda: b"\xef\xbb\xbf" + HEADER + GOOD, "a byte order mark"),
     "no first line": Refused(lambda: HEADER.partition(b"\n")[2] + GOOD, "its first line is not ##fileformat=VCF"),
     "no #CHROM line": Refused(lambda: META + GOOD, "no #CHROM line before the first record, in.vcf line 7"),
