@@ -20,6 +20,7 @@ from varscore.formats.lines import Lines, demand_columns, read_blocks, source_na
 from varscore.formats.regions import bed_lines
 from varscore.genome.coords import Interval, whole_number
 from varscore.genome.spelling import FORMS, RSID, Edit, is_variant, parse_variant
+from varscore.storage.atomic import is_stream
 
 HEAD_BYTES, MOST_LINES = 1 << 16, 1 << 10
 """What is looked at to tell what a file is"""
@@ -61,11 +62,12 @@ class Entry:
 
 
 def recognise(path: str) -> Kind:
-    """What a file is, by its first lines. Standard input, and what is nothing else, is left to the reader of VCF.
+    """What a file is, by its first lines. A stream, which can be read only once, and what is nothing else, is left to
+    the reader of VCF.
 
     Raises VariantFileError for a file that cannot be read.
     """
-    if path == "-":
+    if is_stream(path):
         return Kind.VCF
     head = _head(path)
     lines = head.decode("utf-8", "replace").splitlines()[:MOST_LINES] or [""]

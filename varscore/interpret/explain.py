@@ -30,6 +30,7 @@ from varscore.interpret.targets import check_target, default_target
 from varscore.interpret.variants import Chosen, choose_alleles
 from varscore.nets.layers import SequenceNet
 from varscore.scoring.survey import GenomeRules
+from varscore.storage.atomic import is_stream
 from varscore.tasks import choose
 from varscore.zoo.models import ModelFolder
 
@@ -141,6 +142,8 @@ def kind_of(source: str) -> str:
     """``fasta``, ``variants`` or ``bed``, by content. Raises DataError for a file that is missing, damaged or empty."""
     if source == "-":
         return "fasta"
+    if is_stream(source):
+        raise DataError("a pipe can be read only once", where=source, remedy="write it to a file, and name that")
     if not Path(source).exists():
         remedy = "check the path; one variant is written 'chr20:1000010 A>G'"
         raise DataError("there is no such file", where=source, remedy=remedy)
