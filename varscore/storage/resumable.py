@@ -68,11 +68,20 @@ def place_all(placements: Sequence[Placement], *, force: bool) -> None:
                 if placement.target not in placed:  # else it may be the new one already
                     with suppress(FileNotFoundError):
                         os.unlink(placement.target)
-            elif os.path.isdir(placement.temporary):
-                replace_folder(placement.temporary, placement.target)
-            elif os.path.exists(placement.temporary):
-                os.rename(placement.temporary, placement.target)
-                sync_folder(os.path.dirname(placement.target))
+            else:
+                _put_in_place(placement.temporary, placement.target)
+                if _stamp(placement.target) != placement.stamp:
+                    raise DamagedPartial(placement.temporary)
+
+
+def _put_in_place(temporary: str, target: str) -> None:
+    """Rename what is finished, unless another process that carries on with the same run has just done so."""
+    with suppress(FileNotFoundError):
+        if os.path.isdir(temporary):
+            replace_folder(temporary, target)
+        elif os.path.exists(temporary):
+            os.rename(temporary, target)
+    sync_folder(os.path.dirname(target))
 
 
 def removal(spool: PartialFile) -> list[Placement]:
