@@ -267,7 +267,7 @@ def test_the_suffix_or_the_letter_decides(path: str, letter: str | None, kind: O
 @pytest.mark.parametrize(
     ("path", "letter", "message"),
     [
-        ("a.txt", None, ".vcf, .vcf.gz, .bcf, .tsv, .tsv.gz, .parquet"),
+        ("a.txt", None, ".vcf, .vcf.gz, .vcf.bgz, .bcf, .tsv, .tsv.gz, .parquet"),
         ("a", None, "-O v z b u t p"),
         ("a.vcf", "z", "does not go with"),
         ("a.parquet", "t", "does not go with"),

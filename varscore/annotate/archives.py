@@ -182,7 +182,7 @@ def _head(job: BuildJob, genome: Genome, device: str) -> tuple[Head, np.ndarray]
         provenance={name: text for name, text in asdict(provenance).items() if name != "notes"},
         notes=[list(pair) for pair in provenance.notes],
         meanings=job.annotations.meanings,
-        of_values=job.model.card.get("objective") == "values",
+        of_values=job.model.card.objective == "values",
     )
     return head, ranked
 

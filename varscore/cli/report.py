@@ -11,7 +11,6 @@ from varscore.cli.options import Device, Force, Model, Threads
 
 if TYPE_CHECKING:
     from varscore.annotate import AnnotateJob
-    from varscore.engine.compute import Compute
     from varscore.report.flow import ReportJob
 
 Genes = Annotated[
@@ -78,6 +77,7 @@ def report(
 
     The page needs no network and fetches nothing. It wants two packages: pip install bokeh jinja2.
     """
+    from varscore.engine.compute import Compute
     from varscore.engine.device import use_threads
     from varscore.report.flow import ReportJob
     from varscore.report.links import Link as PageLink

@@ -7,9 +7,9 @@ known to have ended, is taken over: its folder becomes ``00042.lost1``, and the 
 from __future__ import annotations
 
 import os
+import platform
 import secrets
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ class Process:
 
 def machine() -> str:
     """This machine since its start, and within it this container."""
-    names = [socket.gethostname()]
+    names = [platform.node()]
     with suppress(OSError):
         names.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
     with suppress(OSError):

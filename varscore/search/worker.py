@@ -9,8 +9,8 @@ import csv
 import json
 import logging
 import math
+import platform
 import shutil
-import socket
 import time
 import traceback
 from collections.abc import Callable, Iterable
@@ -142,7 +142,7 @@ def _work_on(mine: Claim, study: Study, branch: Branch, points: Draws, data: Exa
         config = find("architect").configure(n_tasks=len(data.tasks), window=data.window, **arguments(point))
         size = parameters(config)
         began = time.time()
-        trial = Trial(number, point, TOO_LARGE, size, began=round(began, 3), host=socket.gethostname())
+        trial = Trial(number, point, TOO_LARGE, size, began=round(began, 3), host=platform.node())
         if size <= study.settings.max_parameters:
             trial = _attempt(trial, study, branch, folder, data, work)
         if not mine.is_ours:

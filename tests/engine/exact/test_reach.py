@@ -18,7 +18,7 @@ from varscore.nets.layers import Activation, BiLSTM, ConvPool, FlattenTime, Sequ
 SHARING = [
     name
     for name, each in architectures().items()
-    if each.network.forward is SequenceNet.forward and name not in ("kmer", "deepmotif")
+    if getattr(each.network, "forward", None) is SequenceNet.forward and name not in ("kmer", "deepmotif")
 ]
 """Plain lists of layers that work position by position; k-mer counts and DeepMotif's maximum are of the whole window"""
 
