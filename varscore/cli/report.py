@@ -96,6 +96,7 @@ def report(
 
 def page_of(job: AnnotateJob, output: Path) -> ReportJob:
     """The report of what a job will write. Raises UsageError when there will be no file to make it of."""
+    from varscore.engine.compute import Compute
     from varscore.errors import UsageError
     from varscore.report.flow import ReportJob
     from varscore.storage.atomic import is_stream
@@ -106,7 +107,8 @@ def page_of(job: AnnotateJob, output: Path) -> ReportJob:
         raise UsageError(f"--report cannot read {what}", where=job.output, remedy=remedy)
     page = ReportJob(
         source=job.output, output=output, model=job.model, reference=job.reference, scores=job.scores,
-        tag_prefix=job.tag_prefix, compute=job.compute, force=job.force,
+        tag_prefix=job.tag_prefix, force=job.force,
+        compute=Compute(job.compute.device, threads=job.compute.threads),  # logos are made in fp32, whatever the scores
     )  # fmt: skip
     page.check()
     return page

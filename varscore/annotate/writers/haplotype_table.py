@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from varscore.annotate.writers.scores import MISSING, format_floats, task_labels
-from varscore.annotate.writers.table_writer import write_parquet
+from varscore.annotate.writers.table_writer import SpooledParquet
 from varscore.errors import UsageError
 from varscore.formats.shards import block_of
 from varscore.formats.vcf import RecordChunk
@@ -20,7 +20,6 @@ from varscore.scoring.haplotypes import OnHaplotypes
 from varscore.storage.atomic import AtomicFile, refuse_existing
 from varscore.storage.bgzf import LEVEL
 from varscore.storage.blocktext import BlockText, BlockTextOutput, joined
-from varscore.storage.resumable import Placement, Resumable
 from varscore.storage.tablespool import TableSpool
 
 NUMBERS = ("pos", "carriers", "unphased_nearby")
@@ -123,7 +122,7 @@ class HaplotypeText(BlockTextOutput):
             self._text.write(block_of(number), b"\t".join(row) + b"\n")
 
 
-class HaplotypeParquet(Resumable):
+class HaplotypeParquet(SpooledParquet):
     """As Parquet; rows wait in a spool until all are known. carry: see Resumable. Raises OutputExists, OutputError."""
 
     def __init__(self, path: str, rows: HaplotypeRows, *, force: bool, carry: Mapping[str, Any] | None) -> None:
@@ -145,26 +144,6 @@ class HaplotypeParquet(Resumable):
 
     def facts(self) -> dict[str, Any]:
         return {}
-
-    def mark(self) -> dict[str, Any]:
-        return self._spool.mark()
-
-    def settle(self) -> list[Placement]:
-        write_parquet(self._output, self._schema, self._spool.tables())
-        self._output.settle()
-        return [Placement(self._output.temporary, self._output.target), *self._spool.removal()]
-
-    def place(self) -> None:
-        self._output.place()
-        self._spool.remove()
-
-    def suspend(self) -> None:
-        self._output.suspend()
-        self._spool.suspend()
-
-    def abort(self) -> None:
-        self._output.abort()
-        self._spool.remove()
 
 
 def _array(field: pa.Field, values: Sequence[bytes]) -> pa.Array:

@@ -29,7 +29,7 @@ from varscore.scoring.tags import ALWAYS, OF_NUMBERS, OF_TASKS, OF_TEXT
 from varscore.storage.atomic import AtomicFile
 from varscore.storage.bgzf import LEVEL
 from varscore.storage.blocktext import BlockText, BlockTextOutput, joined
-from varscore.storage.resumable import Placement
+from varscore.storage.resumable import Placement, Resumable
 from varscore.storage.tablespool import TableSpool
 
 COLUMNS = ("chrom", "pos", "id", "ref", "alt", *ALWAYS)
@@ -74,7 +74,35 @@ class TsvWriter(BlockTextOutput, Writer):
             self._text.write(block, joined(lines[chunk.rows[first] : chunk.rows[end]]))
 
 
-class ParquetWriter(Writer):
+class SpooledParquet(Resumable):
+    """A Parquet file, ``_output``, whose rows wait in a spool until all are known: no one can append to it."""
+
+    _output: AtomicFile
+    _schema: pa.Schema
+    _spool: TableSpool
+
+    def mark(self) -> dict[str, Any]:
+        return self._spool.mark()
+
+    def settle(self) -> list[Placement]:
+        write_parquet(self._output, self._schema, self._spool.tables())
+        self._output.settle()
+        return [Placement(self._output.temporary, self._output.target), *self._spool.removal()]
+
+    def place(self) -> None:
+        self._output.place()
+        self._spool.remove()
+
+    def suspend(self) -> None:
+        self._output.suspend()
+        self._spool.suspend()
+
+    def abort(self) -> None:
+        self._output.abort()
+        self._spool.remove()
+
+
+class ParquetWriter(SpooledParquet, Writer):
     """Strings as the VCF spells them (``.`` included), pos int64, numbers float32; null where there is no score.
 
     Rows wait in a spool until all are known.
@@ -124,26 +152,6 @@ class ParquetWriter(Writer):
 
     def _names(self, tasks: np.ndarray) -> pa.Array:
         return self._labels.take(pa.array(tasks, mask=tasks < 0))
-
-    def mark(self) -> dict[str, Any]:
-        return self._spool.mark()
-
-    def settle(self) -> list[Placement]:
-        write_parquet(self._output, self._schema, self._spool.tables())
-        self._output.settle()
-        return [Placement(self._output.temporary, self._output.target), *self._spool.removal()]
-
-    def place(self) -> None:
-        self._output.place()
-        self._spool.remove()
-
-    def suspend(self) -> None:
-        self._output.suspend()
-        self._spool.suspend()
-
-    def abort(self) -> None:
-        self._output.abort()
-        self._spool.remove()
 
 
 def write_parquet(output: AtomicFile, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
