@@ -6,9 +6,12 @@ import csv
 import difflib
 import io
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+
+import numpy as np
 
 from varscore.errors import DataError, UsageError
 
@@ -64,6 +67,27 @@ def parse_tasks(text: str) -> tuple[Task, ...]:
             "not a task table", cause="it wants one line a task, in order, with as many columns as the header"
         )
     return tasks
+
+
+def shared(tasks: Sequence[Task], others: Sequence[Task]) -> tuple[np.ndarray, np.ndarray]:
+    """The tasks that two lists have by name: their places in each, int64 (k,), ascending in the first.
+
+    Of a name that stands in a list more than once (DeepSEA's lists have such), the n-th is the n-th of the other.
+    """
+    places: dict[tuple[str, int], int] = dict(zip(_numbered(others), range(len(others)), strict=True))
+    pairs = [(at, places[key]) for at, key in enumerate(_numbered(tasks)) if key in places]
+    found = np.array(pairs, np.int64).reshape(-1, 2)
+    return found[:, 0], found[:, 1]
+
+
+def _numbered(tasks: Sequence[Task]) -> list[tuple[str, int]]:
+    """Each task's name, and how many before it have that name."""
+    seen: Counter[str] = Counter()
+    keys = []
+    for task in tasks:
+        keys.append((task.name, seen[task.name]))
+        seen[task.name] += 1
+    return keys
 
 
 def safe(text: str) -> str:

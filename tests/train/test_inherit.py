@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -78,12 +79,32 @@ def test_other_tasks_get_an_output_layer_of_their_own(
     assert all(same(own[name], theirs[name]) for name in child.card["training"]["parent"]["inherited"])
 
 
+def test_tasks_that_both_have_keep_their_outputs(
+    parent: ModelFolder, long: ExampleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first task is new, the second is the parent's: each finds its own row of the last layer, and its bias."""
+    first, second, *rest = long.tasks
+    assert not rest
+    swapped = (dataclasses.replace(first, name="new"), dataclasses.replace(second, name=first.name))
+    monkeypatch.setattr(long, "tasks", swapped)
+    child = train(long, tmp_path / "m", dataclasses.replace(STILL, prior_bias=True), parent=parent)
+    theirs, own = weights(parent), weights(child)
+    last = f"layers.{len(child.load().layers) - 1}"
+    for kind in ("weight", "bias"):
+        assert same(own[f"{last}.{kind}"][1], theirs[f"{last}.{kind}"][0])
+        assert not same(own[f"{last}.{kind}"][0], theirs[f"{last}.{kind}"][0])
+    positive = long.labels(long.rows("train"))[:, 0].sum()
+    odds = (positive + 1) / (len(long.rows("train")) - positive + 1)
+    assert own[f"{last}.bias"][0].item() == pytest.approx(float(np.log(odds)), rel=1e-6)
+    assert child.card["training"]["parent"]["outputs"] == 1
+
+
 def test_only_what_has_the_same_shape_is_inherited() -> None:
     sizes = {"n_tasks": 2, "window": 100}
     net = build(NAME, **{**SMALL, **sizes})
     wider = build(NAME, **{**SMALL, **sizes, "hidden": SMALL["hidden"] + 1})
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    taken = inherit(net, wider, outputs=True)
+    taken = inherit(net, wider, (np.arange(2), np.arange(2))).names
     assert "layers.0.weight" in taken and not any("_hh_l0" in name for name in taken)
     for name, value in net.state_dict().items():
         assert torch.equal(value, wider.state_dict()[name] if name in taken else before[name])

@@ -171,6 +171,37 @@ def priors(name: Name, data: Data) -> None:
     typer.echo(f"log-odds are {'shifted' if said['shifted'] else 'as they were'}; sha256 {model.sha256}")
 
 
+def select(
+    name: Name,
+    output: OutputDir,
+    globs: Annotated[
+        list[str],
+        typer.Option(
+            "--tasks",
+            metavar="GLOB",
+            help="A task's name, number or glob, as `models tasks` lists them; repeatable.",
+            autocompletion=completing.tasks,
+        ),
+    ],
+    force: Force = False,
+) -> None:
+    """Write a model of some of a model's tasks: smaller outputs, or without tasks that only helped in training.
+
+    Its predictions are the same. What was made with the whole model is not for it: evaluate it, and make a background
+    and classifiers of its own.
+    """
+    import numpy as np
+
+    from varscore.tasks import choose
+    from varscore.zoo.models import find_model
+    from varscore.zoo.selecting import select_tasks
+
+    model = find_model(name)
+    chosen = np.array(choose(model.tasks(), globs, "--tasks"), np.int64)
+    made = select_tasks(model, chosen, output, force=force)
+    typer.echo(f"{made.path}: {len(chosen):,} of {len(model.tasks()):,} tasks of {model.id}; sha256 {made.sha256}")
+
+
 def import_danq_xgboost(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="GRASP or GWAS, with model.0 ... and scaler.pkl.")],
     output: OutputDir,

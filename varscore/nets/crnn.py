@@ -6,7 +6,7 @@ The second convolution has 96 filters by default: the paper's text says 128, but
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -72,3 +72,6 @@ class CRNN(SequenceNet):
             nn.Linear(dense, config.n_tasks),
         )
         variance_preserving_init(self, config.slope)
+
+    def config_for(self, n_tasks: int) -> CRNNConfig:
+        return replace(self.config, n_tasks=n_tasks, dense=self.output.in_features)

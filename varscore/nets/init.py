@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -73,29 +74,48 @@ def _first_layer(net: SequenceNet) -> SequenceConv:
     return layer
 
 
-def inherit(net: SequenceNet, parent: SequenceNet, outputs: bool) -> list[str]:
-    """Copy the parent's weights and buffers whose name and shape agree; returns their names.
+@dataclass(frozen=True)
+class Inherited:
+    """What a network has from another model."""
 
-    ``outputs``: whether the last dense layer, and what the objective has learnt, are among them, which only makes sense
-    when both have the same tasks.
+    names: tuple[str, ...] = ()
+    """Its weights and buffers that are wholly the parent's"""
+    outputs: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    """int64 (k,): rows of the last dense layer that are the parent's"""
+
+
+def inherit(net: SequenceNet, parent: SequenceNet, tasks: tuple[np.ndarray, np.ndarray]) -> Inherited:
+    """Copy the parent's weights and buffers whose name and shape agree.
+
+    Of the last dense layer the rows of the tasks that both have, and only where these are all there are on both sides
+    what the objective has learnt. tasks: int64 (k,) each, positions among the network's tasks and among the parent's
+    (:func:`varscore.tasks.shared`).
 
     Raises UsageError when nothing fits.
     """
     own, theirs = net.state_dict(), parent.state_dict()
-    last = {value.data_ptr() for value in net.output.state_dict().values()}
+    mine, of_parent = tasks
+    alike = len(mine) == net.n_tasks == parent.n_tasks and np.array_equal(mine, of_parent)
+    last = {
+        name for name, value in own.items() if any(value.data_ptr() == t.data_ptr() for t in net.output.parameters())
+    }
     names = [
         name
         for name, value in own.items()
         if name in theirs
         and theirs[name].shape == value.shape
-        and (outputs or not (value.data_ptr() in last or name.startswith("goal.")))
+        and (alike or not (name in last or name.startswith("goal.")))
     ]
     if not names:
         raise UsageError("no weight of the parent model fits this network", remedy="a parent of the same architecture")
+    outputs = net.outputs_of(mine)
+    fits = all(name in theirs and theirs[name].shape[1:] == own[name].shape[1:] for name in last)
     with torch.no_grad():
         for name in names:
             own[name].copy_(theirs[name])
-    return names
+        for name in last if fits else ():
+            own[name][outputs] = theirs[name][parent.outputs_of(of_parent)]
+    return Inherited(tuple(names), outputs if fits else np.zeros(0, np.int64))
 
 
 def informative(motif: np.ndarray, width: int) -> np.ndarray:

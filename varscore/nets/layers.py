@@ -7,6 +7,7 @@ each kind of layer, how far a changed base reaches. Feature maps are (N, channel
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
@@ -298,6 +299,15 @@ class SequenceNet(nn.Module):
     @property
     def n_outputs(self) -> int:
         return self.n_tasks * self.goal.per_task
+
+    def config_for(self, n_tasks: int) -> Any:
+        """The configuration of the network that is this one but for its number of tasks."""
+        return replace(self.config, n_tasks=n_tasks)
+
+    def outputs_of(self, tasks: np.ndarray) -> np.ndarray:
+        """int64 (k,): which outputs are those of the tasks, int64; the ones of a task stand together."""
+        per_task = self.goal.per_task
+        return (tasks[:, None] * per_task + np.arange(per_task)).reshape(-1)
 
     @property
     def inputs(self) -> tuple[str, ...]:

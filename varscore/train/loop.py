@@ -12,7 +12,7 @@ import logging
 import math
 import pickle
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +27,7 @@ from varscore.datasets.segments import NONE, Runs
 from varscore.engine.device import arithmetic, flushing_denormals
 from varscore.errors import DataError, UsageError
 from varscore.formats.csvtable import csv_text
+from varscore.nets.init import Inherited
 from varscore.nets.layers import BIN, SequenceNet
 from varscore.nets.registry import Recipe
 from varscore.storage.whole import put_file, whole_file
@@ -109,23 +110,24 @@ class Trainer:
         self.saved_step: int | None = None
         """Steps that the folder's checkpoint holds; None while it has none of this run"""
 
-    def start(self, inherited: Collection[str] = ()) -> None:
+    def start(self, inherited: Inherited | None = None) -> None:
         """What happens once, before the first step: input statistics and the output bias.
 
-        ``inherited`` are names of weights and buffers that come from another model and are left as they are.
+        What is ``inherited`` from another model is left as it is.
         """
-        buffers = {name for name, _ in self.net.named_buffers() if name in inherited}
+        inherited = inherited or Inherited()
+        buffers = {name for name, _ in self.net.named_buffers() if name in inherited.names}
         learnt = {name for name in buffers if name.startswith("goal.")}
         if not buffers - learnt:
             self.net.prepare(self._training_windows())
         if not learnt:
             self.net.goal.fit(self.examples.targets(self.rows))
-        kept = any(self.net.get_parameter(n) is self.net.output.bias for n in inherited if n.endswith("bias"))
-        if self.recipe.prior_bias and not kept:
+        new = np.setdiff1d(np.arange(len(self.net.output.bias)), inherited.outputs)
+        if self.recipe.prior_bias and len(new):
             prior = self.net.goal.prior(self.examples.targets(self.rows))
             if prior is not None:
                 with torch.no_grad():
-                    self.net.output.bias.copy_(torch.from_numpy(prior))
+                    self.net.output.bias[new] = torch.from_numpy(prior[new]).to(self.net.output.bias)
         if self.average is not None:
             self.average.update_parameters(self.net)
 

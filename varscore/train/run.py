@@ -20,12 +20,12 @@ from varscore.datasets.examples import ExampleSet
 from varscore.errors import DataError, DivergedError, ModelError, OutputExists
 from varscore.formats.motifs import Motif
 from varscore.nets import build, find
-from varscore.nets.init import inherit, init_motifs, lay_motifs
+from varscore.nets.init import Inherited, inherit, init_motifs, lay_motifs
 from varscore.nets.kernels import bf16
 from varscore.nets.layers import BIN, SequenceNet
 from varscore.nets.registry import Recipe
 from varscore.stop import Stop
-from varscore.tasks import Task
+from varscore.tasks import Task, shared
 from varscore.train.batches import Order
 from varscore.train.loop import CHECKPOINT, Progress, Trainer, planned
 from varscore.train.pictures import learning_curve, log_to_tensorboard
@@ -76,7 +76,8 @@ def train_model(
     network that reads tracks or scalars reads all there are, unless ``arguments`` has fewer (0: none of them).
     A network whose window is shorter than the data set's, by its architecture or by an argument, sees their middle;
     ``visible`` are positions ``[first, last)`` of the window, outside of which it is to see nothing.
-    ``motifs`` become the first filters; the weights of ``parent`` that fit replace those the network would begin with.
+    ``motifs`` become the first filters; the weights of ``parent`` that fit replace those the network would begin with,
+    of the last layer those of the tasks that both have.
     The weights are those of the lowest validation loss. A run that ``max_seconds`` ended is a model all the same, its
     card marked interim. Raises UsageError for wrong arguments or a checkpoint of another run, DataError for unfit data,
     OutputExists when the folder holds a model that was not trained there.
@@ -91,7 +92,7 @@ def train_model(
     data = data.cropped(arguments.get("window", find(architecture).window(data.window)))
     net = network_for(architecture, data, arguments, visible)
     begun = _begin(net, motifs, recipe.motif_share, options.seed)
-    inherited = inherit(net, parent.load(), outputs=names(parent.tasks()) == names(data.tasks)) if parent else []
+    inherited = inherit(net, parent.load(), shared(data.tasks, parent.tasks())) if parent else Inherited()
     with join_ranks(options.device) as ranks:
         trainer = Trainer(
             net, data, recipe, folder, device=options.device, precision=options.precision, seed=options.seed,
@@ -229,7 +230,7 @@ def _write(trainer: Trainer, architecture: str, facts: Mapping[str, Any], option
 
 
 def _facts(
-    trainer: Trainer, options: RunOptions, motifs: int, parent: ModelFolder | None, inherited: Sequence[str]
+    trainer: Trainer, options: RunOptions, motifs: int, parent: ModelFolder | None, inherited: Inherited
 ) -> dict[str, Any]:
     """What the card says of how the model was made."""
     data, state = trainer.data, trainer.progress
@@ -250,7 +251,8 @@ def _facts(
     if _in_bf16_on_the_cpu(options):
         training["products"] = bf16.products() or "torch's own"
     if parent:
-        training["parent"] = {"id": parent.id, "sha256": parent.sha256, "inherited": list(inherited)}
+        training["parent"] = {"id": parent.id, "sha256": parent.sha256, "inherited": list(inherited.names)}
+        training["parent"] |= {"outputs": len(inherited.outputs)}
     if state.best:
         training["validation_loss"] = state.best_loss
     info, inputs = data.info, trainer.examples
