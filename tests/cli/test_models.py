@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from varscore.cli.boundary import run
 from varscore.nets import architectures
 from varscore.zoo.card import TASKS, WEIGHTS, write_card
-from varscore.zoo.models import ModelFolder, save_model
+from varscore.zoo.models import ModelFolder, open_model, save_model
 
 
 def output(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> str:
@@ -123,6 +123,19 @@ def test_what_cannot_be_is_one_line_and_status_2(
 
 def test_path_prints_the_folder(capsys: pytest.CaptureFixture[str], tiny_model: ModelFolder) -> None:
     assert output(capsys, "path", "tiny") == f"{tiny_model.path}\n"
+
+
+def test_select_writes_a_model_of_some_tasks(
+    capsys: pytest.CaptureFixture[str], tiny_model: ModelFolder, tmp_path: Path
+) -> None:
+    wanted = tiny_model.tasks()[2].name
+    said = output(capsys, "select", "tiny", "--tasks", wanted, "-o", str(tmp_path / "one"))
+    assert "1 of 3 tasks of tiny" in said
+    (task,) = open_model(tmp_path / "one").tasks()
+    assert (task.index, task.name) == (0, wanted)
+    output(capsys, "select", "tiny", "--tasks", wanted, "-o", str(tmp_path / "one"), status=2)
+    output(capsys, "select", "tiny", "--tasks", "no such*", "-o", str(tmp_path / "none"), status=2)
+    assert not (tmp_path / "none").exists()
 
 
 def test_verify_says_what_it_checked(capsys: pytest.CaptureFixture[str], tiny_model: ModelFolder) -> None:

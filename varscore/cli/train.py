@@ -136,7 +136,9 @@ class Training:
     init_from: Annotated[
         str | None,
         typer.Option(
-            metavar="MODEL", help="Start from a model's weights: every layer whose name and shape agree (fine-tuning)."
+            metavar="MODEL",
+            help="Start from a model's weights: every layer whose name and shape agree, and of the last one the "
+            "outputs of the tasks that both have (fine-tuning).",
         ),
     ] = None
     recipe: RecipeName = "own"

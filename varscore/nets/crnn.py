@@ -74,4 +74,5 @@ class CRNN(SequenceNet):
         variance_preserving_init(self, config.slope)
 
     def config_for(self, n_tasks: int) -> CRNNConfig:
-        return replace(self.config, n_tasks=n_tasks, dense=self.output.in_features)
+        config: CRNNConfig = self.config
+        return replace(config, n_tasks=n_tasks, dense=self.output.in_features)

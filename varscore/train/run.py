@@ -251,8 +251,8 @@ def _facts(
     if _in_bf16_on_the_cpu(options):
         training["products"] = bf16.products() or "torch's own"
     if parent:
-        training["parent"] = {"id": parent.id, "sha256": parent.sha256, "inherited": list(inherited.names)}
-        training["parent"] |= {"outputs": len(inherited.outputs)}
+        whole, rows = list(inherited.names), len(inherited.outputs)
+        training["parent"] = {"id": parent.id, "sha256": parent.sha256, "inherited": whole, "outputs": rows}
     if state.best:
         training["validation_loss"] = state.best_loss
     info, inputs = data.info, trainer.examples
