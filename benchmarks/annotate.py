@@ -25,7 +25,8 @@ import numpy as np
 import torch
 from windows import random_fasta
 
-from varscore.annotate import AnnotateJob, annotate_file
+from varscore.annotate.flow import annotate_file
+from varscore.annotate.job import AnnotateJob
 from varscore.annotate.outputs import Outputs
 from varscore.bench import PeakMemory
 from varscore.engine import ENGINES

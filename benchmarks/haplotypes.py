@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from windows import random_fasta
 
-from varscore.annotate import AnnotateJob, annotate_file
+from varscore.annotate.flow import annotate_file
+from varscore.annotate.job import AnnotateJob
 from varscore.annotate.phased import OfHaplotypes
 from varscore.engine.compute import Compute
 from varscore.formats.vcf import VariantReader

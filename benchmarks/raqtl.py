@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from varscore.annotate import choose_tasks
+from varscore.annotate.job import choose_tasks
 from varscore.engine.compute import Compute
 from varscore.formats.sites import VariantTable, read_variants
 from varscore.genome.contigs import ContigNames

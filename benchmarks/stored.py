@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from varscore.annotate import annotate_file
+from varscore.annotate.flow import annotate_file
 from varscore.annotate.job import AnnotateJob
 from varscore.annotate.stores import columns_of
 from varscore.engine.compute import Compute

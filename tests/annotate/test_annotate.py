@@ -24,7 +24,9 @@ import zarr
 from made_vcfs import without_our_tags
 from spellings import minimal
 
-from varscore.annotate import AnnotateJob, Summary, annotate_file, choose_tasks, flow, missing_contigs
+from varscore.annotate import flow
+from varscore.annotate.flow import annotate_file
+from varscore.annotate.job import AnnotateJob, Summary, choose_tasks, missing_contigs
 from varscore.engine.compute import Compute
 from varscore.errors import OutputExists, UsageError, VariantFileError
 from varscore.formats.regions import RegionSet, parse_regions

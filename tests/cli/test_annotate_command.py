@@ -15,7 +15,7 @@ import pytest
 import torch
 from made_vcfs import without_our_tags
 
-from varscore.annotate import AnnotateJob, Summary
+from varscore.annotate.job import AnnotateJob, Summary
 from varscore.cli.annotate import default_output
 from varscore.cli.boundary import run
 from varscore.engine.compute import Compute
@@ -140,7 +140,7 @@ def test_from_stdin_to_stdout(capsysbinary: pytest.CaptureFixture[bytes], monkey
 
 def test_every_option_reaches_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs: list[AnnotateJob] = []
-    monkeypatch.setattr("varscore.annotate.annotate_file", lambda job, *rest: jobs.append(job) or Summary())
+    monkeypatch.setattr("varscore.annotate.flow.annotate_file", lambda job, *rest: jobs.append(job) or Summary())
     Path("r.bed").write_text("chr1\t0\t10\n")
     words = (
         "annotate in.vcf -r g.fa -o o -O t -m tiny --scores s.h5 --skipped k.tsv --tasks a --tasks b --check-ref skip"

@@ -23,7 +23,7 @@ sys.path[:0] = {paths}
 import json
 import test_without_numba as here
 from varscore.engine.device import pick_device
-from varscore.nets.kernels.compiled import COMPILES
+from varscore.compiled import COMPILES
 pick_device("cpu"), pick_device("auto")
 print(json.dumps([COMPILES, *here.figures()]))
 """

@@ -36,7 +36,8 @@ if __name__ == "__main__":
 from made_vcfs import without_our_tags
 from stress.judge import Judge
 
-from varscore.annotate import AnnotateJob, annotate_file
+from varscore.annotate.flow import annotate_file
+from varscore.annotate.job import AnnotateJob
 from varscore.cli.boundary import diagnose
 from varscore.engine.compute import Compute
 from varscore.scoring.survey import GenomeRules

@@ -7,47 +7,29 @@
 - ``record``    run.json
 - ``flow``      the run itself
 - ``call``      all of it as a function of names and paths, which is also what calling the package does
+- ``merge``     the outputs of shards into one; it computes nothing, so this package imports none of the above
 """
 
 import sys
+from inspect import Signature, signature
 from types import ModuleType
-
-from varscore.annotate.call import annotate_variants
-from varscore.annotate.flow import annotate_file
-from varscore.annotate.job import (
-    AnnotateJob,
-    Summary,
-    choose_tasks,
-    count_records,
-    demand_all,
-    missing_contigs,
-    warn_of_assembly,
-    warn_of_swapped,
-)
-from varscore.annotate.record import RunInfo, peak_memory
-from varscore.annotate.rows import allele_scores
-
-__all__ = [
-    "AnnotateJob",
-    "RunInfo",
-    "Summary",
-    "allele_scores",
-    "annotate_file",
-    "annotate_variants",
-    "choose_tasks",
-    "count_records",
-    "demand_all",
-    "missing_contigs",
-    "peak_memory",
-    "warn_of_assembly",
-    "warn_of_swapped",
-]
+from typing import Any
 
 
 class _Callable(ModuleType):
     """``varscore.annotate(...)`` is the door's function, and this package has its name."""
 
-    __call__ = staticmethod(annotate_variants)
+    def __call__(self, *given: Any, **options: Any) -> Any:
+        from varscore.annotate.call import annotate_variants
+
+        return annotate_variants(*given, **options)
+
+    @property
+    def __signature__(self) -> Signature:
+        """What a notebook shows of a function"""
+        from varscore.annotate.call import annotate_variants
+
+        return signature(annotate_variants)
 
 
 sys.modules[__name__].__class__ = _Callable

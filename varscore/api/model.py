@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from varscore.annotate import choose_tasks
+from varscore.annotate.job import choose_tasks
 from varscore.annotate.rows import REF_PROB, SPAN, spread_columns, strongest_columns
 from varscore.api.contributions import Contributions
 from varscore.api.given import Variants, given, opened

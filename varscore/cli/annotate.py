@@ -26,7 +26,7 @@ from varscore.cli.stored import Storing
 from varscore.cli.tracks import Conservation, parse_tracks
 
 if TYPE_CHECKING:
-    from varscore.annotate import AnnotateJob
+    from varscore.annotate.job import AnnotateJob
     from varscore.formats.shards import Shard
     from varscore.normalise import Given
     from varscore.report.flow import ReportJob
@@ -259,7 +259,7 @@ def annotate(
     demand_files(regions, saturate, listing.dbsnp, looking.file)
     given = listing.read(source) if source is not None else saturated(str(saturate))
 
-    from varscore.annotate import AnnotateJob
+    from varscore.annotate.job import AnnotateJob
     from varscore.cli.config import find_reference
     from varscore.cli.report import page_of
     from varscore.formats.regions import RegionSet, parse_regions, read_bed
@@ -314,7 +314,7 @@ def check(job: AnnotateJob) -> None:
     """What ``--dry-run`` does: everything that can be known to be wrong before any work is done."""
     import logging
 
-    from varscore.annotate import choose_tasks
+    from varscore.annotate.job import choose_tasks
     from varscore.zoo.models import ranked_tasks
 
     job.check()
@@ -335,15 +335,9 @@ def run(job: AnnotateJob, strict: bool, cluster: str | None, given: Given, page:
     import time
     from contextlib import nullcontext
 
-    from varscore.annotate import (
-        RunInfo,
-        annotate_file,
-        count_records,
-        demand_all,
-        peak_memory,
-        warn_of_assembly,
-        warn_of_swapped,
-    )
+    from varscore.annotate.flow import annotate_file
+    from varscore.annotate.job import count_records, demand_all, warn_of_assembly, warn_of_swapped
+    from varscore.annotate.record import RunInfo, peak_memory
     from varscore.cli import log
     from varscore.cli.ending import at_last
     from varscore.cli.report import make_page

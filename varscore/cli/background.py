@@ -48,7 +48,7 @@ def background(
     force: Force = False,
 ) -> None:
     """Score common variants, and keep how large their effects are: E-values and VS_SIG are measured against them."""
-    from varscore.annotate import count_records
+    from varscore.annotate.job import count_records
     from varscore.cli import log
     from varscore.cli.config import find_reference
     from varscore.formats.regions import RegionSet, read_bed

@@ -33,7 +33,8 @@ def demo(
     import logging
     import shlex
 
-    from varscore.annotate import AnnotateJob, annotate_file
+    from varscore.annotate.flow import annotate_file
+    from varscore.annotate.job import AnnotateJob
     from varscore.annotate.motifs import MotifRules, MotifSearch
     from varscore.demo import DemoFiles, read_outcomes
     from varscore.engine.compute import Compute

@@ -181,8 +181,7 @@ def _databases(against: list[Path] | None) -> list[Path]:
 
 def _compare(query: Path | None, databases: list[Path], output: Path, force: bool) -> None:
     from varscore.formats.motifs import read_motifs
-    from varscore.interpret.motif_folder import compare_files
-    from varscore.interpret.motifs import warn_of_few
+    from varscore.motifs.compare import compare_files, warn_of_few
     from varscore.storage.atomic import refuse_existing
     from varscore.storage.whole import put_file
 

@@ -10,7 +10,7 @@ import typer
 from varscore.cli.options import Device, Force, Model, Threads
 
 if TYPE_CHECKING:
-    from varscore.annotate import AnnotateJob
+    from varscore.annotate.job import AnnotateJob
     from varscore.report.flow import ReportJob
 
 Genes = Annotated[

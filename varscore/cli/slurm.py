@@ -110,7 +110,7 @@ def _suggest(plan: ArrayPlan, asked: Asked) -> None:
     """Say what a task will need, where the user has not said what it gets."""
     import logging
 
-    from varscore.annotate import count_records
+    from varscore.annotate.job import count_records
     from varscore.cluster.slurm import suggestion
 
     if asked.time is not None and asked.mem is not None:

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from varscore.compiled import note_missing_compiler
 from varscore.cpus import available_cpus
 from varscore.errors import DeviceError
-from varscore.nets.kernels.compiled import note_missing_compiler
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

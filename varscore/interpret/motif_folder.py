@@ -10,18 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from varscore import __version__
-from varscore.formats.motifs import Motif, format_meme, read_motifs
+from varscore.formats.motifs import Motif, format_meme
 from varscore.interpret.motifs import Found, Placed
 from varscore.motifs.active import NAME
-from varscore.motifs.tomtom import Comparison, Targets, compare, smoothed
+from varscore.motifs.compare import MATCHES, STRANDS, format_table, matches
 from varscore.storage.digest import file_sha256
 from varscore.storage.whole import put_file
 from varscore.zoo.models import ModelFolder
-
-MOST_E = 10.0
-"""Matches that are written"""
-MATCHES = ("target", "name", "p", "E", "q", "offset", "overlap", "orientation")
-STRANDS = {False: "+", True: "-"}
 
 
 def put_found(folder: Path, found: Found, families: Mapping[str, str]) -> None:
@@ -36,39 +31,18 @@ def put_found(folder: Path, found: Found, families: Mapping[str, str]) -> None:
     rows = (
         (f.id, f.sites, f.largest, f.threshold, f.consensus, float(f.bits.sum()), found.state(f)) for f in found.filters
     )
-    put_file(folder / "filters.tsv", _table(head, rows))
-    put_file(
-        folder / "matches.tsv", _table(("filter", *MATCHES), matches(found.matrices, found.targets, found.comparison))
-    )
+    put_file(folder / "filters.tsv", format_table(head, rows))
+    matched = matches(found.matrices, found.targets, found.comparison)
+    put_file(folder / "matches.tsv", format_table(("filter", *MATCHES), matched))
     members = (
         (found.matrices[member].id, number, STRANDS[turned], at)
         for number in range(int(found.cluster.max()) + 1)
         for member, turned, at in found.frame(number)
     )
-    put_file(folder / "clusters.tsv", _table(("filter", "cluster", "orientation", "offset"), members))
+    put_file(folder / "clusters.tsv", format_table(("filter", "cluster", "orientation", "offset"), members))
     if (placed := found.placed(found.options.projection_q)) is not None:
         head = ("filter", "motif", "strand", "family", "pc1", "pc2", "q")
-        put_file(folder / "projection.tsv", _table(head, projected(found, placed, families)))
-
-
-def matches(queries: Sequence[Motif], targets: Sequence[Motif], compared: Comparison) -> Iterable[tuple[Any, ...]]:
-    """Rows of matches of E below MOST_E, the best of each query first."""
-    e, p, q = compared.e, compared.p, compared.q
-    for i, query in enumerate(queries):
-        for j in p[i].argsort(kind="stable").tolist():
-            if e[i, j] >= MOST_E:
-                break
-            yield (
-                query.id, targets[j].id, targets[j].name, float(p[i, j]), float(e[i, j]), float(q[i, j]),
-                int(compared.offset[i, j]), int(compared.overlap[i, j]), STRANDS[bool(compared.turned[i, j])],
-            )  # fmt: skip
-
-
-def compare_files(query: Path, against: Sequence[Path]) -> str:
-    """TOMTOM alone: the table of matches of a file's motifs. Raises DataError."""
-    queries, targets = read_motifs(query), [motif for path in against for motif in read_motifs(path)]
-    compared = compare([smoothed(motif) for motif in queries], Targets.of([smoothed(motif) for motif in targets]))
-    return _table(("query", *MATCHES), matches(queries, targets, compared))
+        put_file(folder / "projection.tsv", format_table(head, projected(found, placed, families)))
 
 
 def projected(found: Found, placed: Placed, families: Mapping[str, str]) -> Iterable[tuple[Any, ...]]:
@@ -120,9 +94,3 @@ def put_facts(folder: Path, content: Mapping[str, Any]) -> None:
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """JSON has no NaN."""
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in values.items()}
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = ["\t".join(head)]
-    lines += ["\t".join(f"{cell:.6g}" if isinstance(cell, float) else str(cell) for cell in row) for row in rows]
-    return "\n".join(lines) + "\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import itertools
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,11 +20,11 @@ from varscore.genome.sequence import fit
 from varscore.interpret.filters import Filter, activations, filters, first_layer
 from varscore.interpret.projection import Pairs, principal_components, projection_columns, strand_pairs
 from varscore.motifs.clusters import LEAST_R, Alignments, align, clusters
-from varscore.motifs.tomtom import FEW, Comparison, Targets, compare, smoothed
+from varscore.motifs.compare import warn_of_few
+from varscore.motifs.tomtom import Comparison, Targets, compare, smoothed
 from varscore.zoo.models import ModelFolder
 
 OK, TOO_FEW, UNINFORMATIVE = "ok", "too few sites", "uninformative"
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -187,12 +186,6 @@ def discover(
         found, matrices, targets, comparison, aligned, clusters(aligned, options.cluster), projection_columns(net),
         tuple((counted / counted.sum()).tolist()), len(codes), options,
     )  # fmt: skip
-
-
-def warn_of_few(targets: Sequence[Motif]) -> None:
-    """Say so when the database is too small to say what is surprising."""
-    if 0 < len(targets) < FEW:
-        log.warning("only %d motifs to compare with: p depends on what else is there", len(targets))
 
 
 def read_sequences(data: Path, window: int, options: MotifOptions) -> np.ndarray:

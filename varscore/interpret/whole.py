@@ -18,8 +18,8 @@ from varscore.interpret import attention
 from varscore.interpret.attention import Footprints
 from varscore.interpret.logos import Picture, Row
 from varscore.interpret.maximise import START, Liked, maximise
-from varscore.interpret.motif_folder import compare_files
 from varscore.interpret.pictures import put_picture, stack_picture
+from varscore.motifs.compare import compare_files
 from varscore.storage.whole import put_file
 from varscore.tasks import Task, safe
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from varscore.compiled import compiled
 from varscore.genome.alleles import AlleleBatch, ByteColumn, stretches
 from varscore.genome.named import NamedGenome
 from varscore.genome.sequence import encode
-from varscore.nets.kernels.compiled import compiled
 
 REPEAT = 256
 """Bases on either side of an insertion or deletion in which repeats are followed"""

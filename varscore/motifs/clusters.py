@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from varscore.compiled import compiled
 from varscore.formats.motifs import Motif
 from varscore.genome.cache import cache_folder, put_file, read_file
-from varscore.nets.kernels.compiled import compiled
 from varscore.storage.digest import json_sha256, sha256
 
 LEAST_R, LEAST_NCOR = 0.6, 0.4

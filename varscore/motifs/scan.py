@@ -11,9 +11,9 @@ from functools import cached_property
 
 import numpy as np
 
+from varscore.compiled import compiled
 from varscore.formats.motifs import Motif
 from varscore.genome.sequence import UNKNOWN
-from varscore.nets.kernels.compiled import compiled
 
 WORD = 6
 """Bases looked up together: a table of 4^6 scores stays in the processor's nearest cache"""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from varscore.compiled import compiled
 from varscore.formats.motifs import Motif
-from varscore.nets.kernels.compiled import compiled
 
 BINS = 100
 PSEUDOCOUNT = 0.1

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from varscore.compiled import COMPILES
 from varscore.errors import UsageError
 from varscore.nets.kernels import bf16, lstm
-from varscore.nets.kernels.compiled import COMPILES
 from varscore.nets.kernels.kmertable import LARGEST_POOL, convolve_columns, convolve_pool, convolve_pool_activate
 from varscore.nets.kernels.lstmtrain import direction
 from varscore.nets.objectives import Objective, make_objective

@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 
 from varscore import __version__
-from varscore.annotate import choose_tasks
+from varscore.annotate.job import choose_tasks
 from varscore.annotate.writers.scores import Provenance
 from varscore.engine.compute import Compute
 from varscore.engine.device import evaluating, pick_device

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from varscore.compiled import COMPILES
 from varscore.engine.exact.maps import SharedMap, WholeMap, Workspace, common_cells
 from varscore.engine.exact.product import BLOCK
 from varscore.engine.exact.reach import Span
 from varscore.nets.dilated import Residual
-from varscore.nets.kernels.compiled import COMPILES
 from varscore.nets.layers import Activation, ConvPool, Projection, SequenceConv
 
 pytestmark = pytest.mark.skipif(not COMPILES, reason="shared maps are for machines with numba")

@@ -11,9 +11,9 @@ from small_nets import random_codes
 from torch import Tensor
 from torch.nn import functional as F
 
+from varscore.compiled import COMPILES
 from varscore.nets import build
 from varscore.nets.kernels import bf16, lstm, pointwise
-from varscore.nets.kernels.compiled import COMPILES
 from varscore.nets.layers import one_hot
 
 pytestmark = pytest.mark.skipif(not COMPILES, reason="numba is not here")

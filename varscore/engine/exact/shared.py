@@ -37,6 +37,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from varscore.compiled import COMPILES
 from varscore.engine.device import arithmetic
 from varscore.engine.exact.maps import FeatureMap, SharedMap, WholeMap, Workspace
 from varscore.engine.exact.product import padded
@@ -48,7 +49,6 @@ from varscore.engine.plain import TILE, PlainEngine
 from varscore.genome.coords import anchor
 from varscore.genome.windows import Windows
 from varscore.nets.dilated import PositionPool, Residual
-from varscore.nets.kernels.compiled import COMPILES
 from varscore.nets.layers import (
     BiLSTM,
     ConvPool,

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from varscore.compiled import COMPILES
 from varscore.nets.kernels import pointwise
-from varscore.nets.kernels.compiled import COMPILES, PIECES, each_piece
 from varscore.nets.kernels.kmertable import WeightGradient, forward_tables, tables_of
+from varscore.nets.kernels.pieces import PIECES, each_piece
 
 HALF = torch.bfloat16
 CACHED = 1 << 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from varscore.nets.kernels.compiled import compiled
+from varscore.compiled import compiled
 from varscore.nets.kernels.lstmcell import sigmoid, tanh
 from varscore.nets.kernels.pointwise import down, up
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from varscore.nets.kernels.compiled import compiled, each_piece
+from varscore.compiled import compiled
+from varscore.nets.kernels.pieces import each_piece
 
 
 def width(longest: int) -> int:

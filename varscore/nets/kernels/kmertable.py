@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from varscore.nets.kernels.compiled import COMPILES, PIECES, compiled, each_piece, inlined
+from varscore.compiled import COMPILES, compiled, inlined
+from varscore.nets.kernels.pieces import PIECES, each_piece
 
 if COMPILES:
     from varscore.nets.kernels.vectorkernels import LANES, largest_sum

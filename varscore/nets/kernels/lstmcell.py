@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from varscore.nets.kernels.compiled import COMPILES, compiled, inlined
+from varscore.compiled import COMPILES, compiled, inlined
 from varscore.nets.kernels.rational import LIMIT, formulas
 
 if COMPILES:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from varscore.nets.kernels.compiled import COMPILES, compiled, inlined
+from varscore.compiled import COMPILES, compiled, inlined
 
 if COMPILES:
     from llvmlite import ir

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from varscore.nets.kernels.compiled import COMPILES
+from varscore.compiled import COMPILES
 from varscore.nets.plugins import loaded
 from varscore.scoring.annotations import Annotations
 from varscore.scoring.features import Tracks

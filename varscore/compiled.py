@@ -1,15 +1,11 @@
-"""Inner loops compiled by numba, and the threads that run them."""
+"""Inner loops compiled by numba, where it is there."""
 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
-
-import torch
 
 try:
     import numba
@@ -21,7 +17,6 @@ except ImportError as error:  # it is absent, or made for another numpy
 COMPILES = WHY_NOT is None
 """Whether there is a compiler. Without one torch's own kernels do what they can in place of those of this package."""
 
-PIECES = 8
 log = logging.getLogger(__name__)
 
 
@@ -50,23 +45,3 @@ def note_missing_compiler() -> None:
     """Say, once, that the CPU is slower than it could be, if so."""
     if not COMPILES:
         log.warning("the CPU computes several times slower than it could: %s", WHY_NOT)
-
-
-def each_piece(work: Callable[[int, int, int], None], n: int) -> None:
-    """Call ``work(piece, start, stop)`` for each of ``PIECES`` slices of ``range(n)``, on torch's number of threads.
-
-    The slices do not depend on that number.
-    """
-    bounds = [(i, n * i // PIECES, n * (i + 1) // PIECES) for i in range(PIECES)]
-    count = min(torch.get_num_threads(), PIECES)
-    if count == 1:
-        for bound in bounds:
-            work(*bound)
-    else:
-        list(_threads(os.getpid(), count).map(lambda bound: work(*bound), bounds))
-
-
-@cache
-def _threads(process: int, count: int) -> ThreadPoolExecutor:
-    """One pool a process: threads do not survive a fork."""
-    return ThreadPoolExecutor(count, "compiled")
