@@ -87,8 +87,32 @@ def test_binding_sites_are_named(made: Made, tmp_path: Path) -> None:
     options = ("--span", "1", "--motifs", str(tmp_path / "m.jaspar"))
     assert explain(made, f"1:500 {made.sequence[499]}>{alt}", tmp_path / "x", *options) == 0
     (allele,) = rows(tmp_path / "x" / "alleles.tsv")
-    assert allele["motif"] == "MYMOTIF lost"
-    assert "motifs: MYMOTIF lost" in (tmp_path / "x" / allele["picture"]).read_text()
+    assert allele["motif"].rstrip("*") == "-MYMOTIF"
+    assert f"motifs: MYMOTIF lost{'*' * allele['motif'].endswith('*')}<" in picture_of(allele, tmp_path / "x")
+
+
+def picture_of(allele: dict[str, str], folder: Path) -> str:
+    return (folder / allele["picture"]).read_text()
+
+
+def test_a_star_where_the_bases_of_a_site_go_with_the_prediction(made: Made, tmp_path: Path) -> None:
+    """Every allele of some bases: the sum over the site's bases, taken from the table, against the sign of diff."""
+    stars = []
+    for at in range(500, 510):
+        site = made.sequence[at - 5 : at + 5]
+        rows_of = "".join(f"{base} [ {' '.join(str(100 * (letter == base)) for letter in site)} ]\n" for base in "ACGT")
+        (tmp_path / "m.jaspar").write_text(f">M1 MYMOTIF\n{rows_of}")
+        alt = "ACGT"[("ACGT".index(made.sequence[at]) + 1) % 4]
+        out, options = tmp_path / str(at), ("--flank", "6", "--motifs", str(tmp_path / "m.jaspar"))
+        assert explain(made, f"1:{at + 1} {made.sequence[at]}>{alt}", out, *options) == 0
+        (allele,) = rows(out / "alleles.tsv")
+        assert allele["motif"].rstrip("*") == "-MYMOTIF"
+        table = [row for row in rows(out / "contributions.tsv.gz") if row["allele"] == "ref"]
+        inside = [float(row["contribution"]) for row in table if at - 5 < int(row["pos"]) <= at + 5]
+        assert len(inside) == 10
+        assert allele["motif"].endswith("*") == (-sum(inside) * float(allele["diff"]) > 0)
+        stars.append(allele["motif"].endswith("*"))
+    assert {True, False} == set(stars), "both kinds are among them"
 
 
 def test_top_and_order(made: Made, tmp_path: Path) -> None:

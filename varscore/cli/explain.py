@@ -294,7 +294,9 @@ def _sites(
     from varscore.motifs.changes import motif_changes
 
     motifs = MotifSearch.open(path, model.path, MotifRules()).motifs
-    return lambda pair: motif_changes(replace(pair.variant, contig=pair.contig), genome, motifs)
+    return lambda pair: (
+        [] if pair.affected else motif_changes(replace(pair.variant, contig=pair.contig), genome, motifs)
+    )
 
 
 def _options(how: Manner, model: ModelFolder, seed: int) -> Options:
@@ -313,10 +315,10 @@ def _open_genome(given: Path | None, source: str | None, stack: ExitStack) -> Ge
         return None
     from varscore.cli.config import find_reference
     from varscore.genome.sequence import Genome
+    from varscore.genome.spelling import is_variant
     from varscore.interpret.explain import kind_of
-    from varscore.interpret.subjects import parse_variant
 
-    kind = "variant" if not Path(source).exists() and parse_variant(source) else kind_of(source)
+    kind = "variant" if not Path(source).exists() and is_variant(source) else kind_of(source)
     if kind == "fasta":
         return None
     return stack.enter_context(Genome(find_reference(given, source if kind == "variants" else "-")))

@@ -46,7 +46,7 @@ def cut_windows(
     if structural.any():
         named_only = structural_windows(batch, rows[structural], named, length)
         windows = Windows.together([windows, named_only])
-    known = ~_is_unknown(windows)
+    known = ~mostly_unknown(windows)
     status[np.setdiff1d(rows, windows.rows[known])] = Status.N_WINDOW
     return status, batch, windows if known.all() else windows.take(known)
 
@@ -59,7 +59,7 @@ def _spelled_windows(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome, 
     return Windows.anchored(rows, ref, alt, contig, start, batch.ref.lengths[rows], batch.alt.lengths[rows])
 
 
-def _is_unknown(windows: Windows) -> np.ndarray:
+def mostly_unknown(windows: Windows) -> np.ndarray:
     """bool (m,): whether more than half of the REF or of the ALT window is unknown."""
     found = np.zeros(len(windows), bool)
     for codes in (windows.ref, windows.alt):

@@ -110,7 +110,7 @@ def explain_source(
     source: None where no method needs one; genome: for all but a FASTA; stack: ends what the run has opened
     Raises the errors of :mod:`varscore.errors`.
     """
-    variant = parse_variant(source) if source is not None and not Path(source).exists() else None
+    variant = parse_variant(source, genome) if source is not None and not Path(source).exists() else None
     net = job.model.load()
     options = _options(job, net)
     demand_methods(net, (*job.methods, *job.whole), job.compute.precision)

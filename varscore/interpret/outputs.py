@@ -13,7 +13,6 @@ from typing import Any, Self, TextIO
 import numpy as np
 
 from varscore import __version__
-from varscore.genome.coords import Variant
 from varscore.genome.sequence import UNKNOWN
 from varscore.interpret import ism
 from varscore.interpret.explain import Explained, ExplainedPair, ExplainJob, Result
@@ -22,7 +21,8 @@ from varscore.interpret.logos import Picture
 from varscore.interpret.methods import COMPARED, Options
 from varscore.interpret.pictures import allele_picture, put_picture, sequence_picture, stack_picture
 from varscore.interpret.profile import Profile
-from varscore.interpret.subjects import AllelePair, Subject, file_name
+from varscore.interpret.sites import Told, as_tag, in_words, told
+from varscore.interpret.subjects import AllelePair, Subject
 from varscore.interpret.variants import Chosen, Scored
 from varscore.motifs.changes import MotifChange
 from varscore.storage.atomic import output_errors
@@ -32,8 +32,6 @@ from varscore.tasks import Task, safe
 MARKER = "explain.json"
 CONTRIBUTIONS, SUBSTITUTIONS, ALLELES = "contributions.tsv.gz", "ism.tsv.gz", "alleles.tsv"
 COMPLETENESS, SCORES, PROFILE = "completeness.tsv", "scores.npz", "profile.tsv"
-MOST = 4
-"""Binding sites that a title names"""
 EXACT = 1e-4
 """The largest miss, absolute and relative, that a complete method may show: beyond it a rule is wrong"""
 UNITS = {"logodds": "log2 odds", "prob": "probability", "value": "value"}
@@ -55,7 +53,7 @@ class ExplainFolder:
         self, path: str, job: ExplainJob, tasks: Sequence[Task], *, hypothetical: bool = False, picture: str = "svg",
         sites: Callable[[AllelePair], Sequence[MotifChange]] | None = None, force: bool = False,
     ) -> None:  # fmt: skip
-        self._sites, self._changed = sites, dict[str, str]()
+        self._sites, self._changed = sites, dict[str, list[list[Told]]]()
         self._path, self._job, self._tasks = path, job, tasks
         self._hypothetical, self._picture = hypothetical, picture
         self._folder = AtomicFolder(path, marker=MARKER, force=force)
@@ -99,7 +97,7 @@ class ExplainFolder:
                 self._enter(result.ref)
                 self._enter(result.alt)
                 if self._sites is not None:
-                    self._changed[result.pair.name] = _said(self._sites(result.pair))
+                    self._changed[result.pair.name] = told(self._sites(result.pair), result)
                 self._draw_pair(result)
             else:
                 self._enter(result)
@@ -211,9 +209,9 @@ class ExplainFolder:
                 effect = f"VS_DIFF {pair.diff[number]:+.4g}"
                 if np.isfinite(pair.logodds[number]):
                     effect += f", log2 odds {pair.logodds[number]:+.3g}"
-                title = [f"{_spelled(pair.variant)}   {effect}", self._title(method, name)]
-                if self._changed.get(pair.name):
-                    title.append(f"motifs: {self._changed[pair.name]}")
+                title = [f"{_spelled(pair)}   {effect}", self._title(method, name)]
+                if sites := self._changed.get(pair.name, []):
+                    title += [f"motifs: {in_words(sites[number])}"] if sites[number] else []
                 picture = allele_picture(pair, ref.scores[number], alt.scores[number], self._job.flank, title)
                 self._put(pair.name, method, name, picture)
 
@@ -262,9 +260,10 @@ class ExplainFolder:
         if scored.variant is None:
             return [f"{head}\tNA\tNA\tNA\tNA\tNA"]
         rows = []
-        for task, diff, logodds in zip(scored.tasks.tolist(), scored.diff, scored.logodds, strict=True):
-            sites = self._changed.get(file_name(scored.variant)) or "NA"
-            picture = f"{file_name(scored.variant)}.{safe(self._tasks[task].name)}.{self._picture}"
+        changed = self._changed.get(scored.name, [[]] * len(scored.tasks))
+        for task, diff, logodds, found in zip(scored.tasks.tolist(), scored.diff, scored.logodds, changed, strict=True):
+            sites = as_tag(found) if scored.name in self._changed else "NA"
+            picture = f"{scored.name}.{safe(self._tasks[task].name)}.{self._picture}"
             shown = picture if (self.folder / picture).exists() else "NA"
             value = f"{logodds:.6g}" if np.isfinite(logodds) else "NA"
             rows.append(f"{head}\t{self._tasks[task].name}\t{diff:.6g}\t{value}\t{sites}\t{shown}")
@@ -292,15 +291,11 @@ class ExplainFolder:
         }
 
 
-def _said(changes: Sequence[MotifChange]) -> str:
-    """The best few of an allele's sites, in words."""
-    words = {"-": "lost", "+": "gained", "~": "changed"}
-    return ", ".join(f"{change.motif.name} {words[change.sign]}" for change in changes[:MOST])
-
-
-def _spelled(variant: Variant) -> str:
-    ref, alt = (allele if len(allele) <= 20 else f"{len(allele)} bp" for allele in (variant.ref, variant.alt))
-    return f"{variant.contig}:{variant.pos} {ref}>{alt}"
+def _spelled(pair: AllelePair) -> str:
+    variant = pair.variant
+    ref, alt = (allele if len(allele) <= 20 else f"{len(allele):,} bp" for allele in (variant.ref, variant.alt))
+    size = f" of {pair.affected:,} bp" if pair.affected else ""
+    return f"{variant.contig}:{variant.pos} {ref}>{alt}{size}"
 
 
 def _text(path: Path) -> TextIO:

@@ -18,7 +18,8 @@ WIDEST = 2800.0
 
 
 def allele_picture(pair: AllelePair, ref: np.ndarray, alt: np.ndarray, flank: int, title: Sequence[str]) -> Picture:
-    """REF and ALT one below the other, then ALT - REF of every column, where a gap counts as 0.
+    """REF and ALT one below the other, then ALT - REF of every column, where a gap counts as 0; not of a long allele,
+    whose windows go on apart.
 
     ref, alt: float32 (window,), what the base that is there contributes
     """
@@ -27,8 +28,9 @@ def allele_picture(pair: AllelePair, ref: np.ndarray, alt: np.ndarray, flank: in
     rows = [
         Row("REF", _spelled(pair.ref.codes, columns.ref), before),
         Row("ALT", _spelled(pair.alt.codes, columns.alt), after),
-        Row("ALT - REF", " " * len(before), after - before, bars=True),
     ]
+    if columns.paired:
+        rows.append(Row("ALT - REF", " " * len(before), after - before, bars=True))
     return Picture(title, rows, _ticks(columns), (columns.inside.lo, columns.inside.hi))
 
 

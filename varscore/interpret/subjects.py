@@ -14,13 +14,15 @@ from varscore.errors import UsageError
 from varscore.formats.fasta import FastaRecord
 from varscore.genome import spelling
 from varscore.genome.alleles import AlleleBatch, ByteColumn
-from varscore.genome.contigs import find_contigs
+from varscore.genome.contigs import ContigNames, find_contigs
 from varscore.genome.coords import Interval, Variant, anchor, one_based, window_start
 from varscore.genome.sequence import Genome, decode, encode, fit
 from varscore.genome.spelling import FORMS, is_variant
 
 LONGEST_NAME = 20
 """Bases of an allele that a file name spells out"""
+LONGEST_SHOWN = 60
+"""Bases of an allele that a picture shows, each in a column of its own"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +55,22 @@ class Columns:
     """REF and ALT windows in one frame: a column a base, int64 (c,) index in each window, -1 where it has none.
 
     ``offsets``: of every column from the first base of REF, ``0.1`` and so on for inserted bases
+    ``inside``: the allele's own columns; of a long one the first, where both windows part
+    ``paired``: whether the bases of a column belong together; those of a long allele do not, from there on
     """
 
     ref: np.ndarray
     alt: np.ndarray
     offsets: Sequence[str]
     inside: Span
+    paired: bool = True
 
     def around(self, flank: int) -> Columns:
         """The alleles' own columns, and so many on either side."""
         chosen = slice(max(self.inside.lo - flank, 0), self.inside.hi + flank)
         lo = self.inside.lo - chosen.start
-        return Columns(
-            self.ref[chosen], self.alt[chosen], self.offsets[chosen], Span(lo, lo + len(self.inside))
-        )  # fmt: skip
+        inside = Span(lo, lo + len(self.inside))
+        return Columns(self.ref[chosen], self.alt[chosen], self.offsets[chosen], inside, self.paired)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class AllelePair:
     """An allele that can be scored. variant: in its minimal form; contig: its name in the FASTA
 
     diff, logodds: float32 (k,) of the subjects' tasks, as ``annotate`` gives them
+    affected: of an allele that is named, such as ``<DEL>``, how many bases after the first change; 0: it is spelled out
     """
 
     name: str
@@ -84,22 +89,29 @@ class AllelePair:
     columns: Columns
     diff: np.ndarray
     logodds: np.ndarray
+    affected: int = 0
 
 
-def parse_variant(text: str) -> Variant | None:
+def parse_variant(text: str, genome: Genome | None = None) -> Variant | None:
     """One variant given as text, see :mod:`varscore.genome.spelling`. None when it looks like none.
 
-    Raises UsageError for one that is wrong, and for one that only the genome can spell out.
+    genome: what spells out a variant that does not say its bases, such as ``NC_000001.10:g.1005_1006del``
+    Raises UsageError for one that is wrong, and for one that only a genome can spell out.
     """
     if not is_variant(text):
         return None
     try:
         edit = spelling.parse_variant(text)
+        if edit.kind == "replace" and edit.ref:
+            return Variant(edit.contig, edit.start, edit.ref, edit.alt)
+        if genome is None:
+            raise UsageError("the variant does not say its bases", where=repr(text), remedy="`varscore normalise` does")
+        if (contig := ContigNames(genome, {}).find(edit.contig)) is None:
+            raise UsageError("the variant does not say its bases", where=repr(text),
+                             cause=f"{genome.path.name} has no {edit.contig}", remedy="pass its FASTA")  # fmt: skip
+        return Variant(edit.contig, *spelling.spell(edit, genome, contig))
     except ValueError as error:
         raise UsageError("not a variant", where=repr(text), cause=str(error), remedy=f"write {FORMS}") from None
-    if edit.kind != "replace" or not edit.ref:
-        raise UsageError("the variant does not say its bases", where=repr(text), remedy="`varscore normalise` does")
-    return Variant(edit.contig, edit.start, edit.ref, edit.alt)
 
 
 def batch_of(variant: Variant) -> AlleleBatch:
@@ -126,7 +138,7 @@ def intervals(
     span: bases on either side of the middle that are mutated; None: all of the window. Raises DataError.
     """
     contigs = find_contigs(wanted, genome)
-    mutated = _mutated(window, window // 2, 1, span)
+    mutated = mutated_span(window, window // 2, 1, span)
     for number, interval in enumerate(wanted):
         contig, start = contigs[interval.contig], window_start(interval.start, interval.end, window)
         codes = genome.codes(contig, start, start + window)
@@ -145,11 +157,12 @@ def pair(
     contig: its name in the FASTA; centred, span: see :func:`intervals`; the span lies around the allele
     """
     start, middle = variant.start, anchor(window)
+    is_long = max(len(variant.ref), len(variant.alt)) > LONGEST_SHOWN
     subjects = []
     for allele, letters in (("ref", variant.ref), ("alt", variant.alt)):
         inserted = encode(letters.encode())[: 2 * window]  # more is in no window
         size = len(inserted)
-        mutated = _mutated(window, middle, size, span)
+        mutated = mutated_span(window, middle, 1 if is_long else size, span)
         reach = Span(min(mutated.lo - middle, 0) - middle, max(mutated.hi, window) + window - 2 * middle)
         left = genome.codes(contig, start + reach.lo, start)
         after = start + len(variant.ref)
@@ -168,21 +181,28 @@ def pair(
     return AllelePair(file_name(variant), variant, contig, ref, alt, columns, diff, logodds)
 
 
-def file_name(variant: Variant) -> str:
-    """``chrom_pos_REF_ALT``; alleles over 20 bases as their length and 8 digits of their SHA-256."""
-    alleles = (_short(allele) for allele in (variant.ref, variant.alt))
-    contig = re.sub(r"[^A-Za-z0-9_.+-]", "_", variant.contig)
-    return "_".join([contig, str(variant.pos), *alleles])
+def file_name(variant: Variant, affected: int = 0) -> str:
+    """``chrom_pos_REF_ALT``; alleles over 20 bases as their length and 8 digits of their SHA-256, ``<DEL>`` as ``DEL``
+    and how many bases are ``affected``."""
+    alleles = [_short(allele, affected) for allele in (variant.ref, variant.alt)]
+    return "_".join([_plain(variant.contig), str(variant.pos), *alleles])
 
 
-def _short(allele: str) -> str:
+def _short(allele: str, affected: int) -> str:
+    if allele.startswith("<"):
+        return f"{_plain(allele.strip('<>'))}{affected}bp"
     if len(allele) <= LONGEST_NAME:
         return allele
     return f"{len(allele)}bp{hashlib.sha256(allele.encode()).hexdigest()[:8]}"
 
 
-def _mutated(window: int, middle: int, size: int, span: int | None) -> Span:
-    """The positions of a window that are mutated: of ``size`` bases from ``middle`` on and ``span`` around them."""
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.+-]", "_", text)
+
+
+def mutated_span(window: int, middle: int, size: int, span: int | None) -> Span:
+    """The positions of a window that are mutated: of ``size`` bases from ``middle`` on and ``span`` around them; None:
+    all."""
     if span is None:
         return Span(0, window)
     return Span(max(middle - span, 0), min(middle + size + span, window))
@@ -205,7 +225,9 @@ def _labels(position: int, ref: int, size: int, middle: int, window: int) -> Ite
 
 def align(ref: int, alt: int, window: int) -> Columns:
     """The columns of windows whose alleles have so many bases: bases in common one below the other, then those that
-    only one has, then what follows."""
+    only one has, then what follows. With a long allele each window reads on from where they part."""
+    if max(ref, alt) > LONGEST_SHOWN:
+        return side_by_side(window, Span(anchor(window), anchor(window) + 1))
     middle, most = anchor(window), window - anchor(window)
     ref, alt = min(ref, most), min(alt, most)
     left, own = np.arange(middle), np.arange(middle, middle + max(ref, alt))
@@ -217,3 +239,9 @@ def align(ref: int, alt: int, window: int) -> Columns:
     offsets += [str(at) if at < ref else f"{ref - 1}.{at - ref + 1}" for at in range(max(ref, alt))]
     offsets += [str(ref + at) for at in right.tolist()]
     return Columns(rows[0], rows[1], offsets, Span(middle, middle + max(ref, alt)))
+
+
+def side_by_side(window: int, inside: Span, *, paired: bool = False) -> Columns:
+    """A column for each position of both windows, counted from the first one inside."""
+    every = np.arange(window)
+    return Columns(every, every, [str(at - inside.lo) for at in range(window)], inside, paired)

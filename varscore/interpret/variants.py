@@ -5,7 +5,8 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from varscore.genome.alleles import AlleleBatch, Status
 from varscore.genome.contigs import ContigNames
 from varscore.genome.coords import Variant
 from varscore.genome.sequence import Genome, decode
-from varscore.interpret.subjects import AllelePair, batch_of, pair
+from varscore.interpret.named import NamedAllele, effects_apart, end_that_counts, named_pair
+from varscore.interpret.subjects import AllelePair, batch_of, file_name, pair
 from varscore.scoring.effects import strongest
 from varscore.scoring.score import HasAlleles, ScoreBatch, score_chunks
 from varscore.scoring.survey import GenomeRules, open_names
@@ -29,6 +31,7 @@ class Scored:
     """An allele as the file spells it, and what became of it.
 
     contig: the FASTA's name; variant: in its minimal form; tasks: int64 (k,); diff, logodds: float32 (k,)
+    named: of an allele that is not spelled out, such as ``<DEL>``
     """
 
     written: Variant
@@ -38,6 +41,13 @@ class Scored:
     tasks: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     diff: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     logodds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    named: NamedAllele | None = None
+
+    @property
+    def name(self) -> str:
+        """What its files are called; of an allele that has been scored."""
+        assert self.variant is not None
+        return file_name(self.variant, self.named.affected if self.named else 0)
 
     @property
     def strength(self) -> float:
@@ -48,18 +58,11 @@ class Scored:
     ) -> AllelePair:
         """REF and ALT windows of an allele that has been scored, the ``number``-th input."""
         assert self.variant is not None
-        return pair(
-            self.variant,
-            self.contig,
-            genome,
-            window,
-            self.tasks,
-            self.diff,
-            self.logodds,
-            number,
-            centred=centred,
+        make = pair if self.named is None else partial(named_pair, self.named)
+        return make(
+            self.variant, self.contig, genome, window, self.tasks, self.diff, self.logodds, number, centred=centred,
             span=span,
-        )
+        )  # fmt: skip
 
 
 @dataclass
@@ -94,7 +97,9 @@ def choose_alleles(
     asked = np.array(choose(names, globs, "--task")) if globs else np.arange(len(names))
     tasks = ranked_tasks(model, asked)
     chosen, heap = Chosen(), []
-    for number, scored in enumerate(_scored(source, genome, pool, window, tasks, bool(globs), rules)):
+    untrained = model.untrained.tolist()
+    how = _Choice(tasks, bool(globs), untrained)
+    for number, scored in enumerate(_scored(source, genome, pool, window, how, rules)):
         chosen.statuses[scored.status] += 1
         if scored.variant is None:
             chosen.unscored.append(scored)
@@ -104,9 +109,33 @@ def choose_alleles(
             heap = heapq.nlargest(top, heap, key=_order)
     kept = heap if top is None else heapq.nlargest(top, heap, key=_order)
     chosen.scored = [scored for _, _, scored in sorted(kept, key=lambda entry: -entry[1])]
+    _settle_ends(chosen.scored, genome, pool, window, untrained)
     if isinstance(source, Variant) and chosen.unscored:
         _refuse(source, chosen.unscored[0].status, genome)
     return chosen
+
+
+def _settle_ends(scored: list[Scored], genome: Genome, pool: Pool, window: int, untrained: Sequence[int]) -> None:
+    """Spell out short deletions, and find out which end of a duplication or inversion counts."""
+    for at, one in enumerate(scored):
+        if one.named is not None and one.named.is_short_deletion:
+            scored[at] = replace(one, variant=one.named.spelled(genome, one.contig), named=None)
+    named = (
+        (at, (one.named.windows(genome, one.contig, window),)) for at, one in enumerate(scored) if one.named is not None
+    )
+    for (at, windows), (found,) in pool.map(effects_apart, (((at, one), one) for at, one in named)):
+        allele = scored[at].named
+        assert allele is not None
+        scored[at] = replace(scored[at], named=replace(allele, end=end_that_counts(windows[0], found, untrained)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """tasks: int64 (k,), those to explain an allele by; every: by each of them, not its own strongest one"""
+
+    tasks: np.ndarray
+    every: bool
+    untrained: Sequence[int]
 
 
 def _order(entry: tuple[float, int, Scored]) -> tuple[float, int]:
@@ -114,35 +143,27 @@ def _order(entry: tuple[float, int, Scored]) -> tuple[float, int]:
 
 
 def _scored(
-    source: str | Variant, genome: Genome, pool: Pool, window: int, tasks: np.ndarray, every: bool, rules: GenomeRules
+    source: str | Variant, genome: Genome, pool: Pool, window: int, how: _Choice, rules: GenomeRules
 ) -> Iterator[Scored]:
     if isinstance(source, Variant):
         names = ContigNames(genome, {}, rules.renames, str(source), rules.check_assembly)
-        yield from _alleles([_One(batch_of(source))], genome, names, pool, window, tasks, every)
+        yield from _alleles([_One(batch_of(source))], genome, names, pool, window, how)
         return
     with VariantReader(source) as reader:
         names = open_names(source, reader, genome, rules)
-        yield from _alleles(reader.chunks(), genome, names, pool, window, tasks, every)
+        yield from _alleles(reader.chunks(), genome, names, pool, window, how)
     names.warn_of_missing()
 
 
 def _alleles(
-    chunks: Iterable[HasAlleles],
-    genome: Genome,
-    names: ContigNames,
-    pool: Pool,
-    window: int,
-    tasks: np.ndarray,
-    every: bool,
+    chunks: Iterable[HasAlleles], genome: Genome, names: ContigNames, pool: Pool, window: int, how: _Choice
 ) -> Iterator[Scored]:
-    for chunk, found in score_chunks(chunks, genome, names, pool, window):
-        yield from _of_chunk(chunk.alleles, found, names, tasks, every)
+    for chunk, found in score_chunks(chunks, genome, names, pool, window, untrained=how.untrained):
+        yield from _of_chunk(chunk.alleles, found, names, how)
 
 
-def _of_chunk(
-    written: AlleleBatch, found: ScoreBatch, names: ContigNames, tasks: np.ndarray, every: bool
-) -> Iterator[Scored]:
-    best = strongest(found.effects.diff, tasks)
+def _of_chunk(written: AlleleBatch, found: ScoreBatch, names: ContigNames, how: _Choice) -> Iterator[Scored]:
+    best = strongest(found.effects.diff, how.tasks)
     place = np.full(len(written), -1)
     place[found.rows] = np.arange(len(found.rows))
     contigs = names.of(written.contigs)
@@ -152,13 +173,12 @@ def _of_chunk(
         if at < 0:
             yield Scored(spelled, status)
             continue
-        if not found.alleles.alt[row].isalpha():  # it is said what it does, not spelled: there are no bases to explain
-            yield Scored(spelled, Status.SYMBOLIC.name)
-            continue
-        columns = tasks if every else best[at : at + 1]
+        columns = how.tasks if how.every else best[at : at + 1]
+        is_named = found.alleles.affected_bases[row] > 0
+        one = NamedAllele(found.alleles.take(np.array([row]), np.zeros(1, np.int64))) if is_named else None
         yield Scored(
             spelled, status, contigs[int(written.contig[row])] or "", _variant(found.alleles, row), columns,
-            found.effects.diff[at, columns], found.effects.logodds[at, columns],
+            found.effects.diff[at, columns], found.effects.logodds[at, columns], one,
         )  # fmt: skip
 
 
