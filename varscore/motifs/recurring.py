@@ -1,0 +1,245 @@
+"""Motifs that recur in one set of sequences and not in another, one after the other: discriminative discovery, as
+MEME-ChIP's tools do it.
+
+Words of six bases that more sequences of the first set have than of the other are seeds. Each is made a matrix, which
+is drawn from its sites anew for some rounds; a sequence has a site when its best placement scores above the threshold
+that tells both sets apart best. The best matrix is kept, its sites are hidden, and the next is looked for. A tenth of
+the sequences is laid aside: p is of Fisher's exact test on these alone, which no choice has been made on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from varscore.formats.motifs import BASES, Motif
+from varscore.genome.sequence import UNKNOWN
+from varscore.motifs.scan import Words
+
+SEED_WORD, SEEDS, ROUNDS = 6, 10, 5
+FLANK = 3
+"""Columns on either side of a seed, before columns that say nothing are taken off"""
+FEWEST = 8
+"""Sites that a matrix is made of, at least"""
+LEAST_BITS, LEAST_COLUMNS = 0.15, 5
+LAID_ASIDE = 0.1
+SMOOTH = 1.0
+"""Sites of background that are added to the counts"""
+
+
+@dataclass(frozen=True)
+class Sites:
+    """The best placement in each of n sequences. score: float32 (n,), minus infinity where there is none; start: int64
+    (n,); backward: bool (n,)"""
+
+    score: np.ndarray
+    start: np.ndarray
+    backward: np.ndarray
+
+
+@dataclass(frozen=True)
+class Recurring:
+    """A motif. threshold: in bits, a site scores at least this; first, other: its sites in both sets, all sequences
+
+    hits: sequences with a site, of how many: (first, of, other, of), all sequences; p: on those laid aside
+    """
+
+    motif: Motif
+    threshold: float
+    first: Sites
+    other: Sites
+    p: float
+
+    @property
+    def hits(self) -> tuple[int, int, int, int]:
+        counts = [(int((each.score >= self.threshold).sum()), len(each.score)) for each in (self.first, self.other)]
+        return counts[0] + counts[1]
+
+    def positions(self, sites: Sites, length: int) -> np.ndarray:
+        """int64 (k,): of the sequences with a site the site's middle, counted from the middle of the sequence."""
+        there = sites.score >= self.threshold
+        return np.asarray(sites.start[there] + len(self.motif.frequencies) // 2 - length // 2)
+
+
+@dataclass(frozen=True)
+class _Sets:
+    """Sequences of both sets, one below the other, uint8 (n, L); is_first, is_aside: bool (n,)"""
+
+    codes: np.ndarray
+    is_first: np.ndarray
+    is_aside: np.ndarray
+
+    @property
+    def background(self) -> np.ndarray:
+        """float64 (4,): frequencies of bases in the other set."""
+        other = self.codes[~self.is_first]
+        counted = np.bincount(other[other < UNKNOWN], minlength=4) + 1.0
+        return np.asarray(counted / counted.sum())
+
+
+@dataclass(frozen=True)
+class _Found:
+    frequencies: np.ndarray
+    sites: int
+    threshold: float
+    gain: float
+
+
+def recurring(
+    first: np.ndarray, other: np.ndarray, *, number: int = 5, both_strands: bool = True, seed: int = 0
+) -> Iterator[Recurring]:
+    """The motifs of ``first`` against ``other``, uint8 (n, L) and (m, L); ends before ``number`` when no word is left
+    that tells the sets apart. The same seed lays the same sequences aside.
+    """
+    codes = np.concatenate([first, other])
+    is_first = np.arange(len(codes)) < len(first)
+    aside = np.random.default_rng(seed).random(len(codes)) < LAID_ASIDE
+    sets = _Sets(codes.copy(), is_first, aside)
+    for index in range(number):
+        found = max(
+            (_refined(sets, word, both_strands) for word in _seeds(sets, both_strands)),
+            key=lambda one: one.gain, default=None,
+        )  # fmt: skip
+        if found is None or found.gain <= 0:
+            return
+        sites = best_sites(sets.codes, _odds(found.frequencies, sets.background), both_strands)
+        hit = sites.score >= found.threshold
+        p = fisher(*(int((hit & aside & of).sum()) for of in (is_first, ~is_first)),
+                   *(int((aside & of).sum()) for of in (is_first, ~is_first)))  # fmt: skip
+        name = "".join(BASES[base] for base in found.frequencies.argmax(1))
+        motif = Motif(f"recurring-{index + 1}", name, found.frequencies, float(found.sites))
+        parts = [Sites(*(column[of] for column in (sites.score, sites.start, sites.backward)))
+                 for of in (is_first, ~is_first)]  # fmt: skip
+        yield Recurring(motif, found.threshold, parts[0], parts[1], p)
+        _hide(sets.codes, sites, hit, len(found.frequencies))
+
+
+def word_counts(codes: np.ndarray, both_strands: bool) -> np.ndarray:
+    """int64 (4^6,): in how many sequences each word of six known bases stands; of a word and its reverse complement the
+    smaller number counts for both."""
+    numbers, turned, known = (np.zeros((len(codes), codes.shape[1] - SEED_WORD + 1), np.int64) for _ in range(3))
+    for place in range(SEED_WORD):
+        column = codes[:, place : place + numbers.shape[1]].astype(np.int64)
+        known += column != UNKNOWN
+        base = np.where(column == UNKNOWN, 0, column)
+        numbers += base * 4 ** (SEED_WORD - 1 - place)
+        turned += (3 - base) * 4**place
+    words = np.minimum(numbers, turned) if both_strands else numbers
+    words += np.arange(len(codes))[:, None] * 4**SEED_WORD
+    each = np.unique(words[known == SEED_WORD])
+    return np.bincount(each % 4**SEED_WORD, minlength=4**SEED_WORD)
+
+
+def _seeds(sets: _Sets, both_strands: bool) -> list[np.ndarray]:
+    """The words that tell the sets apart best, uint8 (6,) each; what is laid aside is not looked at."""
+    used = [sets.codes[(sets.is_first == which) & ~sets.is_aside] for which in (True, False)]
+    mine, theirs = (word_counts(codes, both_strands) for codes in used)
+    gain = gains(mine, theirs, len(used[0]), len(used[1]))
+    gain[mine < FEWEST] = 0
+    best = np.argsort(-gain, kind="stable")[:SEEDS]
+    places = 4 ** np.arange(SEED_WORD - 1, -1, -1)
+    return [(word // places % 4).astype(np.uint8) for word in best[gain[best] > 0].tolist()]
+
+
+def gains(mine: np.ndarray, theirs: np.ndarray, n: int, m: int) -> np.ndarray:
+    """float64: by how many nats the counts of sequences with a site, of n and of m, speak for more of them in the first
+    set: the log-likelihood ratio of two shares against one; 0 where there are not more."""
+    chance = (mine + theirs) / (n + m)
+
+    def nats(count: np.ndarray, of: int, expected: np.ndarray) -> np.ndarray:
+        share = np.maximum(count, 1) / max(of, 1)  # of no count it does not matter
+        return np.asarray(count * np.log(share / np.maximum(expected, 1e-300)))
+
+    both = [nats(c, of, chance) + nats(of - c, of, 1 - chance) for c, of in ((mine, n), (theirs, m))]
+    return np.where(mine * m > theirs * n, both[0] + both[1], 0.0)
+
+
+def _refined(sets: _Sets, word: np.ndarray, both_strands: bool) -> _Found:
+    """A word made a matrix, drawn anew from its sites for some rounds; the best of all rounds."""
+    used = _Sets(*(column[~sets.is_aside] for column in (sets.codes, sets.is_first, sets.is_aside)))
+    background = sets.background
+    frequencies = np.tile(background, (SEED_WORD + 2 * FLANK, 1))
+    frequencies[FLANK : FLANK + SEED_WORD] = 0.05 + 0.8 * np.eye(4)[word]
+    best = _Found(frequencies, 0, 0.0, 0.0)
+    for turn in range(ROUNDS):
+        if turn == ROUNDS - 1:  # of the best, the columns that say something
+            frequencies = trimmed(best.frequencies, background)
+        sites = best_sites(used.codes, _odds(frequencies, background), both_strands)
+        threshold, gain = split(sites.score, used.is_first)
+        chosen = (sites.score >= threshold) & used.is_first
+        made = _Found(frequencies, int(chosen.sum()), threshold, gain)
+        if gain > best.gain or (turn == ROUNDS - 1 and gain > 0.95 * best.gain):
+            best = made
+        if chosen.sum() < FEWEST or not best.sites:
+            break
+        if turn < ROUNDS - 2:
+            frequencies = _drawn(used.codes, sites, chosen, len(frequencies), background)
+    return best
+
+
+def split(scores: np.ndarray, is_first: np.ndarray) -> tuple[float, float]:
+    """The threshold that tells both sets apart best, and by how many nats; infinity and 0 where none does."""
+    order = np.argsort(-scores, kind="stable")
+    ranked, mine = scores[order], np.cumsum(is_first[order])
+    theirs = np.arange(1, len(order) + 1) - mine
+    gain = gains(mine, theirs, int(is_first.sum()), int((~is_first).sum()))
+    last = np.append(ranked[1:] < ranked[:-1], True)  # of equal scores all or none
+    gain[~last | (mine < FEWEST) | ~np.isfinite(ranked)] = 0
+    at = int(gain.argmax())
+    return (float(ranked[at]), float(gain[at])) if gain[at] > 0 else (math.inf, 0.0)
+
+
+def best_sites(codes: np.ndarray, odds: np.ndarray, both_strands: bool) -> Sites:
+    """The best placement of a matrix of log-odds, (w, 4), in each sequence, uint8 (n, L); the first of equals."""
+    n, length = codes.shape
+    joined = np.full((n, length + 1), UNKNOWN, np.uint8)  # a placement across two sequences lies on an unknown base
+    joined[:, :length] = codes
+    scores = np.full((2, n * (length + 1)), -np.inf, np.float32)
+    found = Words(joined.reshape(-1)).strands(odds)
+    scores[:, : found.shape[1]] = found
+    if not both_strands:
+        scores[1] = -np.inf
+    rows = scores.reshape(2, n, length + 1).transpose(1, 0, 2).reshape(n, -1)
+    place = rows.argmax(1)
+    return Sites(rows[np.arange(n), place], place % (length + 1), place > length)
+
+
+def trimmed(frequencies: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Without the columns at either end that hardly differ from the background; five are left at least."""
+    bits = (frequencies * np.log2(np.maximum(frequencies, 1e-300) / background)).sum(1)
+    first, last = 0, len(bits)
+    while last - first > LEAST_COLUMNS and min(bits[first], bits[last - 1]) < LEAST_BITS:
+        first, last = (first + 1, last) if bits[first] <= bits[last - 1] else (first, last - 1)
+    return frequencies[first:last]
+
+
+def _drawn(codes: np.ndarray, sites: Sites, chosen: np.ndarray, width: int, background: np.ndarray) -> np.ndarray:
+    """float64 (w, 4): frequencies under the chosen sites, as they read on their strand."""
+    rows = np.flatnonzero(chosen)
+    bases = codes[rows[:, None], sites.start[rows, None] + np.arange(width)].astype(np.int64)
+    bases = np.where(sites.backward[rows, None], 3 - bases[:, ::-1], bases)
+    counts = (bases[:, :, None] == np.arange(4)).sum(0)
+    return np.asarray((counts + SMOOTH * background) / (len(rows) + SMOOTH))
+
+
+def _odds(frequencies: np.ndarray, background: np.ndarray) -> np.ndarray:
+    return np.asarray(np.log2(np.maximum(frequencies, 1e-4) / background))
+
+
+def _hide(codes: np.ndarray, sites: Sites, hit: np.ndarray, width: int) -> None:
+    rows = np.flatnonzero(hit)
+    codes[rows[:, None], sites.start[rows, None] + np.arange(width)] = UNKNOWN
+
+
+def fisher(mine: int, theirs: int, n: int, m: int) -> float:
+    """Fisher's exact test: how likely at least ``mine`` of n have what ``mine + theirs`` of all n + m have."""
+
+    def ways(k: int, of: int) -> float:
+        return math.lgamma(of + 1) - math.lgamma(k + 1) - math.lgamma(of - k + 1)
+
+    have = mine + theirs
+    terms = [ways(k, n) + ways(have - k, m) - ways(have, n + m) for k in range(mine, min(n, have) + 1) if have - k <= m]
+    return min(math.fsum(map(math.exp, terms)), 1.0)
