@@ -15,7 +15,7 @@ from varscore.cli.options import Device, Force, Seed, Threads
 if TYPE_CHECKING:
     from varscore.interpret.motifs import Found, MotifOptions
 
-SITES, MATCHING = "Which sites", "What they are like"
+SITES, MATCHING, RECURRING = "Which sites", "What they are like", "Motifs that recur"
 
 
 @dataclass(frozen=True)
@@ -91,15 +91,42 @@ class Matching:
     ] = None
 
 
+@dataclass(frozen=True)
+class Recurrence:
+    """How sequences are searched for motifs that recur."""
+
+    control: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FASTA",
+            help="Sequences without the motifs; by default dinucleotide shuffles of QUERY.",
+            show_default=False,
+            rich_help_panel=RECURRING,
+        ),
+    ] = None
+    number: Annotated[
+        int, typer.Option(min=1, max=100, metavar="N", help="Motifs to find, at most.", rich_help_panel=RECURRING)
+    ] = 5
+    one_strand: Annotated[
+        bool, typer.Option("--one-strand", help="Look on the strand that is given alone.", rich_help_panel=RECURRING)
+    ] = False
+
+
 @grouped
 def motifs(
     *,
     model: Annotated[
-        str, typer.Argument(metavar="MODEL|compare", help="A model's name or folder; compare: only compare QUERY.")
+        str,
+        typer.Argument(
+            metavar="MODEL|compare|recurring",
+            help="A model's name or folder; compare: only compare QUERY; recurring: find motifs in QUERY.",
+        ),
     ],
     query: Annotated[
         Path | None,
-        typer.Argument(metavar="[QUERY]", help="Of compare: a JASPAR or MEME file.", show_default=False),
+        typer.Argument(
+            metavar="[QUERY]", help="Of compare: a JASPAR or MEME file; of recurring: a FASTA.", show_default=False
+        ),
     ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR|TSV", help="Folder to write; of compare, a table.")
@@ -121,6 +148,7 @@ def motifs(
     ] = None,
     filtering: Filtering,
     matching: Matching,
+    recurrence: Recurrence,
     device: Device = "auto",
     threads: Threads = None,
     seed: Seed = 0,
@@ -128,17 +156,21 @@ def motifs(
 ) -> None:
     """What the filters of a model's first layer have learnt: matrices, the motifs they are like, clusters, logos.
 
-    varscore motifs compare QUERY --against MOTIFS compares two files of motifs alone.
+    varscore motifs compare QUERY --against MOTIFS compares two files of motifs alone. varscore motifs recurring QUERY
+    finds motifs that more of its sequences have than of --control, and where in them they stand.
     """
     from varscore.cli.inputs import demand_files
 
     databases = _databases(against)
-    demand_files(query, data, matching.family, *databases)
+    demand_files(query, data, matching.family, recurrence.control, *databases)
     if model == "compare":
         _compare(query, databases, output, force)
         return
+    if model == "recurring":
+        _recur(query, databases, output, recurrence, seed, force)
+        return
     if query is not None:
-        raise typer.BadParameter("QUERY goes with compare alone")
+        raise typer.BadParameter("QUERY goes with compare and recurring alone")
     if data is None:
         raise typer.BadParameter("--data DATA|FASTA says which sequences the filters are to read")
 
@@ -190,6 +222,29 @@ def _compare(query: Path | None, databases: list[Path], output: Path, force: boo
     refuse_existing(str(output), force=force)
     warn_of_few([motif for path in databases for motif in read_motifs(path)])
     put_file(output, compare_files(query, databases))
+
+
+def _recur(query: Path | None, databases: list[Path], output: Path, how: Recurrence, seed: int, force: bool) -> None:
+    import logging
+
+    from varscore.formats.motifs import read_motifs
+    from varscore.interpret.recurring import FACTS, Question, ask, put_answer
+    from varscore.storage.folders import refuse_existing_folder
+    from varscore.storage.whole import whole_folder
+
+    if query is None:
+        raise typer.BadParameter("recurring wants QUERY, a FASTA")
+    refuse_existing_folder(str(output), FACTS, force=force)
+    for path in databases:  # damaged ones are refused before the search
+        read_motifs(path)
+    answer = ask(Question(query, how.control, how.number, not how.one_strand, seed))
+    with whole_folder(output) as folder:
+        put_answer(folder, answer, databases)
+    log = logging.getLogger(__name__)
+    log.info("%d motifs in %d sequences against %d", len(answer.found), len(answer.first), len(answer.other))
+    for one in answer.found:
+        mine, n, theirs, m = one.hits
+        log.info("%s: %.1f %% against %.1f %%, p %.2g", one.motif.name, 100 * mine / n, 100 * theirs / m, one.p)
 
 
 def _put_pictures(folder: Path, found: Found, model: str, families: Mapping[str, str]) -> None:

@@ -10,5 +10,6 @@
 - ``maximise``    the input that a network likes best
 - ``logos``       pictures: letters as outlines, as SVG and PNG
 - ``explain``     the run behind ``varscore explain``
-- ``scan``        motif matches in the genome
+- ``recurring``   motifs that recur in sequences, and where in them they stand
+- ``named``       alleles that are named, such as ``<DEL>``
 """
