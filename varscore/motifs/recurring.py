@@ -19,12 +19,15 @@ from varscore.formats.motifs import BASES, Motif
 from varscore.genome.sequence import UNKNOWN
 from varscore.motifs.scan import Words
 
-SEED_WORD, SEEDS, ROUNDS = 6, 10, 5
+SEED_WORD, SEEDS, REFINED, ROUNDS = 6, 10, 3, 5
+"""Bases of a seed, seeds that are looked at, those of them that are refined, rounds of that at most"""
 FLANK = 3
 """Columns on either side of a seed, before columns that say nothing are taken off"""
 FEWEST = 8
 """Sites that a matrix is made of, at least"""
 LEAST_BITS, LEAST_COLUMNS = 0.15, 5
+KEPT = 0.95
+"""Of the gain, when columns are taken off"""
 LAID_ASIDE = 0.1
 SMOOTH = 1.0
 """Sites of background that are added to the counts"""
@@ -82,10 +85,66 @@ class _Sets:
 
 @dataclass(frozen=True)
 class _Found:
+    """A matrix, (w, 4), the threshold that tells the sets apart best, by so many nats, and who has a site then: bool"""
+
     frequencies: np.ndarray
-    sites: int
+    sites: Sites
+    chosen: np.ndarray
     threshold: float
     gain: float
+
+
+class _Search:
+    """For one motif, in what is not laid aside."""
+
+    def __init__(self, sets: _Sets, both_strands: bool) -> None:
+        used = ~sets.is_aside
+        self.codes, self.is_first = sets.codes[used], sets.is_first[used]
+        self.background, self.both_strands = sets.background, both_strands
+
+    def seeds(self) -> list[np.ndarray]:
+        """The words that tell the sets apart best, uint8 (6,) each."""
+        used = [self.codes[self.is_first == which] for which in (True, False)]
+        mine, theirs = (word_counts(codes, self.both_strands) for codes in used)
+        gain = gains(mine, theirs, len(used[0]), len(used[1]))
+        gain[mine < FEWEST] = 0
+        best = np.argsort(-gain, kind="stable")[:SEEDS]
+        places = 4 ** np.arange(SEED_WORD - 1, -1, -1)
+        return [(word // places % 4).astype(np.uint8) for word in best[gain[best] > 0].tolist()]
+
+    def begin(self, word: np.ndarray) -> _Found:
+        """A word as a matrix."""
+        frequencies = np.tile(self.background, (SEED_WORD + 2 * FLANK, 1))
+        frequencies[FLANK : FLANK + SEED_WORD] = 0.05 + 0.8 * np.eye(4)[word]
+        return self.judge(frequencies)
+
+    def refine(self, found: _Found) -> _Found:
+        """Drawn anew from its sites as long as that makes it better, then without the columns that say nothing."""
+        for _ in range(ROUNDS):
+            if found.chosen.sum() < FEWEST:
+                return found
+            drawn = self.judge(self.draw(found))
+            if drawn.gain <= found.gain:
+                break
+            found = drawn
+        short = trimmed(found.frequencies, self.background)
+        if len(short) < len(found.frequencies):
+            cut = self.judge(short)
+            found = cut if cut.gain > KEPT * found.gain else found
+        return found
+
+    def judge(self, frequencies: np.ndarray) -> _Found:
+        sites = best_sites(self.codes, odds_of(frequencies, self.background), self.both_strands)
+        threshold, gain = split(sites.score, self.is_first)
+        return _Found(frequencies, sites, (sites.score >= threshold) & self.is_first, threshold, gain)
+
+    def draw(self, found: _Found) -> np.ndarray:
+        """float64 (w, 4): frequencies under the chosen sites, as they read on their strand."""
+        rows, width = np.flatnonzero(found.chosen), len(found.frequencies)
+        bases = self.codes[rows[:, None], found.sites.start[rows, None] + np.arange(width)].astype(np.int64)
+        bases = np.where(found.sites.backward[rows, None], 3 - bases[:, ::-1], bases)
+        counts = (bases[:, :, None] == np.arange(4)).sum(0)
+        return np.asarray((counts + SMOOTH * self.background) / (len(rows) + SMOOTH))
 
 
 def recurring(
@@ -99,18 +158,17 @@ def recurring(
     aside = np.random.default_rng(seed).random(len(codes)) < LAID_ASIDE
     sets = _Sets(codes.copy(), is_first, aside)
     for index in range(number):
-        found = max(
-            (_refined(sets, word, both_strands) for word in _seeds(sets, both_strands)),
-            key=lambda one: one.gain, default=None,
-        )  # fmt: skip
+        search = _Search(sets, both_strands)
+        begun = sorted((search.begin(word) for word in search.seeds()), key=lambda one: -one.gain)
+        found = max((search.refine(one) for one in begun[:REFINED]), key=lambda one: one.gain, default=None)
         if found is None or found.gain <= 0:
             return
-        sites = best_sites(sets.codes, _odds(found.frequencies, sets.background), both_strands)
+        sites = best_sites(sets.codes, odds_of(found.frequencies, sets.background), both_strands)
         hit = sites.score >= found.threshold
         p = fisher(*(int((hit & aside & of).sum()) for of in (is_first, ~is_first)),
                    *(int((aside & of).sum()) for of in (is_first, ~is_first)))  # fmt: skip
         name = "".join(BASES[base] for base in found.frequencies.argmax(1))
-        motif = Motif(f"recurring-{index + 1}", name, found.frequencies, float(found.sites))
+        motif = Motif(f"recurring-{index + 1}", name, found.frequencies, float(found.chosen.sum()))
         parts = [Sites(*(column[of] for column in (sites.score, sites.start, sites.backward)))
                  for of in (is_first, ~is_first)]  # fmt: skip
         yield Recurring(motif, found.threshold, parts[0], parts[1], p)
@@ -133,17 +191,6 @@ def word_counts(codes: np.ndarray, both_strands: bool) -> np.ndarray:
     return np.bincount(each % 4**SEED_WORD, minlength=4**SEED_WORD)
 
 
-def _seeds(sets: _Sets, both_strands: bool) -> list[np.ndarray]:
-    """The words that tell the sets apart best, uint8 (6,) each; what is laid aside is not looked at."""
-    used = [sets.codes[(sets.is_first == which) & ~sets.is_aside] for which in (True, False)]
-    mine, theirs = (word_counts(codes, both_strands) for codes in used)
-    gain = gains(mine, theirs, len(used[0]), len(used[1]))
-    gain[mine < FEWEST] = 0
-    best = np.argsort(-gain, kind="stable")[:SEEDS]
-    places = 4 ** np.arange(SEED_WORD - 1, -1, -1)
-    return [(word // places % 4).astype(np.uint8) for word in best[gain[best] > 0].tolist()]
-
-
 def gains(mine: np.ndarray, theirs: np.ndarray, n: int, m: int) -> np.ndarray:
     """float64: by how many nats the counts of sequences with a site, of n and of m, speak for more of them in the first
     set: the log-likelihood ratio of two shares against one; 0 where there are not more."""
@@ -155,29 +202,6 @@ def gains(mine: np.ndarray, theirs: np.ndarray, n: int, m: int) -> np.ndarray:
 
     both = [nats(c, of, chance) + nats(of - c, of, 1 - chance) for c, of in ((mine, n), (theirs, m))]
     return np.where(mine * m > theirs * n, both[0] + both[1], 0.0)
-
-
-def _refined(sets: _Sets, word: np.ndarray, both_strands: bool) -> _Found:
-    """A word made a matrix, drawn anew from its sites for some rounds; the best of all rounds."""
-    used = _Sets(*(column[~sets.is_aside] for column in (sets.codes, sets.is_first, sets.is_aside)))
-    background = sets.background
-    frequencies = np.tile(background, (SEED_WORD + 2 * FLANK, 1))
-    frequencies[FLANK : FLANK + SEED_WORD] = 0.05 + 0.8 * np.eye(4)[word]
-    best = _Found(frequencies, 0, 0.0, 0.0)
-    for turn in range(ROUNDS):
-        if turn == ROUNDS - 1:  # of the best, the columns that say something
-            frequencies = trimmed(best.frequencies, background)
-        sites = best_sites(used.codes, _odds(frequencies, background), both_strands)
-        threshold, gain = split(sites.score, used.is_first)
-        chosen = (sites.score >= threshold) & used.is_first
-        made = _Found(frequencies, int(chosen.sum()), threshold, gain)
-        if gain > best.gain or (turn == ROUNDS - 1 and gain > 0.95 * best.gain):
-            best = made
-        if chosen.sum() < FEWEST or not best.sites:
-            break
-        if turn < ROUNDS - 2:
-            frequencies = _drawn(used.codes, sites, chosen, len(frequencies), background)
-    return best
 
 
 def split(scores: np.ndarray, is_first: np.ndarray) -> tuple[float, float]:
@@ -216,16 +240,8 @@ def trimmed(frequencies: np.ndarray, background: np.ndarray) -> np.ndarray:
     return frequencies[first:last]
 
 
-def _drawn(codes: np.ndarray, sites: Sites, chosen: np.ndarray, width: int, background: np.ndarray) -> np.ndarray:
-    """float64 (w, 4): frequencies under the chosen sites, as they read on their strand."""
-    rows = np.flatnonzero(chosen)
-    bases = codes[rows[:, None], sites.start[rows, None] + np.arange(width)].astype(np.int64)
-    bases = np.where(sites.backward[rows, None], 3 - bases[:, ::-1], bases)
-    counts = (bases[:, :, None] == np.arange(4)).sum(0)
-    return np.asarray((counts + SMOOTH * background) / (len(rows) + SMOOTH))
-
-
-def _odds(frequencies: np.ndarray, background: np.ndarray) -> np.ndarray:
+def odds_of(frequencies: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """float64 (w, 4): log2 of frequencies over the background's."""
     return np.asarray(np.log2(np.maximum(frequencies, 1e-4) / background))
 
 
