@@ -148,9 +148,13 @@ def test_annotate_looks_for_what_the_model_knows(workspace: Path) -> None:
     ("words", "message"),
     [
         ("motifs model -o out", "--data DATA|FASTA says which sequences"),
-        ("motifs model db.meme --data s.fa -o out", "QUERY goes with compare alone"),
+        ("motifs model db.meme --data s.fa -o out", "QUERY goes with compare and recurring alone"),
         ("motifs compare -o m.tsv", "compare wants QUERY and --against MOTIFS"),
         ("motifs compare db.meme -o m.tsv", "compare wants QUERY and --against MOTIFS"),
+        ("motifs recurring -o rec", "recurring wants QUERY, a FASTA"),
+        ("motifs recurring s.fa --control nothing.fa -o rec", "no such file, nothing.fa"),
+        ("motifs recurring db.meme -o rec", "db.meme"),
+        ("motifs recurring s.fa --against s.fa -o rec", "not a JASPAR or MEME motif file, s.fa"),
         ("motifs model --data nothing.fa -o out", "no such file, nothing.fa"),
         ("motifs model --data s.fa --against s.fa -o out", "not a JASPAR or MEME motif file, s.fa"),
         ("motifs model --data s.fa --min-sites 9999 -o out", "no filter of model has 9999 sites in 150 sequences"),
@@ -170,3 +174,26 @@ def test_the_same_seed_gives_the_same_folder(workspace: Path) -> None:
     one, two = ({path.name: path.read_bytes() for path in (workspace / n).iterdir()} for n in ("one", "two"))
     assert one == two
     assert np.isfinite(json.loads(one["motifs.json"])["options"]["q"])
+
+
+def test_motifs_that_recur(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The planted ones come back, are named by the database, and the profile adds up to the share with a site."""
+    words = ["motifs", "recurring", "s.fa", "--against", "db.meme", "-o", "rec", "--number", "4"]
+    assert run(words) == 0
+    found, profile = table(Path("rec/recurring.tsv")), table(Path("rec/profile.tsv"))
+    assert 1 <= len(found) <= 4 and "motifs in 150 sequences against 150" in capsys.readouterr().err
+    best = {row["query"]: row["name"] for row in reversed(table(Path("rec/matches.tsv")))}
+    assert {"M00", "M01", "M02", "M03"} & set(best.values())
+    for row in found:
+        shares = [float(line["sequences"]) for line in profile if line["motif"] == row["motif"]]
+        assert sum(shares) == pytest.approx(float(row["share"]), abs=1e-5)
+        assert int(row["with_site"]) == round(150 * float(row["share"]))
+    picture = Path("rec/recurring.svg").read_text()
+    assert picture.startswith("<svg") and found[0]["consensus"] in picture and "http://www.w3.org/2000/svg" in picture
+    assert [one.id for one in read_motifs(Path("rec/recurring.meme"))] == [row["motif"] for row in found]
+    first = Path("rec/recurring.tsv").read_bytes()
+    assert run(words) == 2 and run([*words, "--force"]) == 0 and Path("rec/recurring.tsv").read_bytes() == first
+    facts = json.loads(Path("rec/recurring.json").read_text())
+    assert facts["control"] == "dinucleotide shuffles" and facts["counts"]["found"] == len(found)
+    assert run([*words, "--force", "--control", "s.fa"]) == 0
+    assert all(float(row["p"]) > 0.5 for row in table(Path("rec/recurring.tsv"))), "nothing recurs against itself"
