@@ -10,11 +10,13 @@ import pytest
 from made_models import bases
 
 from varscore.engine.exact.reach import Span
+from varscore.formats.motifs import Motif
 from varscore.genome.coords import Variant
 from varscore.genome.sequence import encode
 from varscore.interpret.logos import GLYPHS, LEFT, Letter, Picture, Row, draw, png, svg
 from varscore.interpret.pictures import allele_picture, sequence_picture
 from varscore.interpret.subjects import AllelePair, Subject, align
+from varscore.motifs.changes import MotifChange
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -86,6 +88,24 @@ def test_the_difference_row() -> None:
     assert second.heights.tolist() == [36, 38, 40, 42, 44, 46, 48]
     assert difference.bars and difference.heights.tolist() == (second.heights - first.heights).tolist()
     assert picture.marked == (2, 5)
+
+
+@pytest.mark.parametrize(("strand", "top"), [("+", "ACG"), ("-", "CGT")])
+def test_the_logo_of_a_motif_stands_below_its_site(strand: str, top: str) -> None:
+    """The site begins a base before the allele, whose position is 1; after the second of its bases ALT has two more."""
+    pair, nothing = made("A", "ACC"), np.zeros(41, np.float32)
+    matrix = Motif("m", "A_LONG_NAME", np.array([[0.97, 0.01, 0.01, 0.01], [0.01, 0.97, 0.01, 0.01], [0, 0, 1, 0]]), 9)
+    for sign, start, columns in (("-", (0, None), [1, 2, 5]), ("+", (None, 0), [1, 2, 3])):
+        site = MotifChange(sign, matrix, strand, start, (None, None), (1e-6, 1e-2))
+        row = allele_picture(pair, nothing, nothing, 2, ["t"], site).rows[-1]
+        assert row.label == "A_LONG_\u2026" and row.heights.shape == (7, 4)
+        assert np.flatnonzero(row.heights.any(1)).tolist() == columns
+        assert "".join("ACGT"[base] for base in row.heights[columns].argmax(1)) == top
+        sharp = row.heights[columns[2 if strand == "+" else 0]]
+        assert sharp.max() == pytest.approx(2) and sharp.sum() == pytest.approx(2), "bits"
+    rows = [Row("REF", "A", np.array([5.0])), Row("m", " ", np.array([[0, 2.0, 0, 0]]))]
+    heights = [shape.height for shape in letters(Picture([], rows, [""]))]
+    assert heights[0] == pytest.approx(heights[1]), "bits have a scale of their own"
 
 
 def test_a_sequence_is_shown_around_its_middle() -> None:

@@ -107,7 +107,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Picture:
-    """Rows one below the other, those of letters in one scale, those of bars in another.
+    """Rows one below the other, those of letters in one scale, those of stacks and those of bars in others.
 
     title: lines; ticks: a label, or nothing, below each column; marked: columns behind which there is a shade, [first,
     last)
@@ -159,8 +159,10 @@ def draw(picture: Picture) -> list[Shape]:
 
 
 def _bounds(picture: Picture, row: Row) -> tuple[float, float]:
-    """The lowest and the highest of all rows that have a scale with this one in common: of letters, or of bars."""
-    alike = [other.bounds for other in picture.rows if other.bars == row.bars]
+    """The lowest and the highest of all rows that have a scale with this one in common: of letters, stacks or bars."""
+    kinds = [(other.bars, other.heights.ndim) for other in picture.rows]
+    kind = (row.bars, row.heights.ndim)
+    alike = [other.bounds for other, its in zip(picture.rows, kinds, strict=True) if its == kind]
     return min(low for low, _ in alike), max(high for _, high in alike)
 
 

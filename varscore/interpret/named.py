@@ -93,8 +93,10 @@ def named_pair(
         context = around[at, first : first + len(mutated) + window - 1] if centred else None
         labels = [str(one_based(place)) for place in places.tolist()]
         subjects.append(Subject(name, codes[at], mutated, tasks, labels, context, variant.contig, kind, number))
-    columns = _columns(windows, at, inside)
-    return AllelePair(name, variant, contig, *subjects, columns, diff, logodds, allele.affected)
+    ref, alt = subjects
+    return AllelePair(
+        name, variant, contig, ref, alt, _columns(windows, at, inside), diff, logodds, allele.affected
+    )  # fmt: skip
 
 
 def _inside(lo: int, hi: int) -> Span:

@@ -210,9 +210,10 @@ class ExplainFolder:
                 if np.isfinite(pair.logodds[number]):
                     effect += f", log2 odds {pair.logodds[number]:+.3g}"
                 title = [f"{_spelled(pair)}   {effect}", self._title(method, name)]
-                if sites := self._changed.get(pair.name, []):
-                    title += [f"motifs: {in_words(sites[number])}"] if sites[number] else []
-                picture = allele_picture(pair, ref.scores[number], alt.scores[number], self._job.flank, title)
+                sites = self._changed[pair.name][number] if pair.name in self._changed else []
+                title += [f"motifs: {in_words(sites)}"] if sites else []
+                site = sites[0].change if sites else None
+                picture = allele_picture(pair, ref.scores[number], alt.scores[number], self._job.flank, title, site)
                 self._put(pair.name, method, name, picture)
 
     def _draw(self, found: Explained) -> None:

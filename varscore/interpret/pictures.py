@@ -7,19 +7,26 @@ from pathlib import Path
 
 import numpy as np
 
+from varscore.genome.coords import anchor
 from varscore.genome.sequence import decode
 from varscore.interpret.logos import GAP, Picture, Row, png, svg
 from varscore.interpret.subjects import AllelePair, Columns, Subject
+from varscore.motifs.changes import MotifChange
 from varscore.storage.whole import put_file, whole_file
 
 TICK_EVERY = 10
+LONGEST_LABEL = 8
+"""Letters of a motif's name that stand beside its logo"""
 WIDEST = 2800.0
 """Pixels of a picture of a whole window"""
 
 
-def allele_picture(pair: AllelePair, ref: np.ndarray, alt: np.ndarray, flank: int, title: Sequence[str]) -> Picture:
+def allele_picture(
+    pair: AllelePair, ref: np.ndarray, alt: np.ndarray, flank: int, title: Sequence[str],
+    site: MotifChange | None = None,
+) -> Picture:  # fmt: skip
     """REF and ALT one below the other, then ALT - REF of every column, where a gap counts as 0; not of a long allele,
-    whose windows go on apart.
+    whose windows go on apart. Last the logo of a site's motif, where it stands.
 
     ref, alt: float32 (window,), what the base that is there contributes
     """
@@ -31,7 +38,26 @@ def allele_picture(pair: AllelePair, ref: np.ndarray, alt: np.ndarray, flank: in
     ]
     if columns.paired:
         rows.append(Row("ALT - REF", " " * len(before), after - before, bars=True))
+    if site is not None:
+        rows.append(_motif_row(pair, columns, site))
     return Picture(title, rows, _ticks(columns), (columns.inside.lo, columns.inside.hi))
+
+
+def _motif_row(pair: AllelePair, columns: Columns, site: MotifChange) -> Row:
+    """A motif's bits below the bases of its site, as they read there: in REF, unless the site is in ALT alone or better
+    there."""
+    in_ref = site.sign == "-" or (site.sign == "~" and site.p[0] <= site.p[1])
+    start, index = (site.start[0], columns.ref) if in_ref else (site.start[1], columns.alt)
+    frequencies = site.motif.frequencies if site.strand == "+" else site.motif.frequencies[::-1, ::-1]
+    bits = frequencies * (2 + (frequencies * np.log2(np.maximum(frequencies, 1e-300))).sum(1, keepdims=True))
+    heights = np.zeros((len(index), 4))
+    if start is not None:
+        place = index - (start - (pair.variant.start - anchor(len(pair.ref.codes))))
+        inside = (index >= 0) & (place >= 0) & (place < len(bits))
+        heights[inside] = bits[place[inside]]
+    name = site.motif.name
+    label = name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}\u2026"
+    return Row(label, " " * len(index), heights)
 
 
 def sequence_picture(subject: Subject, scores: np.ndarray, middle: int, flank: int, title: Sequence[str]) -> Picture:
