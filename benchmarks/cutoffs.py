@@ -1,6 +1,8 @@
-"""What share of variants passes a cut-off: writes cutoffs.tsv into a model's folder, which the report quotes.
+"""What share of variants passes a cut-off: writes cutoffs.tsv into a model's folder, which the report quotes, and for
+the default model the table of docs/read-the-report.md, between its two comments.
 
     python benchmarks/cutoffs.py [-m MODEL] [-r FASTA] [--common VCF] [--regulatory TABLE]
+    python benchmarks/cutoffs.py --page      only the table, from the cutoffs.tsv that is there
 
 Common variants are the alleles of --common with a frequency of 5 to 95 %, every nth of them, so that about 3,000 are
 scored. Regulatory ones are all of --regulatory, SNPs whose effect was measured (SuRE's raQTLs in K562). VS_P is left
@@ -10,6 +12,8 @@ out: classifiers have been trained on such SNPs.
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +23,16 @@ from varscore.engine.device import use_threads
 from varscore.formats.sites import VariantTable, read_variants
 from varscore.genome.contigs import ContigNames
 from varscore.genome.sequence import Genome
-from varscore.report.guide import CUTOFFS
+from varscore.report.guide import CUTOFFS, Cutoff, cutoffs
 from varscore.scoring.annotations import Annotations
 from varscore.scoring.effects import strongest
 from varscore.scoring.score import score_chunks
 from varscore.storage.whole import put_file
 from varscore.zoo.models import ModelFolder, find_model, ranked_tasks
 
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "read-the-report.md"
+NAME = "cut-offs"
+"""Of the comments in PAGE"""
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SCORED = 3000
 RULES = {
@@ -67,13 +74,42 @@ def lines(model: ModelFolder, sets: dict[str, dict[str, np.ndarray]], names: dic
     return found
 
 
+def table(found: Sequence[Cutoff]) -> str:
+    """The cut-offs as a table of the documentation."""
+    said = ["| rule | common | regulatory | times |", "|-|-|-|-|"]
+    for one in found:
+        rule = one.rule.replace("|", "\\|")
+        said.append(f"| {rule} | {one.common:.2%} | {one.regulatory:.1%} | {one.times} |".replace("%", " %"))
+    return "\n".join(said)
+
+
+def filled(text: str, content: str) -> str:
+    """``text`` with what stands between the comments replaced. Raises ValueError when they are missing."""
+    found, n = re.subn(
+        rf"(<!-- {NAME} -->\n).*?(\n<!-- /{NAME} -->)", lambda hit: f"{hit[1]}\n{content}\n{hit[2]}", text, flags=re.S
+    )
+    if n != 1:
+        raise ValueError(f"{PAGE} has no place, or several, for {NAME}")
+    return found
+
+
+def fill_page(model: ModelFolder) -> None:
+    """Put the default model's cut-offs into the documentation."""
+    if model.card.is_default:
+        PAGE.write_text(filled(PAGE.read_text(), table(cutoffs(model))))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-m", "--model")
     parser.add_argument("-r", "--reference", type=Path, default=DATA / "genome" / "hg19.masked.fa.gz")
     parser.add_argument("--common", type=Path, default=DATA / "variants" / "1kg_phase3_chr20_1-2Mb.vcf.gz")
     parser.add_argument("--regulatory", type=Path, default=DATA / "labels" / "sure_raqtl_k562.tsv")
+    parser.add_argument("--page", action="store_true")
     given = parser.parse_args()
+    if given.page:
+        fill_page(find_model(given.model))
+        return
     if not given.reference.exists():
         print("the real data set is not here: nothing to measure")
         return
@@ -85,6 +121,7 @@ def main() -> None:
     names = {"common": given.common.name, "regulatory": given.regulatory.name}
     text = "\n".join(lines(model, sets, names)) + "\n"
     put_file(model.path / CUTOFFS, text)
+    fill_page(model)
     print(text)
 
 

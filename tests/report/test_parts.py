@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from varscore.report.matrix import TaskEffects, cell_and_mark
 from varscore.report.tiles import blocks_of
 from varscore.tasks import Task
 from varscore.zoo.card import Card
-from varscore.zoo.models import ModelFolder
+from varscore.zoo.models import ModelFolder, bundled_folder, open_model
+
+ROOT = Path(__file__).resolve().parents[2]
 
 TASKS = [Task(0, "A|DNase"), Task(1, "A|CTCF"), Task(2, "B|DNase"), Task(3, "C|DNase")]
 
@@ -41,7 +44,20 @@ def test_cells_are_ranked_by_the_ratio_of_the_strongest_to_all() -> None:
     assert found.names == ["A", "B"] and found.ratios == pytest.approx([2.5, 1.5]) and found.usual == pytest.approx(2)
     assert found.notes == ["2 tasks; 5 of 10 alleles with E < 0.01", "1 task; 0 of 10 alleles with E < 0.01"]
     assert (found.strongest, found.compared, found.cells) == (10, 500, 2)
+    assert found.relative == pytest.approx([1.25, 0.75]) and found.chance > 1
     assert rank_cells(TaskEffects(("",) * 4, diff[:19], diff[:19], None, usual, 19), TASKS) is None
+
+
+def test_a_cell_stands_out_when_chance_does_not_do_as_much() -> None:
+    random = np.random.default_rng(8)
+    tasks = [Task(i, f"cell{i}|DNase") for i in range(40)]
+    diff = random.normal(0, 0.05, (300, 40)).astype(np.float32)
+    usual = np.abs(diff).mean(0, dtype=np.float64)
+    same = rank_cells(TaskEffects(("",) * 40, diff, diff, None, usual, 300), tasks)
+    assert same is not None and len(same.outstanding) <= 1 and 1 < same.chance < 1.8
+    diff[:30, 7] *= 3
+    found = rank_cells(TaskEffects(("",) * 40, diff, diff, None, usual, 300), tasks)
+    assert found is not None and found.outstanding[0][0] == "cell7" and found.outstanding[0][1] > 2
 
 
 def test_tiles_stand_in_blocks_by_mark_then_by_cell() -> None:
@@ -78,3 +94,17 @@ def test_cutoffs_belong_to_the_weights_they_were_measured_with(tmp_path: Path) -
     (tmp_path / "cutoffs.tsv").write_text("# model_sha256 aa\nrule\tcommon\nx\t1\n")
     with pytest.raises(ModelError, match="damaged table of cut-offs"):
         cutoffs(model)
+
+
+def test_the_documentation_has_the_default_models_cut_offs() -> None:
+    """docs/read-the-report.md between its comments is what benchmarks/cutoffs.py writes there."""
+    spec = importlib.util.spec_from_file_location("cutoffs_script", ROOT / "benchmarks" / "cutoffs.py")
+    assert spec and spec.loader
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    table = script.table(cutoffs(open_model(bundled_folder() / "dilated.hg19-207")))
+    text = script.PAGE.read_text()
+    assert len(table.splitlines()) > 5 and script.filled(text, table) == text
+    assert script.filled(text.replace(table, "older"), table) == text
+    with pytest.raises(ValueError, match="no place"):
+        script.filled(text.replace("<!-- cut-offs -->", ""), table)

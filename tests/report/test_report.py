@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +19,11 @@ from made_scored import BY_DIFF, HOSTILE, write_scored
 from unpacked_page import Unpacked
 
 from varscore.annotate.writers.arrays import open_matrix
+from varscore.annotate.writers.motif_table import COLUMNS
 from varscore.errors import DataError, OutputExists, UsageError
-from varscore.report.flow import ReportJob, write_report
+from varscore.report import rows
+from varscore.report.flow import write_report
+from varscore.report.job import ReportJob
 from varscore.report.links import Link
 from varscore.report.scored import open_scored
 
@@ -29,17 +34,17 @@ FACTS = {"varscoreModel": "<ID=made.up,SHA256=abc123>", "varscoreReference": "<I
 Numbers = dict[tuple[object, ...], dict[str, np.ndarray]]
 
 
-def write_matrix(path: Path, vcf: Path, facts: dict[str, str] = FACTS) -> Numbers:
+def write_matrix(path: Path, vcf: Path, facts: dict[str, str] = FACTS, tasks: Sequence[str] = TASKS) -> Numbers:
     """A matrix with seeded numbers for every allele of the file; the numbers by allele."""
     alleles = list(open_scored(str(vcf)).alleles())
     random = np.random.default_rng(3)
-    shape = (len(alleles), len(TASKS))
+    shape = (len(alleles), len(tasks))
     values = {name: random.random(shape, np.float32) for name in ("ref", "alt", "logodds", "evalue")}
     values["diff"] = values["alt"] - values["ref"]
     unscored = [one.status != "PASS" for one in alleles]
     for block in values.values():
         block[unscored] = np.nan
-    matrix = open_matrix(str(path), TASKS, facts, blocks=list(values))
+    matrix = open_matrix(str(path), list(tasks), facts, blocks=list(values))
     matrix.write(
         [one.chrom for one in alleles], np.array([one.pos for one in alleles]), [one.ref.encode() for one in alleles],
         [one.alt.encode() for one in alleles], [one.status for one in alleles], values,
@@ -162,6 +167,145 @@ def test_multiqc(job: ReportJob, tmp_path: Path) -> None:
     assert general["plot_type"] == "generalstats" and general["data"] == {"made": figures}
 
 
+def test_of_many_alleles_only_the_largest_differences_travel(
+    job: ReportJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = write_matrix(tmp_path / "all.parquet", Path(job.source))
+    monkeypatch.setattr(rows, "DENSE", 3)
+    monkeypatch.setattr(rows, "KEPT", 1)
+    write_report(replace(job, scores=tmp_path / "all.parquet"))
+    page = read(job)
+    arrays, data = page.arrays, page.data["rows"]
+    assert arrays["diff"].shape == arrays["kept"].shape == (7, 1)
+    for row in range(4):
+        key = tuple(data[name][row] for name in ("chrom", "pos", "ref", "alt"))
+        own = expected[key]["diff"]
+        largest = int(np.abs(own).argmax())
+        assert arrays["kept"][row, 0] == largest and arrays["diff"][row, 0] == own[largest].astype(np.float16)
+    assert "only the 50 largest differences of each are on the page" in " ".join(page.text.split())
+
+
+def changed(job: ReportJob, *pairs: tuple[str, str]) -> ReportJob:
+    text = Path(job.source).read_text()
+    for old, new in pairs:
+        assert old in text
+        text = text.replace(old, new)
+    Path(job.source).write_text(text)
+    return job
+
+
+def without(job: ReportJob, *tags: str) -> ReportJob:
+    """The file without some tags: in INFO, in the header, in the list of tags."""
+    text = Path(job.source).read_text()
+    for name in tags:
+        text = re.sub(rf";{name}=[^;\t\n]*", "", text)
+        text = re.sub(rf"##INFO=<ID={name},.*\n", "", text)
+        text = re.sub(rf",{name}\b", "", text)
+    Path(job.source).write_text(text)
+    return job
+
+
+def test_a_network_of_values_has_its_own_words(job: ReportJob, tmp_path: Path) -> None:
+    text = Path(job.source).read_text()
+    Path(job.source).write_text(
+        re.sub(r"VS_LOGODDS=[^;\n]*", lambda hit: re.sub(r"[-\d.e]+(?=,|$)", ".", hit[0]), text)
+    )
+    write_matrix(tmp_path / "all.parquet", Path(job.source))
+    write_report(replace(job, scores=tmp_path / "all.parquet"))
+    page = read(job)
+    text = " ".join(page.text.split()).rpartition("The run")[0]
+    assert page.data["kind"] == "values" and "logodds" not in page.data["rows"] and "VS_LOGODDS" not in text
+    assert "lower with the alternative" in text and "how strongly the gene is expressed" in text
+    assert "chromatin" not in text.lower() and "predicted probabilit" not in text.lower()
+    assert "difference of predicted value" in page.scripts["page-charts"][0]
+
+
+def test_what_a_file_does_not_have_is_not_spoken_of(job: ReportJob) -> None:
+    write_report(without(job, "VS_E", "VS_E_TASK", "VS_E_DIFF", "VS_SIG", "VS_P_MADE_UP"))
+    page = read(job)
+    assert "No E-values" in page.text and "VS_SIG" not in page.text.split("How to read this")[-1]
+    assert {"e", "sig", "p_made_up"}.isdisjoint(page.data["rows"]) and page.data["rows"]["diff"][0] == -0.5
+
+
+def test_a_file_of_an_older_version_names_no_tags(job: ReportJob) -> None:
+    write_report(job)
+    known = read(job).data["rows"]
+    lines = Path(job.source).read_text().splitlines(keepends=True)
+    Path(job.source).write_text("".join(line for line in lines if not line.startswith("##varscoreTags")))
+    (Path(job.source).parent / (Path(job.source).name + ".run.json")).write_text('{"format": 99}')
+    write_report(replace(job, force=True))
+    assert read(job).data["rows"] == known
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_no_allele_and_one(job: ReportJob, kept: int) -> None:
+    lines = Path(job.source).read_text().splitlines(keepends=True)
+    body = [line for line in lines if not line.startswith("#")]
+    Path(job.source).write_text("".join([line for line in lines if line.startswith("#")] + body[:kept]))
+    made = write_report(job)
+    page = read(job)
+    assert made.shown == kept and len(page.data["rows"]["pos"]) == kept
+    assert ("No allele has a score" in page.text) is (kept == 0)
+
+
+def test_a_huge_info_and_hostile_names_of_tags(job: ReportJob) -> None:
+    huge = f"CSQ={'x|' * 200_000}"
+    write_report(
+        changed(job, ("AC=1;VS_STATUS=PASS", f"{huge};VS_STATUS=PASS"), ("VS_TASK=1:K562_CTCF", f"VS_TASK={HOSTILE}"))
+    )
+    page = read(job)
+    assert job.output.stat().st_size < 1_500_000  # what others wrote into INFO does not travel
+    assert page.data["rows"]["task"][0] == HOSTILE and not page.addresses()
+
+
+SITES = "\t".join([*COLUMNS]) + "\n"
+
+
+def test_a_table_of_motifs(job: ReportJob, tmp_path: Path) -> None:
+    table = tmp_path / "sites.tsv"
+    lines = [
+        f"chr1\t300\tC\tT\t{HOSTILE}\tM1\tlost\t+\t295\t.\t9\t2\t1e-5\t0.01\t-0.5\t8\n",
+        "chr1\t300\tC\tT\tSP1\tM2\tgained\t-\t.\t298\t1\t9\t0.01\t1e-7\t-0.5\t10\n",
+        "chr1\t77\tC\tT\tSP1\tM2\tgained\t-\t.\t298\t1\t9\t0.01\t1e-7\t-0.5\t10\n",
+    ]
+    table.write_text(SITES + "".join(lines))
+    write_report(replace(job, motif_table=str(table)))
+    sites = read(job).data["sites"]
+    assert sites[0] == [["SP1", "gained", "-", 0, 298, 0.01, 1e-7, 10], [HOSTILE, "lost", "+", 295, 0, 1e-5, 0.01, 8]]
+    assert not any(sites[1:]) and not read(job).addresses()
+    for text, message in (
+        (SITES + "chr1\t3\n", "line 2"),
+        (SITES.replace("ref_p\t", ""), "no column ref_p"),
+        ("", "no column"),
+    ):
+        table.write_text(text)
+        with pytest.raises(DataError, match=message):
+            write_report(replace(job, motif_table=str(table), force=True))
+
+
+def test_igv_is_inside_the_page_or_refused(job: ReportJob, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=re.escape("no such file")):
+        write_report(replace(job, igv=True, igv_js=tmp_path / "none.js"))
+    (tmp_path / "other.js").write_text("window.other = 1;")
+    with pytest.raises(UsageError, match="is not igv.js"):
+        write_report(replace(job, igv=True, igv_js=tmp_path / "other.js"))
+    made = write_report(replace(job, igv=True, igv_js=fake_igv(tmp_path)))
+    assert made.igv == len(FAKE_IGV) and ", 0.00 of them igv.js" in str(made)
+    assert read(job).data["igv"] == [["chr1", 1_001_001]] and not read(job).addresses()
+
+
+FAKE_IGV = """window.igv = {createBrowser: async (place, options) => {
+  window.asked = options; place.textContent = "igv"; window.looked = [];
+  return {on() {}, search: where => window.looked.push(where)};
+}};"""
+
+
+def fake_igv(folder: Path) -> Path:
+    path = folder / "igv.js"
+    path.write_text(FAKE_IGV)
+    return path
+
+
 # -- in a browser ----------------------------------------------------------------------------------------------------
 
 
@@ -202,3 +346,83 @@ def test_in_a_browser(browser: Browser, job: ReportJob, tmp_path: Path) -> None:
     browser.run("f.value = 'nothing>3'; f.dispatchEvent(new Event('input'))")
     assert "There is no nothing" in browser.run("document.getElementById('filter-trouble').textContent")
     assert browser.requests == []
+
+
+def test_igv_is_given_everything_inline(browser: Browser, job: ReportJob, tmp_path: Path) -> None:
+    write_report(replace(job, igv=True, igv_js=fake_igv(tmp_path)))
+    browser.open(job.output)
+    assert browser.run("document.getElementById('igv').textContent") == "igv"
+    asked = browser.run("window.asked")
+    assert asked["loadDefaultGenomes"] is False and asked["reference"]["fastaURL"].startswith("data:")
+    alleles, diffs = (track["features"] for track in asked["tracks"])
+    assert len(alleles) == 7 and [(one["start"], one["value"]) for one in diffs][:2] == [(299, -0.5), (99, 0.25)]
+    browser.run("location.hash = 'chr1:100:A:G'")
+    browser.run("new Promise(done => setTimeout(done, 200))")
+    assert browser.run("window.looked")[-1] == "chr1:1-600"
+    assert browser.requests == []
+
+
+def test_the_real_igv_draws_and_fetches_nothing(browser: Browser, job: ReportJob) -> None:
+    if importlib.util.find_spec("igv_notebook") is None:
+        pytest.skip("igv.js of igv-notebook is not here")
+    made = write_report(replace(job, igv=True))
+    assert made.igv > 1_000_000
+    browser.open(job.output)
+    for _ in range(100):
+        if browser.run("document.documentElement.dataset.igv ?? null"):
+            break
+        browser.run("new Promise(done => setTimeout(done, 100))")
+    assert browser.run("document.documentElement.dataset.igv") == "yes", browser.messages
+    assert browser.run("document.querySelector('#igv').shadowRoot?.querySelectorAll('canvas').length ?? "
+                       "document.querySelectorAll('#igv canvas').length") >= 3  # fmt: skip
+    assert browser.requests == [] and browser.blocked == []
+
+
+def test_only_the_largest_differences_are_drawn(
+    browser: Browser, job: ReportJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_matrix(tmp_path / "all.parquet", Path(job.source))
+    monkeypatch.setattr(rows, "DENSE", 3)
+    monkeypatch.setattr(rows, "KEPT", 1)
+    write_report(replace(job, scores=tmp_path / "all.parquet"))
+    browser.open(job.output)
+    drawn = browser.run("[...Bokeh.documents[0].get_model_by_name('heat-tiles').data.diff]")
+    assert drawn.count("–") == 1 and len(drawn) == 2
+    assert browser.run("varscore.tsv().trim().split('\\n').length") == 8  # every allele, and the names
+    assert browser.run("document.querySelectorAll('#glance tbody tr').length") == 4
+
+
+@pytest.mark.parametrize("media", ["screen", "print"])
+def test_what_is_printed(browser: Browser, job: ReportJob, media: str) -> None:
+    write_report(job)
+    browser.open(job.output)
+    browser.prefer(media)
+    seen = "['.controls', '.screen', '.paper', '#glance'].map(name => document.querySelector(name).offsetHeight > 0)"
+    assert browser.run(seen) == [media == "screen", media == "screen", media == "print", True]
+    browser.prefer("screen")
+    assert browser.run("document.querySelectorAll('.paper tbody tr').length") == 7
+
+
+def test_nothing_is_wider_than_a_phone(browser: Browser, job: ReportJob, tmp_path: Path) -> None:
+    write_matrix(tmp_path / "all.parquet", Path(job.source))
+    write_report(replace(job, scores=tmp_path / "all.parquet"))
+    browser.resize(400, 900)
+    browser.open(job.output)
+    assert browser.run("document.documentElement.scrollWidth") <= 400
+    browser.resize(1280, 900)
+
+
+def test_a_thousand_alleles_open_in_two_seconds(browser: Browser, tmp_path: Path) -> None:
+    """Seconds that the page needs of the CPU, by the browser's own account, as other programs may be running."""
+    vcf = tmp_path / "many.vcf"
+    head, line = write_scored(vcf).read_text().split("chr1\t100\t")
+    info = line.split("\n")[0].split("\t")[-1]
+    vcf.write_text(head + "".join(f"chr1\t{pos}\trs{pos}\tA\tG\t.\t.\t{info}\n" for pos in range(1, 1001)))
+    write_matrix(tmp_path / "all.parquet", vcf, tasks=[f"{t}:cell{t % 125}|DNase|None" for t in range(207)])
+    made = write_report(ReportJob(str(vcf), tmp_path / "many.html", scores=tmp_path / "all.parquet"))
+    assert made.shown == 1000 and made.size < 4_000_000
+    browser.call("Performance.enable", timeDomain="threadTicks")
+    browser.open(made.output)
+    assert browser.run("performance.getEntriesByName('varscore-ready').length") == 1
+    found = {one["name"]: one["value"] for one in browser.call("Performance.getMetrics")["metrics"]}
+    assert 0 < found["TaskDuration"] < 2 and browser.requests == []

@@ -79,7 +79,7 @@ def test_alleles_are_ranked_and_counted(vcf: Path) -> None:
     chosen = choose(scored, "diff", 1000)
     assert [one.key for one in chosen.alleles[:4]] == BY_DIFF and len(chosen.alleles) == 7
     assert chosen.counts.by_status == {"PASS": 4, "SYMBOLIC": 2, "NO_ALT": 1}
-    assert sum(chosen.counts.diffs) == sum(chosen.counts.evalues) == 4
+    assert sum(chosen.counts.diffs.counts) == sum(chosen.counts.evalues) == 4
     assert [chosen.counts.below[limit] for limit in (1e-2, 1e-3, 1e-4)] == [2, 1, 0]
     assert [one.key for one in choose(scored, "sig", 2).alleles] == [BY_DIFF[0], BY_DIFF[2]]
     some = choose(scored, "diff", 1, lambda one: one.number("diff") > 0)

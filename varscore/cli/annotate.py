@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from varscore.annotate.job import AnnotateJob
     from varscore.formats.shards import Shard
     from varscore.normalise import Given
-    from varscore.report.flow import ReportJob
+    from varscore.report.job import ReportJob
 
 
 def _check_cluster(cluster: str | None) -> str | None:

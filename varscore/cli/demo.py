@@ -89,7 +89,8 @@ def demo(
 def _page(files: DemoFiles, model: ModelFolder) -> str:
     """Make the page; where it is, or how to get it."""
     from varscore.errors import UsageError
-    from varscore.report.flow import ReportJob, write_report
+    from varscore.report.flow import write_report
+    from varscore.report.job import ReportJob
     from varscore.report.page import EXTRA, demand_libraries
 
     try:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from varscore.cli.groups import grouped
 from varscore.cli.options import Device, Force, Model, Threads
 
 if TYPE_CHECKING:
     from varscore.annotate.job import AnnotateJob
-    from varscore.report.flow import ReportJob
+    from varscore.report.job import ReportJob
 
 Genes = Annotated[
     str | None,
@@ -25,9 +27,39 @@ Link = Annotated[
         "itself reaches nothing.",
     ),
 ]
-MOST = 5000
 
 
+@dataclass(frozen=True)
+class Further:
+    """What else the page may be made of."""
+
+    explain: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Logos of a folder that varscore explain has finished, instead of making them."
+        ),
+    ] = None
+    motif_table: Annotated[
+        str | None,
+        typer.Option(metavar="TSV", help="annotate's --motif-table: all sites lost and gained, over the logos too."),
+    ] = None
+    tracks: Annotated[
+        bool,
+        typer.Option("--tracks", help="What is predicted on either side of the first alleles, with REF and with ALT."),
+    ] = False
+    no_sequence: Annotated[
+        bool, typer.Option("--no-sequence", help="No bases of the genome on the page, and so no logos.")
+    ] = False
+    igv: Annotated[
+        bool,
+        typer.Option("--igv", help="igv.js in the place of the locus: 1.3 MB more, of the package igv-notebook."),
+    ] = False
+    igv_js: Annotated[
+        Path | None, typer.Option("--igv-js", metavar="FILE", help="The file of igv.js to put inside; it means --igv.")
+    ] = None
+
+
+@grouped
 def report(
     source: Annotated[str, typer.Argument(metavar="SCORED", help="What varscore annotate has written.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.html", help="The page to write.")],
@@ -50,7 +82,13 @@ def report(
     genes: Genes = None,
     sort: Annotated[str, typer.Option(metavar="diff|sig|e|p_NAME", help="What alleles are ranked by.")] = "diff",
     top: Annotated[
-        int, typer.Option(min=1, max=MOST, metavar="N", help="Alleles on the page; the others are counted.")
+        int,
+        typer.Option(
+            min=1,
+            max=100_000,
+            metavar="N",
+            help="Alleles on the page; the others are counted. Of more than 5,000 the 50 largest differences each.",
+        ),
     ] = 1000,
     filter_: Annotated[
         str | None,
@@ -60,7 +98,7 @@ def report(
     ] = None,
     explain_top: Annotated[
         int,
-        typer.Option(min=0, max=MOST, metavar="N", help="Alleles at the top of the table that get logos."),
+        typer.Option(min=0, max=5000, metavar="N", help="Alleles at the top of the table that get logos and tracks."),
     ] = 50,
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="By default the file's name.")] = None,
     link: Link = None,
@@ -68,6 +106,7 @@ def report(
         Path | None,
         typer.Option(metavar="NAME_mqc.json", help="Also write counts for MultiQC, and its general statistics beside."),
     ] = None,
+    further: Further = Further(),
     tag_prefix: Annotated[str, typer.Option(metavar="NAME", help="annotate's --tag-prefix, if it had one.")] = "VS",
     device: Device = "auto",
     threads: Threads = None,
@@ -79,13 +118,15 @@ def report(
     """
     from varscore.engine.compute import Compute
     from varscore.engine.device import use_threads
-    from varscore.report.flow import ReportJob
+    from varscore.report.job import ReportJob
     from varscore.report.links import Link as PageLink
     from varscore.zoo.models import find_model
 
     use_threads(threads)
     job = ReportJob(
         source=source, output=output, model=find_model(model) if model else None, reference=reference, scores=scores,
+        explain=further.explain, motif_table=further.motif_table, tracks=further.tracks,
+        sequence=not further.no_sequence, igv=further.igv or further.igv_js is not None, igv_js=further.igv_js,
         genes=genes, tag_prefix=tag_prefix, sort=sort.lower(), top=top, filter=filter_,
         title=title, explain_top=explain_top,
         links=tuple(map(PageLink.parse, link or [])), multiqc=multiqc, compute=Compute(device, threads=threads),
@@ -98,7 +139,7 @@ def page_of(job: AnnotateJob, output: Path) -> ReportJob:
     """The report of what a job will write. Raises UsageError when there will be no file to make it of."""
     from varscore.engine.compute import Compute
     from varscore.errors import UsageError
-    from varscore.report.flow import ReportJob
+    from varscore.report.job import ReportJob
     from varscore.storage.atomic import is_stream
 
     if is_stream(job.output) or job.shard:
@@ -107,7 +148,7 @@ def page_of(job: AnnotateJob, output: Path) -> ReportJob:
         raise UsageError(f"--report cannot read {what}", where=job.output, remedy=remedy)
     page = ReportJob(
         source=job.output, output=output, model=job.model, reference=job.reference, scores=job.scores,
-        tag_prefix=job.tag_prefix, force=job.force,
+        motif_table=str(job.motif_table) if job.motif_table else None, tag_prefix=job.tag_prefix, force=job.force,
         compute=Compute(job.compute.device, threads=job.compute.threads),  # logos are made in fp32, whatever the scores
     )  # fmt: skip
     page.check()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from varscore.report.chosen import DIFF_EDGES, E_EDGES, Counts
+from varscore.report.chosen import E_EDGES, Counts
 
 if TYPE_CHECKING:
     from bokeh.models import ColumnDataSource
@@ -68,16 +68,18 @@ def histogram(name: str, edges: Sequence[float], counts: Sequence[int], label: s
         data = {"left": [b[0] for b in part], "right": [b[1] for b in part], "count": [b[2] for b in part]}
         bars = plot.quad(left="left", right="right", top="count", bottom=0.5, source=ColumnDataSource(data))
         _tag(bars, f"fill_color={colour if signed else 'accent'}", "line_color=paper")
-    plot.add_tools(HoverTool(tooltips=[("from", "@left{0.00}"), ("to", "@right{0.00}"), ("alleles", "@count")]))
+    plot.add_tools(HoverTool(tooltips=[("from", "@left{0.0000}"), ("to", "@right{0.0000}"), ("alleles", "@count")]))
     return plot
 
 
 def summary_charts(counts: Counts) -> dict[str, UIElement]:
     charts: dict[str, UIElement] = {
-        "histogram-diff": histogram("histogram-diff", DIFF_EDGES, counts.diffs, "VS_DIFF", signed=True)
+        "histogram-diff": histogram(
+            "histogram-diff", counts.diffs.edges, counts.diffs.counts, "largest difference", signed=True
+        )
     }
     if any(counts.evalues):
-        charts["histogram-e"] = histogram("histogram-e", E_EDGES, counts.evalues, "log10 of VS_E")
+        charts["histogram-e"] = histogram("histogram-e", E_EDGES, counts.evalues, "log10 of the smallest E-value")
     return charts
 
 
@@ -163,8 +165,8 @@ def _gene_chart(axis: Any) -> Figure:
     return plot
 
 
-def allele_charts(has_evalues: bool) -> dict[str, UIElement]:
-    """The heat map of all tasks and the bars of the ten largest effects of one allele."""
+def allele_charts(amount: str, has_evalues: bool) -> dict[str, UIElement]:
+    """The heat map of all tasks and the bars of the ten largest effects of one allele. amount: what is predicted"""
     from bokeh.models import HoverTool, Range1d
 
     columns = ("x", "y", "label", "color", "ink", "task", "cell", "mark", "ref", "alt", "diff", "e")
@@ -189,7 +191,7 @@ def allele_charts(has_evalues: bool) -> dict[str, UIElement]:
     tiles.nonselection_glyph = words.nonselection_glyph = None
     heat.add_tools(HoverTool(renderers=[tiles], tooltips=tips))
 
-    bars = _figure("bars", 300, x_axis_label="difference of probability (alternative - reference)",
+    bars = _figure("bars", 300, x_axis_label=f"difference of {amount} (alternative - reference)",
                    y_range=Range1d(start=-10.5, end=0.5), x_range=Range1d(start=-1, end=1, name="bars-x"))  # fmt: skip
     bars.yaxis.visible = False
     bars.ygrid.visible = False
@@ -209,25 +211,55 @@ def allele_charts(has_evalues: bool) -> dict[str, UIElement]:
     return {"heat": heat, "bars": bars}
 
 
-def cell_chart(names: Sequence[str], ratios: Sequence[float], notes: Sequence[str], usual: float) -> Figure:
-    """Which cells the strongest alleles change more than alleles usually do. usual: the median ratio of all cells"""
+def cell_chart(names: Sequence[str], relative: Sequence[float], notes: Sequence[str]) -> Figure:
+    """How much more the strongest alleles change some cells than the median cell, which is the line at 1."""
     from bokeh.models import ColumnDataSource, HoverTool
     from bokeh.models.annotations import Span
 
-    data = {"name": list(names), "ratio": list(ratios), "note": list(notes)}
+    data = {"name": list(names), "ratio": list(relative), "note": list(notes)}
+    low, high = min([0.9, *relative]), max([1.1, *relative])
     plot = _figure(
-        "cells", 40 + 20 * len(names), y_range=list(names)[::-1], x_range=(0, max([1.2, *ratios]) * 1.05),
-        x_axis_label="mean |difference| of the strongest alleles / of all alleles",
+        "cells", 50 + 20 * len(names), y_range=list(names)[::-1], x_range=(low - 0.02, high + 0.02),
+        x_axis_label="times as much as in the median cell",
     )  # fmt: skip
     plot.min_border_left = 120
-    bars = plot.hbar(y="name", right="ratio", left=0, height=0.7, source=ColumnDataSource(data))
-    _tag(bars, "fill_color=accent", "line_color=accent")
-    plot.add_layout(Span(location=usual, dimension="height", line_dash="dashed", tags=["line_color=ink"]))
-    plot.add_tools(HoverTool(tooltips=[("cells", "@name"), ("ratio", "@ratio{0.00}"), ("tasks", "@note")]))
+    source = ColumnDataSource(data)
+    plot.segment(y0="name", y1="name", x0=1, x1="ratio", line_width=2, source=source).glyph.tags = ["line_color=accent"]
+    dots = plot.scatter(x="ratio", y="name", size=9, source=source)
+    _tag(dots, "fill_color=accent", "line_color=accent")
+    plot.add_layout(Span(location=1, dimension="height", tags=["line_color=ink"]))
+    tips = [("cells", "@name"), ("against the median cell", "@ratio{0.00}"), ("tasks", "@note")]
+    plot.add_tools(HoverTool(tooltips=tips, renderers=[dots]))
     return plot
 
 
-LOGO_ROWS = ("reference", "alternative", "difference")
+def track_chart(amount: str) -> Figure:
+    """What is predicted on either side of an allele, with REF and with ALT; report.js fills it."""
+    from bokeh.models import HoverTool, Range1d
+
+    plot = _figure(
+        "tracks-chart", 210, x_range=Range1d(start=-2000, end=2000, name="tracks-x"),
+        y_range=Range1d(start=0, end=1, name="tracks-y"), y_axis_label=amount, x_axis_label="bases from the allele",
+    )  # fmt: skip
+    source = _source("tracks", "left", "right", "middle", "ref", "alt")
+    differ = plot.quad(
+        left="left", right="right", bottom="ref", top="alt", line_width=0, fill_alpha=0.35, source=source
+    )
+    _tag(differ, "fill_color=accent")
+    for name, colour, width in (("ref", "faint", 2), ("alt", "accent", 2)):
+        line = plot.segment(x0="left", x1="right", y0=name, y1=name, line_width=width, source=source)
+        _tag(line, f"line_color={colour}")
+    here = plot.segment(
+        x0=0, x1=0, y0="low", y1="high", line_dash="dashed", source=_source("tracks-here", "low", "high")
+    )
+    _tag(here, "line_color=ink")
+    tips = [
+        ("from the allele", "@left{0,0} to @right{0,0}"),
+        ("reference", "@ref{0.0000}"),
+        ("alternative", "@alt{0.0000}"),
+    ]
+    plot.add_tools(HoverTool(tooltips=tips, renderers=[differ], mode="vline"))
+    return plot
 
 
 def logo_chart() -> Figure:
@@ -252,4 +284,7 @@ def logo_chart() -> Figure:
     _tag(lines, "line_color=faint")
     words = plot.text(x="x", y="y", text="text", text_font_size="12px", source=_source("logo-words", "x", "y", "text"))
     _tag(words, "text_color=ink")
+    sites = _source("logo-sites", "x0", "x1", "y", "text", "color")
+    plot.segment(x0="x0", x1="x1", y0="y", y1="y", color="color", line_width=3, source=sites)
+    plot.text(x="x0", y="y", text="text", text_color="color", text_font_size="11px", y_offset=-2, source=sites)
     return plot

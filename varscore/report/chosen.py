@@ -12,10 +12,36 @@ from varscore.errors import UsageError
 from varscore.report.filters import Holds
 from varscore.report.scored import PASS, Allele, Scored
 
-DIFF_EDGES = tuple(round(-1 + 0.05 * i, 2) for i in range(41))
-"""Bins of VS_DIFF"""
+BINS = 40
+"""Of the histogram of VS_DIFF, half of them below zero"""
 E_EDGES = tuple(-6 + 0.25 * i for i in range(25))
 """Bins of log10 E"""
+
+
+@dataclass
+class Histogram:
+    """Counts in :data:`BINS` bins of one width around zero, which doubles whenever a value lies beyond them: whatever
+    the unit, one pass is enough. reach: upper end of the last bin"""
+
+    reach: float = 2.0**-6
+    counts: list[int] = field(default_factory=lambda: [0] * BINS)
+
+    def add(self, value: float) -> None:
+        """value: finite"""
+        while abs(value) > self.reach:
+            self._double()
+        place = int((value / self.reach + 1) * BINS / 2)
+        self.counts[min(place, BINS - 1)] += 1
+
+    def _double(self) -> None:
+        self.reach *= 2
+        quarter = BINS // 4
+        merged = [self.counts[i] + self.counts[i + 1] for i in range(0, BINS, 2)]
+        self.counts = [0] * quarter + merged + [0] * quarter
+
+    @property
+    def edges(self) -> list[float]:
+        return [self.reach * (2 * i / BINS - 1) for i in range(BINS + 1)]
 
 
 @dataclass
@@ -23,7 +49,7 @@ class Counts:
     """What the whole file has. by_status: alleles by VS_STATUS; diffs, evalues: alleles in each bin"""
 
     by_status: Counter[str] = field(default_factory=Counter)
-    diffs: list[int] = field(default_factory=lambda: [0] * (len(DIFF_EDGES) - 1))
+    diffs: Histogram = field(default_factory=Histogram)
     evalues: list[int] = field(default_factory=lambda: [0] * (len(E_EDGES) - 1))
     below: Counter[float] = field(default_factory=Counter)
     """E-value -> alleles with a smaller one"""
@@ -42,7 +68,7 @@ class Counts:
         self.by_status[allele.status] += 1
         diff, evalue = allele.number("diff"), allele.number("e")
         if not math.isnan(diff):
-            self.diffs[min(max(int((diff + 1) / 0.05), 0), len(self.diffs) - 1)] += 1
+            self.diffs.add(diff)
         if not math.isnan(evalue):
             place = (math.log10(max(evalue, 1e-6)) + 6) / 0.25
             self.evalues[min(max(int(place), 0), len(self.evalues) - 1)] += 1

@@ -98,6 +98,7 @@ const varscore = (() => {
       const model = name => shown.get_model_by_name(name);
       for (const start of starters) await start({data, arrays, model});
       document.documentElement.dataset.ready = "yes";
+      performance.mark("varscore-ready");
     } catch (error) {
       trouble(error);
       throw error;

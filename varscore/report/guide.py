@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from varscore.errors import ModelError
+from varscore.report.words import Words
 from varscore.storage.bounded import read_text
 from varscore.zoo.models import ModelFolder
 
@@ -14,9 +15,6 @@ CUTOFFS = "cutoffs.tsv"
 """In a model's folder: shares of variants that pass cut-offs, made by benchmarks/cutoffs.py"""
 
 MEANINGS = {
-    "diff": "Predicted probability with the alternative allele minus that with the reference, of the task where the "
-    "difference is largest. Minus: the alternative closes chromatin or loses a factor; plus: it opens or gains. "
-    "Large differences are found where a task is common: compare alleles within a task, not tasks with each other.",
     "logodds": "The same change in log2 odds; -1 halves the odds. It does not depend on how common a task is.",
     "e": "The smallest E-value of a task: the share of common variants that change that task more. It is the smallest "
     "of many tasks, so small values come up by chance: with 200 tasks that had nothing to do with each other a "
@@ -25,6 +23,10 @@ MEANINGS = {
     "allele is over all cells; no p-value. Small: unusual in many tasks.",
     "p_": "What a classifier that was trained on known functional variants says of all tasks together: a probability "
     "at the prior named in the file's header, not the chance that this variant causes a disease.",
+    "span": "Bases of the reference that the allele changes: 0 for an insertion, all affected ones of a structural "
+    "allele.",
+    "hap_diff": "The same as VS_DIFF, with the other variants of a haplotype in the sequence on which it stands.",
+    "joint_diff": "What all variants of a haplotype change together.",
     "motif": "Binding sites that the allele loses (-), gains (+) or changes (~), by their sequence alone. Several a "
     "variant are expected by chance; it is worth more where the network's contributions agree.",
 }
@@ -39,11 +41,11 @@ class Entry:
     detail: str = ""
 
 
-def entries(columns: Sequence[str], meanings: Mapping[str, str], tags: Mapping[str, str]) -> list[Entry]:
+def entries(columns: Sequence[str], meanings: Mapping[str, str], tags: Mapping[str, str], words: Words) -> list[Entry]:
     """What is to be said of the columns that a file has. meanings: of its header; tags: column -> tag"""
-    found = []
+    known, found = {**MEANINGS, "diff": words.diff}, []
     for column in columns:
-        text = MEANINGS.get("p_" if column.startswith("p_") else column)
+        text = known.get("p_" if column.startswith("p_") else column)
         if text:
             found.append(Entry(tags[column], text, meanings.get(column, "") if column.startswith("p_") else ""))
     return found

@@ -1,22 +1,10 @@
 "use strict";
 // The report's page: the table with its filter, and the allele that is chosen in it.
 (() => {
+  const {known, figure, signed, probability, nameOf, parseFilter, motifsOf, change, glance, reason, sureness, sentence} = varscore.words;
   const $ = id => document.getElementById(id);
-  const OPEN = /^(DNase|ATAC|FAIRE)/i, CLEAR = 0.05, SHOWN = 4;
-
-  // -- numbers and words ----------------------------------------------------------------------------------------------
-
-  const known = x => typeof x === "number" && !Number.isNaN(x);
-  function figure(x, digits = 3) {
-    if (!known(x)) return "–";
-    const size = Math.abs(x);
-    return size !== 0 && (size < 1e-3 || size >= 1e5) ? x.toExponential(Math.max(0, digits - 2)) : String(+x.toPrecision(digits));
-  }
-  const signed = x => (x > 0 ? "+" : "") + figure(x);
-  const probability = x => x >= 0.01 ? x.toFixed(2) : x >= 0.001 ? x.toFixed(3) : "under 0.001";
+  const FIRST = 10, FEW = 20;  // alleles at a glance: so many, or all where there are few
   const address = row => [row.chrom, row.pos, row.ref, row.alt].map(encodeURIComponent).join(":");
-  const short = allele => allele.length <= 12 ? allele : `${allele.length} bp`;
-  const nameOf = row => `${row.chrom}:${row.pos} ${short(row.ref)}>${short(row.alt)}${row.id ? " " + row.id : ""}`;
 
   function element(name, text, attributes = {}) {
     const made = document.createElement(name);
@@ -25,112 +13,9 @@
     return made;
   }
 
-  // -- the filter: words that must be found, and comparisons such as diff<-0.1, all of which must hold ----------------
-
-  const COMPARE = {
-    "<": (a, b) => a < b, "<=": (a, b) => a <= b, ">": (a, b) => a > b, ">=": (a, b) => a >= b,
-    "=": (a, b) => a === b, "==": (a, b) => a === b, "!=": (a, b) => a !== b,
-  };
-  const ALIASES = {difference: "diff", abs: "abs", "log-odds": "logodds"};
-
-  // A function of a row, or a text that says what is wrong.
-  function parseFilter(text, names) {
-    const tests = [];
-    for (const word of text.match(/"[^"]*"|\S+/g) ?? []) {
-      const found = word.match(/^([A-Za-z_][\w-]*)(<=|>=|==|!=|<|>|=)(.*)$/);
-      if (!found) {
-        const wanted = word.replace(/^"|"$/g, "").toLowerCase();
-        tests.push(row => row.text.includes(wanted));
-        continue;
-      }
-      const [, name, sign, value] = found;
-      const key = names[name.toLowerCase()] ?? names[ALIASES[name.toLowerCase()]];
-      if (key === undefined) return `There is no ${name}; there are ${[...new Set(Object.values(names))].join(", ")}.`;
-      const number = Number(value);
-      if (value === "") return `${name}${sign} wants a value.`;
-      if ("<=>=".includes(sign) && sign !== "=" && sign !== "==" && Number.isNaN(number)) return `${value} is no number.`;
-      tests.push(row => {
-        const own = row[key];
-        if (known(own)) return !Number.isNaN(number) && COMPARE[sign](own, number);
-        return typeof own === "string" && own !== "" && sign.length <= 2 && /=/.test(sign) && !/[<>]/.test(sign)
-          && COMPARE[sign](own.toLowerCase(), value.toLowerCase());
-      });
-    }
-    return row => tests.every(test => test(row));
-  }
-
-  // -- what an allele does, in a sentence -----------------------------------------------------------------------------
-
-  function list(words) {
-    return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
-  }
-
-  // background: how many common variants E-values are measured against, and the smallest E-value there is
-  function sentence(row, effects, background = {}) {
-    const motifs = motifWords(row.motif);
-    if (!effects) {
-      if (!known(row.diff)) return `No score: ${row.status}.`;
-      return `${motifs ? motifs + " " : ""}Most changed: ${row.task}, ${signed(row.diff)}.${known(row.e) ? " " + rarity(row, background) : ""}`;
-    }
-    if (!known(effects.diff[0])) return `No score: ${row.status}.`;
-    const open = effects.columns.filter(t => OPEN.test(effects.marks[t]));
-    const parts = motifs ? [motifs] : [];
-    if (open.length) parts.push(opening(effects, open));
-    const others = effects.columns.filter(t => !OPEN.test(effects.marks[t]));
-    const strong = others.filter(t => Math.abs(effects.diff[t]) > CLEAR).sort((a, b) => Math.abs(effects.diff[b]) - Math.abs(effects.diff[a]));
-    if (strong.length) {
-      const words = strong.slice(0, 3).map(t => `${effects.marks[t]} in ${effects.cells[t]} (${change(effects, t)})`);
-      if (strong.length > 3) words.push(`${strong.length - 3} more`);
-      parts.push(`Other marks that change: ${list(words)}.`);
-    }
-    if (known(row.e)) parts.push(rarity(row, background));
-    return parts.join(" ");
-  }
-
-  const change = (effects, t) => `${probability(effects.ref[t])} to ${probability(effects.ref[t] + effects.diff[t])}`;
-
-  function opening(effects, open) {
-    const down = open.filter(t => effects.diff[t] < -CLEAR), up = open.filter(t => effects.diff[t] > CLEAR);
-    const mark = effects.marks[open[0]].split(" ")[0];
-    if (!down.length && !up.length) {
-      const most = open.reduce((a, b) => Math.abs(effects.diff[b]) > Math.abs(effects.diff[a]) ? b : a);
-      return `Chromatin hardly changes: no cell type's ${mark} by more than ${CLEAR} (most: ${effects.cells[most]}, ${change(effects, most)}).`;
-    }
-    const side = (tasks, verb, way) => {
-      const best = [...tasks].sort((a, b) => Math.abs(effects.diff[b]) - Math.abs(effects.diff[a])).slice(0, SHOWN);
-      const words = best.map(t => `${effects.cells[t]} (${change(effects, t)})`);
-      const most = tasks.length > words.length ? "most in" : "in";
-      return `${verb} chromatin in ${tasks.length} of ${open.length} cell types (probability of ${mark} ${way} by more than ${CLEAR}), ${most} ${list(words)}.`;
-    };
-    const parts = [];
-    if (down.length) parts.push(side(down, "Closes", "down"));
-    if (up.length) parts.push(side(up, "Opens", "up"));
-    if (up.length > down.length) parts.reverse();
-    return parts.join(" ");
-  }
-
-  function rarity(row, {n, floor}) {
-    const none = n && row.e <= floor * 1.001;
-    const share = row.e >= 0.01 ? `${figure(100 * row.e, 2)} %` : `1 in ${Math.round(1 / row.e).toLocaleString("en")}`;
-    const said = none ? `none of ${n.toLocaleString("en")} common variants changes it more` : `${share} of common variants change it more`;
-    return `Rarest effect: ${row.e_task}${known(row.e_diff) ? ` (${signed(row.e_diff)})` : ""}, E = ${figure(row.e, 2)}: ${said}.`;
-  }
-
-  const CHANGES = {"-": "lost", "+": "gained", "~": "changed"};
-  function motifsOf(text) {
-    return (text ?? "").split("&").filter(one => CHANGES[one[0]]).map(one => ({change: CHANGES[one[0]], sign: one[0], name: one.slice(1)}));
-  }
-  function motifWords(text) {
-    const found = motifsOf(text);
-    return Object.values(CHANGES)
-      .map(change => [change, found.filter(one => one.change === change).map(one => one.name.replace(/\*$/, ""))])
-      .filter(([, names]) => names.length)
-      .map(([change, names]) => `Motif ${change}: ${list(names)}.`).join(" ");
-  }
-
   // -- colours --------------------------------------------------------------------------------------------------------
 
-  const colour = name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const colour = varscore.colour = name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   const parts = hex => [1, 3, 5].map(i => parseInt(hex.slice(i, i + 2), 16));
   function between(a, b, share) {
     const [from, to] = [parts(a), parts(b)];
@@ -155,30 +40,50 @@
     });
   }
 
+  // The effects of an allele in all tasks. Of many alleles only the largest travel: the others are unknown.
   function effectsOf({data, arrays}) {
     if (!arrays.diff) return () => null;
-    const width = arrays.diff.shape[1], columns = Array.from({length: width}, (_, t) => t);
     const names = data.tasks.map(task => task[0]), cells = data.tasks.map(task => task[1]), marks = data.tasks.map(task => task[2]);
-    const part = (array, i) => array && array.values.subarray(i * width, (i + 1) * width);
+    const columns = names.map((_, t) => t), width = arrays.diff.shape[1], kept = arrays.kept;
+    const part = (array, i) => {
+      const own = array?.values.subarray(i * width, (i + 1) * width);
+      if (!own || !kept) return own;
+      const all = new Float32Array(columns.length).fill(NaN), at = kept.values.subarray(i * width, (i + 1) * width);
+      own.forEach((value, k) => { all[at[k]] = value; });
+      return all;
+    };
     return i => ({
       columns, names, cells, marks, diff: part(arrays.diff, i), ref: part(arrays.ref, i), e: part(arrays.e, i),
+      closes: data.rows.closes?.[i] ?? 0, opens: data.rows.opens?.[i] ?? 0,
     });
   }
 
+  // `HeLa-S3 CTCF` of `127:HeLa-S3_CTCF`, where the tasks are on the page.
+  function taskNames(data) {
+    const found = new Map(data.tasks.map(([label, cell, mark]) => {
+      const [index, ...name] = label.split(":");
+      return [index, name.join(":") === cell ? cell : `${cell} ${mark}`];
+    }));
+    return text => found.get(String(text ?? "").split(":")[0]) ?? text ?? "";
+  }
+
   varscore.start(page => {
-    const {data, model} = page, rows = rowsOf(data), effects = effectsOf(page);
+    const {data, model} = page, rows = rowsOf(data), effects = effectsOf(page), taskName = taskNames(data);
+    const about = {kind: data.kind, openable: data.openable, background: data.background, cutoffs: data.cutoffs, taskName};
     if (!rows.length) return;
     const where = new Map(rows.map(row => [address(row), row.row]));
     const table = model("alleles"), source = table.source, view = () => Bokeh.index.find_one(table)?.data;
     const state = {shown: -1, visible: rows};
     const names = Object.fromEntries(Object.keys(data.rows).map(key => [key.toLowerCase(), key]));
     for (const [key, tag] of Object.entries(data.tags)) names[tag.toLowerCase()] = key;
+    const TASKS = ["task", "e_task", "hap_task", "joint_task"];
+    for (const row of rows) row.text += "\n" + TASKS.map(key => row[key] ? taskName(row[key]) : "").join("\n").toLowerCase();
 
     // -- table
     const keys = ["row", ...data.columns.map(column => column[0])];
     function fill() {
       const columns = {};
-      for (const key of keys) columns[key] = state.visible.map(row => row[key] ?? (key === "row" ? row.row : isText(key) ? "" : NaN));
+      for (const key of keys) columns[key] = state.visible.map(row => TASKS.includes(key) ? taskName(row[key]) : row[key] ?? (isText(key) ? "" : NaN));
       source.selected.indices = [];
       source.data = columns;
       const some = state.visible.length === rows.length ? `${rows.length} alleles` : `${state.visible.length} of ${rows.length} alleles`;
@@ -259,16 +164,25 @@
       const row = rows[i], own = effects(i);
       $("name").textContent = nameOf(row);
       $("rank").textContent = `number ${i + 1} of ${rows.length} by ${data.tags[data.sort]}`;
-      $("verdict").textContent = sentence(row, own, data.background);
+      $("verdict").textContent = sentence(row, own, about);
       $("places").textContent = place(row);
       figures(row);
+      why(row);
       if ($("motifs")) showMotifs(row);
+      if ($("sites")) showSites(row);
       if (own) { bars(own, row); heat(own); }
       if (data.logos) logo(page, row);
+      if (data.around) tracks(page, row, taskName);
       neighbours(row);
       links(row);
-      locus(row);
+      if (data.igv) varscore.look?.(row); else locus(row);
       mark();
+    }
+
+    const siteOf = row => data.logos?.sites[row.row] ?? null;
+    function why(row) {
+      $("why").textContent = reason({}, siteOf(row));
+      $("sure").textContent = sureness(row, about);
     }
 
     function place(row) {
@@ -281,10 +195,10 @@
       const place = $("figures");
       place.replaceChildren();
       for (const [key, tag] of Object.entries(data.tags)) {
-        if (key === "motif" || row[key] === null || row[key] === undefined || row[key] === "") continue;
+        if (["motif", "status"].includes(key) || row[key] === null || row[key] === undefined || row[key] === "") continue;
         const group = element("div"), value = row[key];
-        const text = known(value) ? (/diff|logodds/.test(key) ? signed(value) : figure(value)) : value;
-        group.append(element("dt", tag), element("dd", text, key === "diff" || key === "e_diff" ? {class: value < 0 ? "down" : "up"} : {}));
+        const text = known(value) ? (/diff|logodds/.test(key) ? signed(value) : figure(value)) : TASKS.includes(key) ? taskName(value) : value;
+        group.append(element("dt", tag), element("dd", text, /diff$/.test(key) ? {class: value < 0 ? "down" : "up"} : {}));
         place.append(group);
       }
     }
@@ -300,20 +214,35 @@
       }
     }
 
+    // Every site of annotate's table: what the motif is, where it stands, how rare it is with either allele.
+    function showSites(row) {
+      const found = data.sites[row.row], more = data.more_sites[row.row], place = $("sites");
+      place.replaceChildren();
+      for (const [motif, change, strand, ref, alt, refP, altP] of found) {
+        const line = element("tr"), at = change === "gained" ? alt : ref;
+        for (const text of [motif, change, at ? `${at.toLocaleString("en")} ${strand}` : "", figure(refP, 2), figure(altP, 2)]) line.append(element("td", text));
+        line.children[1].className = {lost: "down", gained: "up"}[change] ?? "";
+        place.append(line);
+      }
+      $("site-table").hidden = !found.length;
+      $("no-sites").textContent = found.length ? (more ? `${more} further ones are in annotate's table.` : "") : "None.";
+    }
+
+    const value = x => data.kind === "values" ? figure(x) : probability(x);
     const ofTask = (own, t) => ({
-      task: own.names[t], cell: own.cells[t], mark: own.marks[t], ref: probability(own.ref[t]),
-      alt: probability(own.ref[t] + own.diff[t]), diff: signed(own.diff[t]), e: own.e ? figure(10 ** own.e[t], 2) : "",
+      task: own.names[t], cell: own.cells[t], mark: own.marks[t], ref: known(own.ref[t]) ? value(own.ref[t]) : "–",
+      alt: known(own.diff[t]) ? value(own.ref[t] + own.diff[t]) : "–", diff: signed(own.diff[t]), e: own.e ? figure(10 ** own.e[t], 2) : "",
     });
     const columnar = (list, keys) => Object.fromEntries(keys.map(key => [key, list.map(one => one[key])]));
 
     function bars(own, row) {
       const colours = palette(), chart = model("bars").renderers[0].data_source;
-      const top = known(own.diff[0]) ? [...own.columns].sort((a, b) => Math.abs(own.diff[b]) - Math.abs(own.diff[a])).slice(0, 10) : [];
+      const top = own.columns.filter(t => known(own.diff[t])).sort((a, b) => Math.abs(own.diff[b]) - Math.abs(own.diff[a])).slice(0, 10);
       const most = Math.max(1e-6, ...top.map(t => Math.abs(own.diff[t])));
       const narrow = $("chart-bars").clientWidth < 640;  // no room for the numbers
       const found = top.map((t, i) => ({
         ...ofTask(own, t), y: -i, diff: own.diff[t], color: own.diff[t] < 0 ? colours.down : colours.up,
-        text: `${own.cells[t]} ${own.marks[t]}${narrow ? "" : `: ${change(own, t)}${own.e ? `, E ${figure(10 ** own.e[t], 2)}` : ""}`}`,
+        text: `${taskName(own.names[t])}${narrow ? "" : `: ${change(own, t, about)}${own.e ? `, E ${figure(10 ** own.e[t], 2)}` : ""}`}`,
         place: own.diff[t] < 0 ? 0.03 * most : -0.03 * most, anchor: own.diff[t] < 0 ? "left" : "right",
       }));
       chart.data = columnar(found, ["y", "diff", "color", "task", "text", "ref", "alt", "e", "place", "anchor"]);
@@ -323,7 +252,7 @@
     function heat(own) {
       const chart = model("heat"), narrow = chart.inner_width || $("chart-heat").clientWidth || 900;
       const across = Math.max(3, Math.floor(narrow / 84)), colours = palette();
-      const most = Math.max(1e-6, ...own.diff.map(Math.abs));
+      const most = own.diff.reduce((a, b) => known(b) ? Math.max(a, Math.abs(b)) : a, 1e-6);
       const tiles = [], titles = [];
       let y = 0;
       for (const block of data.blocks) {
@@ -332,7 +261,7 @@
         block.tasks.forEach((t, k) => {
           const share = own.diff[t] / most, fill = Number.isNaN(share) ? colours.paper : tint(share, colours);
           const mark = Math.abs(share) > 0.1 ? (share < 0 ? " −" : " +") : "";
-          const label = (block.by === "mark" ? own.marks[t] : block.by === "cell" ? own.cells[t] : `${own.cells[t]} ${own.marks[t]}`);
+          const label = (block.by === "mark" ? own.marks[t] : block.by === "cell" ? own.cells[t] : taskName(own.names[t]));
           tiles.push({...ofTask(own, t), x: k % across + 0.5, y: -(y + Math.floor(k / across)), color: fill,
             ink: inkOn(fill), label: (label.length > 12 ? label.slice(0, 11) + "…" : label) + mark});
         });
@@ -388,19 +317,23 @@
       }
       model("genes-bars").data = columnar(found, ["left", "right", "lane", "name", "strand", "label", "middle"]);
     }
-    model("locus-dots").selected.properties.indices.change.connect(() => {
+    if (!data.igv) model("locus-dots").selected.properties.indices.change.connect(() => {
       const chosen = model("locus-dots"), [index] = chosen.selected.indices;
       if (index !== undefined) { const i = chosen.data.row[index]; chosen.selected.indices = []; go(i); }
     });
 
     // -- the first look
     function standouts() {
-      const first = rows.filter(row => known(row.diff)).slice(0, rows.length <= 20 ? 8 : 5), place = $("standouts");
-      if (!first.length) return;
-      for (const row of first) {
-        const item = element("li");
-        item.append(element("a", nameOf(row), {href: "#" + address(row)}), ": " + sentence(row, effects(row.row), data.background));
-        place.querySelector("ol").append(item);
+      const some = rows.filter(row => known(row.diff)).slice(0, rows.length <= FEW ? FEW : FIRST), place = $("glance");
+      if (!some.length) return;
+      for (const row of some) {
+        const found = glance(row, effects(row.row), about, siteOf(row)), line = element("tr"), name = element("th", null, {scope: "row"});
+        name.append(element("a", nameOf(row), {href: "#" + address(row)}));
+        if (row.gene) name.append(element("div", row.gene, {class: "note"}));
+        const effect = element("td", found.effect, {"data-of": "what", class: found.effect.startsWith("hardly") ? "" : row.diff < 0 ? "down" : "up"});
+        line.append(name, effect, element("td", found.cells, {"data-of": "where"}));
+        for (const [key, of] of [["why", "why"], ["sure", "how sure"]]) line.append(element("td", found[key] || "–", {"data-of": of}));
+        place.querySelector("tbody").append(line);
       }
       place.hidden = false;
     }
@@ -410,9 +343,60 @@
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
     fill();
     standouts();
+    if (data.igv) startIgv(data, rows, go);
     show(0);
     follow(false);
   });
+
+  // -- what is predicted around an allele -----------------------------------------------------------------------------
+
+  function tracks({data, arrays, model}, row, taskName) {
+    const facts = data.around, has = (facts.tasks[row.row] ?? "") !== "";
+    $("tracks-place").hidden = !has;
+    $("no-tracks").hidden = has;
+    $("tracks-title").textContent = has ? `${taskName(facts.tasks[row.row])}, ${facts.flank.toLocaleString("en")} bp on either side: grey is the reference, blue the alternative.` : "";
+    if (!has) return;
+    const width = arrays.track.shape[2], part = turn => [...arrays.track.values.subarray((2 * row.row + turn) * width, (2 * row.row + turn + 1) * width)];
+    const starts = [...arrays.track_start.values.subarray(row.row * (width + 1), (row.row + 1) * (width + 1))], [ref, alt] = [part(0), part(1)];
+    const all = [...ref, ...alt].filter(known), low = Math.min(0, ...all), high = Math.max(1e-3, ...all) * 1.08;
+    model("tracks").data = {left: starts.slice(0, -1), right: starts.slice(1), middle: starts.slice(0, -1), ref, alt};
+    model("tracks-here").data = {low: [low], high: [high]};
+    Object.assign(model("tracks-x"), {start: starts[0], end: starts.at(-1)});
+    Object.assign(model("tracks-y"), {start: low, end: high});
+  }
+
+  // -- igv.js ---------------------------------------------------------------------------------------------------------
+
+  // Everything is inline: a genome of one unknown base with the true lengths, the alleles, the genes. Nothing is fetched.
+  async function startIgv(data, rows, go) {
+    const inline = (type, text) => `data:${type};base64,${btoa(text)}`, scored = rows.filter(row => known(row.diff));
+    const places = row => ({chr: row.chrom, start: row.pos - 1, end: row.pos - 1 + row.ref.length});
+    const tracks = [
+      {name: "alleles", type: "annotation", displayMode: "SQUISHED", height: 60,
+        features: rows.map(row => ({...places(row), name: nameOf(row), row: row.row, color: row.diff < 0 ? "#2166ac" : "#b2182b"}))},
+      {name: data.tags.diff, type: "wig", autoscale: true, height: 90, features: scored.map(row => ({...places(row), value: row.diff})), color: "#b2182b", altColor: "#2166ac"},
+    ];
+    const genes = data.genes.map(([chr, start, end, name, strand]) => ({chr, start, end, name, strand}));
+    if (genes.length) tracks.push({name: "genes", type: "annotation", displayMode: "EXPANDED", height: 90, features: genes});
+    try {
+      const browser = await igv.createBrowser($("igv"), {
+        loadDefaultGenomes: false, showCenterGuide: true, locus: `${rows[0].chrom}:${Math.max(1, rows[0].pos - 500)}-${rows[0].pos + 500}`,
+        reference: {id: "file", name: "the file's genome", indexed: false, tracks: [],
+          fastaURL: inline("text/plain", `>${data.igv[0][0]}\nN\n`),
+          chromSizesURL: inline("text/plain", data.igv.map(([name, length]) => `${name}\t${length}\n`).join(""))},
+        tracks,
+      });
+      browser.on("trackclick", (track, popover) => {
+        const name = (popover ?? []).find(one => one.name?.toLowerCase() === "name")?.value, found = rows.find(row => nameOf(row) === name);
+        if (found) go(found.row);
+      });
+      varscore.look = row => browser.search(`${row.chrom}:${Math.max(1, row.pos - 500)}-${row.pos + 500}`);
+      document.documentElement.dataset.igv = "yes";
+    } catch (error) {
+      $("igv").textContent = `igv.js did not start: ${error}`;
+      document.documentElement.dataset.igv = "no";
+    }
+  }
 
   // -- logos ----------------------------------------------------------------------------------------------------------
 
@@ -420,7 +404,7 @@
     const facts = data.logos, has = row.row < facts.tasks.length && facts.tasks[row.row] !== "";
     $("logo-place").hidden = !has;
     $("no-logo").hidden = has;
-    $("logo-title").textContent = has ? `What the prediction of ${facts.tasks[row.row]} rests on.` : "";
+    $("logo-title").textContent = has ? `${facts.tasks[row.row].replace(/^\d+:/, "").replaceAll("|", " ")}: each base by ${facts.method}${facts.unit ? `, in ${facts.unit}` : ""}.` : "";
     if (!has) return;
     const width = facts.width, part = (name, turn) => arrays[name].values.subarray((2 * row.row + turn) * width, (2 * row.row + turn + 1) * width);
     const changes = arrays.logo_changed.values.subarray(row.row * width, (row.row + 1) * width), heights = [0, 1].map(turn => part("logo", turn)), bases = [0, 1].map(turn => part("logo_base", turn));
@@ -447,7 +431,21 @@
     const changed = Array.from(changes, (yes, j) => yes ? j + from : NaN).filter(known);
     model("logo-marks").data = {left: changed, right: changed.map(x => x + 1)};
     Object.assign(model("logo-x"), {start: from, end: from + last});
+    model("logo-sites").data = sitesOn(data, row, facts, last);
   }
 
-  if (typeof module !== "undefined") module.exports = {parseFilter, figure, sentence, motifWords};
+  // Binding sites of annotate's table as bars over the bases they stand on: lost ones on REF, gained ones on ALT.
+  function sitesOn(data, row, facts, last) {
+    const bars = {x0: [], x1: [], y: [], text: [], color: []}, start = facts.starts[row.row], sizes = facts.sizes[row.row];
+    const longer = Math.max(...sizes), lanes = [0, 0];
+    for (const [motif, change, strand, ref, alt, , , width] of data.sites?.[row.row] ?? []) {
+      const turn = change === "gained" ? 1 : 0, at = (turn ? alt : ref) - start, column = base => base < sizes[turn] ? base : base + longer - sizes[turn];
+      if (!width || at < -facts.flank || at + width > last || lanes[turn] > 1) continue;
+      const y = [1.02, -0.88][turn] - 0.2 * lanes[turn]++;
+      bars.x0.push(column(at)); bars.x1.push(column(at + width - 1) + 1); bars.y.push(y);
+      bars.text.push(`${motif} ${change} ${strand}`);
+      bars.color.push(varscore.colour(change === "gained" ? "up" : "down"));
+    }
+    return bars;
+  }
 })();

@@ -159,13 +159,20 @@ def _open_vcf(path: str, prefix: str) -> Scored:
         header = reader.header
     lines = [decode(line) for line in header.lines]
     facts = _facts(lines, prefix)
-    named = facts.get("Tags", "").split(",")
+    named = facts["Tags"].split(",") if "Tags" in facts else _declared(lines, prefix)
     tags = {name: _column(name, prefix) for name in named if name.startswith(f"{prefix}_")}
     samples = decode(header.columns).split("\t")[9:]
     return Scored(
         path, tuple(tags.values()), facts, dict(_meanings(header, tags)), samples[0] if len(samples) == 1 else None,
         prefix,
     )  # fmt: skip
+
+
+def _declared(lines: Sequence[str], prefix: str) -> list[str]:
+    """The tags that the header declares and varscore writes: runs did not always name theirs."""
+    own = {tag(column, prefix) for column in (*ALWAYS, *SOMETIMES)}
+    found = [match[1] for line in lines if (match := re.match(r"##INFO=<ID=([^,]+),", line))]
+    return [name for name in found if name in own or name.startswith(f"{prefix}_P_")]
 
 
 def _column(name: str, prefix: str) -> str:

@@ -19,7 +19,7 @@ from varscore.storage.blocktext import BlockText, BlockTextOutput
 
 COLUMNS = (
     "chrom", "pos", "ref", "alt", "motif", "id", "change", "strand", "ref_pos", "alt_pos", "ref_score", "alt_score",
-    "ref_p", "alt_p", "diff",
+    "ref_p", "alt_p", "diff", "width",
 )  # fmt: skip
 WORDS = {"-": b"lost", "+": b"gained", "~": b"changed"}
 
@@ -37,6 +37,7 @@ class MotifTable(BlockTextOutput):
         carry: Mapping[str, Any] | None = None,
     ) -> None:
         self._names = [(model.motif.name.encode(), model.motif.id.encode()) for model in models]
+        self._widths = [b"%d" % model.width for model in models]
         self._file = AtomicFile(path, force=force, keep=carry is not None)
         level = LEVEL if path.endswith(".gz") else None
         try:
@@ -63,6 +64,7 @@ class MotifTable(BlockTextOutput):
             format_floats(sites.p[:, 0]),
             format_floats(sites.p[:, 1]),
             format_floats(diff[of_allele]),
+            [self._widths[motif] for motif in sites.motif.tolist()],
             strict=True,
         )
         for row, names, *rest in columns:
