@@ -29,7 +29,7 @@ from varscore.nets.layers import (
     SequenceConv,
     SequenceNet,
 )
-from varscore.nets.walk import Rules
+from varscore.nets.walk import Rules, flat, is_plain
 from varscore.storage.atomic import refuse_existing
 from varscore.storage.whole import put_file
 from varscore.zoo.models import ModelFolder
@@ -53,7 +53,7 @@ def export_onnx(model: ModelFolder, path: Path, *, force: bool = False) -> None:
 
 def make_graph(onnx: Any, net: SequenceNet, model: ModelFolder) -> Any:
     """The ONNX model of a network."""
-    if type(net).forward is not SequenceNet.forward or net.inputs:
+    if not is_plain(net):
         raise UsageError(f"{model.architecture} is no plain list of layers: it cannot be exported", where=model.path)
     if net.objective not in _PREDICTIONS:
         raise UsageError(f"predictions of {net.objective} cannot be exported", where=model.path)
@@ -66,7 +66,7 @@ def make_graph(onnx: Any, net: SequenceNet, model: ModelFolder) -> Any:
     if both:
         ends = [graph.constant(np.array(values)) for values in ([-1, -1], [-(2**31), -(2**31)], [1, 2], [-1, -1])]
         bases = graph.add("Concat", bases, graph.add("Slice", bases, *ends), axis=0)
-    for layer in net.layers:
+    for layer in flat(net):
         bases = graph.layer(layer, bases)
     predicted = _PREDICTIONS[net.objective](graph, net, bases)
     if both:

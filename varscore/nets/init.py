@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 
 from varscore.errors import UsageError
 from varscore.nets.layers import Projection, SequenceConv, SequenceNet
+from varscore.nets.walk import Rules
 
 
 def init_motifs(net: SequenceNet, motifs: Sequence[np.ndarray], seed: int = 0) -> int:
@@ -136,13 +138,9 @@ def variance_preserving_init(net: SequenceNet, slope: float) -> None:
     """
     keras_init(net)
     for module in net.modules():
-        if isinstance(module, SequenceConv):
-            limit = (3 / module.kernel_size[0]) ** 0.5
-            nn.init.uniform_(module.weight, -limit, limit)
-        elif isinstance(module, Projection):
-            nn.init.kaiming_uniform_(module.weight, nonlinearity="linear")
-        elif isinstance(module, (nn.Conv1d, nn.Linear)):
-            nn.init.kaiming_uniform_(module.weight, a=slope)
+        begin = _UNIT_SIZE.find(module)
+        if begin is not None:
+            begin(module, slope)
     nn.init.xavier_uniform_(net.output.weight, gain=0.1)
 
 
@@ -153,21 +151,52 @@ def keras_init(net: nn.Module) -> None:
     forget bias 1 (in one of torch's two bias vectors); other biases 0.
     """
     for module in net.modules():
-        if isinstance(module, nn.Conv1d):
-            nn.init.uniform_(module.weight, -0.05, 0.05)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Linear):
-            nn.init.xavier_uniform_(module.weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.LSTM):
-            for name, weight in module.named_parameters():
-                gates = weight.data.chunk(4)
-                for index, gate in enumerate(gates):
-                    if "weight_ih" in name:
-                        nn.init.xavier_uniform_(gate)
-                    elif "weight_hh" in name:
-                        nn.init.orthogonal_(gate)
-                    else:
-                        nn.init.constant_(gate, float("bias_ih" in name and index == 1))
+        begin = _KERAS.find(module)
+        if begin is not None:
+            begin(module)
+
+
+_UNIT_SIZE: Rules[Callable[[Any, float], None]] = Rules(weights=True)
+_KERAS: Rules[Callable[[Any], None]] = Rules(weights=True)
+
+
+@_UNIT_SIZE.of(SequenceConv)
+def _of_bases(layer: SequenceConv, slope: float) -> None:
+    limit = (3 / layer.kernel_size[0]) ** 0.5
+    nn.init.uniform_(layer.weight, -limit, limit)
+
+
+@_UNIT_SIZE.of(Projection)
+def _linear(layer: Projection, slope: float) -> None:
+    nn.init.kaiming_uniform_(layer.weight, nonlinearity="linear")
+
+
+@_UNIT_SIZE.of(nn.Conv1d, nn.Linear)
+def _before_an_activation(layer: nn.Conv1d | nn.Linear, slope: float) -> None:
+    nn.init.kaiming_uniform_(layer.weight, a=slope)
+
+
+@_KERAS.of(nn.Conv1d)
+def _convolution(layer: nn.Conv1d) -> None:
+    nn.init.uniform_(layer.weight, -0.05, 0.05)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+@_KERAS.of(nn.Linear)
+def _dense(layer: nn.Linear) -> None:
+    nn.init.xavier_uniform_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+@_KERAS.of(nn.LSTM)
+def _lstm(layer: nn.LSTM) -> None:
+    for name, weight in layer.named_parameters():
+        for index, gate in enumerate(weight.data.chunk(4)):
+            if "weight_ih" in name:
+                nn.init.xavier_uniform_(gate)
+            elif "weight_hh" in name:
+                nn.init.orthogonal_(gate)
+            else:
+                nn.init.constant_(gate, float("bias_ih" in name and index == 1))

@@ -1,8 +1,8 @@
 """The one way to walk the layers of a network: a rule for each kind of layer, found by its class.
 
 A network says what its layers are (:class:`varscore.nets.layers.SequenceNet`). Whoever makes something else of them
-than their outputs (an explanation, a file, a shared computation) has a table of :class:`Rules` and goes through the
-list.
+than their outputs (first weights, an explanation, a file, a shared computation) has a table of :class:`Rules` and goes
+through the list.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ class Rules(Generic[Rule]):
     """kind of layer -> rule.
 
     A class without a rule of its own has the one of the nearest class that it derives from, if it has not got a
-    ``forward`` of its own: who computes otherwise needs another rule.
+    ``forward`` of its own: who computes otherwise needs another rule. Rules that are about ``weights`` alone are those
+    of every class that derives from theirs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, weights: bool = False) -> None:
         self._rules: dict[type[nn.Module], Rule] = {}
+        self._weights = weights
 
     def of(self, *kinds: type[nn.Module]) -> Callable[[Rule], Rule]:
         """Decorator: the rule of these kinds. Raises ValueError for one that has a rule already."""
@@ -45,7 +47,7 @@ class Rules(Generic[Rule]):
 
     def find(self, layer: nn.Module) -> Rule | None:
         for kind in type(layer).__mro__:
-            if kind in self._rules and kind.forward is type(layer).forward:
+            if kind in self._rules and (self._weights or kind.forward is type(layer).forward):
                 return self._rules[kind]
         return None
 
@@ -55,6 +57,11 @@ class Rules(Generic[Rule]):
         if rule is None:
             raise NoRule(f"no rule for a layer of the kind {type(layer).__name__}")
         return rule
+
+
+def is_plain(net: SequenceNet) -> bool:
+    """Whether all that ``net`` does is in its ``layers``, one after the other, and bases are all that it reads."""
+    return type(net).forward is SequenceNet.forward and not net.inputs
 
 
 def is_list(net: SequenceNet) -> bool:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from varscore.engine.exact.reach import stride
 from varscore.errors import UsageError
 from varscore.genome.coords import Interval
 from varscore.genome.sequence import UNKNOWN, Genome
-from varscore.nets.layers import ConvPool, SequenceConv, SequenceNet
+from varscore.nets.layers import SequenceNet
 
 WIDEST = 100
 """Bases of a step that nobody has chosen, at most"""
@@ -83,15 +84,6 @@ def is_known(codes: np.ndarray, grid: Grid) -> np.ndarray:
     before = np.concatenate([[0], np.cumsum(codes == UNKNOWN)])
     starts = np.arange(0, len(codes) - grid.window + 1, grid.step)
     return np.asarray(2 * (before[starts + grid.window] - before[starts]) <= grid.window)
-
-
-def stride(net: SequenceNet) -> int:
-    """Bases between two neighbouring cells of a network's last pooled map; 1 where it pools nothing."""
-    bases = 1
-    for layer in net.layers:
-        if isinstance(layer, (SequenceConv, ConvPool)):
-            bases *= layer.pool
-    return bases
 
 
 def choose_step(net: SequenceNet, asked: int | None) -> int:

@@ -19,6 +19,7 @@ from varscore import __version__
 from varscore.annotate.job import choose_tasks
 from varscore.annotate.saturation import merged
 from varscore.engine.compute import Compute
+from varscore.engine.exact.reach import stride
 from varscore.engine.plain import PlainEngine, over_strands
 from varscore.engine.pool import LOCAL, Engines
 from varscore.errors import DeviceError, OutputError, OutputExists, UsageError, VarscoreError
@@ -26,7 +27,7 @@ from varscore.formats.bigwig import Stretch, demand_library, write_bigwig
 from varscore.genome.coords import Interval
 from varscore.genome.sequence import Genome, reverse_complement
 from varscore.nets.layers import SequenceNet
-from varscore.predict.grid import Grid, Piece, choose_step, is_known, pieces, stride
+from varscore.predict.grid import Grid, Piece, choose_step, is_known, pieces
 from varscore.predict.hub import Track, browser_name, hub_files, igv_session
 from varscore.stop import Stop
 from varscore.storage.atomic import DamagedPartial, Mark, Spool

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from varscore.compiled import COMPILES
-from varscore.engine.exact.maps import SharedMap, WholeMap, Workspace, common_cells
+from varscore.engine.exact.cells import Workspace
+from varscore.engine.exact.maps import SharedMap, WholeMap, common_cells
 from varscore.engine.exact.product import BLOCK
 from varscore.engine.exact.reach import Span
 from varscore.nets.dilated import Residual

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from small_nets import random_codes, small
 from torch import Tensor, nn
 
-from varscore.engine.exact.reach import Reach, Span, extent, reach, receptive, recurrent, touched
+from varscore.engine.exact.reach import Reach, Span, extent, reach, receptive, sections, stride, touched
 from varscore.nets import architectures, build, find
 from varscore.nets.dilated import PositionPool, Residual
 from varscore.nets.layers import Activation, BiLSTM, ConvPool, FlattenTime, SequenceConv, SequenceNet
@@ -191,7 +191,8 @@ def test_nothing_is_known_of_networks_with_other_layers() -> None:
             return x + x.roll(1, 2)
 
     net = small("danq")
-    assert recurrent(net) is net.layers[2]
+    parts = sections(net)
+    assert parts is not None and parts.recurrent is net.layers[2] and parts.first is net.layers[0]
     for place in (1, 3):
         strange = small("danq")
         strange.layers[place] = Doubled()
@@ -203,10 +204,46 @@ def test_nothing_is_known_of_networks_with_other_layers() -> None:
     convolved.layers[3] = ConvPool(8, 8, 1, 1, 0.0)  # behind the recurrent layer everything has changed
     assert reach(convolved, Span(89, 90)) is None
     assert reach(small("kmer"), Span(89, 90)) is None
-    assert recurrent(small("kmer")) is None
+    assert sections(small("kmer")) is None
 
 
 def test_activations_and_dropout_reach_no_further() -> None:
     net, longer = small("crnn-320"), small("crnn-320")
     longer.layers.insert(2, Activation(0.1))
     assert reach(longer, Span(89, 90)) == reach(net, Span(89, 90))
+
+
+def test_a_layer_that_computes_otherwise_than_its_kind_is_not_taken_for_it() -> None:
+    class Wide(ConvPool):
+        """Sees the cells beside its own as well."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = super().forward(x)
+            return y + y.roll(1, 2)
+
+    net = small("crnn-320")
+    place = next(i for i, layer in enumerate(net.layers) if type(layer) is ConvPool)
+    own = net.layers[place]
+    net.layers[place] = Wide(own.in_channels, own.out_channels, own.kernel_size[0], own.pool, 0.1)
+    assert reach(small("crnn-320"), Span(89, 90)) is not None
+    assert reach(net, Span(89, 90)) is None
+
+
+def test_lists_in_a_list_are_its_layers() -> None:
+    net, nested = small("danq"), small("danq")
+    layers = list(nested.layers)
+    nested.layers = nn.Sequential(layers[0], nn.Sequential(*layers[1:4]), nn.Sequential(nn.Sequential(*layers[4:])))
+    assert reach(nested, Span(89, 90)) == reach(net, Span(89, 90)) is not None
+
+
+def test_a_flattening_wants_its_dense_layer() -> None:
+    net = small("danq")
+    place = next(i for i, layer in enumerate(net.layers) if isinstance(layer, FlattenTime))
+    net.layers = net.layers[: place + 1]
+    assert sections(net) is None
+
+
+def test_stride_is_how_far_cells_lie_apart() -> None:
+    assert stride(build("danq", n_tasks=1, hidden=2, dense=2)) == 13
+    assert stride(small("dilated")) == small("dilated").stride
+    assert stride(small("kmer")) == 1

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from varscore.engine.exact.maps import FeatureMap, SharedMap, WholeMap, Workspace
+from varscore.engine.exact.cells import Workspace
+from varscore.engine.exact.maps import FeatureMap, SharedMap, WholeMap
 from varscore.engine.exact.reach import Span
 from varscore.engine.exact.recurrence import FusedDirection, LstmDirection, SteppedDirection
 from varscore.nets.layers import BiLSTM

@@ -4,39 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from varscore.engine.exact.memory import ScratchBuffers
-from varscore.engine.exact.product import BLOCK, Product, in_blocks, whole_blocks
-from varscore.engine.exact.reach import Span, cells_of, extent, receptive
-from varscore.nets.dilated import Residual
-from varscore.nets.layers import ConvPool, Projection, SequenceConv
-
-Local = ConvPool | Residual
-"""Layers whose cells read some positions around their own"""
-
-
-class Workspace:
-    """What the maps of a network are made with: products with the weights of its layers, and memory."""
-
-    def __init__(self) -> None:
-        self.product = cache(lambda layer: Product(weights_of(layer)))
-        self.scratch = ScratchBuffers()
-
-    def columns(self, layer: nn.Module, weight: Tensor, count: int, channels: int) -> Tensor:
-        """Room for so many columns that a layer makes, float (n, channels), n in whole blocks; zeros behind them.
-
-        Of the type of ``weight``. What was taken for this layer before is no longer valid.
-        """
-        columns = self.scratch.take(layer, weight, whole_blocks(count), channels)
-        columns[count:] = 0
-        return columns
+from varscore.engine.exact.cells import Workspace
+from varscore.engine.exact.product import in_blocks, whole_blocks
+from varscore.engine.exact.reach import ROLES, Role, Span, cells_of
+from varscore.nets.layers import SequenceConv
 
 
 class FeatureMap(ABC):
@@ -58,7 +35,7 @@ class FeatureMap(ABC):
         """After a layer that treats every position on its own."""
 
     @abstractmethod
-    def convolved(self, layer: Local) -> FeatureMap:
+    def convolved(self, layer: nn.Module) -> FeatureMap:
         """After a convolution or a residual block."""
 
     @abstractmethod
@@ -66,7 +43,7 @@ class FeatureMap(ABC):
         """A copy of some positions of some rows, float (rows, channels, len(field))."""
 
     @abstractmethod
-    def cells(self, layer: Local, local: Tensor) -> Tensor:
+    def cells(self, layer: nn.Module, local: Tensor) -> Tensor:
         """The layer's cells from what :meth:`at` gave, changed or not: float (rows, filters, cells)."""
 
 
@@ -86,13 +63,13 @@ class WholeMap(FeatureMap):
     def through(self, layer: nn.Module) -> WholeMap:
         return WholeMap(layer(self.values))
 
-    def convolved(self, layer: Local) -> WholeMap:
+    def convolved(self, layer: nn.Module) -> WholeMap:
         return WholeMap(layer(self.values))
 
     def at(self, field: Span, rows: Tensor) -> Tensor:
         return self.values[:, :, field.place].index_select(0, rows)
 
-    def cells(self, layer: Local, local: Tensor) -> Tensor:
+    def cells(self, layer: nn.Module, local: Tensor) -> Tensor:
         return cast(Tensor, layer(local))
 
 
@@ -151,20 +128,20 @@ class SharedMap(FeatureMap):
         return steps.view(*self.index.shape, -1).permute(1, 2, 0)
 
     def through(self, layer: nn.Module) -> SharedMap:
-        if not isinstance(layer, Projection):
+        if ROLES[layer] is not Role.COLUMNWISE:
             return replace(self, values=layer(self.values))
-        values = self.workspace.columns(layer, self.values, len(self.values), layer.out_features)
+        values = self.workspace.columns(layer, self.values, len(self.values), cast(nn.Linear, layer).out_features)
         in_blocks(self.workspace.product(layer), self.values, values)
         return replace(self, values=values)
 
-    def convolved(self, layer: Local) -> SharedMap:
-        _, pool = extent(layer)
-        stride = self.stride * pool
+    def convolved(self, layer: nn.Module) -> SharedMap:
+        cells = self.workspace.cells(layer)
+        stride = self.stride * cells.pool
         index, made = common_cells(self.begin, stride, cells_of(layer, len(self.index)))
         cell, row = np.divmod(made, index.shape[1])
-        read = self.index[cell[:, None] * pool + _taps(layer), row[:, None]]
-        values = self.workspace.columns(layer, self.values, len(made), _outputs(layer))
-        self._make(layer, self.values, read, values)
+        read = self.index[cell[:, None] * cells.pool + cells.taps, row[:, None]]
+        values = self.workspace.columns(layer, self.values, len(made), cells.outputs)
+        cells.gather(self.values, read, values)
         return SharedMap(values, index, self.begin, stride, self.workspace)
 
     def at(self, field: Span, rows: Tensor) -> Tensor:
@@ -172,71 +149,8 @@ class SharedMap(FeatureMap):
         found = self.values.index_select(0, torch.from_numpy(chosen.ravel()))
         return found.view(len(rows), len(field), -1).transpose(1, 2)
 
-    def cells(self, layer: Local, local: Tensor) -> Tensor:
-        rows, channels, length = local.shape
-        count = cells_of(layer, length)
-        if isinstance(layer, Residual):
-            read = np.arange(count)[:, None, None] + np.arange(rows)[:, None] * length + _taps(layer)
-            made = local.new_empty(whole_blocks(count * rows), channels)
-            self._make(layer, local.transpose(1, 2).reshape(-1, channels), read.reshape(count * rows, -1), made)
-            return made[: count * rows].view(count, rows, channels).permute(1, 2, 0)
-        seen = local.transpose(1, 2).reshape(rows, -1)
-        values = local.new_empty(count, rows, layer.out_channels)
-        for cell, out in enumerate(values):
-            field = receptive(Span(cell, cell + 1), *extent(layer))
-            self._cell(layer, seen[:, channels * field.lo : channels * field.hi], out)
-        return values.permute(1, 2, 0)
-
-    def _make(self, layer: Local, columns: Tensor, read: np.ndarray, out: Tensor) -> None:
-        """Cells, block by block, from the columns that each reads, int64 (n, taps), to ``out``: whole blocks."""
-        padded = np.zeros((len(out), read.shape[1]), np.int64)
-        padded[: len(read)] = read
-        seen = columns.new_empty(BLOCK * read.shape[1], columns.shape[1])
-        for first in range(0, len(out), BLOCK):
-            block = slice(first, first + BLOCK)
-            torch.index_select(columns, 0, torch.from_numpy(padded[block].ravel()), out=seen)
-            self._cell(layer, seen.view(BLOCK, -1), out[block])
-
-    def _cell(self, layer: Local, seen: Tensor, out: Tensor) -> None:
-        """One cell of each row, from what it reads, float (rows, taps * channels), to ``out``, (rows, filters)."""
-        if isinstance(layer, Residual):
-            self._added(layer, seen, out)
-        else:
-            self._sums(layer, seen, out)
-            # monotone, so the largest sum becomes the largest value
-            functional.leaky_relu_(out.add_(cast(Tensor, layer.bias)), layer.activation.slope)
-
-    def _added(self, layer: Residual, seen: Tensor, out: Tensor) -> None:
-        """A residual block's cell from its three taps, which are overwritten."""
-        channels, slope = layer.conv.in_channels, layer.activation.slope
-        out.copy_(seen[:, channels : 2 * channels])
-        hidden = self.workspace.product(layer.conv)(functional.leaky_relu_(seen, slope), torch.empty_like(out))
-        functional.leaky_relu_(hidden.add_(cast(Tensor, layer.conv.bias)), slope)
-        out.addcmul_(self.workspace.product(layer.mix)(hidden, torch.empty_like(out)), layer.scale)
-
-    def _sums(self, layer: ConvPool, seen: Tensor, out: Tensor) -> None:
-        """The largest sum of a convolution's cell."""
-        product, channels = self.workspace.product(layer), layer.in_channels
-        product(seen[:, : layer.kernel_size[0] * channels], out)
-        for offset in range(1, layer.pool):
-            here = seen[:, offset * channels : (offset + layer.kernel_size[0]) * channels]
-            torch.maximum(out, product(here, torch.empty_like(out)), out=out)
-
-
-def _taps(layer: Local) -> np.ndarray:
-    """The positions that a layer's first cell reads, in order."""
-    width, pool = extent(layer)
-    return np.arange(0, width + pool - 1, layer.dilation if isinstance(layer, Residual) else 1)
-
-
-def _outputs(layer: Local) -> int:
-    return layer.conv.out_channels if isinstance(layer, Residual) else layer.out_channels
-
-
-def weights_of(layer: nn.Conv1d | Projection) -> Tensor:
-    """A layer's weights for what a position's columns, one after the other, contribute: float (out, in)."""
-    weight = layer.weight.detach()
-    return weight.transpose(1, 2).flatten(1) if isinstance(layer, nn.Conv1d) else weight
+    def cells(self, layer: nn.Module, local: Tensor) -> Tensor:
+        return self.workspace.cells(layer).along(local)
 
 
 def common_cells(begin: np.ndarray, stride: int, cells: int) -> tuple[np.ndarray, np.ndarray]:

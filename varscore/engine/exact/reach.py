@@ -6,7 +6,12 @@ layer changes from the first touched step on, the backward half up to the last. 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from itertools import takewhile
+from math import prod
+from typing import Any, cast
 
 from torch import nn
 
@@ -22,9 +27,34 @@ from varscore.nets.layers import (
     SequenceConv,
     SequenceNet,
 )
+from varscore.nets.walk import Rules, flat, is_plain
 
-POINTWISE = (Activation, nn.Dropout, nn.Dropout1d)
-"""Layers that treat every cell alike, and on its own."""
+
+class Role(Enum):
+    """What a layer does with positions."""
+
+    FIRST = "reads bases"
+    LOCAL = "a cell reads some positions around its own"
+    COLUMNWISE = "every position on its own, its channels together"
+    ELEMENTWISE = "every value on its own"
+    RECURRENT = "goes from position to position"
+    GATHERING = "leaves no positions"
+    FLATTENING = "leaves none: the dense layer behind it has weights for every position"
+    DENSE = "of rows without positions"
+
+
+ROLES: Rules[Role] = Rules()
+for role, kinds in {
+    Role.FIRST: (SequenceConv,),
+    Role.LOCAL: (ConvPool, Residual),
+    Role.COLUMNWISE: (Projection,),
+    Role.ELEMENTWISE: (Activation, nn.Dropout, nn.Dropout1d),
+    Role.RECURRENT: (BiLSTM,),
+    Role.GATHERING: (MeanOverTime, PositionPool),
+    Role.FLATTENING: (FlattenTime, FlattenChannels),
+    Role.DENSE: (nn.Linear,),
+}.items():
+    ROLES.of(*kinds)(role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +92,29 @@ def receptive(cells: Span, width: int, pool: int) -> Span:
     return Span(cells.lo * pool, cells.hi * pool + width - 1)
 
 
-def extent(layer: SequenceConv | ConvPool | Residual) -> tuple[int, int]:
-    """Width and pooling of a layer, as :func:`touched` and :func:`receptive` count them.
+_EXTENTS: Rules[Callable[[Any], tuple[int, int]]] = Rules()
 
-    The taps of a dilated convolution lie apart: it is as wide as what lies between the outermost.
-    """
-    if isinstance(layer, Residual):
-        return 2 * layer.dilation + 1, 1
+
+@_EXTENTS.of(SequenceConv, ConvPool)
+def _pooled(layer: SequenceConv | ConvPool) -> tuple[int, int]:
     return layer.kernel_size[0], layer.pool
 
 
-def cells_of(layer: SequenceConv | ConvPool | Residual, length: int) -> int:
+@_EXTENTS.of(Residual)
+def _dilated(layer: Residual) -> tuple[int, int]:
+    return 2 * layer.dilation + 1, 1
+
+
+def extent(layer: nn.Module) -> tuple[int, int]:
+    """Width and pooling of a layer that is first or local, as :func:`touched` and :func:`receptive` count them.
+
+    The taps of a dilated convolution lie apart: it is as wide as what lies between the outermost. Raises NoRule for
+    another layer.
+    """
+    return _EXTENTS[layer](layer)
+
+
+def cells_of(layer: nn.Module, length: int) -> int:
     """How many cells a layer makes of so many positions."""
     width, pool = extent(layer)
     return (length - width + 1) // pool
@@ -96,35 +138,76 @@ class Reach:
         return self.maps[-1] if self.maps else self.first
 
 
+@dataclass(frozen=True, eq=False)
+class Sections:
+    """The layers of a network by what reference and alternative can share of them.
+
+    first: the convolution of bases; local: from there on, as long as a position depends on some around it; recurrent:
+    the layer after them, if it is one, with what is elementwise ``later``; gathering: the layer that leaves no
+    positions, with the dense one behind it if it flattens; rest: all others, where each row is on its own
+    """
+
+    first: SequenceConv
+    local: Sequence[nn.Module]
+    recurrent: BiLSTM | None
+    later: Sequence[nn.Module]
+    gathering: Sequence[nn.Module]
+    rest: nn.Sequential
+
+    @property
+    def stride(self) -> int:
+        """Bases from one cell of the last local map to the next."""
+        return _stride([self.first, *self.local])
+
+
+def sections(net: SequenceNet) -> Sections | None:
+    """None when nothing can be shared: the network is no plain list of layers, or has one before its first dense one
+    that this module does not know, or sees a part of its window only."""
+    if not is_plain(net) or net.visible is not None:
+        return None
+    first, *layers = flat(net)
+    local = _leading(layers, Role.LOCAL, Role.COLUMNWISE, Role.ELEMENTWISE)
+    layers = layers[len(local) :]
+    recurrent = _leading(layers, Role.RECURRENT)[:1]
+    later = _leading(layers[len(recurrent) :], Role.ELEMENTWISE) if recurrent else []
+    layers = layers[len(recurrent) + len(later) :]
+    roles = [ROLES.find(layer) for layer in layers[:2]]
+    size = 1 if roles[:1] == [Role.GATHERING] else 2 if roles == [Role.FLATTENING, Role.DENSE] else 0
+    if ROLES.find(first) is not Role.FIRST or not size:
+        return None
+    lstm = cast(BiLSTM, recurrent[0]) if recurrent else None
+    gathering, rest = layers[:size], nn.Sequential(*layers[size:])
+    return Sections(cast(SequenceConv, first), local, lstm, later, gathering, rest)
+
+
+def _leading(layers: Iterable[nn.Module], *roles: Role) -> list[nn.Module]:
+    """The first layers, as long as they have one of these roles."""
+    return list(takewhile(lambda layer: ROLES.find(layer) in roles, layers))
+
+
 def reach(net: SequenceNet, span: Span) -> Reach | None:
     """How a change of the window's positions ``span`` spreads through ``net``.
 
-    None when nothing can be shared: the network is no plain list of layers, or has one before its first dense one that
-    this module does not know, or sees a part of its window only, or the change touches nothing.
+    None when nothing can be shared (see :func:`sections`), or the change touches nothing.
     """
-    if type(net).forward is not SequenceNet.forward or net.visible is not None:
+    parts = sections(net)
+    if parts is None:
         return None
-    layers = iter(net.layers)
-    head = next(layers)
-    if not isinstance(head, SequenceConv):
-        return None
-    first = now = touched(span, *extent(head), net.window)
-    length = cells_of(head, net.window)
+    first = now = touched(span, *extent(parts.first), net.window)
+    length = cells_of(parts.first, net.window)
     maps: list[Span] = []
-    layer = next(layers, None)
-    while len(now) and isinstance(layer, (ConvPool, Residual, Projection, *POINTWISE)):
-        if isinstance(layer, (ConvPool, Residual)):
+    for layer in parts.local:
+        if ROLES[layer] is Role.LOCAL and len(now):
             now = touched(now, *extent(layer), length)
             length = cells_of(layer, length)
             maps.append(now)
-        layer = next(layers, None)
-    if isinstance(layer, BiLSTM):
-        layer = next((later for later in layers if not isinstance(later, POINTWISE)), None)
-    flat = isinstance(layer, (FlattenTime, FlattenChannels)) and isinstance(next(layers, None), nn.Linear)
-    summed = isinstance(layer, (MeanOverTime, PositionPool))
-    return Reach(span, first, tuple(maps)) if len(now) and (flat or summed) else None
+    return Reach(span, first, tuple(maps)) if len(now) else None
 
 
-def recurrent(net: SequenceNet) -> BiLSTM | None:
-    """The network's recurrent layer, if it has one."""
-    return next((layer for layer in net.layers if isinstance(layer, BiLSTM)), None)
+def stride(net: SequenceNet) -> int:
+    """Bases between two neighbouring cells of a network's last pooled map; 1 where it pools nothing."""
+    return _stride(flat(net))
+
+
+def _stride(layers: Iterable[nn.Module]) -> int:
+    return prod(extent(layer)[1] for layer in layers if _EXTENTS.find(layer) is not None)

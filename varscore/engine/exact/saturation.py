@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Protocol
 
 import numpy as np
@@ -20,11 +19,10 @@ import torch
 from torch import Tensor
 
 from varscore.engine.device import arithmetic
-from varscore.engine.exact.reach import Reach, Span, extent, reach
+from varscore.engine.exact.reach import Reach, Span, reach, sections
 from varscore.engine.exact.trace import Trace
 from varscore.engine.plain import substitutions, unchanged
-from varscore.nets.dilated import Residual
-from varscore.nets.layers import ConvPool, SequenceConv, SequenceNet, reverse_complement
+from varscore.nets.layers import SequenceNet, reverse_complement
 
 FEWEST = 12
 """The least bases of a block: tiles of fewer rows would be slower by the row"""
@@ -45,9 +43,10 @@ class Blocks:
     @staticmethod
     def of(net: SequenceNet, strands: int) -> Blocks | None:
         """None for a network in which reference and alternative have nothing to share."""
-        layers = [layer for layer in net.layers if isinstance(layer, (SequenceConv, ConvPool, Residual))]
-        stride = prod(extent(layer)[1] for layer in layers)
-        bases = stride * -(-FEWEST // stride)
+        parts = sections(net)
+        if parts is None:
+            return None
+        bases = parts.stride * -(-FEWEST // parts.stride)
         borders = [*range(0, net.window, bases), net.window]
         spans = [Span(lo, hi) for lo, hi in zip(borders, borders[1:], strict=False)]
         reaches = tuple(reach(net, span) for span in spans)

@@ -29,8 +29,7 @@ convolutions, what steps of a recurrent layer are given. These are computed once
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import numpy as np
@@ -39,26 +38,17 @@ from torch import Tensor, nn
 
 from varscore.compiled import COMPILES
 from varscore.engine.device import arithmetic
-from varscore.engine.exact.maps import FeatureMap, SharedMap, WholeMap, Workspace
-from varscore.engine.exact.product import padded
-from varscore.engine.exact.reach import Reach, Span, extent, reach, receptive, recurrent
-from varscore.engine.exact.recurrence import directions
+from varscore.engine.exact.cells import Workspace
+from varscore.engine.exact.gather import gathering
+from varscore.engine.exact.maps import FeatureMap, SharedMap, WholeMap
+from varscore.engine.exact.reach import ROLES, Reach, Role, Sections, Span, extent, reach, receptive, sections
+from varscore.engine.exact.recurrence import LstmDirection, directions
 from varscore.engine.exact.saturation import Blocks, saturate
 from varscore.engine.exact.trace import Piece, Pieces, Trace
 from varscore.engine.plain import TILE, PlainEngine
 from varscore.genome.coords import anchor
 from varscore.genome.windows import Windows
-from varscore.nets.dilated import PositionPool, Residual
-from varscore.nets.layers import (
-    BiLSTM,
-    ConvPool,
-    FlattenChannels,
-    FlattenTime,
-    MeanOverTime,
-    SequenceConv,
-    SequenceNet,
-    reverse_complement,
-)
+from varscore.nets.layers import SequenceConv, SequenceNet, reverse_complement
 
 SHORT = 16
 """Substitutions of 2 to so many bases are treated as one of this many, so that they share a reach."""
@@ -77,10 +67,13 @@ class SharedEngine(PlainEngine):
     def __init__(self, net: SequenceNet, device: torch.device, precision: str = "fp32") -> None:
         super().__init__(net, device, precision)
         self.stepwise = COMPILES and device.type == "cpu" and precision in ("fp32", "tf32")
-        lstm = recurrent(net)
-        self.directions = [] if lstm is None else directions(lstm, self.stepwise)
-        self._by_position = cache(_by_position)
         self._workspace = Workspace()
+        self._sections = parts = sections(net)
+        self._directions: list[LstmDirection] = []
+        if parts is not None:
+            self._gathering = gathering(parts.gathering, self.stepwise)
+            if parts.recurrent is not None:
+                self._directions = directions(parts.recurrent, self.stepwise)
 
     def saturate(self, codes: np.ndarray, positions: Span) -> tuple[np.ndarray, np.ndarray]:
         plan = Blocks.of(self.net, self.strands)
@@ -180,56 +173,40 @@ class SharedEngine(PlainEngine):
 
         Fills ``trace`` for alternatives with one of the ``changes``; without any it stays empty.
         """
-        if not changes:
+        parts = self._sections
+        if parts is None or not changes:
             logits: Tensor = self.net(codes)
             return logits
-        layers = iter(self.net.layers)
-        seen = self._first(cast(SequenceConv, next(layers)), codes, shift)
-        pieces: Pieces = ()
-        for layer in layers:
-            if isinstance(layer, (ConvPool, Residual)):
+        seen = self._first(parts.first, codes, shift)
+        for layer in parts.local:
+            if ROLES[layer] is Role.LOCAL:
                 trace.convolved.append(seen)
                 seen = seen.convolved(layer)
-            elif isinstance(layer, BiLSTM):
-                pieces = self._recur_reference(seen, changes, trace)
-            elif isinstance(layer, (MeanOverTime, PositionPool, FlattenTime, FlattenChannels)):
-                trace.gathered = pieces or _whole(seen.whole())
-                trace.whole = self._gathered(layer, layers, trace.gathered)
-                break
-            elif pieces:
-                pieces = tuple(piece.through(layer) for piece in pieces)
             else:
                 seen = seen.through(layer)
-        return cast(Tensor, nn.Sequential(*layers)(trace.whole))
+        pieces = self._recur_reference(seen, changes, trace) if self._directions else _whole(seen.whole())
+        trace.gathered = _through(parts.later, pieces)
+        trace.whole = self._gathering.reference(trace.gathered)
+        return cast(Tensor, parts.rest(trace.whole))
 
     def alternative(self, codes: Tensor, rows: Tensor, spread: Reach, trace: Trace, change: int = 0) -> Tensor:
         """Logits of a tile of alternative rows; ``rows``, int64 (tile,), says which reference row each one has.
 
         change: which of those that the reference was told of ``spread`` is
         """
-        layers, maps, convolved = iter(self.net.layers), iter(spread.maps), iter(trace.convolved)
-        first = cast(SequenceConv, next(layers))
-        field_ = receptive(spread.first, *extent(first))
-        patch: Pieces = (Piece(slice(None), spread.first, first(codes[:, field_.place])),)
-        whole = trace.whole.index_select(0, rows)
-        for layer in layers:
-            if isinstance(layer, (ConvPool, Residual)):
-                patch = (_convolve(layer, next(convolved), rows, patch[0], next(maps)),)
-            elif isinstance(layer, BiLSTM):
-                patch = self._recur(patch[0], rows, trace, change)
-            elif isinstance(layer, MeanOverTime):
-                _mean(trace.gathered, rows, patch, whole)
-                break
-            elif isinstance(layer, PositionPool):
-                for piece, reference in zip(patch, trace.gathered, strict=True):
-                    _weighted(layer, piece, _changes(piece, reference, rows), whole)
-                break
-            elif isinstance(layer, (FlattenTime, FlattenChannels)):
-                whole = self._dense(layer, next(layers), trace.gathered, rows, patch, whole)
-                break
+        parts = cast(Sections, self._sections)  # a reach is of a network that has them
+        field = receptive(spread.first, *extent(parts.first))
+        piece = Piece(slice(None), spread.first, parts.first(codes[:, field.place]))
+        maps, convolved = iter(spread.maps), iter(trace.convolved)
+        for layer in parts.local:
+            if ROLES[layer] is Role.LOCAL:
+                piece = _convolve(layer, next(convolved), rows, piece, next(maps))
             else:
-                patch = tuple(piece.through(layer) for piece in patch)
-        return cast(Tensor, nn.Sequential(*layers)(whole))
+                piece = piece.through(layer)
+        patch = self._recur(piece, rows, trace, change) if self._directions else (piece,)
+        total = trace.whole.index_select(0, rows)
+        whole = self._gathering.alternative(trace.gathered, rows, _through(parts.later, patch), total)
+        return cast(Tensor, parts.rest(whole))
 
     def _first(self, layer: SequenceConv, codes: Tensor, shift: np.ndarray) -> FeatureMap:
         """The first layer's map of a tile of reference rows."""
@@ -240,7 +217,7 @@ class SharedEngine(PlainEngine):
     def _recur_reference(self, seen: FeatureMap, changes: Sequence[Reach], trace: Trace) -> Pieces:
         """The recurrent layer over the reference: the hidden states of each direction."""
         pieces = []
-        for direction in self.directions:
+        for direction in self._directions:
             states, output = direction.reference(seen, [spread.steps for spread in changes])
             trace.states.append(states)
             pieces.append(Piece(direction.channels, Span(0, len(output)), output.permute(1, 2, 0)))
@@ -250,54 +227,10 @@ class SharedEngine(PlainEngine):
         """The recurrent layer over the alternative: a changed stretch of each direction's hidden states."""
         patch = SharedMap.separate(piece.steps, self._workspace) if self.stepwise else WholeMap(piece.values)
         pieces = []
-        for direction, states in zip(self.directions, trace.states, strict=True):
+        for direction, states in zip(self._directions, trace.states, strict=True):
             span, output = direction.alternative(states[change], rows, patch, piece.span)
             pieces.append(Piece(direction.channels, span, output.permute(1, 2, 0)))
         return tuple(pieces)
-
-    def _gathered(self, layer: nn.Module, later: Iterator[nn.Module], pieces: Pieces) -> Tensor:
-        """What is left of the reference without positions: their mean, or the output of the next dense layer."""
-        if isinstance(layer, MeanOverTime):
-            return torch.cat([layer(piece.values) for piece in pieces], 1)
-        if isinstance(layer, PositionPool):
-            rows, (sets, channels, _) = len(pieces[0].values), layer.weight.shape
-            total = layer.weight.new_zeros(rows, sets * channels)
-            for piece in pieces:
-                _weighted(layer, piece, piece.steps, total)
-            return total
-        return self._dense_reference(layer, next(later), pieces)
-
-    def _dense_reference(self, flatten: nn.Module, dense: nn.Module, pieces: Pieces) -> Tensor:
-        """A dense layer on a flattened map."""
-        if not self.stepwise:
-            return cast(Tensor, dense(flatten(torch.cat([piece.values for piece in pieces], 1))))
-        total = cast(nn.Linear, dense).bias.repeat(len(pieces[0].values), 1)
-        for piece in pieces:
-            # much faster than one product with the weights as they lie in the layer
-            for own, share in zip(piece.steps, self._shares(flatten, dense, pieces, piece), strict=True):
-                total.addmm_(own, share)
-        return total
-
-    def _dense(
-        self, flatten: nn.Module, dense: nn.Module, seen: Pieces, rows: Tensor, patch: Pieces, total: Tensor
-    ) -> Tensor:
-        """The same for the alternative, from the reference's ``total``: only changed positions are multiplied again."""
-        for piece, reference in zip(patch, seen, strict=True):
-            new, old = piece.steps, reference.steps[piece.span.place]
-            weight = self._shares(flatten, dense, seen, piece)[piece.span.place]
-            if self.stepwise:
-                for change, share in zip(_changes(piece, reference, rows), weight, strict=True):
-                    total.addmm_(change, share)
-            else:
-                change = (new - old[:, rows]).transpose(0, 1)
-                total = torch.addmm(total, change.flatten(1), weight.flatten(0, 1))
-        return total
-
-    def _shares(self, flatten: nn.Module, dense: nn.Module, seen: Pieces, piece: Piece) -> Tensor:
-        """A dense layer's weights for the channels of a piece, float (positions, channels, out)."""
-        kinds, length = sum(one.values.shape[1] for one in seen), seen[0].values.shape[2]
-        time_major = isinstance(flatten, FlattenTime)
-        return self._by_position(dense, time_major, (kinds, length), piece.channels.indices(kinds))
 
 
 def _kinds(windows: Windows, length: int) -> np.ndarray:
@@ -311,6 +244,13 @@ def _kinds(windows: Windows, length: int) -> np.ndarray:
 def _whole(feature_map: Tensor) -> Pieces:
     """All of a map, float (rows, channels, positions), in one piece."""
     return (Piece(slice(None), Span(0, feature_map.shape[2]), feature_map),)
+
+
+def _through(layers: Sequence[nn.Module], pieces: Pieces) -> Pieces:
+    """After layers that treat every value on its own."""
+    for layer in layers:
+        pieces = tuple(piece.through(layer) for piece in pieces)
+    return pieces
 
 
 def _tiles(windows: Windows, rows: np.ndarray, tile: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -347,44 +287,10 @@ def _shift(windows: Windows, rows: np.ndarray, tile: int) -> np.ndarray:
     return np.append(-1, np.where((steps[:, :3] == 0).all(1), steps[:, 3], -1))
 
 
-def _convolve(layer: ConvPool | Residual, seen: FeatureMap, rows: Tensor, piece: Piece, cells: Span) -> Piece:
+def _convolve(layer: nn.Module, seen: FeatureMap, rows: Tensor, piece: Piece, cells: Span) -> Piece:
     """A layer's touched cells, from what it was given for the reference with the patch laid in."""
     field_ = receptive(cells, *extent(layer))
     local = seen.at(field_, rows)
     lo, hi = max(piece.span.lo, field_.lo), min(piece.span.hi, field_.hi)
     local[:, :, lo - field_.lo : hi - field_.lo] = piece.values[:, :, lo - piece.span.lo : hi - piece.span.lo]
     return Piece(slice(None), cells, seen.cells(layer, local))
-
-
-def _changes(piece: Piece, reference: Piece, rows: Tensor) -> Iterator[Tensor]:
-    """By how much each position of a piece is more than the reference's, float (rows, channels), until the next."""
-    change = torch.empty_like(piece.steps[0])
-    for now, before in zip(piece.steps, reference.steps[piece.span.place], strict=True):
-        torch.index_select(before, 0, rows, out=change)
-        yield torch.sub(now, change, out=change)
-
-
-def _weighted(layer: PositionPool, piece: Piece, steps: Iterable[Tensor], total: Tensor) -> None:
-    """Add weighted sums of a piece's positions, float (rows, channels) each, to ``total``, (rows, sets * channels)."""
-    weight = layer.weight.detach()[:, piece.channels, piece.span.place].permute(2, 0, 1)
-    sums = total.view(len(total), weight.shape[1], -1)[:, :, piece.channels]
-    for step, share in zip(steps, weight, strict=True):
-        sums.addcmul_(step[:, None], share)
-
-
-def _mean(seen: Pieces, rows: Tensor, patch: Pieces, total: Tensor) -> None:
-    """Turn the reference's means over positions, ``total``, into the alternative's."""
-    for piece, reference in zip(patch, seen, strict=True):
-        total[:, piece.channels] += (piece.values.sum(2) - piece.of(reference).sum(2)[rows]) / len(reference.span)
-
-
-def _by_position(dense: nn.Linear, time_major: bool, shape: tuple[int, int], channels: tuple[int, int, int]) -> Tensor:
-    """A dense layer's weights as float (positions, channels, out), so that a span of positions is one block."""
-    kinds, length = shape
-    weight = dense.weight.detach()
-    cube = (
-        weight.view(-1, length, kinds).permute(1, 2, 0)
-        if time_major
-        else weight.view(-1, kinds, length).permute(2, 1, 0)
-    )
-    return padded(cube[:, slice(*channels)])

@@ -43,8 +43,8 @@ class Trace:
     """What a tile of reference rows left behind.
 
     convolved: what each convolution after the first was given; states: the way of each recurrent direction, for each of
-    the changes that were announced; gathered: what positions last held; whole: float (rows, channels), what was left
-    when they were done away with.
+    the changes that were announced; gathered: the last values that have positions; whole: float (rows, channels), what
+    was made of them.
     """
 
     convolved: list[FeatureMap] = field(default_factory=list)
