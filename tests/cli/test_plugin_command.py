@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from small_data import planted_set
 
 from varscore.cli.boundary import run
 from varscore.engine import ENGINES
+from varscore.engine.exact.reach import sections
 from varscore.engine.pool import Plan
 from varscore.nets import build, plugins, registry
 from varscore.zoo.models import find_model, save_model
@@ -172,3 +175,59 @@ def test_what_is_wrong_with_a_plugin_is_said(
 def test_no_file_of_a_model_folder_is_run(tmp_path: Path) -> None:
     (tmp_path / "models" / "own" / "mine.py").write_text("raise SystemExit('ran')")
     assert annotate("in.vcf -m own -o out.vcf") == 2
+
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "architectures.md").read_text()
+
+
+def shown(language: str) -> str:
+    """The block of code on the page about architectures of one's own."""
+    (block,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    return str(block)
+
+
+@pytest.fixture
+def as_on_the_page(tmp_path: Path) -> None:
+    """The files that the commands of the page name."""
+    planted_set(tmp_path / "work" / "peaks", 96, 32, 32)
+    Path("in.vcf").write_text("".join(Path("in.vcf").read_text().splitlines(keepends=True)[:60]))
+    Path("hg19.fa").write_bytes(Path("g.fa").read_bytes())
+
+
+def walk_the_page(plugin: str) -> None:
+    """Run its commands; what they leave is whole."""
+    for line in shown("sh").splitlines():
+        words = line.replace(" --plugin mynet.py", plugin).split()
+        assert words[0] == "varscore"
+        shorter = ["--epochs", "2"] if "train-chromatin" in words else []
+        assert run([*words[1:], *shorter, *([] if "export" in words else ["--threads", "1"])]) == 0, line
+    assert "VS_DIFF=" in Path("out.vcf").read_text() and "VS_STATUS=PASS" in Path("out.vcf").read_text()
+    assert list(Path("how-good").glob("*.csv"))
+    pytest.importorskip("onnx").checker.check_model("mine.onnx")
+    assert sections(find_model("mine").load()) is not None, "REF and ALT share what they have in common"
+
+
+@pytest.mark.usefixtures("as_on_the_page")
+def test_the_network_of_the_page_is_trained_evaluated_annotates_and_is_exported() -> None:
+    lines = [line for line in shown("python").splitlines() if line.strip()]
+    assert len(lines) <= 20
+    Path("mynet.py").write_text(shown("python"))
+    walk_the_page(" --plugin mynet.py")
+
+
+@pytest.mark.usefixtures("as_on_the_page")
+def test_an_installed_package_does_the_same_without_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ((group, points),) = tomllib.loads(shown("toml"))["project"]["entry-points"].items()
+    info, package = tmp_path / "site" / "mypackage-1.0.dist-info", tmp_path / "site" / "mypackage"
+    info.mkdir(parents=True)
+    package.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mypackage\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in points.items()))
+    (package / "__init__.py").touch()
+    (package / "mynet.py").write_text(shown("python"))
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    try:
+        walk_the_page("")
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == "mypackage"]:
+            del sys.modules[name]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from varscore.compiled import compiled
-from varscore.nets.kernels.lstmcell import sigmoid, tanh
 from varscore.nets.kernels.pointwise import down, up
+from varscore.nets.kernels.rational import sigmoid, tanh
 
 _ONE = np.float32(1)
 

@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from varscore.compiled import COMPILES, compiled, inlined
-from varscore.nets.kernels.rational import LIMIT, formulas
-
-if COMPILES:
-    from varscore.nets.kernels.vectorkernels import CELLS, lstm_cells
+from varscore.compiled import compiled
+from varscore.nets.kernels.rational import sigmoid, sigmoid_tanh, tanh
 
 _ONE = np.float32(1)
-
-
-@inlined
-def _cut(x):  # type: ignore[no-untyped-def]
-    return min(max(x, -LIMIT), LIMIT)
-
-
-tanh, sigmoid, sigmoid_tanh = formulas(_cut, inlined)
 
 
 @compiled
@@ -38,12 +27,9 @@ def step(
     bias: float32 (4 H,), is added too
     cell: float32 (rows, H), updated; hidden: float32 (T', rows, H), written at step ``to``
     """
-    width, last = cell.shape[1], cell.shape[0] - 1
+    width = cell.shape[1]
     for row in range(cell.shape[0]):
         g, x, c, h = gates[row], given[source[row]], cell[row], hidden[to, row]
-        if width >= CELLS:
-            lstm_cells(g, x, bias, c, h, given[source[min(row + 1, last)]], width)
-            continue
         # short loops over few arrays: the compiler vectorises these, and a row stays in the fastest cache between them
         for j in range(4 * width):
             g[j] += x[j] + bias[j]

@@ -1,6 +1,6 @@
-"""The two innermost loops of inference in vectors: sums of table rows, and the cells of an LSTM. Needs numba.
+"""The innermost loop of the first layer in vectors: sums of table rows. Needs numba.
 
-Both are for compiled functions, which compile them into themselves. Nothing is checked.
+It is for compiled functions, which compile it into themselves. Nothing is checked.
 """
 
 from __future__ import annotations
@@ -11,16 +11,10 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from varscore.nets.kernels.rational import LIMIT, formulas
-from varscore.nets.kernels.vectors import Variable, Vector, data_of, fetch, filled, kind, load, store
+from varscore.nets.kernels.vectors import Variable, Vector, data_of, filled, kind, load, store
 
 LANES = 32
 """Values of a table row: tables of so few columns fit into a core's own cache, and a row into registers"""
-
-CELLS = 16
-"""Cells of an LSTM at a time: few enough for what each one needs to stay in registers"""
-
-_, sigmoid, sigmoid_tanh = formulas(lambda x: x.cut(LIMIT), lambda formula: formula)
 
 WORD, BYTE = ir.IntType(64), ir.IntType(8)
 
@@ -73,51 +67,4 @@ def _spread(builder: Any, byte: Any) -> Any:
     return builder.shuffle_vector(one, nothing, ir.Constant(kind(LANES, number), None))
 
 
-def _lstm_cells(
-    typing: Any, gates: Any, given: Any, bias: Any, cell: Any, hidden: Any, following: Any, width: Any
-) -> Any:
-    """A step of one row's cells, at least ``CELLS`` of them. Float32 arrays of one axis.
-
-    gates, given, bias: (4 H,), to be added, for input, forget, candidate and output gate; cell: (H,), updated; hidden:
-    (H,), written. following: (4 H,), what the row after this one is given: it lies anywhere, and waiting for it would
-    take two thirds as long as the arithmetic.
-    """
-    signature = types.void(gates, given, bias, cell, hidden, following, types.int64)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        arrays = [data_of(context, builder, *each) for each in zip(signature.args[:6], arguments[:6], strict=True)]
-        sums, (memory, out, soon), width = arrays[:3], arrays[3:], arguments[6]
-
-        def step(at: Any) -> tuple[Vector, Vector]:
-            """The new cell and hidden states from ``at`` on."""
-            added = []
-            for gate in range(4):
-                here = builder.add(at, builder.mul(width, ir.Constant(WORD, gate)))
-                own, more, constant = (load(builder, CELLS, each, here) for each in sums)
-                fetch(builder, soon, here)
-                added.append(own + (more + constant))
-            inward, kept, candidate, outward = added
-            state = sigmoid(kept) * load(builder, CELLS, memory, at) + sigmoid_tanh(inward, candidate)
-            return state, sigmoid_tanh(outward, state)
-
-        # what is left over is computed together with cells before it, from their states of before
-        last = builder.sub(width, ir.Constant(WORD, CELLS))
-        rest = [Variable(builder, filled(CELLS, 0)) for _ in range(2)]
-        some = builder.icmp_signed("!=", builder.srem(width, ir.Constant(WORD, CELLS)), ir.Constant(WORD, 0))
-        with builder.if_then(some):
-            for variable, values in zip(rest, step(last), strict=True):
-                variable.set(values.value)
-        with cgutils.for_range(builder, builder.sdiv(width, ir.Constant(WORD, CELLS))) as loop:
-            at = builder.mul(loop.index, ir.Constant(WORD, CELLS))
-            for array, values in zip((memory, out), step(at), strict=True):
-                store(builder, values.value, array, at)
-        with builder.if_then(some):
-            for array, variable in zip((memory, out), rest, strict=True):
-                store(builder, variable.get(), array, last)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
 largest_sum: Any = intrinsic(_largest_sum)
-lstm_cells: Any = intrinsic(_lstm_cells)

@@ -2,7 +2,7 @@
 
 It knows neither that arrays do not overlap nor that there are always as many values, and what it does about that can
 cost more than the arithmetic. A :class:`Vector` stands for values that a function under construction will have in
-registers; formulas of ``+ * /`` mean the same for it as for numbers. Needs numba.
+registers. Needs numba.
 """
 
 from __future__ import annotations
@@ -14,44 +14,21 @@ from numba.core import cgutils
 
 
 class Vector:
-    """Float32 values. Products and sums may be fused, which rounds once instead of twice; otherwise they are IEEE."""
-
-    __array_ufunc__ = None  # a number of numpy's leaves it to the vector what their sum is
+    """Float32 values."""
 
     def __init__(self, builder: Any, value: Any) -> None:
         self.builder, self.value = builder, value
 
-    def _values(self, other: Any) -> Any:
-        """Those of another vector, or a number in all places."""
-        if isinstance(other, Vector):
-            return other.value
-        return filled(self.value.type.count, float(other))
+    def __add__(self, other: Vector) -> Vector:
+        return Vector(self.builder, self.builder.fadd(self.value, other.value, flags=("contract",)))
 
-    def __add__(self, other: Any) -> Vector:
-        return Vector(self.builder, self.builder.fadd(self.value, self._values(other), flags=("contract",)))
-
-    def __mul__(self, other: Any) -> Vector:
-        return Vector(self.builder, self.builder.fmul(self.value, self._values(other), flags=("contract",)))
-
-    def __truediv__(self, other: Any) -> Vector:
-        return Vector(self.builder, self.builder.fdiv(self.value, self._values(other)))
-
-    __radd__, __rmul__ = __add__, __mul__
-
-    def above(self, other: Any) -> Any:
+    def above(self, other: Vector) -> Any:
         """Where it is larger, or no number."""
-        return self.builder.fcmp_unordered(">", self.value, self._values(other))
+        return self.builder.fcmp_unordered(">", self.value, other.value)
 
-    def where(self, mask: Any, other: Any) -> Vector:
+    def where(self, mask: Any, other: Vector) -> Vector:
         """It where the mask holds, and elsewhere the other."""
-        return Vector(self.builder, self.builder.select(mask, self.value, self._values(other)))
-
-    def cut(self, limit: float) -> Vector:
-        """Nothing beyond ``limit`` in either direction."""
-        high = Vector(self.builder, self._values(limit))
-        low = Vector(self.builder, self._values(-limit))
-        raised = self.where(self.above(low), low)
-        return high.where(raised.builder.fcmp_ordered(">", raised.value, high.value), raised)
+        return Vector(self.builder, self.builder.select(mask, self.value, other.value))
 
 
 def kind(lanes: int, element: Any = ir.FloatType()) -> Any:  # noqa: B008  # types are values without a state
@@ -74,17 +51,6 @@ def load(builder: Any, lanes: int, data: Any, index: Any) -> Vector:
 def store(builder: Any, value: Any, data: Any, index: Any) -> None:
     """Write values to ``data[index]`` and behind it."""
     builder.store(value, builder.bitcast(builder.gep(data, [index]), value.type.as_pointer())).align = 1
-
-
-def fetch(builder: Any, data: Any, index: Any) -> None:
-    """Have the memory around ``data[index]`` brought near: it will be read soon."""
-    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-    prefetch = builder.module.declare_intrinsic(
-        "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte, *[number] * 3])
-    )
-    to_read, as_near_as_can_be, as_data = number(0), number(3), number(1)
-    place = builder.bitcast(builder.gep(data, [index]), byte)
-    builder.call(prefetch, [place, to_read, as_near_as_can_be, as_data])
 
 
 def data_of(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
