@@ -36,7 +36,7 @@ long=hg19.masked104.fa.gz
 larger=(--exclude "$data/more/genome/blacklist.bed.gz" --unknown "$unknown" --skip-contigs chrY)
 dataset more207 more/ $long "${larger[@]}"
 dataset more207.s100 more/ $long "${larger[@]}" --shift 100
-# Further tracks that help to learn motifs, on a third grid: ChIP peaks of 32 factors in 13 cells, never measured on chr1,
+# Further tracks that help to learn motifs, on a third grid: ChIP peaks of 31 factors in 10 cells, never measured on chr1,
 # chr8 and chr21, and open chromatin, CTCF and Pol II of tissues.
 {
     awk -F'\t' -v OFS='\t' -v folder="$data/more/peaks/deepsea207/" '
@@ -71,6 +71,7 @@ varscore train-chromatin dilated --data more207.s100 -o dilated.stage2 --init-fr
 varscore train-chromatin dilated --data more353.s50 -o dilated.stage3 --init-from dilated.stage2 --seed 4 --lr 3e-3 \
     --ema 0.9995 --epochs 9 "${fast[@]}"
 varscore models select dilated.stage3 --tasks '*|*' -o dilated.hg19-207 --force
+cp dilated.stage3/{history.csv,learning_curve.png} dilated.hg19-207
 
 # what the others that come with varscore were trained on: bins with a label and a third of the others
 thinned=(--exclude "$data/genome/blacklist.bed.gz" --unlabelled 0.33)

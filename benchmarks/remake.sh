@@ -49,6 +49,9 @@ for other in kmer.hg19-207 crnn-320-projection.hg19-207; do
         --json "$out/losers.labelled.$other.json"
 done
 
+python "$root/benchmarks/cards/calibration.py" "$own" "$sets/floor207:test" "$sets/more207:validation" \
+    --json "$out/calibration.json"
+
 python "$root/benchmarks/motifs.py" "$own" --data "$sets/floor207" --metrics "$own/metrics.csv" --json "$out/motifs.json" |
     tee "$out/motifs.md"
 python "$root/benchmarks/cards/bundle.py" motifs "$own" "$out/motifs.json"

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from varscore.functional.assess import Interval
 from varscore.zoo.models import open_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,8 +120,9 @@ def motifs(columns: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join([*lines, "", *textwrap.wrap(said, 120)])
 
 
-def calibration(model: Path) -> str:
-    card = open_model(model).card
+def calibration(model: Path, out: Path) -> str:
+    """Of the test bins, and how far one may trust the ratio, on them and on the chromosome that chose the weights."""
+    card, told = open_model(model).card, json.loads((out / "calibration.json").read_text())
     lines = ["| test bins | mean prediction | share of positives | ratio | expected calibration error |", "|-|-|-|-|-|"]
     for group in ("DNase", "TF", "all"):
         found = card.figures("test", group)
@@ -128,6 +130,10 @@ def calibration(model: Path) -> str:
         lines.append(
             f"| {group} | {found['predicted']:.4f} | {found['observed']:.4f} | {ratio:.2f} | {found['ece']:.4f} |"
         )
+    lines += ["", "| ratio, 95 % of resamples of 1-Mb stretches | chr8 and chr9 | chr7 |", "|-|-|-|"]
+    for group in ("DNase", "TF"):
+        both = (Interval(**told[split][group]).text(2) for split in ("test", "validation"))
+        lines.append(f"| {group} | {' | '.join(both)} |")
     return "\n".join(lines)
 
 
@@ -157,7 +163,7 @@ def main(out: Path, others: Mapping[str, Path]) -> None:
         "won": won(out),
         "lost": lost(out),
         "motifs": motifs(told),
-        "calibration": calibration(model),
+        "calibration": calibration(model, out),
         "classifiers": trees,
         "directions": directions,
     }
