@@ -77,7 +77,7 @@ def measure(vcf: str, fasta: Path, model: str) -> Measured:
     with (
         tempfile.TemporaryDirectory() as folder,
         patch.object(VariantReader, "chunks", parse),
-        patch.object(score, "cut_windows", timed("windows", score.cut_windows)),
+        patch.object(score, "known_windows", timed("windows", score.known_windows)),
         patch.object(engine, "score", timed("network", engine.score)),
         patch.object(score, "effects", timed("effects", score.effects)),
         patch.object(Outputs, "write", timed("write", Outputs.write)),

@@ -21,9 +21,11 @@ from varscore.annotate.flow import annotate_file
 from varscore.annotate.job import AnnotateJob
 from varscore.annotate.stores import columns_of
 from varscore.engine.compute import Compute
+from varscore.genome.alleles import AlleleBatch, ByteColumn
 from varscore.genome.pairs import Windows
 from varscore.genome.sequence import Genome, decode
 from varscore.scoring.annotations import Annotations
+from varscore.scoring.score import Judged
 from varscore.scoring.stored.archive import BLOCK, Archive, Head, identities
 from varscore.scoring.stored.asked import Reuse
 from varscore.scoring.stored.building import ArchiveWriter
@@ -77,13 +79,14 @@ def write_archive(path: Path, job: AnnotateJob, profile: Profile, genome: Genome
     head = Head(
         profile=dict(profile.facts), columns=list(columns_of(job)), precision="float32", block=BLOCK,
         window=job.model.config().window, contigs=dict(genome.contigs), tasks=tasks,
+        provenance={"reference_sha256": genome.sha256},
     )  # fmt: skip
     file, spool = AtomicFile(str(path), force=True), Spool(str(path))
     writer = ArchiveWriter(file, spool, head)
     for some in np.array_split(blocks, max(1, len(blocks) // 512)):
         starts = some * BLOCK
         codes = [genome.codes("chr1", start, start + BLOCK) for start in starts.tolist()]
-        records = [made_records(head, 3 * BLOCK) for _ in codes]
+        records = [made_records(head, 3 * BLOCK).reshape(BLOCK, 3) for _ in codes]
         writer.add(0, starts, codes, records, identities(genome, "chr1", starts, BLOCK, head.window))
     writer.finish()
     file.commit()
@@ -99,6 +102,17 @@ def made_records(head: Head, count: int) -> np.ndarray:
     return records
 
 
+def judged(genome: Genome, places: np.ndarray) -> Judged:
+    """One substitution at each place."""
+    one, n = np.ones(len(places), np.int64), len(places)
+    ref = genome.windows("chr1", places, 1)[:, 0]
+    letters = (np.frombuffer(decode(codes), np.uint8) for codes in (ref, (ref + 1) % 4))
+    alleles = AlleleBatch(
+        np.arange(n), np.zeros(n, np.int32), ("chr1",), places, *(ByteColumn.end_to_end(data, one) for data in letters)
+    )
+    return Judged(alleles, np.arange(n), ["chr1"])
+
+
 def windows_of(genome: Genome, places: np.ndarray, length: int) -> Windows:
     """One substitution at each place."""
     starts = places - (length - 1) // 2
@@ -111,9 +125,9 @@ def windows_of(genome: Genome, places: np.ndarray, length: int) -> Windows:
 def look_up(name: str, archive: Archive, profile: Profile, genome: Genome, places: np.ndarray) -> None:
     scores = ArchivedScores(archive, profile, archive.head.columns, len(archive.head.tasks), any_device=False)
     scores.fit(genome)
-    chunks = [windows_of(genome, some, archive.head.window) for some in np.array_split(places, -(-len(places) // 1024))]
+    chunks = [judged(genome, some) for some in np.array_split(places, -(-len(places) // 1024))]
     with clock(name, len(places)):
-        found = sum(int(scores.find(chunk, ["chr1"], genome)[0].sum()) for chunk in chunks)
+        found = sum(int(scores.find(chunk, genome)[0].sum()) for chunk in chunks)
     assert found == len(places)
 
 
@@ -134,7 +148,7 @@ def cached(folder: Path, profile: Profile, archive: Archive, genome: Genome, pla
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--alleles", type=int, default=20_000)
+    parser.add_argument("--alleles", type=int, default=50_000)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

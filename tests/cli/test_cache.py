@@ -12,6 +12,7 @@ from cli.disturbance import Disturbance
 from cli.made_runs import HEADER, SEQUENCE, VCF, annotate, remove_all, set_up, undisturbed, written
 
 from varscore.cli.boundary import run
+from varscore.scoring import score
 from varscore.scoring.stored import profile
 from varscore.zoo.models import ModelFolder
 
@@ -112,6 +113,17 @@ def test_the_score_matrix(background: str, matrix: bool, capsys: pytest.CaptureF
     if matrix:  # whatever is asked of the effects
         assert annotate(f"in.vcf -o out.vcf.gz --tasks 0 {further}") == 0
         assert counted()[1] == 0
+
+
+def test_a_background_takes_the_effects_of_annotate(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["background", "tiny", "--vcf", "in.vcf", "-r", "g.fa", "--threads", "1", "-o"]
+    assert run([*words, "../b.safetensors"]) == 0
+    assert annotate(f"in.vcf -o out.vcf {CACHE} --cache-matrix") == 0
+    computed: list[int] = []
+    monkeypatch.setattr(score, "effects_of", lambda engine, windows, untrained: computed.append(len(windows)))
+    assert run([*words, "../c.safetensors", "--cache", "../scores"]) == 0
+    assert Path("../c.safetensors").read_bytes() == Path("../b.safetensors").read_bytes()
+    assert not computed, "all of it was there"
 
 
 # -- another genome, another profile ---------------------------------------------------------------------------------

@@ -134,6 +134,28 @@ def test_two_substitutions_in_cis_are_the_one_that_spans_both() -> None:
     assert [(one["HAP_DIFF"], one["HAP_N"]) for one in apart] == [(one["DIFF"], "1") for one in apart]
 
 
+def test_a_child_has_on_a_haplotype_what_the_parent_has_on_it() -> None:
+    """A trio, the child's haplotypes one of each parent's: on the same background an allele does the same."""
+    dice, lines = random.Random(8), []
+    for pos in range(300, 1700, 23):
+        a, b, c, d = dice.choices((0, 1), k=4)
+        lines.append(snv(pos, f"{a}|{b}", f"{c}|{d}", f"{b}|{c}"))
+    write("trio.vcf", *lines, samples="mother father child")
+    found: dict[str, dict[tuple[str, ...], tuple[str, ...]]] = {}
+    for name in ("mother", "father", "child"):
+        assert annotate(f"trio.vcf -o {name}.vcf --haplotypes --samples {name} --haplotype-table {name}.tsv") == 0
+        found[name] = {
+            (row["pos"], row["alt"], row["background"]): tuple(
+                row[column] for column in ("diff_alone", "diff_hap", "diff_joint", "interaction", "task", "logodds_hap")
+            )
+            for row in table(f"{name}.tsv")
+        }
+    parents = found["mother"] | found["father"]
+    assert len(found["child"]) > 40 and found["child"].keys() <= parents.keys()
+    assert all(parents[key] == said for key, said in found["child"].items())
+    assert len({said for key, said in found["child"].items() if key[2] != "."}) > 40
+
+
 def _rows(path: str) -> list[tuple[list[str], list[str]]]:
     head, *rows = (line for line in Path(path).read_text().splitlines() if not line.startswith("##"))
     return [(head.split("\t"), row.split("\t")) for row in rows]

@@ -111,7 +111,8 @@ def test_a_classifier_learns_tells_how_well_and_annotates(
 
 
 def test_the_same_seed_makes_the_same_files(data: Path) -> None:
-    pool = ["--negatives-from", str(data / "n.vcf"), "--distance", "20000,random"]
+    """With an empty cache, and with what that has kept."""
+    pool = ["--negatives-from", str(data / "n.vcf"), "--distance", "20000,random", "--cache", str(data / "scores")]
     first, again, other = (
         train(data, *pool, "--seed", seed, name=name) for seed, name in (("1", "a"), ("1", "b"), ("2", "c"))
     )

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from cli.disturbance import Disturbance
+from cluster.conftest import HEADER, made_records
 
 from varscore.annotate import outputs
 from varscore.cli.boundary import run
@@ -83,6 +84,35 @@ def test_a_killed_worker_and_a_stopped_run_change_no_byte(
     assert annotate("all", "--threads", "1") == 0  # a run on a cluster is carried on without one
     assert disturb.portions == 14 - 9
     assert contents("all") == contents("one")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("workspace")
+def test_haplotypes_and_structural_alleles_on_a_worker(capfd: pytest.CaptureFixture[str]) -> None:
+    """One worker, on one CPU: the bytes of a run without it, and those of shards put together."""
+    dice, kind = random.Random(4), '##FORMAT=<ID=GT,Number=1,Type=String,Description="">\n#CHROM'
+    lines = [
+        line.rstrip().replace("<DEL>\t17.251234\t.\t.", "<DEL>\t17.251234\t.\tSVLEN=9")
+        + f"\tGT\t{dice.choice(['0|1', '1|0', '1|1', '0/1'])}\n"
+        for line in made_records()
+    ]
+    Path("in.vcf").write_text(HEADER.replace("#CHROM", kind).replace("INFO\n", "INFO\tFORMAT\tanna\n") + "".join(lines))
+    words = ["annotate", "in.vcf", "-r", "g.fa", "--batch-size", "8", "--threads", "1", "--haplotypes"]
+
+    def run_to(stem: str, *further: str) -> int:
+        return run([*words, "-o", f"{stem}.vcf.gz", "--haplotype-table", f"{stem}.tsv.gz", *further])
+
+    assert run_to("one") == 0
+    status = run_to("ray", "--cluster", "ray")
+    if "cannot start Ray" in (said := capfd.readouterr().err):
+        pytest.skip(f"Ray does not wait longer than some seconds for its daemons: {said}")
+    assert status == 0 and not ray.is_initialized()
+    assert "pairs of an allele and a background scored" in said
+    assert [run_to(f"part{i}", "--shard", f"{i}/2") for i in (1, 2)] == [0, 0]
+    assert run(["merge", "part1.vcf.gz", "part2.vcf.gz", "-o", "all.vcf.gz", "--haplotype-table", "all.tsv.gz"]) == 0
+    for name in ("vcf.gz", "tsv.gz"):
+        whole = Path(f"one.{name}").read_bytes()
+        assert Path(f"ray.{name}").read_bytes() == whole and Path(f"all.{name}").read_bytes() == whole
 
 
 @pytest.mark.slow

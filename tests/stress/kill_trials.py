@@ -1,6 +1,8 @@
-"""Kills `varscore annotate` again and again, and compares what it ends with to a run that nobody killed.
+"""Kills runs again and again, and compares what they end with to a run that nobody killed.
 
-    python tests/stress/kill_trials.py [--trials 100] [--seed 1]
+    python tests/stress/kill_trials.py [--trials 100] [--seed 1] [--only annotate|others]
+
+annotate: in every format, with its further outputs; others: with a cache and on haplotypes, archives, tracks.
 
 A trial kills the same command one to four times with SIGKILL, at a random moment or at a random one of its writes,
 flushes and renames, then lets it finish. Every output must have the bytes of an undisturbed run, and nothing else may
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 OPERATIONS = "operations.txt"
+PHASED = ("0|1", "1|0", "1|1", "0|0", "0/1")
 RECORDS = 1400
 OUTPUTS = ("out.vcf", "out.vcf.gz", "out.bcf", "out.tsv", "out.tsv.gz", "out.parquet")
 FURTHER: tuple[tuple[str, ...], ...] = (
@@ -32,6 +35,16 @@ FURTHER: tuple[tuple[str, ...], ...] = (
     ("--scores", "m.h5", "--skipped", "s.tsv.gz"),
     ("--skipped", "s.tsv", "--shard", "1/2"),
 )
+CACHE = "scores"
+PHASED_RUN = "annotate ../phased.vcf -r ../g.fa -m ../model --batch-size 1 --haplotypes --haplotype-table"
+OTHERS = (
+    f"annotate ../in.vcf -r ../g.fa -m ../model --batch-size 256 -o out.vcf.gz --cache {CACHE}",
+    f"{PHASED_RUN} t.tsv.gz -o out.vcf.gz",
+    f"{PHASED_RUN} t.parquet -o out.parquet",
+    "archive build ../model -r ../g.fa --region chr1:300-1100 -o a.vsa",
+    "predict ../model -r ../g.fa --bigwig tracks --tasks * --region chr1:500-7000 --bedgraph",
+)
+"""Words of commands, which run in a folder beside their inputs"""
 
 
 @dataclass
@@ -65,25 +78,35 @@ def make_workspace(folder: Path) -> None:
         )
     header = "##fileformat=VCFv4.2\n##contig=<ID=chr1,length=9000>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
     (folder / "in.vcf").write_text(header + "".join(lines))
+    kind = '##FORMAT=<ID=GT,Number=1,Type=String,Description="">\n#CHROM'
+    (folder / "phased.vcf").write_text(
+        header.replace("#CHROM", kind).replace("INFO", "INFO\tFORMAT\tanna\tben")
+        + "".join(f"{line.rstrip()}\tGT\t{dice.choice(PHASED)}\t{dice.choice(PHASED)}\n" for line in lines[:600])
+    )
     torch.manual_seed(1)
     net = build("crnn-320-projection", n_tasks=3, window=120, filters=4, projection=2, second_filters=2, hidden=2)
     tasks = [Task(index, f"task {index}") for index in range(3)]
     save_model(folder / "model", net.eval(), "crnn-320-projection", tasks, {})
 
 
-def annotate(arguments: list[str], last: int | None = None) -> int:
-    """Run the command in a child of this process, which dies at its operation ``last``; returns its identifier."""
+def start(command: list[str], last: int | None = None) -> int:
+    """Run a command in a child of this process, which dies at its operation ``last``; returns its identifier."""
     if child := os.fork():
         return child
     try:
         os.dup2(os.open("err.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
         os.fsync = lambda descriptor: None  # what a killed process has written stays; and a disk may be slow
         count_operations(last)
-        from varscore.annotate import outputs
+        from varscore.annotate import archives, outputs
         from varscore.cli.boundary import run
+        from varscore.predict import grid
+        from varscore.scoring.stored import cache
+        from varscore.storage import pieces
 
-        outputs.COMMIT_SECONDS, outputs.COMMIT_SHARE = 0.0, 1.0  # type: ignore[misc]
-        os._exit(run(["annotate", *arguments]))
+        for module in (outputs, pieces):
+            module.COMMIT_SECONDS, module.COMMIT_SHARE = 0.0, 1.0  # type: ignore[attr-defined]
+        archives.PIECE, grid.PIECE, cache.FLUSH_SECONDS = 128, 8, 0.0  # type: ignore[misc]
+        os._exit(run(command))
     finally:
         os._exit(99)
 
@@ -105,17 +128,18 @@ def count_operations(last: int | None) -> None:
 
         return call
 
-    for name in ("fsync", "rename", "unlink"):
+    for name in ("fsync", "rename", "replace", "unlink"):
         setattr(os, name, counted(getattr(os, name)))
     PartialFile.write = counted(PartialFile.write)  # type: ignore[method-assign]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file that annotate has written, run.json but for what differs from run to run."""
+    """Every file that a run has written, run.json but for what differs from run to run. Of a cache no file is like
+    another's, and each is complete or ignored."""
     found = {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in ("err.txt", OPERATIONS)
+        if path.is_file() and path.name not in ("err.txt", OPERATIONS) and CACHE not in path.parts
     }
     return {name: b"" if name.endswith(".run.json") else data for name, data in found.items()}
 
@@ -129,23 +153,23 @@ class Quiet:
     operations: int
 
     @classmethod
-    def run(cls, folder: Path, arguments: list[str]) -> Quiet:
+    def run(cls, folder: Path, command: list[str]) -> Quiet:
         folder.mkdir()
         os.chdir(folder)
         begin = time.monotonic()
-        _, status = os.waitpid(annotate(arguments), 0)
+        _, status = os.waitpid(start(command), 0)
         assert status == 0, (folder / "err.txt").read_text()
         return cls(contents(folder), time.monotonic() - begin, int((folder / OPERATIONS).read_text()))
 
 
-def trial(folder: Path, arguments: list[str], quiet: Quiet, dice: random.Random, tally: Tally) -> None:
+def trial(folder: Path, command: list[str], quiet: Quiet, dice: random.Random, tally: Tally) -> None:
     """Kill, look, and kill again; then finish."""
     folder.mkdir()
     os.chdir(folder)
     for _ in range(dice.randint(1, 4)):
         anywhere, at_the_end = dice.randint(1, quiet.operations), quiet.operations - dice.randrange(20)
         last = dice.choice([None, anywhere, anywhere, at_the_end])
-        child = annotate(arguments, last)
+        child = start(command, last)
         if last is None:
             time.sleep(dice.random() * quiet.seconds)
             os.kill(child, signal.SIGKILL)
@@ -155,7 +179,7 @@ def trial(folder: Path, arguments: list[str], quiet: Quiet, dice: random.Random,
         tally.kills += 1
         tally.stages[stage(folder, last is None)] += 1
     if os.WIFSIGNALED(status):
-        _, status = os.waitpid(annotate(arguments), 0)
+        _, status = os.waitpid(start(command), 0)
     if os.waitstatus_to_exitcode(status) != 0:
         raise AssertionError(f"status {os.waitstatus_to_exitcode(status)}: {(folder / 'err.txt').read_text()}")
     tally.resumed += "carrying on" in (folder / "err.txt").read_text()
@@ -182,32 +206,39 @@ def stage(folder: Path, at_a_random_moment: bool) -> str:
     return "scoring" if at_a_random_moment else "writing"
 
 
-def run_trials(trials: int, seed: int, root: Path) -> Tally:
+def choose(dice: random.Random, only: str | None) -> str:
+    """The words of a command."""
+    if only == "others" or (only is None and dice.random() < 0.3):
+        return f"{dice.choice(OTHERS)} --threads 1 --device cpu"
+    output, further = dice.choice(OUTPUTS), dice.choice(FURTHER)
+    if "--shard" in further and output == "out.bcf":
+        further = ()
+    words = "annotate ../in.vcf -r ../g.fa -m ../model --threads 1 --device cpu --batch-size 256"
+    return " ".join([words, "-o", output, *further])
+
+
+def run_trials(trials: int, seed: int, root: Path, only: str | None = None) -> Tally:
     """``root``: an empty folder to work in"""
     dice, tally = random.Random(seed), Tally()
     os.environ.update(VARSCORE_CACHE=str(root / "cache"), VARSCORE_CONFIG=str(root / "none.toml"))
     make_workspace(root)
     warm_up(root)
-    expected: dict[tuple[str, ...], Quiet] = {}
-    common = [str(root / "in.vcf"), "-r", str(root / "g.fa"), "-m", str(root / "model"), "--threads", "1"]
-    common += ["--device", "cpu", "--batch-size", "256"]
+    expected: dict[str, Quiet] = {}
     for number in range(trials):
-        options = ("-o", dice.choice(OUTPUTS), *dice.choice(FURTHER))
-        if "--shard" in options and "out.bcf" in options:
-            options = options[:2]
-        arguments, folder = [*common, *options], root / f"trial{number}"
-        if options not in expected:
-            expected[options] = Quiet.run(root / f"quiet{number}", arguments)
-        known = expected[options].files
+        words = choose(dice, only)
+        folder = root / f"trial{number}"
+        if words not in expected:
+            expected[words] = Quiet.run(root / f"quiet{number}", words.split())
+        known = expected[words].files
         tally.trials += 1
         try:
-            trial(folder, arguments, expected[options], dice, tally)
+            trial(folder, words.split(), expected[words], dice, tally)
             found = contents(folder)
             differ = sorted(name for name in found.keys() | known.keys() if found.get(name) != known.get(name))
             if differ:
                 raise AssertionError(f"not the same: {', '.join(differ)}")
         except AssertionError as failure:
-            tally.failures.append(f"trial {number} of seed {seed}, {' '.join(options)}: {failure}")
+            tally.failures.append(f"trial {number} of seed {seed}, {words}: {failure}")
     return tally
 
 
@@ -215,10 +246,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", choices=["annotate", "others"])
     options = parser.parse_args()
     home = Path.cwd()
     with tempfile.TemporaryDirectory() as name:
-        tally = run_trials(options.trials, options.seed, Path(name).resolve())
+        tally = run_trials(options.trials, options.seed, Path(name).resolve(), options.only)
         os.chdir(home)
     stages = ", ".join(f"{n} while {stage}" for stage, n in sorted(tally.stages.items()))
     print(f"{tally.trials} trials, {tally.kills} kills ({stages}), {tally.resumed} carried on, seed {options.seed}")

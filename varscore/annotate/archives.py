@@ -42,7 +42,7 @@ from varscore.storage.outputs import check_names, with_indexes
 from varscore.storage.pieces import PieceJournal
 from varscore.zoo.models import ModelFolder, ranked_tasks
 
-PIECE = 16 * BLOCK
+PIECE = 64 * BLOCK
 """Bases that are scored at a time; what shards are dealt out in"""
 ALWAYS = ("diff", "task")
 """Columns that no archive is without"""
@@ -257,7 +257,7 @@ class _Building:
         spans = list(zip((starts - piece.start).tolist(), (ends - piece.start).tolist(), strict=True))
         self._writer.add(
             self._head.names.index(piece.contig), starts, [codes[a:b] for a, b in spans],
-            [rows[a:b].reshape(-1) for a, b in spans], seen,
+            [rows[a:b] for a, b in spans], seen,
         )  # fmt: skip
         self.pieces += 1
         if self._journal.is_time:

@@ -181,7 +181,9 @@ class AnnotateJob:
 
     def chunk(self) -> int:
         """Records that are read, scored and written at a time: ``batch_size``, rounded up."""
-        return CHUNK if self.batch_size is None else -(-self.batch_size // FEWEST) * FEWEST
+        if self.batch_size is None:
+            return 4 * CHUNK if self.reuse.archive_only else CHUNK
+        return -(-self.batch_size // FEWEST) * FEWEST
 
     def command(self) -> str:
         """The options that change scores, normalised: the same scores, the same text."""

@@ -9,6 +9,7 @@ import typer
 from varscore.cli.genome import Fitting
 from varscore.cli.groups import grouped
 from varscore.cli.options import Computing, Force, Reference
+from varscore.cli.stored import EffectsCache
 from varscore.cli.tracks import Conservation, parse_tracks
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def background(
     *,
     fitting: Fitting,
     computing: Computing,
+    cache: EffectsCache = None,
     force: Force = False,
 ) -> None:
     """Score common variants, and keep how large their effects are: E-values and VS_SIG are measured against them."""
@@ -67,6 +69,7 @@ def background(
         rules=fitting.rules(),
         tracks=Tracks.open(parse_tracks(conservation)),
         compute=computing.compute(),
+        cache=cache,
         force=force,
         inputs=(exclude,) if exclude else (),
     )

@@ -21,6 +21,7 @@ from varscore.cli.options import (
     Seed,
     parse_names,
 )
+from varscore.cli.stored import EffectsCache
 from varscore.cli.tables import print_table
 from varscore.cli.tracks import Conservation, parse_tracks
 
@@ -179,6 +180,7 @@ def train_snp(
     seed: Seed = 0,
     *,
     computing: Computing,
+    cache: EffectsCache = None,
     force: Force = False,
 ) -> None:
     """Train a classifier of functional variants on a model's effects, cross-validate it, and write its folder.
@@ -209,6 +211,7 @@ def train_snp(
         baseline=find_model(testing.baseline_model) if testing.baseline_model else None,
         about=read_about(about) if about else {},
         command=command_line(sys.argv[1:]),
+        cache=cache,
         force=force,
     )
     job.model.warn_of_interim()

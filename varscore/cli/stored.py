@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from varscore.scoring.stored.asked import Reuse
 
 STORED = "Scores that are there already"
+EffectsCache = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        metavar="DIR",
+        help="A folder of scores, as annotate --cache-matrix keeps them: 16 bytes a task for each allele. "
+        "What is there is not computed again, what is not is added.",
+        show_default=False,
+    ),
+]
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 

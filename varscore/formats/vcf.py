@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import methodcaller
 from types import TracebackType
 
 import numpy as np
@@ -135,18 +136,27 @@ class VariantReader:
         lines: list[bytes] = []
         numbers: list[int] = []
         room = CHUNK_BYTES
-        for number, line in enumerate(self._record_lines()):
-            if wanted is not None and not wanted(number):
-                self._note_contig(line)
-                continue
-            lines.append(line)
-            numbers.append(number)
-            room -= len(line)
-            if len(lines) == size or room <= 0:
-                yield self._chunk(numbers, lines)
-                lines, numbers, room = [], [], CHUNK_BYTES
+        for first, group in self._record_groups():
+            some, chosen = self._choose(first, group, wanted) if wanted else (range(first, first + len(group)), group)
+            numbers += some
+            lines += chosen
+            room -= sum(map(len, chosen))
+            while len(lines) >= size or room <= 0:
+                end = size if room > 0 else min(size, int(np.searchsorted(_ends(lines), CHUNK_BYTES)) + 1)
+                yield self._chunk(numbers[:end], lines[:end])
+                del numbers[:end], lines[:end]
+                room = CHUNK_BYTES - sum(map(len, lines))
         if lines:
             yield self._chunk(numbers, lines)
+
+    def _choose(self, first: int, group: list[bytes], wanted: Callable[[int], bool]) -> tuple[list[int], list[bytes]]:
+        """Number and line of the wanted records of a group whose first is number ``first``."""
+        numbers = [number for number in range(first, first + len(group)) if wanted(number)]
+        if len(numbers) < len(group):
+            for number, line in enumerate(group, first):
+                if not wanted(number):
+                    self._note_contig(line)
+        return numbers, [group[number - first] for number in numbers]
 
     @property
     def contigs(self) -> tuple[str, ...]:
@@ -177,20 +187,23 @@ class VariantReader:
         except ValueError as error:
             raise VariantFileError(str(error), where=self._line(self._header_lines)) from None
 
-    def _record_lines(self) -> Iterator[bytes]:
+    def _record_groups(self) -> Iterator[tuple[int, list[bytes]]]:
+        """The lines of records, as they arrive, and the number of the first of them."""
         blank = 0
-        number = 0
         for group in chain([self._first_records], self._groups):
-            for line in group:
-                if line:
+            first, lines = self.records, group
+            if blank or not all(group):
+                lines = []
+                for line in group:
+                    if not line:
+                        blank += 1
+                        continue
                     if blank:
-                        self._skip_blank(number, blank)
+                        self._skip_blank(first + len(lines), blank)
                         blank = 0
-                    number += 1
-                    self.records = number
-                    yield line
-                else:
-                    blank += 1
+                    lines.append(line)
+            self.records += len(lines)
+            yield first, lines
 
     def _skip_blank(self, number: int, blank: int) -> None:
         if not self._blanks and not self._quiet:
@@ -200,7 +213,7 @@ class VariantReader:
 
     def _chunk(self, numbers: list[int], lines: list[bytes]) -> RecordChunk:
         tabs = self.header.n_columns - 1
-        if any(line.count(b"\t") != tabs for line in lines):
+        if {*map(methodcaller("count", b"\t"), lines)} != {tabs}:
             raise self._bad_record(numbers, lines)
         fields = [line.split(b"\t", 8) for line in lines]
         names, positions, ids, refs, alts, _, filters, infos, *_ = zip(*fields, strict=True)
@@ -309,10 +322,14 @@ def _affected(alts: Sequence[bytes], positions: Sequence[bytes], infos: Sequence
 
 
 def _info_ends(lines: list[bytes], fields: list[list[bytes]]) -> np.ndarray:
-    """int64 (n,) of lines that were split into eight fields and, where there is more, the rest."""
-    pairs = zip(lines, fields, strict=True)
-    ends = [len(line) if len(parts) == 8 else len(line) - len(parts[8]) - 1 for line, parts in pairs]
-    return np.array(ends, np.int64)
+    """int64 (n,) of lines that were all split into eight fields and, where there is more, the rest."""
+    ends = np.array(list(map(len, lines)), np.int64)
+    return ends if len(fields[0]) == 8 else ends - [len(parts[8]) + 1 for parts in fields]
+
+
+def _ends(lines: list[bytes]) -> np.ndarray:
+    """int64 (n,): bytes of each line and those before it."""
+    return np.cumsum(list(map(len, lines)))
 
 
 def _offsets(counts: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from varscore.errors import DataError
 from varscore.formats.regions import RegionSet
 from varscore.formats.sites import frequencies
 from varscore.formats.vcf import RecordChunk, VariantReader
-from varscore.functional.scoring import CHUNK
+from varscore.functional.scoring import CHUNK, open_cache
 from varscore.genome.alleles import AlleleBatch, Status
 from varscore.genome.contigs import ContigNames
 from varscore.genome.sequence import Genome
@@ -52,6 +52,8 @@ class BackgroundJob:
     rules: GenomeRules = field(default_factory=GenomeRules)
     tracks: Tracks = field(default_factory=Tracks)
     compute: Compute = field(default_factory=Compute)
+    cache: Path | None = None
+    """Of effects, see open_cache"""
     force: bool = False
     inputs: tuple[str, ...] = ()
     """What is read besides, a BED of regions to leave out"""
@@ -76,7 +78,11 @@ def make_background(
     config = job.model.config()
     builder = BackgroundBuilder(config.n_tasks + len(job.tracks.names), job.tail)
     left_out: Counter[str] = Counter()
-    with Genome(job.reference) as genome, job.compute.pool(job.model.load()) as pool:
+    with (
+        Genome(job.reference) as genome,
+        job.compute.pool(job.model.load()) as pool,
+        open_cache(job.cache, job.model, job.compute) as store,
+    ):
         for source in job.sources:
             with VariantReader(source) as reader:
                 names = open_names(source, reader, genome, job.rules)
@@ -85,7 +91,8 @@ def make_background(
                 chunks = _chosen(job, read, names, left_out, advance)
                 repeats = _Repeats()
                 untrained = job.model.untrained.tolist()
-                for chunk, found in score_chunks(chunks, genome, names, pool, config.window, untrained=untrained):
+                scored = score_chunks(chunks, genome, names, pool, config.window, store=store, untrained=untrained)
+                for chunk, found in scored:
                     tracks = job.tracks.values(found.alleles, found.rows)
                     rare = frequencies(chunk)[found.rows] < job.least_frequency  # unknown counts as common
                     again = repeats.among(found.alleles, found.rows[~rare])

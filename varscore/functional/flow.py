@@ -61,6 +61,8 @@ class SnpJob:
     baseline: ModelFolder | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
+    cache: Path | None = None
+    """Of effects, see open_cache"""
     force: bool = False
 
     def check(self) -> None:
@@ -110,11 +112,11 @@ def train_classifier(job: SnpJob, advance: Callable[[int], None] = lambda n: Non
         job.tracks.fit(genome)
         selection = select(job.sources, genome, job.model.config().window, job.settings.seed)
         held = _held_out(job.hold_out, selection, genome)
-        features = features_of(selection.variants, job.model, genome, job.tracks, job.compute, advance)
+        features = features_of(selection.variants, job.model, genome, job.tracks, job.compute, advance, job.cache)
         job.tracks.warn_of_missing()
         other = None
         if job.baseline is not None:
-            other = features_of(selection.variants, job.baseline, genome, Tracks(), job.compute, advance)
+            other = features_of(selection.variants, job.baseline, genome, Tracks(), job.compute, advance, job.cache)
         reference = {"name": genome.path.name, "sha256": genome.sha256}
     tested, ensemble = _test_and_train(job, selection, held, features, other)
     facts = {**job.about, **_facts(job, tested, reference)}

@@ -49,7 +49,7 @@ class ByteColumn:
     def of(cls, values: Iterable[bytes]) -> ByteColumn:
         items = values if isinstance(values, Sequence) else list(values)
         offsets = np.zeros(len(items) + 1, np.int64)
-        np.cumsum([len(item) for item in items], out=offsets[1:])
+        np.cumsum(list(map(len, items)), out=offsets[1:])
         return cls(np.frombuffer(b"".join(items), np.uint8), offsets)
 
     @classmethod

@@ -71,4 +71,6 @@ class Windows:
 
     def take(self, chosen: np.ndarray) -> Windows:
         """The pairs picked by a boolean mask or an index array."""
+        if chosen.dtype == bool and chosen.all():
+            return self
         return Windows(*(getattr(self, field.name)[chosen] for field in fields(self)))

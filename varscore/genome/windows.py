@@ -21,7 +21,7 @@ from varscore.genome.reasons import BY_DEFAULT, Rules, judge
 from varscore.genome.sequence import UNKNOWN, Genome, encode
 from varscore.genome.structural import structural_windows
 
-__all__ = ["LONGEST", "Windows", "cut_windows"]
+__all__ = ["LONGEST", "Windows", "cut_windows", "known_windows"]
 
 
 LONGEST = 10_000_000
@@ -34,21 +34,28 @@ def cut_windows(
     """Status of every allele, uint8 (n,), the batch as it is scored (see ``judge``), and the windows of what is PASS.
 
     names: for each of the batch's ``contigs``, the FASTA contig it means (see ``match_contigs``), None if missing.
-    A duplication or inversion has a pair of windows at either end; a pair with too many N is left out.
-    N_WINDOW looks at both windows: a deletion can pull a stretch of N into the ALT window alone.
     Raises FastaError when the FASTA cannot be read.
     """
     named = NamedGenome(genome, names)
     status, batch = judge(batch, named, replace(rules, longest=LONGEST))
     rows = np.flatnonzero(status == Status.PASS)
+    windows = known_windows(batch, rows, named, length)
+    status[np.setdiff1d(rows, windows.rows)] = Status.N_WINDOW
+    return status, batch, windows
+
+
+def known_windows(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome, length: int) -> Windows:
+    """The windows of the alleles ``rows``, int64 (m,), of a judged batch; without those that have too many N.
+
+    A duplication or inversion has a pair of windows at either end; a pair with too many N is left out. Both windows of
+    a pair are looked at: a deletion can pull a stretch of N into the ALT window alone.
+    """
     structural = batch.affected_bases[rows] > 0
-    windows = _spelled_windows(batch, rows[~structural], named, length)
+    windows = _spelled_windows(batch, rows[~structural], genome, length)
     if structural.any():
-        named_only = structural_windows(batch, rows[structural], named, length)
+        named_only = structural_windows(batch, rows[structural], genome, length)
         windows = Windows.together([windows, named_only])
-    known = ~mostly_unknown(windows)
-    status[np.setdiff1d(rows, windows.rows[known])] = Status.N_WINDOW
-    return status, batch, windows if known.all() else windows.take(known)
+    return windows.take(~mostly_unknown(windows))
 
 
 def _spelled_windows(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome, length: int) -> Windows:

@@ -1,4 +1,7 @@
-"""What genome browsers want beside tracks: a UCSC track hub and a session of IGV."""
+"""What genome browsers want beside tracks: a UCSC track hub and a session of IGV.
+
+Of many values that share a pixel the largest is to be drawn: a peak is a few windows wide, and lost in a mean.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ def hub_files(title: str, assembly: str, tracks: Sequence[Track], bounds: tuple[
     stanzas = [
         f"track {track.file.rpartition('.')[0].replace('.', '_')}\nbigDataUrl {track.file}\n"
         f"shortLabel {track.label[:17]}\nlongLabel {track.label}, predicted by {title}\ntype bigWig\n"
-        f"visibility full\nmaxHeightPixels 100:40:8\ncolor {track.colour}\n{limits}"
+        f"visibility full\nwindowingFunction maximum\nmaxHeightPixels 100:40:8\ncolor {track.colour}\n{limits}"
         for track in tracks
     ]
     hub = f"hub varscore\nshortLabel varscore\nlongLabel predictions of {title}\ngenomesFile genomes.txt\nemail none\n"
@@ -60,7 +63,7 @@ def igv_session(
     axis: dict[str, object] = {"min": bounds[0], "max": bounds[1]} if bounds else {"autoscale": True}
     rows = [
         {"name": track.label, "url": track.file, "type": "wig", "format": "bigwig", "height": 50}
-        | {"color": f"rgb({track.colour})"}
+        | {"windowFunction": "max", "color": f"rgb({track.colour})"}
         | axis
         for track in tracks
     ]

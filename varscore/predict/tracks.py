@@ -7,6 +7,7 @@ import logging
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
@@ -284,13 +285,15 @@ def _key(job: TracksJob, genome: Genome, grid: Grid, chosen: Sequence[int]) -> d
 
 
 def _tracks(job: TracksJob, chosen: Sequence[int], net: SequenceNet) -> list[tuple[int, Track]]:
-    """Task and track, in the order of their values."""
+    """Task and track, in the order of their values; tasks of one name are told apart by their number."""
     tasks, found = job.model.tasks(), []
+    names = Counter(tasks[task].name for task in chosen)
     for task in chosen:
+        name = tasks[task].name if names[tasks[task].name] == 1 else f"{tasks[task].name} ({tasks[task].index})"
         stem = f"{tasks[task].index:04}.{re.sub(r'[^A-Za-z0-9_.-]', '_', safe(tasks[task].name))}"[:LONGEST_NAME]
         strands = {"+": ".plus", "-": ".minus"} if net.strands == "one" else {"": ""}
         for strand, ending in strands.items():
-            found.append((task, Track(tasks[task].name, f"{stem}{ending}.bw", tasks[task].group, strand)))
+            found.append((task, Track(name, f"{stem}{ending}.bw", tasks[task].group, strand)))
     return found
 
 

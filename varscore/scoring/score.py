@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, TypeVar
@@ -13,9 +13,10 @@ from varscore.engine.plain import PlainEngine
 from varscore.engine.pool import Pool, busy
 from varscore.genome.alleles import AlleleBatch, Status
 from varscore.genome.contigs import ContigNames
-from varscore.genome.reasons import BY_DEFAULT, Rules
+from varscore.genome.named import NamedGenome
+from varscore.genome.reasons import BY_DEFAULT, Rules, judge
 from varscore.genome.sequence import Genome
-from varscore.genome.windows import Windows, cut_windows
+from varscore.genome.windows import LONGEST, Windows, known_windows
 from varscore.scoring.effects import Effects, effects
 
 
@@ -56,17 +57,34 @@ class Stored:
     effects: Effects | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Alleles of a batch that can be scored as far as their record tells, before windows are cut.
+
+    alleles: the batch, in the form in which they are scored; rows: int64 (m,), these
+    names: the FASTA's, of the batch's contigs
+    """
+
+    alleles: AlleleBatch
+    rows: np.ndarray
+    names: Sequence[str | None]
+
+    def others(self, there: np.ndarray) -> Judged:
+        """Those for which ``there``, bool (m,), does not hold."""
+        return replace(self, rows=self.rows[~there])
+
+
 class Store(Protocol):
     """Where scores may be that are there already. tasks: of the model; only: nothing is to be computed"""
 
     tasks: int
     only: bool
 
-    def find(self, windows: Windows, names: Sequence[str | None], genome: Genome) -> tuple[Stored, Windows]:
-        """What is known of alleles, and the windows of those that are to be computed.
-
-        names: the FASTA's, of the windows' contigs
-        """
+    def find(
+        self, judged: Judged, genome: Genome, cut: Callable[[Judged], Windows]
+    ) -> tuple[np.ndarray, Stored, Windows]:
+        """The alleles that have a score or get one, int64 (m,), what is known of them, and the windows of those that
+        are to be computed. cut: makes windows, without those of alleles that have no score."""
 
     def settle(self, stored: Stored, computed: Effects) -> Effects:
         """The effects on all alleles whose columns are not known, from those that were computed."""
@@ -101,12 +119,17 @@ def score_chunks(
 
     def cut() -> Iterator[tuple[tuple[Chunk, np.ndarray, np.ndarray, AlleleBatch, Stored | None], Windows]]:
         for chunk in chunks:
-            written = chunk.alleles
-            contigs = names.of(written.contigs)
-            status, alleles, windows = cut_windows(written, genome, contigs, window, rules)
-            rows, stored = np.unique(windows.rows), None
-            if store is not None:
-                stored, windows = store.find(windows, contigs, genome)
+            contigs = names.of(chunk.alleles.contigs)
+            named = NamedGenome(genome, contigs)
+            status, alleles = judge(chunk.alleles, named, replace(rules, longest=LONGEST))
+            judged, stored = Judged(alleles, np.flatnonzero(status == Status.PASS), contigs), None
+            windows_of = partial(_windows_of, named, window)
+            if store is None:
+                windows = windows_of(judged)
+                rows = np.unique(windows.rows)
+            else:
+                rows, stored, windows = store.find(judged, genome, windows_of)
+            status[np.setdiff1d(judged.rows, rows, assume_unique=True)] = Status.N_WINDOW
             yield (chunk, status, rows, alleles, stored), windows
 
     work = partial(effects_of, untrained=tuple(untrained))
@@ -118,6 +141,10 @@ def score_chunks(
                 status[rows[~stored.there]] = Status.NOT_IN_ARCHIVE
                 rows, stored = rows[stored.there], replace(stored, there=stored.there[stored.there])
         yield chunk, ScoreBatch(status, rows, alleles, found, stored)
+
+
+def _windows_of(genome: NamedGenome, window: int, judged: Judged) -> Windows:
+    return known_windows(judged.alleles, judged.rows, genome, window)
 
 
 def no_effects(tasks: int, windows: Windows) -> Effects | None:

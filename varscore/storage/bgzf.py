@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from varscore.errors import VariantFileError, VarscoreError
 
@@ -15,6 +17,7 @@ LEVEL = 5  # of compression: most of what 9 gains, at a third of its time
 _BLOCK_TEXT = 0xFF00  # bytes of text in a block: even incompressible text then fits the 64 KiB a block may have
 _BLOCK_HEADER = struct.Struct("<4s6xH2sHH")
 _MOST_AT_ONCE = 4 << 20  # a gzip bomb is handed out in pieces of this size
+_UNDER_WAY = 16  # blocks that wait for the thread that compresses them, at most
 _AGAIN = "download or copy the file again"
 
 
@@ -57,7 +60,7 @@ def inflate(
 
 
 class BgzfWriter:
-    """Text in, BGZF blocks out through ``sink``.
+    """Text in, BGZF blocks out through ``sink``; a thread compresses them while the caller makes more text.
 
     Blocks depend on the text and on where it is :meth:`cut`, not on how ``write`` was called.
     pending: text that an earlier writer had not put into a block yet
@@ -66,6 +69,8 @@ class BgzfWriter:
     def __init__(self, sink: Callable[[bytes], None], *, level: int = LEVEL, pending: bytes = b"") -> None:
         self._sink, self._level = sink, level
         self._pending = bytearray(pending)
+        self._thread = ThreadPoolExecutor(1, "bgzf")
+        self._under_way: deque[Future[bytes]] = deque()
 
     @property
     def pending(self) -> bytes:
@@ -77,22 +82,34 @@ class BgzfWriter:
         whole = len(self._pending) - len(self._pending) % _BLOCK_TEXT
         if whole:
             for start in range(0, whole, _BLOCK_TEXT):
-                self._sink(_block(self._pending[start : start + _BLOCK_TEXT], self._level))
+                self._compress(self._pending[start : start + _BLOCK_TEXT])
             del self._pending[:whole]
 
     def cut(self) -> None:
         """End the block here."""
         if self._pending:
-            self._sink(_block(self._pending, self._level))
-            self._pending.clear()
+            self._compress(self._pending)
+            self._pending = bytearray()
+
+    def flush(self) -> None:
+        """Hand every block that is full or cut to the sink."""
+        while self._under_way:
+            self._sink(self._under_way.popleft().result())
 
     def close(self) -> None:
         """Write what is left and the end-of-file block; the sink stays open."""
         self.cut()
+        self.flush()
         self._sink(EOF_BLOCK)
+        self._thread.shutdown()
+
+    def _compress(self, text: bytearray) -> None:
+        self._under_way.append(self._thread.submit(_block, text, self._level))
+        if len(self._under_way) > _UNDER_WAY:
+            self._sink(self._under_way.popleft().result())
 
 
-def _block(text: bytes | bytearray, level: int) -> bytes:
+def _block(text: bytearray, level: int) -> bytes:
     deflate = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     body = deflate.compress(text) + deflate.flush()
     size = _BLOCK_HEADER.size + len(body) + 8

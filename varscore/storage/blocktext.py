@@ -64,6 +64,8 @@ class BlockText:
 
     def mark(self) -> dict[str, Any]:
         """Flush to disk; what the next one carries on from."""
+        if self._bgzf:
+            self._bgzf.flush()
         mark = self.file.mark()
         pending = b64encode(self._bgzf.pending).decode() if self._bgzf else ""
         piece = [self._block, self._length, self._crc]
@@ -72,7 +74,11 @@ class BlockText:
     def _cut(self) -> None:
         if self._bgzf:
             self._bgzf.cut()
-        if self._length and self._in_pieces:
+        if not self._in_pieces:
+            return
+        if self._bgzf:
+            self._bgzf.flush()
+        if self._length:
             self.pieces.append([self._block, self._length, self._crc])
         self._length = self._crc = 0
 

@@ -105,9 +105,13 @@ def test_many_files_become_one(tmp_path: Path) -> None:
         cache.add(*made(10, seed))
         cache.close()
     assert len(list(cache.own.glob(f"*{SUFFIX}"))) == 1
+    retired = list(cache.own.glob(f".*{SUFFIX}.partial"))
+    assert len(retired) == caches.MANY + 1, "a process elsewhere may be reading them"
+    for path in retired:
+        os.utime(path, (time.time() - 2 * caches.STALE_SECONDS,) * 2)
     third = ScoreCache(tmp_path / "c", PROFILE, DTYPE)
     assert all(third.find(made(10, seed)[0])[0].all() for seed in range(caches.MANY + 1))
-    assert merge_segments(cache.own) == 0
+    assert merge_segments(cache.own) == 0 and not any(path.exists() for path in retired)
 
 
 def test_the_oldest_go_first(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """An archive: the scores of every substitution at every base of some regions, in one file.
 
     head     ``VSA1``, the length of what follows, JSON: see :class:`Head`
-    blocks   of up to ``block`` bases each, compressed: see :mod:`varscore.scoring.stored.blocks`
+    blocks   of ``block`` bases each: their codes, then three records a base, as :func:`block_of` has them
     index    a record a block, in the order of contigs and bases: see ``ENTRY``
-    foot     where the index begins, how many blocks there are, SHA-256 of head, index and these two
+    foot     how many blocks there are, SHA-256 of head, index and this number
+
+So the file is an array of blocks, of which no more is read than is asked for. They are not compressed: the last bytes
+of a float32 are as good as random, and of so few bases LZ4 saves an eighth, and takes longer than all the rest.
 
 A block knows the bases that its scores were computed from, those that windows reach beyond its ends included, by their
 SHA-256: where a FASTA has others, nothing is taken from it.
@@ -26,21 +29,17 @@ import numpy as np
 from varscore.errors import DataError, reason
 from varscore.genome.coords import Interval, anchor
 from varscore.genome.sequence import Genome
-from varscore.scoring.stored.blocks import Blocks
 from varscore.scoring.stored.columns import NO_TASK, record_of
 from varscore.storage.bounded import TABLE_BYTES
 
 MAGIC = b"VSA1"
-FORMAT = 1
-BLOCK = 64
+FORMAT = 2
+BLOCK = 16
 """Bases of a block: few, as what is read of an archive are mostly alleles far apart"""
-ENTRY = np.dtype(
-    [("contig", "<u4"), ("bases", "<u4"), ("start", "<u8"), ("offset", "<u8"), ("size", "<u4"), ("crc", "<u4"),
-     ("identity", "V16")]
-)  # fmt: skip
-"""contig: its number in the head; start: of the block, 0-based; offset, size, crc: of its bytes in the file; identity:
-first half of the SHA-256 of the codes of all bases that its windows show"""
-FOOT = struct.Struct("<QQ32s")
+ENTRY = np.dtype([("contig", "<u4"), ("bases", "<u4"), ("start", "<u8"), ("crc", "<u4"), ("identity", "V16")])
+"""contig: its number in the head; bases: of the block, fewer at the end of a region; start: the first of them, 0-based;
+crc: of its bytes in the file; identity: first half of the SHA-256 of the codes of all bases that its windows show"""
+FOOT = struct.Struct("<Q32s")
 _LENGTH = struct.Struct("<4sI")
 
 
@@ -81,11 +80,28 @@ class Head:
 
     @property
     def record(self) -> np.dtype[np.void]:
+        """Of an allele, as it is read."""
         return record_of(self.columns, len(self.tasks))
+
+    @cached_property
+    def stored(self) -> np.dtype[np.void]:
+        """Of a block in the file."""
+        return block_of(self.block, self.record, self.precision)
 
     @cached_property
     def names(self) -> list[str]:
         return list(self.contigs)
+
+
+def block_of(bases: int, record: np.dtype[np.void], precision: str) -> np.dtype[np.void]:
+    """A block: ``codes`` of its bases, ``records`` of their three substitutions, in the order of ACGT without REF.
+
+    Past the end of a shorter block the codes are UNKNOWN and the records zeros, as they are of an unknown base.
+    """
+    if precision == "float16":
+        kinds = ((name, record[name]) for name in record.names or ())
+        record = np.dtype([(name, "<f2" if kind == "<f4" else kind) for name, kind in kinds])
+    return np.dtype([("codes", "u1", (bases,)), ("records", record, (bases, 3))])
 
 
 class Archive:
@@ -100,14 +116,13 @@ class Archive:
             raise DataError("cannot read the archive", where=path, cause=cause) from None
         self._view = self._bytes.data
         try:
-            self.head, self.index, self.sha256 = self._open()
+            self.head, self._blocks, self.index, self.sha256 = self._open()
         except (ValueError, KeyError, TypeError, RecursionError, struct.error) as error:
             raise self._damaged(str(error)) from None
-        self.dtype = self.head.record
         self._kept: tuple[int, np.ndarray] | None = None
 
-    def _open(self) -> tuple[Head, np.ndarray, str]:
-        """Head, index and the digest that stands for all of it.
+    def _open(self) -> tuple[Head, np.ndarray, np.ndarray, str]:
+        """Head, blocks, index and the digest that stands for all of it.
 
         Raises ValueError, KeyError, TypeError and struct.error for what is no archive, or not all of one.
         """
@@ -117,15 +132,19 @@ class Archive:
         first = _LENGTH.size + length
         if length > TABLE_BYTES or len(self._bytes) < first + FOOT.size:
             raise ValueError("it is cut short")
-        start, count, stated = FOOT.unpack(self._bytes[-FOOT.size :].tobytes())
-        if count >= 1 << 40 or start < first or start + count * ENTRY.itemsize + FOOT.size != len(self._bytes):
+        count, stated = FOOT.unpack(self._bytes[-FOOT.size :].tobytes())
+        start = len(self._bytes) - FOOT.size - count * ENTRY.itemsize
+        if start < first:
             raise ValueError("it is cut short")
         digest = hashlib.sha256(self._view[:first])
         digest.update(self._view[start : len(self._view) - 32])
         if digest.digest() != stated:
             raise ValueError("its head or index is not what was written")
         head = Head.parse(self._bytes[_LENGTH.size : first].tobytes())
-        return head, np.ndarray(count, ENTRY, buffer=self._bytes, offset=start), stated.hex()
+        if start != first + count * head.stored.itemsize:
+            raise ValueError("it is cut short")
+        blocks = np.ndarray(count, head.stored, buffer=self._bytes, offset=first)
+        return head, blocks, np.ndarray(count, ENTRY, buffer=self._bytes, offset=start), stated.hex()
 
     def __len__(self) -> int:
         return len(self.index)
@@ -164,41 +183,30 @@ class Archive:
 
     def intervals(self) -> list[Interval]:
         """The regions: blocks that touch are one."""
-        merged: list[Interval] = []
-        for block in range(len(self)):
-            here = self.interval(block)
-            if merged and (merged[-1].contig, merged[-1].end) == (here.contig, here.start):
-                merged[-1] = Interval(here.contig, merged[-1].start, here.end)
-            else:
-                merged.append(here)
-        return merged
+        if not len(self):
+            return []
+        contig, start = self.index["contig"], self.index["start"].astype(np.int64)
+        end = start + self.index["bases"]
+        breaks = np.flatnonzero((np.diff(contig) != 0) | (start[1:] != end[:-1]))
+        firsts, lasts = np.append(0, breaks + 1), np.append(breaks, len(self) - 1)
+        names = (self.head.names[number] for number in contig[firsts].tolist())
+        return list(map(Interval, names, start[firsts].tolist(), end[lasts].tolist()))
 
-    def packed(self, blocks: np.ndarray) -> list[memoryview]:
-        """The bytes of some blocks, int64 (n,). Raises DataError when they are not what was written."""
-        entries = self.index[blocks]
-        places = zip(*(entries[name].tolist() for name in ("offset", "size", "crc")), strict=True)
-        contents = []
-        for number, (start, size, stated) in enumerate(places):
-            content = self._view[start : start + size]
+    def read(self, blocks: np.ndarray) -> np.ndarray:
+        """Blocks by number, int64 (n,), as ``head.stored`` has them, (n,). Raises DataError for one that is damaged."""
+        found = self._blocks[blocks]
+        for block, content, stated in zip(
+            blocks.tolist(), octets(found), self.index["crc"][blocks].tolist(), strict=True
+        ):
             if crc32(content) != stated:
-                raise self._damaged("its checksum is wrong", int(blocks[number]))
-            contents.append(content)
-        return contents
-
-    def read(self, blocks: np.ndarray) -> Blocks:
-        """int64 (n,) numbers of blocks. Raises DataError."""
-        try:
-            return Blocks(self.packed(blocks), self.head.block, self.dtype, self.head.precision)
-        except ValueError as error:
-            raise self._damaged(str(error), int(blocks[0])) from None
+                raise self._damaged("its checksum is wrong", block)
+        return np.asarray(found)
 
     def pieces(self) -> Iterator[tuple[Interval, np.ndarray, np.ndarray]]:
         """Place, base codes, uint8 (n,), and records, (n, 3), of every block; those of unknown bases are zeros."""
-        rows = np.arange(3 * self.head.block)
         for block in range(len(self)):
-            here, content = self.interval(block), self.read(np.array([block]))
-            records = content.records(np.zeros_like(rows), rows).reshape(-1, 3)
-            yield here, content.codes()[0, : len(here)], records[: len(here)]
+            here, content = self.interval(block), self.read(np.array([block]))[0]
+            yield here, content["codes"][: len(here)], content["records"][: len(here)].astype(self.head.record)
 
     def _damaged(self, cause: str, block: int | None = None) -> DataError:
         where = self.path if block is None else f"{self.path}, {self.interval(block)}"
@@ -209,6 +217,11 @@ def identities(genome: Genome, contig: str, starts: np.ndarray, bases: int, wind
     """The identity of blocks of one length, V16 (n,): of all bases that a window around one of theirs shows."""
     seen = genome.windows(contig, starts - anchor(window), bases + window - 1)
     return np.array([hashlib.sha256(row).digest()[:16] for row in seen], "V16")
+
+
+def octets(blocks: np.ndarray) -> np.ndarray:
+    """The bytes of blocks, uint8 (n, size of one)."""
+    return np.asarray(blocks.view(np.uint8).reshape(len(blocks), -1))
 
 
 def is_scored(records: np.ndarray) -> np.ndarray:

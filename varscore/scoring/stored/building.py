@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 
 from varscore.errors import DataError, UsageError
-from varscore.scoring.stored.archive import ENTRY, FOOT, Archive, Head
-from varscore.scoring.stored.blocks import pack
+from varscore.genome.sequence import UNKNOWN
+from varscore.scoring.stored.archive import ENTRY, FOOT, Archive, Head, octets
 from varscore.storage.atomic import Mark, PartialFile
 
 
@@ -28,33 +28,31 @@ class ArchiveWriter:
         self._file, self._spool, self._head, self._text = file, spool, head, head.text()
         if carry is None:
             file.write(self._text)
-            self._end = len(self._text)
         else:
-            mark = Mark.parse(carry["file"])
-            file.carry_on(mark)
+            file.carry_on(Mark.parse(carry["file"]))
             spool.carry_on(Mark.parse(carry["index"]))
-            self._end = mark.length
 
     def add(
         self, contig: int, start: np.ndarray, codes: Sequence[np.ndarray], records: Sequence[np.ndarray],
         identities: np.ndarray,
     ) -> None:  # fmt: skip
-        """Blocks of a contig. start: int64 (n,); codes: uint8 (bases,) of each; records: (3 bases,) of each"""
-        packed = [pack(*each, self._head.block, self._head.precision) for each in zip(codes, records, strict=True)]
-        entries = np.zeros(len(packed), ENTRY)
+        """Blocks of a contig. start: int64 (n,); codes: uint8 (bases,) of each; records: (bases, 3) of each, those of
+        unknown bases zeros"""
+        blocks = np.zeros(len(start), self._head.stored)
+        blocks["codes"] = UNKNOWN
+        for block, bases, substitutions in zip(blocks, codes, records, strict=True):
+            block["codes"][: len(bases)] = bases
+            block["records"][: len(bases)] = substitutions
+        entries = np.zeros(len(blocks), ENTRY)
         entries["contig"], entries["start"], entries["identity"] = contig, start, identities
-        entries["bases"] = [len(each) for each in codes]
-        self.add_packed(entries, packed)
+        entries["bases"] = [len(bases) for bases in codes]
+        self.add_blocks(entries, blocks)
 
-    def add_packed(self, entries: np.ndarray, packed: Sequence[bytes | memoryview]) -> None:
-        """Blocks as another archive has them; where they come to stand is entered here."""
+    def add_blocks(self, entries: np.ndarray, blocks: np.ndarray) -> None:
+        """Blocks as the file has them, (n,), and what the index says of them; their checksums are entered here."""
         entries = entries.copy()
-        sizes = np.array([len(content) for content in packed], np.int64)
-        entries["offset"], entries["size"] = self._end + np.cumsum(sizes) - sizes, sizes
-        entries["crc"] = [crc32(content) for content in packed]
-        for content in packed:
-            self._file.write(content)
-        self._end += int(sizes.sum())
+        entries["crc"] = [crc32(content) for content in octets(blocks)]
+        self._file.write(blocks.tobytes())
         self._spool.write(entries.tobytes())
 
     def mark(self) -> dict[str, Any]:
@@ -69,7 +67,7 @@ class ArchiveWriter:
             self._file.write(part)
             digest.update(part)
             size += len(part)
-        foot = FOOT.pack(self._end, size // ENTRY.itemsize, bytes(32))[:-32]
+        foot = FOOT.pack(size // ENTRY.itemsize, bytes(32))[:-32]
         digest.update(foot)
         self._file.write(foot + digest.digest())
         return digest.hexdigest()
@@ -97,8 +95,11 @@ def join(archives: Sequence[Archive], file: PartialFile, spool: PartialFile) -> 
     writer = ArchiveWriter(file, spool, head)
     for first in range(0, len(order), 1024):
         here = slice(first, first + 1024)
-        pairs: Iterable[tuple[int, int]] = zip(source[here].tolist(), number[here].tolist(), strict=True)
-        writer.add_packed(index[here], [archives[which].packed(np.array([block]))[0] for which, block in pairs])
+        blocks = np.empty(len(order[here]), head.stored)
+        for which in np.unique(source[here]).tolist():
+            own = source[here] == which
+            blocks[own] = archives[which].read(number[here][own])
+        writer.add_blocks(index[here], blocks)
     writer.finish()
     return len(order)
 

@@ -151,7 +151,7 @@ def demand_folder(folder: Path) -> None:
 
 
 def sweep(own: Path) -> None:
-    """Remove what killed processes have left."""
+    """Remove what killed processes have left, and what was put together with others a day ago."""
     for path in own.glob(f".*{PARTIAL}"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > STALE_SECONDS:
@@ -257,8 +257,16 @@ def merge_segments(own: Path, everything: bool = False) -> int:
             keys, records = (np.concatenate(part) for part in zip(*content, strict=True))
             write_segment(own / f"{uuid.uuid4().hex}{SUFFIX}", keys, records, bytes.fromhex(json_sha256(facts)))
         for segment in chosen:
-            segment.path.unlink(missing_ok=True)
+            _retire(segment.path)
         return len(chosen)
+
+
+def _retire(path: Path) -> None:
+    """Hide a segment until it is swept away: on a network disk one that is removed would end a process elsewhere that
+    is reading it."""
+    with suppress(OSError):
+        os.utime(path)
+        path.rename(path.with_name(f".{path.name}{PARTIAL}"))
 
 
 def prune(folder: Path, limit: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
@@ -12,12 +12,12 @@ from typing import Self
 import numpy as np
 
 from varscore.errors import DataError, UsageError
+from varscore.genome.alleles import AlleleBatch
 from varscore.genome.contigs import match_contigs
-from varscore.genome.coords import anchor
-from varscore.genome.sequence import Genome
+from varscore.genome.sequence import UNKNOWN, Genome, encode
 from varscore.genome.windows import Windows
 from varscore.scoring.effects import Effects
-from varscore.scoring.score import Stored
+from varscore.scoring.score import Judged, Stored
 from varscore.scoring.stored.archive import Archive, identities, is_scored
 from varscore.scoring.stored.cache import ScoreCache
 from varscore.scoring.stored.columns import from_records, record_of, to_records
@@ -61,6 +61,7 @@ class ArchivedScores:
         """Blocks that were asked for, and those of them whose bases are not the FASTA's"""
         self._verdict = np.zeros(len(archive), np.int8)
         self._numbers: dict[str, int] = {}
+        self._is_same = False
         self._record = record_of(columns, tasks)
         self.differ = profile.differences(archive.head.profile, ("stored",))
         """Facts about how it was computed that are others here"""
@@ -85,50 +86,57 @@ class ArchivedScores:
             )  # fmt: skip
 
     def fit(self, genome: Genome) -> None:
-        """Learn which contigs of the archive are which of the genome's."""
+        """Learn which contigs of the archive are which of the genome's, and whether it was built from this very file:
+        then all of its blocks are of the same bases."""
         matches = match_contigs(self.archive.head.contigs, genome, dict(self.archive.head.contigs))
         names = self.archive.head.names
         self._numbers = {theirs: names.index(ours) for ours, theirs in matches.items() if theirs is not None}
+        self._is_same = self.archive.head.provenance.get("reference_sha256") == genome.sha256
 
-    def find(self, windows: Windows, names: Sequence[str | None], genome: Genome) -> tuple[np.ndarray, np.ndarray]:
-        """Which alleles are there, bool (m,), and their records. names: the FASTA's, of the windows' contigs
+    def find(self, judged: Judged, genome: Genome) -> tuple[np.ndarray, np.ndarray]:
+        """Which alleles are there, bool (m,), and their records.
 
         Raises DataError for a damaged archive, and when most of its blocks do not fit the FASTA.
         """
-        there = np.zeros(len(windows), bool)
-        middle = anchor(windows.ref.shape[1])
-        block, offset = self._places(windows, names, genome)
-        rows = np.flatnonzero(block >= 0)
-        if not len(rows):
+        there, alleles, rows = np.zeros(len(judged.rows), bool), judged.alleles, judged.rows
+        single = (alleles.ref.lengths[rows] == 1) & (alleles.alt.lengths[rows] == 1)
+        some = np.flatnonzero(single & (alleles.affected_bases[rows] == 0))
+        block = self._blocks(alleles, rows[some], judged.names, genome)
+        some, block = some[block >= 0], block[block >= 0]
+        if not len(some):
             return there, np.zeros(0, self._record)
-        ref, alt = windows.ref[rows, middle].astype(np.int64), windows.alt[rows, middle].astype(np.int64)
-        used, which = np.unique(block[rows], return_inverse=True)
-        content = self.archive.read(used)
-        records = content.records(which, 3 * offset[rows] + alt - (alt > ref))
-        scored = is_scored(records) & (ref != alt)
-        there[rows[scored]] = True
+        used, which = np.unique(block, return_inverse=True)
+        content, rows = self.archive.read(used), rows[some]
+        ref, alt = (encode(letters.data[letters.offsets[rows]]) for letters in (alleles.ref, alleles.alt))
+        place = alleles.start[rows] - self.archive.index["start"][block].astype(np.int64)
+        records = content["records"][which, place, (alt - (alt > ref)).clip(0, 2)]
+        known = (content["codes"][which, place] == ref) & (ref != UNKNOWN) & (alt != UNKNOWN) & (ref != alt)
+        scored = known & is_scored(records)
+        there[some[scored]] = True
         return there, np.asarray(records[list(self._record.names or ())][scored].astype(self._record))
 
-    def _places(self, windows: Windows, names: Sequence[str | None], genome: Genome) -> tuple[np.ndarray, np.ndarray]:
-        """The block of each substitution, -1 for none, and its base's place in that; int64 (m,) each."""
-        start = windows.start + anchor(windows.ref.shape[1])
-        middle = anchor(windows.ref.shape[1])
-        is_snv = (windows.lo == middle) & (windows.hi == middle + 1)
-        block = np.full(len(windows), -1)
-        for contig in np.unique(windows.contig[is_snv]).tolist():
+    def _blocks(
+        self, alleles: AlleleBatch, rows: np.ndarray, names: Sequence[str | None], genome: Genome
+    ) -> np.ndarray:
+        """The block that each of ``rows``, int64 (n,), lies in: int64 (n,), -1 for none and one that does not fit."""
+        block, contigs, start = np.full(len(rows), -1), alleles.contig[rows], alleles.start[rows]
+        for contig in np.unique(contigs).tolist():
             number = self._numbers.get(names[contig] or "")
             if number is not None:
-                rows = np.flatnonzero(is_snv & (windows.contig == contig))
-                block[rows] = self.archive.find(number, start[rows])
-                self._compare(block[rows], str(names[contig]), genome)
-        fits = self._verdict[block] > 0
-        block[~fits] = -1
-        return block, start - self.archive.index["start"][block].astype(np.int64)
+                here = np.flatnonzero(contigs == contig)
+                block[here] = self.archive.find(number, start[here])
+                self._compare(block[here], str(names[contig]), genome)
+        inside = np.flatnonzero(block >= 0)
+        block[inside[self._verdict[block[inside]] <= 0]] = -1
+        return block
 
     def _compare(self, block: np.ndarray, contig: str, genome: Genome) -> None:
         """Enter for blocks of a contig, -1 among them, whether they were computed from the FASTA's bases."""
         new = np.unique(block[block >= 0])
         new = new[self._verdict[new] == 0]
+        if self._is_same:
+            self._verdict[new], self.touched = 1, self.touched + len(new)
+            return
         entries = self.archive.index[new]
         for bases in np.unique(entries["bases"]).tolist():
             rows = np.flatnonzero(entries["bases"] == bases)
@@ -179,24 +187,25 @@ class StoredScores:
         if self._cached is not None:
             self._cached.cache.close()
 
-    def find(self, windows: Windows, names: Sequence[str | None], genome: Genome) -> tuple[Stored, Windows]:
-        alleles, first, pairs = np.unique(windows.rows, return_index=True, return_counts=True)
-        stored = self._in_archive(windows.take(first), pairs == 1, names, genome)
+    def find(
+        self, judged: Judged, genome: Genome, cut: Callable[[Judged], Windows]
+    ) -> tuple[np.ndarray, Stored, Windows]:
+        archived, records = np.zeros(len(judged.rows), bool), None
+        if self._archived is not None:
+            archived, records = self._archived.find(judged, genome)
+        windows = cut(judged.others(archived))
+        others = np.unique(windows.rows)
+        rows = np.union1d(judged.rows[archived], others)
+        there = np.isin(rows, others, assume_unique=True, invert=True)
+        columns = {} if records is None else from_records(records)
+        stored = Stored(there, columns, np.full(len(others), not self.only))
         if self._cached is not None and not self.only:
-            others = windows.take(np.isin(windows.rows, alleles[~stored.there]))
-            keys = keys_of(others, names if self._cached.positional else None)
-            stored = self._in_cache(self._cached, stored, keys)
+            stored = self._in_cache(
+                self._cached, stored, keys_of(windows, judged.names if self._cached.positional else None)
+            )
         known = int(np.count_nonzero(stored.there)) + (0 if stored.effects is None else len(stored.effects))
-        self.hits, self.misses = self.hits + known, self.misses + len(alleles) - known
-        return stored, windows.take(np.isin(windows.rows, alleles[~stored.there][stored.computed]))
-
-    def _in_archive(self, windows: Windows, whole: np.ndarray, names: Sequence[str | None], genome: Genome) -> Stored:
-        """windows: the first pair of each allele; whole: bool (m,), those that have no other"""
-        there = np.zeros(len(windows), bool)
-        if self._archived is None:
-            return Stored(there, {}, ~there)
-        there[whole], records = self._archived.find(windows.take(whole), names, genome)
-        return Stored(there, from_records(records), np.full(np.count_nonzero(~there), not self.only))
+        self.hits, self.misses = self.hits + known, self.misses + len(rows) - known
+        return rows, stored, windows.take(np.isin(windows.rows, rows[~stored.there][stored.computed]))
 
     def _in_cache(self, cached: Cached, stored: Stored, keys: np.ndarray) -> Stored:
         """keys: of the alleles that are not there"""
