@@ -133,7 +133,7 @@ def look_up(name: str, archive: Archive, profile: Profile, genome: Genome, place
 
 def cached(folder: Path, profile: Profile, archive: Archive, genome: Genome, places: np.ndarray) -> None:
     """Write and look up keys, the hashing of windows included in the latter."""
-    cache = ScoreCache(folder, profile, archive.dtype)
+    cache = ScoreCache(folder, profile, archive.head.record)
     chunks = [windows_of(genome, some, archive.head.window) for some in np.array_split(places, -(-len(places) // 1024))]
     with clock("cache: keys of windows", len(places)):
         keys = [keys_of(chunk) for chunk in chunks]
@@ -141,7 +141,7 @@ def cached(folder: Path, profile: Profile, archive: Archive, genome: Genome, pla
         for each in keys:
             cache.add(each, made_records(archive.head, len(each)))
         cache.close()
-    again = ScoreCache(folder, profile, archive.dtype)
+    again = ScoreCache(folder, profile, archive.head.record)
     with clock("cache: keys and look-up", len(places)):
         assert all(again.find(keys_of(chunk))[0].all() for chunk in chunks)
 
