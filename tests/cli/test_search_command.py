@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -13,10 +14,11 @@ import torch
 from small_data import planted_set
 
 from varscore.cli.boundary import run
-from varscore.cli.search import parse_time
+from varscore.cli.newstudy import parse_time
 from varscore.errors import UsageError
+from varscore.search import worker
 from varscore.search.space import WHOLE
-from varscore.search.study import open_study
+from varscore.search.study import begin_study, open_study
 from varscore.search.trials import Trial
 from varscore.zoo.models import open_model
 
@@ -100,6 +102,26 @@ def test_studies_and_data_that_are_not_there(folder: Path, capsys: pytest.Captur
     assert "wants a folder" in said(capsys, "search", "--data", str(folder / "data"), status=2)
     assert "wants a data set" in said(capsys, "search", "-o", str(folder / "new"), status=2)
     assert not (folder / "new").exists()
+    (folder / "bad.toml").write_text("filter = [8]")
+    for wrong in (["--space", str(folder / "bad.toml")], ["--branch", "a b"], ["--metric", "r"]):
+        assert search(folder, "new", *wrong) == 2
+    assert not (folder / "new").exists(), "what is wrong is found before anything is written"
+
+
+def test_a_study_in_which_nothing_was_tried_yet(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    settings = dataclasses.replace(open_study(folder / "study").settings, epochs=1)
+    study = str(begin_study(tmp_path / "empty", settings).folder)
+    assert "branch" in said(capsys, "search", "status", study)
+    for words, message in (
+        (["run-stages"], "no branch"), (["narrow"], "which branch?"), (["best", "-o", "m"], "no trial of rank 1"),
+        (["report", "-o", "r.html"], "no trial has ended yet"),
+    ):  # fmt: skip
+        err = said(capsys, "search", words[0], study, *words[1:], status=2)
+        assert message in err and err.count("\n") == 1, err
+    out = said(capsys, "search", "-o", study, "--trials", "1", "--space", str(folder / "space.toml"), *QUICK)
+    assert "main: 1 trials" in out
 
 
 def test_status_says_how_far_it_is_and_writes_the_journal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,6 +222,23 @@ def test_narrowing_and_forking(made: Path, capsys: pytest.CaptureFixture[str], t
     assert "no value '9'" in said(capsys, *fork, "--fix", "convs_after=9", status=2)
 
 
+def test_the_narrowed_space_becomes_the_next_stage_and_is_searched(
+    made: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+
+    def judged(trial: Trial, *more: object) -> Trial:
+        return dataclasses.replace(trial, state="done", metric=0.5 + trial.number / 1000, batch_size=25)
+
+    monkeypatch.setattr(worker, "_attempt", judged)
+    out = said(capsys, "search", "narrow", str(made), "--branch", "wide", "--accept", *QUICK)
+    assert "stage2: 60 trials, the best auroc" in out
+    stage = open_study(made).branch("stage2")
+    assert (stage.parent, stage.space["nonlinearity"]) == ("wide", ("elu",)) and "without relu (0 of" in stage.why
+    assert [trial.number for trial in stage.trials()] == list(range(60))
+    assert all(trial.drawn["nonlinearity"] == "elu" for trial in stage.trials())
+
+
 def test_stages_run_to_their_end(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = said(capsys, "search", "run-stages", str(folder / "study"), "--stages", "2", "--trials", "4", *QUICK)
     assert "4 trials that count are too few to go on from" in out
@@ -216,6 +255,10 @@ def test_the_array_for_slurm(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert "array.sh" in (folder / "study/slurm/submit.sh").read_text()
 
 
+def metrics(study: Path) -> list[float]:
+    return [json.loads(path.read_text())["metric"] for path in open_study(study).ended()]
+
+
 def test_times() -> None:
     assert [parse_time(text) for text in ("90s", "1.5m", "2h")] == [90, 90, 7200]
     for text in ("90", "0s", "-3m", "m"):
@@ -229,11 +272,5 @@ def test_two_processes_make_the_trials_of_one(folder: Path, tmp_path: Path) -> N
     for name, workers in (("one", "1"), ("two", "2")):
         words = ["search", "--data", str(folder / "data"), "-o", str(tmp_path / name), "--workers", workers, *more]
         subprocess.run([sys.executable, "-m", "varscore", *words, "--device", "cpu", "--threads", workers], check=True)
-    found = [
-        [
-            json.loads(path.read_text())["metric"]
-            for path in sorted((tmp_path / name).glob("branches/main/trials/*/trial.json"))
-        ]
-        for name in ("one", "two")
-    ]
+    found = [metrics(tmp_path / name) for name in ("one", "two")]
     assert found[0] == found[1] and len(found[0]) == 4 and np.isfinite(found[0]).all()

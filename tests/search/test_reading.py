@@ -179,12 +179,19 @@ def test_stages_narrow_fork_once_and_end_the_same_however_often_they_are_run(tmp
 
 def test_a_stage_without_a_fork_narrows_and_too_few_trials_end_it(tmp_path: Path) -> None:
     study = made_study(tmp_path / "s")
-    stage = next_stage(study, study.branch("main"), planted(200), 2)
+    stage = next_stage(study, study.branch("main"), planted(200))
     names = [child.name for child in stage.children]
     assert names == ["stage2"] or all(name.startswith("stage2-") for name in names)
     assert all(child.space["conv_norm"] == (False,) for child in stage.children)
     assert "conv_norm without true" in stage.why
-    assert next_stage(study, study.branch("main"), planted(30), 2).children == ()
+    assert next_stage(study, study.branch("main"), planted(30)).children == ()
+
+
+def test_stages_can_begin_with_one_that_came_of_narrowing(tmp_path: Path) -> None:
+    study = made_study(tmp_path / "s")
+    study.make_branch("stage2", study.branch("main").space, "main")
+    done = run_stages(study, study.branch("stage2"), 2, lambda each: planted(200, each.space, each.name))
+    assert {stage.branch.name.partition("-")[0] for stage in done} == {"stage2", "stage3"}
 
 
 def test_names_of_stages() -> None:

@@ -19,8 +19,8 @@ from made_kinds import made_set
 from search.conftest import TINY
 
 from varscore.datasets.examples import ExampleSet
-from varscore.errors import DataError, DivergedError, UsageError, VarscoreError
-from varscore.search import claims, sampler, worker
+from varscore.errors import DataError, DivergedError, OutputError, UsageError, VarscoreError
+from varscore.search import claims, sampler, trials, worker
 from varscore.search.claims import ALIVE, claim, is_abandoned
 from varscore.search.sampler import Draws
 from varscore.search.space import arguments, effective, recipe, subspace
@@ -268,6 +268,25 @@ def test_five_errors_in_a_row_stop_the_search(begin: Begin, work: Work, monkeypa
         run(study, work)
     assert "Traceback" in (study.branch("main").trial_folder(0) / "error.txt").read_text()
     assert [trial.state for trial in study.branch("main").trials()] == ["error"] * 5
+
+
+def test_a_full_disk_stops_the_search_and_the_same_command_goes_on(
+    begin: Begin, work: Work, alone: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, put = begin(), trials.put_file
+
+    def full(path: Path, content: bytes | str) -> None:
+        if path.parent.name == "00002":
+            raise OutputError("cannot write: No space left on device", where=path)
+        put(path, content)
+
+    monkeypatch.setattr(trials, "put_file", full)
+    with pytest.raises(OutputError, match="No space left on device, .*00002/trial.json"):
+        run(study, work)
+    main = study.branch("main")
+    assert [trial.number for trial in main.trials()] == [0, 1] and is_abandoned(main.trial_folder(2))
+    monkeypatch.setattr(trials, "put_file", put)
+    assert run(study, work) == alone
 
 
 def test_a_large_network_is_not_built(begin: Begin, work: Work, monkeypatch: pytest.MonkeyPatch) -> None:

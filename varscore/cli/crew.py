@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,7 +23,6 @@ from varscore.cpus import available_cpus
 from varscore.errors import VarscoreError
 
 if TYPE_CHECKING:
-    from varscore.search.study import Branch
     from varscore.search.worker import Work
 
 LOOK = 1.0
@@ -80,11 +80,13 @@ class Crew:
         return given + (["--threads", str(threads)] if threads else [])
 
 
-def work_together(words: Sequence[str], crew: Crew, branch: Branch | None = None, count: int | None = None) -> None:
+def work_together(
+    words: Sequence[str], crew: Crew, ended: Callable[[], Iterable[Path]], count: int | None = None
+) -> None:
     """Run ``words`` (of varscore) in as many processes as the crew has, until all have ended.
 
-    A worker that dies leaves its trial to the others. branch, count: whose trials are shown as they end. Raises
-    VarscoreError when no worker has come to its end.
+    A worker that dies leaves its trial to the others. ended: the trials that have ended so far; count: how many there
+    will be. Raises VarscoreError when no worker has come to its end.
     """
     threads = max(1, (crew.threads or available_cpus()) // crew.processes)
     command = [sys.executable, "-P", "-m", "varscore", *log.same_style(), *words, *crew.words(threads)]
@@ -94,18 +96,18 @@ def work_together(words: Sequence[str], crew: Crew, branch: Branch | None = None
             seen = 0
             while any(worker.poll() is None for worker in workers):
                 time.sleep(LOOK)
-                now = sum(1 for _ in branch.trials_folder.glob("[0-9]*/trial.json")) if branch else 0
+                now = sum(1 for _ in ended())
                 meter.advance(now - seen)
                 seen = now
     finally:
         _end(workers)
-    ended = [worker.returncode for worker in workers]
-    if 0 not in ended:
+    statuses = [worker.returncode for worker in workers]
+    if 0 not in statuses:
         raise VarscoreError(
-            f"none of {len(workers)} workers came to the end", cause=f"they ended with {', '.join(map(str, ended))}",
+            f"none of {len(workers)} workers came to the end", cause=f"they ended with {', '.join(map(str, statuses))}",
             remedy="the same command goes on where they stopped",
         )  # fmt: skip
-    for status in ended:
+    for status in statuses:
         if status:
             logging.getLogger(__name__).warning("a worker ended with %d; the others did its work", status)
 

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import re
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from varscore.cli.crew import Crew, work_together
 from varscore.cli.groups import grouped
-from varscore.cli.options import Precision
+from varscore.cli.newstudy import NewStudy
 from varscore.cli.slurm import Asked
 from varscore.cli.study import DataOf, StudyFolder, only_branch, say_best
 
 if TYPE_CHECKING:
     from varscore.datasets.examples import ExampleSet
-    from varscore.search.study import Branch, Settings, Study
-
-NEW = "Of a new study; of one that is there they must be the same, or left out"
-
-
-def _setting(help: str, *names: str, **more: Any) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=NEW, show_default=False, **more)
-
+    from varscore.search.study import Branch, Study
 
 BranchName = Annotated[
     str | None,
@@ -36,6 +29,7 @@ def search(
     context: typer.Context,
     crew: Crew,
     asked: Asked,
+    new: NewStudy,
     data: Annotated[
         Path | None,
         typer.Option(metavar="DATA", help="A data set with a validation split.", show_default=False),
@@ -54,30 +48,6 @@ def search(
         str | None,
         typer.Option(metavar="NAME", help="Branch to work on: of a new study its first, main by default."),
     ] = None,
-    space: Annotated[
-        Path | None, _setting("What to draw from: a line a key; by default all of Table 2.", metavar="SPACE.toml")
-    ] = None,
-    sampler: Annotated[
-        Literal["random", "tpe"] | None,
-        _setting("random (the default): trial n follows from seed, branch and n. tpe: Optuna's, of those before."),
-    ] = None,
-    metric: Annotated[
-        Literal["auroc", "auprc", "r", "loss"] | None,
-        _setting("What trials are compared by, of the validation split; by default auroc, of values r."),
-    ] = None,
-    epochs: Annotated[int | None, _setting("Passes over the data, at most; by default 12.", min=1, metavar="N")] = None,
-    time_per_trial: Annotated[
-        str | None, _setting("End a trial after this time, such as 90s, 30m (the default) or 2h.", metavar="TIME")
-    ] = None,
-    max_parameters: Annotated[
-        int | None, _setting("Do not try larger networks; by default 5,000,000.", min=1, metavar="N")
-    ] = None,
-    halving: Annotated[
-        bool | None,
-        _setting("End trials that are below the median after 2 and 5 epochs.", "--halving/--no-halving"),
-    ] = None,
-    seed: Annotated[int | None, _setting("Seed of everything random; by default 0.", min=0, metavar="N")] = None,
-    precision: Precision = "fp32",
     setup: Annotated[
         list[str] | None,
         typer.Option(metavar="LINE", help="A shell line for the array to begin with; repeatable."),
@@ -92,83 +62,34 @@ def search(
     if context.invoked_subcommand:
         return
     from varscore.errors import UsageError
-    from varscore.search.study import begin_study, open_data, open_study
 
     if output is None:
         raise UsageError("a search wants a folder", remedy="varscore search --data DATA -o STUDY")
-    before = open_study(output) if (output / "study.toml").exists() else None
-    if data is None and before is None:
-        raise UsageError("a new search wants a data set", remedy="varscore search --data DATA -o STUDY")
-    chosen = data or Path(before.settings.data if before else "")
-    examples = open_data(chosen)
-    given = {
-        "sampler": sampler, "metric": metric, "epochs": epochs, "max_parameters": max_parameters, "halving": halving,
-        "seed": seed, "time_per_trial": None if time_per_trial is None else parse_time(time_per_trial),
-        "precision": precision if before is None or precision != "fp32" else None,
-    }  # fmt: skip
-    study = begin_study(output, _settings(examples, before.settings if before else None, given))
-    if study.settings.sampler == "tpe":
-        from varscore.search.sampler import demand_optuna
-
-        demand_optuna()
-    branch_now = _branch_of(study, branch, space)
-    count = trials or max(200, len(branch_now.claimed()))
-    words = ["--data", str(chosen), "-o", str(output), "--branch", branch_now.name, "--trials", str(count)]
-    _work(study, branch_now, examples, count, crew, words, asked, tuple(setup or ()), submit)
-
-
-def _settings(data: ExampleSet, before: Settings | None, given: dict[str, Any]) -> Settings:
-    """Those of the study, or of a new one, with what the command line says."""
-    import dataclasses
-
-    from varscore.search.study import Settings
-    from varscore.search.trials import USUAL
-
-    usual = before or Settings(str(data.folder.absolute()), data.sha256, data.kind, given["metric"] or USUAL[data.kind])
-    said = {name: value for name, value in given.items() if value is not None}
-    return dataclasses.replace(usual, data_sha256=data.sha256, kind=data.kind, **said)
-
-
-def parse_time(text: str) -> float:
-    """``90s``, ``30m``, ``2h`` as seconds. Raises UsageError."""
-    from varscore.errors import UsageError
-
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if not found or float(found[1]) <= 0:
-        raise UsageError(f"--time-per-trial {text} is no time", remedy="such as 90s, 30m or 2h")
-    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
-
-
-def _branch_of(study: Study, name: str | None, space: Path | None) -> Branch:
-    """The branch to work on; the first one of a new study is made."""
-    from varscore.search.space import WHOLE, read_space
-    from varscore.search.study import MAIN
-
-    there = study.branches()
-    if not there:
-        return study.make_branch(name or MAIN, read_space(space) if space else WHOLE)
-    chosen = only_branch(study, name)
-    return study.make_branch(chosen.name, read_space(space), chosen.parent, chosen.why) if space else chosen
+    study, branch_now, examples = new.begin(output, data, branch)
+    count = trials or max(200, branch_now.begun)
+    _work(study, branch_now, examples, count, crew, asked, tuple(setup or ()), submit)
 
 
 # who works
 
 
 def _work(
-    study: Study, branch: Branch, data: ExampleSet, count: int, crew: Crew, words: list[str], asked: Asked,
+    study: Study, branch: Branch, data: ExampleSet, count: int, crew: Crew, asked: Asked,
     setup: tuple[str, ...] = (), submit: bool = False,
 ) -> None:  # fmt: skip
     """Bring the trials of a branch to their end, here or elsewhere, and say which is the best."""
     from varscore.cli import log
     from varscore.search.worker import run_branch
 
+    words = ["search", "--data", str(data.folder), "-o", str(study.folder), "--branch", branch.name]
+    words += ["--trials", str(count)]
     if crew.workers == "slurm":
-        _write_array(study, ["search", *words, *crew.words(asked.cpus)], crew.tasks, asked, setup, submit)
+        _write_array(study, [*words, *crew.words(asked.cpus)], crew.tasks, asked, setup, submit)
         return
     if crew.workers.startswith("ray"):
         _work_on_ray(study, branch, data, count, crew)
     elif crew.processes > 1:
-        work_together(["search", *words], crew, branch, count)
+        work_together(words, crew, branch.ended, count)
     else:
         with log.progress(count, "trials") as meter:
             run_branch(study, branch, data, crew.work(count), meter.advance)
@@ -220,6 +141,7 @@ def narrow(
             "--accept", help="Make the narrowed space the next stage, a branch, and run as many trials of it."
         ),
     ] = False,
+    data: DataOf = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
 ) -> None:
     """Propose which values to give up: those that the best fifth of the trials do without.
@@ -247,16 +169,13 @@ def narrow(
     for one in found.dropped or ("nothing to give up",):
         typer.echo(str(one))
     for side in propose_fork(tree, chosen.space) or ():
-        typer.echo(
-            f"fork: varscore search fork {study_folder} --from {chosen.name} --branch {side.name} --fix {side.fix}"
-        )
+        words = [str(study_folder), "--from", chosen.name, "--branch", side.name, "--fix", side.fix]
+        typer.echo(f"fork: {shlex.join(['varscore', 'search', 'fork', *words])}")
     if output is not None:
         put_file(output, space_text(found.space))
     if accept and found.dropped:
         following = study.make_branch(next_name(chosen.name), found.space, chosen.name, found.why)
-        examples, count = data_of(study), len(chosen.claimed())
-        words = ["-o", str(study_folder), "--branch", following.name, "--trials", str(count)]
-        _work(study, following, examples, count, crew, words, Asked())
+        _work(study, following, data_of(study, data), chosen.begun, crew, Asked())
 
 
 def fork(
@@ -282,7 +201,7 @@ def fork(
     chosen = only_branch(study, parent)
     within = parse_fix(fix, read_space(space) if space else chosen.space)
     made = study.make_branch(name, within, chosen.name, f"forked: {' '.join(fix)}")
-    typer.echo(f"{made.name}: varscore search -o {study_folder} --branch {made.name}")
+    typer.echo(f"{made.name}: {shlex.join(['varscore', 'search', '-o', str(study_folder), '--branch', made.name])}")
 
 
 @grouped
@@ -302,17 +221,17 @@ def run_stages(
     from varscore.cli import log
     from varscore.errors import UsageError
     from varscore.search.stages import run_stages as run_all
-    from varscore.search.study import data_of, open_study
+    from varscore.search.study import MAIN, data_of, open_study
     from varscore.search.worker import run_branch
 
     if not crew.workers.isdecimal():
         raise UsageError("stages are run by processes on this machine", remedy="--workers N, on any number of machines")
     study = open_study(study_folder)
-    first = study.branch(branch) if branch else study.branches()[0]
+    first = study.branch(branch or next((each.name for each in study.branches()), MAIN))
     examples = data_of(study, data)
     if crew.processes > 1:
         words = ["search", "run-stages", str(study_folder), "--data", str(examples.folder), "--stages", str(stages)]
-        work_together([*words, "--trials", str(trials), "--branch", first.name], crew)
+        work_together([*words, "--trials", str(trials), "--branch", first.name], crew, study.ended)
     work = crew.work(trials)
     with log.progress(None, "trials") as meter:
         done = run_all(study, first, stages, lambda each: run_branch(study, each, examples, work, meter.advance))

@@ -41,7 +41,7 @@ def ray_engines(cluster: str, threads: int | None = None) -> AbstractContextMana
         from varscore.cluster.ray import connected  # Ray reads its environment when it is imported
     except ImportError as error:
         remedy = "pip install 'ray[client]'"
-        raise UsageError("--cluster ray: Ray cannot be imported", cause=str(error), remedy=remedy) from None
+        raise UsageError("Ray cannot be imported", cause=str(error), remedy=remedy) from None
     return connected("local" if is_alone else {"ray": None, "ray://auto": "auto"}.get(cluster, cluster), threads)
 
 

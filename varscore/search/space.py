@@ -92,6 +92,11 @@ RATES = {"adam": 1e-3, "nesterov": 1e-2}
 MOMENTUM = {"adam": 0.0, "nesterov": 0.9}
 
 
+def is_point(values: Mapping[str, Any]) -> bool:
+    """Whether each key of the table has one of its values, and nothing else has one."""
+    return values.keys() == TABLE.keys() and all(_among(values[name], key.values) for name, key in TABLE.items())
+
+
 def combinations(space: Space = WHOLE) -> int:
     """Points of a space, those included that are the same network."""
     return math.prod(len(values) for values in space.values())

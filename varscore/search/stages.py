@@ -42,7 +42,7 @@ def run_stages(study: Study, first: Branch, stages: int, run: Runner) -> list[St
             log.info("stage %d of %d: %s", number, stages, branch.name)
             trials = run(branch)
             if number < stages:
-                stage = next_stage(study, branch, trials, number + 1)
+                stage = next_stage(study, branch, trials)
                 log.info("%s: %s", branch.name, stage.why)
                 done.append(stage)
                 following += stage.children
@@ -52,24 +52,23 @@ def run_stages(study: Study, first: Branch, stages: int, run: Runner) -> list[St
     return done
 
 
-def next_stage(study: Study, branch: Branch, trials: list[Trial], number: int) -> Stage:
+def next_stage(study: Study, branch: Branch, trials: list[Trial]) -> Stage:
     """Make the branches that follow from a branch's trials."""
     read = read_trials(trials, study.metric, branch.space)
     if len(read) < FEWEST:
         return Stage(branch, (), f"{len(read)} trials that count are too few to go on from: {FEWEST} or more")
-    suffix = _suffix(branch.name)
-    sides = None if suffix else propose_fork(grow_tree(read), branch.space)
+    sides = None if _is_of_a_fork(branch.name) else propose_fork(grow_tree(read), branch.space)
     if sides is None:
         narrowed = narrow(read)
         if not narrowed.dropped:
             return Stage(branch, (), narrowed.why)
-        child = study.make_branch(f"stage{number}{suffix}", narrowed.space, branch.name, narrowed.why)
+        child = study.make_branch(next_name(branch.name), narrowed.space, branch.name, narrowed.why)
         return Stage(branch, (child,), narrowed.why)
     children, whys = [], []
     for side in sides:
         space, why = _narrowed_side(read, subspace(branch.space, {side.key: side.values}))
         why = f"forked: {side.fix}" + (f"; {why}" if why else "")
-        children.append(study.make_branch(f"stage{number}-{side.name}", space, branch.name, why))
+        children.append(study.make_branch(f"{next_name(branch.name)}-{side.name}", space, branch.name, why))
         whys.append(why)
     return Stage(branch, tuple(children), " | ".join(whys))
 
@@ -83,10 +82,9 @@ def _narrowed_side(trials: Trials, space: Space) -> tuple[Space, str]:
     return found.space, found.why if found.dropped else ""
 
 
-def _suffix(name: str) -> str:
-    """``-recurrent`` of ``stage3-recurrent``: which side of a fork a branch is on."""
-    found = re.fullmatch(r"stage\d+(-.+)", name)
-    return found[1] if found else ""
+def _is_of_a_fork(name: str) -> bool:
+    """``stage3-recurrent`` is on a side of one."""
+    return re.fullmatch(r"stage\d+-.+", name) is not None
 
 
 def next_name(name: str) -> str:

@@ -27,7 +27,7 @@ import tomli_w
 from varscore.datasets.examples import ExampleSet
 from varscore.errors import DataError, OutputExists, UsageError
 from varscore.search.space import Point, Space, draws, read_space, space_text
-from varscore.search.trials import METRICS, USUAL, Metric, Trial, read_trial
+from varscore.search.trials import METRICS, TRIAL, USUAL, Metric, Trial, read_trial
 from varscore.storage.atomic import output_errors
 from varscore.storage.bounded import read_text
 from varscore.storage.whole import put_file
@@ -89,6 +89,15 @@ class Branch:
             return []
         return sorted(int(path.name) for path in self.trials_folder.iterdir() if re.fullmatch(r"\d{5,}", path.name))
 
+    @property
+    def begun(self) -> int:
+        """How many trials there are, whether they have ended or not, up to the last that somebody has begun."""
+        return max(self.claimed(), default=-1) + 1
+
+    def ended(self) -> list[Path]:
+        """The files of the trials that have ended."""
+        return sorted(self.trials_folder.glob(f"*/{TRIAL}"))
+
     def trials(self) -> list[Trial]:
         """Those that have ended, in order. Raises DataError when one is damaged."""
         found = (read_trial(self.trial_folder(number)) for number in self.claimed())
@@ -112,6 +121,10 @@ class Study:
     def _branches(self) -> Path:
         return self.folder / BRANCHES
 
+    def ended(self) -> list[Path]:
+        """The files of the trials of all branches that have ended."""
+        return sorted(self._branches.glob(f"*/{TRIALS}/*/{TRIAL}"))
+
     def branches(self) -> list[Branch]:
         """Parents before their children, else by name."""
         found = [_read_branch(path.parent) for path in sorted(self._branches.glob(f"[!.]*/{SPACE}"))]
@@ -133,8 +146,7 @@ class Study:
 
     def make_branch(self, name: str, space: Space, parent: str = "", why: str = "") -> Branch:
         """A new branch, or the one that is there when it is the same. Raises UsageError, OutputExists, OutputError."""
-        if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name):
-            raise UsageError(f"{name!r} cannot be the name of a branch", remedy="letters, digits, . _ -")
+        demand_name(name)
         folder = self._branches / name
         if not (folder / SPACE).exists():
             self._place(folder, {BRANCH: tomli_w.dumps({"parent": parent, "why": why}), SPACE: space_text(space)})
@@ -158,6 +170,12 @@ class Study:
                     raise
 
 
+def demand_name(name: str) -> None:
+    """Raises UsageError for what cannot be the name of a branch."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name, re.ASCII):
+        raise UsageError(f"{name!r} cannot be the name of a branch", remedy="letters, digits, . _ -")
+
+
 def _downwards(name: str, by_parent: dict[str, list[Branch]]) -> Iterator[Branch]:
     for branch in by_parent.pop(name, []):
         yield branch
@@ -176,26 +194,48 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise DataError("damaged study", where=path, cause=str(error)) from None
 
 
+_TYPES: dict[Any, Any] = {"str": str, "int": int, "float": (float, int), "bool": bool}
+
+
 def open_study(folder: Path) -> Study:
-    """Raises DataError when there is none."""
+    """Raises DataError when there is none, or one that this varscore cannot read."""
     path = folder / STUDY
     try:
         facts = _read_toml(path)
     except (FileNotFoundError, NotADirectoryError):
         raise DataError("no study", where=folder, remedy="`varscore search --data DATA -o STUDY` begins one") from None
     try:
-        if facts.pop("format") != FORMAT:
-            raise DataError("a study of another format", where=path, remedy="a newer varscore may read it")
-        return Study(folder, Settings(**facts))
-    except (KeyError, TypeError) as error:
-        raise DataError("damaged study", where=path, cause=str(error)) from None
+        written = facts.pop("format")
+        if written != FORMAT:
+            raise DataError(
+                "a study of another format", where=path, cause=f"it is {written}, this varscore reads {FORMAT}",
+                remedy="go on with the varscore that began it, or begin another",
+            )  # fmt: skip
+        settings = Settings(**facts)
+    except KeyError as error:
+        raise DataError("damaged study", where=path, cause=f"it has no {error}") from None
+    except (TypeError, UsageError) as error:
+        raise DataError("damaged study, or one of another varscore", where=path, cause=str(error)) from None
+    for each in fields(Settings):
+        if not isinstance(value := getattr(settings, each.name), _TYPES[each.type]):
+            raise DataError("damaged study", where=path, cause=f"{each.name} = {value!r}")
+    return Study(folder, settings)
 
 
 def begin_study(folder: Path, settings: Settings) -> Study:
-    """A study with these settings, new or the one that is there. Raises UsageError when that has others."""
+    """A study with these settings, new or the one that is there. Raises UsageError when that has others, OutputExists
+    when the folder holds something else."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputExists("the search wants a folder, and this is a file", where=folder)
     with output_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / STUDY).exists():
+        there = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    if there and STUDY not in there:
+        raise OutputExists(
+            "the folder holds something else", where=folder, cause=f"it has {min(there)}, and no {STUDY}",
+            remedy="another folder for the search",
+        )  # fmt: skip
+    if not there:
         put_file(folder / STUDY, tomli_w.dumps({"format": FORMAT, **asdict(settings)}))
     study = open_study(folder)
     names = [field.name for field in fields(Settings) if field.name != "data"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from varscore.errors import DataError
-from varscore.search.space import Point, effective
+from varscore.search.space import Point, effective, is_point
 from varscore.storage.bounded import read_text
 from varscore.storage.whole import put_file
 
@@ -91,14 +91,27 @@ def read_trial(folder: Path) -> Trial | None:
         facts = json.loads(read_text(path, DataError))
         facts.pop("effective")
         trial = Trial(**facts)
-        sound = trial.state in STATES and bool(effective(trial.drawn)) and folder.name == f"{trial.number:05}"
+        sound = folder.name == f"{trial.number:05}" and _is_sound(trial)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from None
     if not sound:
-        raise _damaged(path, "it is not of this trial")
+        raise _damaged(path, "it says what no trial of this number can")
     return trial
+
+
+def _is_sound(trial: Trial) -> bool:
+    """Whether it says what a trial can. Raises TypeError and AttributeError for what has not even the right shape."""
+    numbers = [number for row in trial.history for number in row.values()]
+    if trial.metric is not None:
+        numbers.append(trial.metric)
+    return (
+        trial.state in STATES
+        and is_point(trial.drawn)
+        and all("epoch" in row for row in trial.history)
+        and all(math.isfinite(number) for number in (*numbers, trial.parameters, trial.seconds, trial.began))
+    )
 
 
 def _damaged(path: Path, cause: str) -> DataError:

@@ -219,7 +219,6 @@ def _train(trial: Trial, study: Study, branch: Branch, folder: Path, data: Examp
         if epochs < settings.epochs and _below_the_median(trial, study, branch, epochs):
             trial = replace(trial, state=STOPPED)
             break
-    (folder / MODEL / CHECKPOINT).unlink(missing_ok=True)
     return trial
 
 
@@ -263,13 +262,17 @@ def _out_of_memory(error: Exception) -> bool:
 
 
 def _keep_best(study: Study, branch: Branch, keep: int) -> None:
-    """Remove the models of all but the best trials."""
+    """Remove the models of all but the best trials, and checkpoints of all that have ended: not before, since who takes
+    a trial over goes on from its checkpoint."""
     with one_at_a_time(branch.trials_folder):
         trials = branch.trials()
         kept = {trial.number for trial in ranked(trials, study.metric)[:keep]}
         for trial in trials:
+            model = branch.trial_folder(trial.number) / MODEL
             if trial.number not in kept:
-                shutil.rmtree(branch.trial_folder(trial.number) / MODEL, ignore_errors=True)
+                shutil.rmtree(model, ignore_errors=True)
+            else:
+                (model / CHECKPOINT).unlink(missing_ok=True)
 
 
 def work_in(study: str, branch: str, data: str, trials: int, device: str, keep: int, threads: int) -> int:
