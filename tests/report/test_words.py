@@ -82,6 +82,17 @@ def test_other_kinds_have_their_own_words() -> None:
     assert without == "Most changed: 3:A_CTCF, -0.6." and unscored == "No score: SYMBOLIC."
 
 
+def test_numbers_and_both_ways() -> None:
+    assert said("[0.000118, 0.0005, -0.25, 123456, 0.00281].map(x => w.figure(x, 2))") == [
+        "1.2e-4", "5e-4", "-0.25", "1.2e+5", "0.0028"
+    ]  # fmt: skip
+    both = said("w.glance(row, {...effects, diff: [-0.2, 0.1, 0.3, 0], closes: 1, opens: 2}, about, null)")
+    assert both["effect"] == "opens chromatin, closes it in 1"
+    assert both["cells"] == (
+        "opens in 2 of 3 cell types: C (0.40 to 0.70) and B (0.50 to 0.60); closes in 1 of 3 cell types: A (0.70 to 0.50)"
+    )
+
+
 def test_the_pages_filter() -> None:
     script = """["diff<-0.1 e<0.001", "closes>=2 ctcf", "status=pass", "sig<0.1", "diff<x", "nothing>1"].map(text => {
       const names = {diff: "diff", e: "e", closes: "closes", status: "status", sig: "sig"};

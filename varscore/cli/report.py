@@ -52,7 +52,7 @@ class Further:
     ] = False
     igv: Annotated[
         bool,
-        typer.Option("--igv", help="igv.js in the place of the locus: 1.3 MB more, of the package igv-notebook."),
+        typer.Option("--igv", help="igv.js in the place of the locus, of the package igv-notebook: half a megabyte more."),
     ] = False
     igv_js: Annotated[
         Path | None, typer.Option("--igv-js", metavar="FILE", help="The file of igv.js to put inside; it means --igv.")

@@ -22,7 +22,7 @@ from varscore.report.igv import igv_contigs, read_igv
 from varscore.report.job import ReportJob
 from varscore.report.logos import Logos
 from varscore.report.matrix import Computing, TaskEffects, cell_and_mark, read_effects
-from varscore.report.page import Page, Section, chart, markup, script, table
+from varscore.report.page import Page, Section, chart, deflated, markup, script, table
 from varscore.report.rows import DENSE, KEPT, Column, Rows, is_cut, shown, task_arrays
 from varscore.report.scored import PASS, Allele, Scored
 from varscore.report.sites import SHOWN, Site, read_sites
@@ -78,7 +78,8 @@ class Contents:
 
     @property
     def igv_size(self) -> int:
-        return len(self.igv.encode())
+        """Bytes of the page that are igv.js."""
+        return len(deflated(self.igv.encode())) if self.igv else 0
 
     @cached_property
     def words(self) -> Words:

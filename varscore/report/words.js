@@ -9,7 +9,7 @@ varscore.words = (() => {
   function figure(x, digits = 3) {
     if (!known(x)) return "–";
     const size = Math.abs(x);
-    return size !== 0 && (size < 1e-3 || size >= 1e5) ? x.toExponential(Math.max(0, digits - 2)) : String(+x.toPrecision(digits));
+    return size !== 0 && (size < 1e-3 || size >= 1e5) ? Number(x.toPrecision(digits)).toExponential() : String(+x.toPrecision(digits));
   }
   const signed = x => (x > 0 ? "+" : "") + figure(x);
   const probability = x => x >= 0.01 ? x.toFixed(2) : x >= 0.001 ? x.toFixed(3) : "under 0.001";
@@ -87,13 +87,14 @@ varscore.words = (() => {
       const open = effects.columns.filter(t => isOpen(effects, t));
       for (const [verb, count, sign] of [["closes", effects.closes, -1], ["opens", effects.opens, 1]]) {
         if (!count) continue;
-        parts.push([count, `${verb} chromatin`]);
+        parts.push([count, verb]);
         const some = names(effects, open.filter(t => sign * effects.diff[t] > CLEAR), about, 3, t => effects.cells[t]);
         words.push([count, `${parts.length > 1 || effects.closes * effects.opens ? verb + " in " : ""}${count} of ${about.openable} cell types: ${list(some)}`]);
       }
     }
     const first = pairs => pairs.sort((a, b) => b[0] - a[0]).map(pair => pair[1]);
-    const effect = first(parts), cells = first(words);
+    const cells = first(words), [verb, other] = first(parts);
+    const effect = verb ? [`${verb} chromatin${other ? `, ${other} it in ${Math.min(effects.closes, effects.opens)}` : ""}`] : [];
     const others = effects.columns.filter(t => Math.abs(effects.diff[t]) > CLEAR && !(about.openable && isOpen(effects, t)));
     if (others.length) {
       const best = bySize(effects, others)[0], falls = effects.diff[best] < 0;
