@@ -89,7 +89,8 @@ def test_numbers_and_both_ways() -> None:
     both = said("w.glance(row, {...effects, diff: [-0.2, 0.1, 0.3, 0], closes: 1, opens: 2}, about, null)")
     assert both["effect"] == "opens chromatin, closes it in 1"
     assert both["cells"] == (
-        "opens in 2 of 3 cell types: C (0.40 to 0.70) and B (0.50 to 0.60); closes in 1 of 3 cell types: A (0.70 to 0.50)"
+        "opens in 2 of 3 cell types: C (0.40 to 0.70) and B (0.50 to 0.60); "
+        "closes in 1 of 3 cell types: A (0.70 to 0.50)"
     )
 
 
