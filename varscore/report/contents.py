@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 PRINTED = 20
 """Alleles in the table that is printed"""
+UNPRINTED = ("tss", "e_task", "logodds")
+"""Columns for which paper is too narrow"""
 AROUND = 200_000
 """Bases on both sides of a variant in which genes are shown"""
 
@@ -155,6 +157,7 @@ class Contents:
 
     def _table(self, columns: Sequence[Column]) -> Markup:
         rows = self.rows.values()
+        columns = [column for column in columns if column[0] not in UNPRINTED]
         some = [key for key, _, _ in columns]
         first = [[shown(rows[key][i]) for key in some] for i in range(min(PRINTED, len(self.chosen.alleles)))]
         return markup(

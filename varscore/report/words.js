@@ -75,6 +75,7 @@ varscore.words = (() => {
   const amount = (x, about) => about.kind === "values" ? figure(x) : probability(x);
   const change = (effects, t, about = {}) => `${amount(effects.ref[t], about)} to ${amount(effects.ref[t] + effects.diff[t], about)}`;
   const labelOf = (effects, t) => effects.cells[t] === effects.names[t].split(":").slice(1).join(":") ? effects.cells[t] : `${effects.marks[t]} in ${effects.cells[t]}`;
+  const cellOf = (effects, t) => effects.cells[t] + (effects.marks[t].match(/ \(([^)]*)\)$/)?.[1].replace(/^/, " ") ?? "");
   const isOpen = (effects, t) => OPEN.test(effects.marks[t]);
   const names = (effects, tasks, about, most, label) => bySize(effects, tasks).slice(0, most).map(t => `${label(t)} (${change(effects, t, about)})`);
 
@@ -88,7 +89,7 @@ varscore.words = (() => {
       for (const [verb, count, sign] of [["closes", effects.closes, -1], ["opens", effects.opens, 1]]) {
         if (!count) continue;
         parts.push([count, verb]);
-        const some = names(effects, open.filter(t => sign * effects.diff[t] > CLEAR), about, 3, t => effects.cells[t]);
+        const some = names(effects, open.filter(t => sign * effects.diff[t] > CLEAR), about, 3, t => cellOf(effects, t));
         words.push([count, `${parts.length > 1 || effects.closes * effects.opens ? verb + " in " : ""}${count} of ${about.openable} cell types: ${list(some)}`]);
       }
     }
@@ -116,10 +117,12 @@ varscore.words = (() => {
     };
   }
 
-  // Why: motifs, and the stretch on which the prediction rests. site: [bases, how far, whether it is weakened] or null
+  // Why: motifs, and the stretch on which the prediction rests; one elsewhere if it goes where the prediction goes.
+  // site: [bases, how far, whether it is worth less] or null
   function reason(row, site) {
     const parts = motifWords(row.motif) ? [motifWords(row.motif)] : [];
-    if (site) parts.push(`${site[2] ? "Weakens" : "Strengthens"} ${site[0]}${site[1] ? `, ${site[1]} bp away` : ""}, on which the prediction rests.`);
+    if (site && site[1] === 0) parts.push(`Changes ${site[0]}, on which the prediction rests.`);
+    else if (site && site[2] === row.diff < 0) parts.push(`${site[2] ? "Weakens" : "Strengthens"} ${site[0]}, ${site[1]} bp away, on which the prediction rests.`);
     return parts.join(" ");
   }
 
@@ -180,7 +183,7 @@ varscore.words = (() => {
       return `Chromatin hardly changes: no cell type's ${mark} by more than ${CLEAR}${most === undefined ? "" : ` (most: ${effects.cells[most]}, ${change(effects, most)})`}.`;
     }
     const side = (count, sign, verb, way) => {
-      const words = names(effects, open.filter(t => sign * effects.diff[t] > CLEAR), about, SHOWN, t => effects.cells[t]);
+      const words = names(effects, open.filter(t => sign * effects.diff[t] > CLEAR), about, SHOWN, t => cellOf(effects, t));
       return `${verb} chromatin in ${count} of ${about.openable} cell types (probability of ${mark} ${way} by more than ${CLEAR}), ${count > words.length ? "most in" : "in"} ${list(words)}.`;
     };
     const parts = [];
