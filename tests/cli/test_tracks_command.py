@@ -98,6 +98,21 @@ def test_intervals_cover_what_is_known_once() -> None:
     assert [tuple(line) for line in lines] == there
 
 
+@pytest.mark.slow
+def test_another_reader_reads_the_same() -> None:
+    """pyBigWig: contigs, every value, and the summaries that browsers draw from afar."""
+    reader = pytest.importorskip("pyBigWig")
+    assert predict("--tasks *") == 0
+    for name in NAMES:
+        with reader.open(f"t/{name}") as file:
+            assert file.chroms() == {"chr10": len(CHR10), "chr2": 3000, "chr3": 80}
+            for contig in file.chroms():
+                assert list(file.intervals(contig)) == records(f"t/{name}", contig)
+            values = [value for *_, value in records(f"t/{name}", "chr2")]
+            assert file.stats("chr2", type="max", exact=False) == [pytest.approx(max(values), rel=1e-6)]
+            assert file.stats("chr10", 0, 200, type="coverage") == [None], "more than half N: a gap"
+
+
 def test_runs_that_overlap_agree_bit_for_bit() -> None:
     assert predict("--tasks *") == 0
     Path("r.bed").write_text("chr2\t700\t1333\nchr2\t1300\t1390\nchr10\t900\t901\n")
