@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,31 +12,77 @@ from varscore.cli.groups import grouped
 from varscore.cli.options import COMPUTING, Computing, Force, Reference
 from varscore.cli.tracks import Conservation, parse_tracks
 
+if TYPE_CHECKING:
+    from varscore.genome.coords import Interval
+    from varscore.scoring.annotations import Annotations
+    from varscore.zoo.models import ModelFolder
+
 ArchiveFile = Annotated[Path, typer.Argument(metavar="FILE.vsa", help="An archive.")]
 ArchiveOutput = Annotated[str, typer.Option("--output", "-o", metavar="FILE.vsa", help="File to write.")]
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """Options that say what is scored."""
+
+    region: Annotated[
+        list[str] | None, typer.Option(metavar="CHR:FROM-TO", help="A stretch, or a whole contig (CHR); repeatable.")
+    ] = None
+    regions: Annotated[str | None, typer.Option(metavar="BED", help="The intervals of a BED file.")] = None
+    contig: Annotated[list[str] | None, typer.Option(metavar="CHR", help="A whole contig; repeatable.")] = None
+
+    @property
+    def where(self) -> str:
+        """What messages call it."""
+        return self.regions or ", ".join([*(self.region or []), *(self.contig or [])])
+
+    def intervals(self, reference: Path) -> tuple[Interval, ...]:
+        """Raises BadParameter when there are none, InputError and FastaError."""
+        from varscore.formats.regions import ended, parse_regions, read_bed
+        from varscore.genome.sequence import Genome
+
+        found = parse_regions([*(self.region or []), *(self.contig or [])])
+        found = [*found, *(read_bed(self.regions) if self.regions else [])]
+        if not found:
+            raise typer.BadParameter("say what to score: --regions BED, --region CHR:FROM-TO or --contig CHR")
+        with Genome(reference) as genome:
+            return tuple(ended(found, genome))
+
+
+@dataclass(frozen=True)
+class AsOfAnnotate:
+    """Options that have to be those of the runs which are to take from the archive."""
+
+    tasks: Annotated[
+        list[str] | None, typer.Option(metavar="GLOB", help="As of annotate, for runs with the same; repeatable.")
+    ] = None
+    classifier: Annotated[
+        list[str] | None,
+        typer.Option("--classifier", "-c", metavar="ID|DIR", help="As of annotate; repeatable.", show_default=False),
+    ] = None
+    background: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="As of annotate; by default the model's.", show_default=False)
+    ] = None
+    conservation: Conservation = None
+    engine: Annotated[Literal["exact", "plain"], typer.Option(help="As of annotate.", rich_help_panel=COMPUTING)] = (
+        "exact"
+    )
+
+    def annotations(self, model: ModelFolder) -> Annotations:
+        from varscore.scoring.annotations import Annotations
+
+        names = None if self.classifier is None else [name for name in self.classifier if name != "none"]
+        return Annotations.open(model, names, self.background, parse_tracks(self.conservation))
 
 
 @grouped
 def build(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.")],
     output: ArchiveOutput,
+    stretches: Stretches,
+    scored: AsOfAnnotate,
+    computing: Computing,
     reference: Reference = None,
-    region: Annotated[
-        list[str] | None, typer.Option(metavar="CHR:FROM-TO", help="A stretch, or a whole contig (CHR); repeatable.")
-    ] = None,
-    regions: Annotated[str | None, typer.Option(metavar="BED", help="The intervals of a BED file.")] = None,
-    contig: Annotated[list[str] | None, typer.Option(metavar="CHR", help="A whole contig; repeatable.")] = None,
-    tasks: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="As of annotate, for runs with the same; repeatable.")
-    ] = None,
-    classifier: Annotated[
-        list[str] | None,
-        typer.Option("--classifier", "-c", metavar="ID|DIR", help="As of annotate; repeatable.", show_default=False),
-    ] = None,
-    background: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="As of annotate; by default the model's.", show_default=False)
-    ] = None,
-    conservation: Conservation = None,
     columns: Annotated[
         str | None,
         typer.Option(
@@ -48,11 +95,6 @@ def build(
         Literal["32", "16"],
         typer.Option("--float", help="32 keeps every bit; 16 rounds, and outputs made with it say so."),
     ] = "32",
-    engine: Annotated[
-        Literal["exact", "plain"], typer.Option(help="As of annotate.", rich_help_panel=COMPUTING)
-    ] = "exact",
-    *,
-    computing: Computing,
     shard: Annotated[
         str | None,
         typer.Option(metavar="I/N", help="Only every Nth piece of 1,024 bases, from the Ith on; merge joins them."),
@@ -70,30 +112,18 @@ def build(
     from varscore.cli.config import find_reference
     from varscore.cli.ending import at_last
     from varscore.cli.stopping import SignalStop
-    from varscore.formats.regions import ended, parse_regions, read_bed
     from varscore.formats.shards import Shard
-    from varscore.genome.sequence import Genome
-    from varscore.scoring.annotations import Annotations
     from varscore.zoo.models import find_model
 
-    texts = [*(region or []), *(contig or [])]
-    intervals = [*parse_regions(texts), *(read_bed(regions) if regions else [])]
-    if not intervals:
-        raise typer.BadParameter("say what to score: --regions BED, --region CHR:FROM-TO or --contig CHR")
     chosen = find_model(model)
     chosen.warn_of_interim()
-    names = None if classifier is None else [name for name in classifier if name != "none"]
     path = find_reference(reference, "-")
-    with Genome(path) as genome:
-        intervals = ended(intervals, genome)
     job = BuildJob(
-        model=chosen, reference=path, output=output, intervals=tuple(intervals),
-        where=regions or ", ".join(texts),
-        annotations=Annotations.open(chosen, names, background, parse_tracks(conservation)),
-        tasks=tuple(tasks or ()), columns=tuple(filter(None, (columns or "").split(","))), stored=f"float{float_bits}",
-        shard=Shard.parse(shard) if shard is not None else None, compute=computing.compute(engine),
-        resume=resume, force=force,
-        inputs=tuple(str(path) for path in (regions, background) if path),
+        model=chosen, reference=path, output=output, intervals=stretches.intervals(path), where=stretches.where,
+        annotations=scored.annotations(chosen), tasks=tuple(scored.tasks or ()),
+        columns=tuple(filter(None, (columns or "").split(","))), stored=f"float{float_bits}",
+        shard=Shard.parse(shard) if shard is not None else None, compute=computing.compute(scored.engine),
+        resume=resume, force=force, inputs=tuple(str(path) for path in (stretches.regions, scored.background) if path),
     )  # fmt: skip
     total = sum(map(len, job.intervals)) if job.shard is None else None
     with log.progress(total, "bases") as meter, SignalStop() as stop:
