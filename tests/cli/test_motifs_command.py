@@ -109,6 +109,16 @@ def test_the_page_has_a_logo_of_every_matrix_and_fetches_nothing(workspace: Path
     assert {row["strand"] for row in placed} <= {"+", "-"}
 
 
+@pytest.mark.parametrize("architecture", ["danq", "deepbind", "tss", "binding-shallow", "dilated"])
+def test_filters_are_matrices_without_a_database_too(workspace: Path, architecture: str) -> None:
+    saved(small(architecture), architecture, Path("bare"))
+    assert run(["motifs", "bare", "--data", "s.fa", "-o", "bare.out", "--min-sites", "1"]) == 0
+    facts = json.loads(Path("bare.out/motifs.json").read_text())
+    assert facts["counts"]["targets"] == 0 == facts["counts"]["matched_q"] and facts["active"] == []
+    assert len(read_motifs(Path("bare.out/filters.meme"))) == facts["counts"]["compared"] > 0
+    assert table(Path("bare.out/matches.tsv")) == [] and Path("bare.out/logos.html").exists()
+
+
 def test_two_files_are_compared_alone(workspace: Path) -> None:
     assert run(["motifs", "compare", "db.meme", "--against", "db.meme", "-o", "m.tsv"]) == 0
     rows = table(workspace / "m.tsv")
@@ -152,6 +162,8 @@ def test_annotate_looks_for_what_the_model_knows(workspace: Path) -> None:
         ("motifs compare -o m.tsv", "compare wants QUERY and --against MOTIFS"),
         ("motifs compare db.meme -o m.tsv", "compare wants QUERY and --against MOTIFS"),
         ("motifs recurring -o rec", "recurring wants QUERY, a FASTA"),
+        ("motifs recurring s.fa --data s.fa -o rec", "--data goes with a model"),
+        ("motifs model --data s.fa --control s.fa -o out", "--control goes with recurring alone"),
         ("motifs recurring s.fa --control nothing.fa -o rec", "no such file, nothing.fa"),
         ("motifs recurring db.meme -o rec", "db.meme"),
         ("motifs recurring s.fa --against s.fa -o rec", "not a JASPAR or MEME motif file, s.fa"),

@@ -234,3 +234,17 @@ def test_an_existing_folder_is_not_replaced(made: Made, tmp_path: Path) -> None:
     assert explain(made, fasta, tmp_path / "x", *options) == 2
     assert explain(made, fasta, tmp_path / "x", "--force", *options) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "s.fa", "x"]
+
+
+def test_what_there_is_nothing_of_is_said(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No allele, and windows of unknown bases."""
+    assert explain(made, vcf(tmp_path / "v.vcf", []), tmp_path / "x") == 0
+    assert "no allele in the file" in capsys.readouterr().err
+    assert (tmp_path / "x" / "alleles.tsv").read_text().count("\n") == 1
+    fasta = tmp_path / "s.fa"
+    fasta.write_text(f">a\n{bases(WINDOW)}\n>b\n{'N' * WINDOW}\n>c\n{bases(40)}\n")
+    options = ("--task", "0", "--method", "deeplift", "--reference", "shuffle:2")
+    assert explain(made, fasta, tmp_path / "y", *options) == 0
+    said = capsys.readouterr().err
+    assert "3 windows explained" in said and "2 of 3 windows are mostly N" in said
+    assert (np.load(tmp_path / "y" / "scores.npz")["deeplift"][1] == 0).all()

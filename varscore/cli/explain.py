@@ -262,7 +262,7 @@ def explain(
             meter.advance(1)
         _write_whole(run, job, folder, how, shown)
         folder.finish(_facts(source, genome), run.alleles)
-    _say(run, job, folder.worst)
+    _say(run, job, folder)
 
 
 def demand_source(source: str | None, methods: Iterable[str]) -> None:
@@ -332,9 +332,16 @@ def _facts(source: str | None, genome: Genome | None) -> dict[str, str | None]:
     }
 
 
-def _say(run: Explanation, job: ExplainJob, worst: float) -> None:
-    """What became of the alleles, and whether integrated gradients had enough steps."""
-    if run.alleles is not None:
+def _say(run: Explanation, job: ExplainJob, folder: ExplainFolder) -> None:
+    """What became of the inputs, and whether integrated gradients had enough steps."""
+    worst, n = folder.worst, len(folder.names)
+    if run.alleles is None and n:
+        log.info(f"{n:,} {'window' if n == 1 else 'windows'} explained")
+    if folder.unknown:
+        log.warning(f"{folder.unknown:,} of {n:,} windows are mostly N: there is little to explain")
+    if run.alleles is not None and not run.alleles.statuses:
+        log.warning("there is no allele in the file: nothing is explained")
+    elif run.alleles is not None:
         counts = ", ".join(f"{count:,} {status}" for status, count in run.alleles.statuses.most_common())
         left = f"; {run.alleles.left_out:,} weaker ones left out (--top)" if run.alleles.left_out else ""
         what = "allele" if len(run.alleles.scored) == 1 else "alleles"

@@ -163,6 +163,10 @@ def motifs(
 
     databases = _databases(against)
     demand_files(query, data, matching.family, recurrence.control, *databases)
+    if data is not None and model in ("compare", "recurring"):
+        raise typer.BadParameter(f"--data goes with a model: {model} reads QUERY")
+    if recurrence.control is not None and model != "recurring":
+        raise typer.BadParameter("--control goes with recurring alone")
     if model == "compare":
         _compare(query, databases, output, force)
         return
@@ -220,8 +224,9 @@ def _compare(query: Path | None, databases: list[Path], output: Path, force: boo
     if query is None or not databases:
         raise typer.BadParameter("compare wants QUERY and --against MOTIFS")
     refuse_existing(str(output), force=force)
+    made = compare_files(query, databases)
     warn_of_few([motif for path in databases for motif in read_motifs(path)])
-    put_file(output, compare_files(query, databases))
+    put_file(output, made)
 
 
 def _recur(query: Path | None, databases: list[Path], output: Path, how: Recurrence, seed: int, force: bool) -> None:

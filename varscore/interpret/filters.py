@@ -18,6 +18,7 @@ from varscore.engine.device import evaluating
 from varscore.errors import UsageError
 from varscore.formats.motifs import BASES, Motif
 from varscore.genome.sequence import UNKNOWN
+from varscore.nets.attentionnet import AttentiveNet
 from varscore.nets.layers import SequenceConv, SequenceNet, one_hot
 
 MAP = 1 << 24
@@ -33,9 +34,11 @@ def first_layer(net: nn.Module) -> SequenceConv:
     layers = getattr(net, "layers", None)
     layer = layers[0] if isinstance(layers, nn.Sequential) and len(layers) else None
     if not isinstance(layer, SequenceConv) or layer.kernel_size[0] < LEAST_COLUMNS:
+        looks = isinstance(net, AttentiveNet)
+        remedy = "--method attention` shows where it looks" if looks else "` shows which bases it rests on"
         raise UsageError(
             "the network has no first layer of motif filters", where=type(net).__name__,
-            remedy="`varscore explain MODEL --method attention` shows where a network with attention looks",
+            remedy=f"`varscore explain MODEL{' ' * looks}{remedy}",
         )  # fmt: skip
     return layer
 

@@ -66,6 +66,8 @@ class ExplainFolder:
         self._profile = Profile()
         self._table: TextIO | None = None
         self._substitutions: TextIO | None = None
+        self.unknown = 0
+        """Windows of which more than half is unknown"""
         self.worst = 0.0
         """The largest miss of integrated gradients, as a share of the difference"""
 
@@ -133,6 +135,7 @@ class ExplainFolder:
     def _enter(self, found: Explained) -> None:
         subject = found.subject
         self._sequences.append(subject.codes)
+        self.unknown += 2 * np.count_nonzero(subject.codes == UNKNOWN) > len(subject.codes)
         self._names.append(f"{subject.name}.{subject.allele}" if subject.allele != "." else subject.name)
         for method, attribution in zip(self._job.methods, found.attributions, strict=True):
             self._array(method, subject, attribution)

@@ -62,6 +62,9 @@ def match(query: np.ndarray, targets: Targets) -> Matches:
     """query: float64 (w, 4). Of equal scores the larger overlap counts, then the target as it stands, then the first
     offset."""
     w, n = len(query), len(targets)
+    if not n:
+        none = np.zeros(0, np.int64)
+        return Matches(np.zeros(0), none, none, np.zeros(0, bool))
     scores = column_scores(query, targets.columns)
     lo, hi = int(scores.min()), int(scores.max())
     null = np.stack([np.bincount(row - lo, minlength=hi - lo + 1) for row in scores]) / scores.shape[1]
