@@ -87,14 +87,16 @@ Shape = Letter | Box | Text
 class Row:
     """One line of a picture: what stands in each column, and how high.
 
-    letters: a base, or ``-`` for nothing, each; heights: float (columns,), or (columns, 4) for letters of all bases on
-    top of one another, the lowest next to the line; with ``bars`` there are no letters but bars
+    unit: of the heights; letters: a base, or ``-`` for nothing, each
+    heights: float (columns,), or (columns, 4) for letters of all bases on top of one another, the lowest next to the
+    line; with ``bars`` there are no letters but bars
     """
 
     label: str
     letters: str
     heights: np.ndarray
     bars: bool = False
+    unit: str = ""
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -110,7 +112,7 @@ class Picture:
     """Rows one below the other, those of letters in one scale, those of stacks and those of bars in others.
 
     title: lines; ticks: a label, or nothing, below each column; marked: columns behind which there is a shade, [first,
-    last)
+    last); foot: what the ticks count
     """
 
     title: Sequence[str]
@@ -119,6 +121,7 @@ class Picture:
     marked: tuple[int, int] | None = None
     column: float = 14.0
     height: float = 90.0
+    foot: str = ""
 
     @property
     def width(self) -> float:
@@ -127,10 +130,10 @@ class Picture:
 
     @property
     def depth(self) -> float:
-        return 18 * len(self.title) + 14 + len(self.rows) * (self.height + 14) + 22
+        return 18 * len(self.title) + 14 + len(self.rows) * (self.height + BETWEEN) + 22 + 16 * bool(self.foot)
 
 
-LEFT, RIGHT = 84.0, 16.0
+LEFT, RIGHT, BETWEEN = 84.0, 16.0, 22.0
 WIDE = 8.0
 """A letter of a title, about"""
 
@@ -142,7 +145,7 @@ def draw(picture: Picture) -> list[Shape]:
         for line, words in enumerate(picture.title)
     ]
     top = 18 * len(picture.title) + 14.0
-    bottom = top + len(picture.rows) * (picture.height + 14)
+    bottom = top + len(picture.rows) * (picture.height + BETWEEN) - 8
     if picture.marked is not None:
         first, last = picture.marked
         size = ((last - first) * picture.column, bottom - top - 8)
@@ -150,11 +153,13 @@ def draw(picture: Picture) -> list[Shape]:
     for number, row in enumerate(picture.rows):
         lowest, highest = _bounds(picture, row)
         scale = picture.height / max(highest - lowest, 1e-12)
-        zero = top + number * (picture.height + 14) + highest * scale
+        zero = top + number * (picture.height + BETWEEN) + highest * scale
         shapes += _row(picture, row, zero, scale, highest, lowest)
     for column, tick in enumerate(picture.ticks):
         if tick:
             shapes.append(Text(LEFT + (column + 0.5) * picture.column, bottom + 10, tick, "middle", 10))
+    if picture.foot:
+        shapes.append(Text(LEFT + len(picture.ticks) / 2 * picture.column, bottom + 26, picture.foot, "middle", 10))
     return shapes
 
 
@@ -171,6 +176,8 @@ def _row(picture: Picture, row: Row, zero: float, scale: float, highest: float, 
     yield Box(LEFT, zero - 0.4, len(row.letters) * wide, 0.8, "axis")
     middle = zero - (highest + lowest) / 2 * scale
     yield Text(12, middle + 4, row.label, size=12, bold=True)
+    if row.unit:
+        yield Text(12, middle + 17, row.unit, size=9)
     for value in (highest, lowest):
         if abs(value) * scale > 8:
             yield Text(LEFT - 4, zero - value * scale + 4, f"{value:.2g}", "end", 9)

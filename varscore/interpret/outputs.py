@@ -216,7 +216,8 @@ class ExplainFolder:
                 sites = self._changed[pair.name][number] if pair.name in self._changed else []
                 title += [f"motifs: {in_words(sites)}"] if sites else []
                 site = sites[0].change if sites else None
-                picture = allele_picture(pair, ref.scores[number], alt.scores[number], self._job.flank, title, site)
+                scores, unit = (ref.scores[number], alt.scores[number]), UNITS[self._options.target]
+                picture = allele_picture(pair, *scores, self._job.flank, title, site, unit)
                 self._put(pair.name, method, name, picture)
 
     def _draw(self, found: Explained) -> None:

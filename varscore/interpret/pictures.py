@@ -23,7 +23,7 @@ WIDEST = 2800.0
 
 def allele_picture(
     pair: AllelePair, ref: np.ndarray, alt: np.ndarray, flank: int, title: Sequence[str],
-    site: MotifChange | None = None,
+    site: MotifChange | None = None, unit: str = "",
 ) -> Picture:  # fmt: skip
     """REF and ALT one below the other, then ALT - REF of every column, where a gap counts as 0; not of a long allele,
     whose windows go on apart. Last the logo of a site's motif, where it stands.
@@ -33,14 +33,20 @@ def allele_picture(
     columns = pair.columns.around(flank)
     before, after = _taken(ref, columns.ref), _taken(alt, columns.alt)
     rows = [
-        Row("REF", _spelled(pair.ref.codes, columns.ref), before),
-        Row("ALT", _spelled(pair.alt.codes, columns.alt), after),
+        Row("REF", _spelled(pair.ref.codes, columns.ref), before, unit=unit),
+        Row("ALT", _spelled(pair.alt.codes, columns.alt), after, unit=unit),
     ]
     if columns.paired:
-        rows.append(Row("ALT - REF", " " * len(before), after - before, bars=True))
+        rows.append(Row("ALT - REF", " " * len(before), after - before, bars=True, unit=unit))
     if site is not None:
         rows.append(_motif_row(pair, columns, site))
-    return Picture(title, rows, _ticks(columns), (columns.inside.lo, columns.inside.hi))
+    foot = f"bases from {pair.variant.contig}:{int(pair.ref.labels[_first(columns)]):,}" if pair.ref.contig else ""
+    return Picture(title, rows, _ticks(columns), (columns.inside.lo, columns.inside.hi), foot=foot)
+
+
+def _first(columns: Columns) -> int:
+    """The index in the REF window of the base at offset 0."""
+    return int(columns.ref[columns.offsets.index("0")])
 
 
 def _motif_row(pair: AllelePair, columns: Columns, site: MotifChange) -> Row:
@@ -57,7 +63,7 @@ def _motif_row(pair: AllelePair, columns: Columns, site: MotifChange) -> Row:
         heights[inside] = bits[place[inside]]
     name = site.motif.name
     label = name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}\u2026"
-    return Row(label, " " * len(index), heights)
+    return Row(label, " " * len(index), heights, unit="bits")
 
 
 def sequence_picture(subject: Subject, scores: np.ndarray, middle: int, flank: int, title: Sequence[str]) -> Picture:
