@@ -24,7 +24,6 @@ import numpy as np
 import torch
 
 from varscore.datasets.examples import ExampleSet
-from varscore.datasets.shuffle import shuffle_dinucleotides
 from varscore.datasets.tss import BACKGROUND, BROAD, SHARP, TssOptions, build_tss
 from varscore.engine.plain import PlainEngine
 from varscore.formats.motifs import read_motifs
@@ -33,6 +32,7 @@ from varscore.interpret.gradients import deeplift
 from varscore.interpret.maximise import maximise
 from varscore.interpret.motifs import MotifOptions, discover
 from varscore.interpret.profile import Profile
+from varscore.interpret.recurring import shuffles
 from varscore.interpret.references import parse_reference
 from varscore.motifs.recurring import recurring
 from varscore.motifs.tomtom import Targets, compare, smoothed
@@ -125,9 +125,8 @@ def recur(data: ExampleSet, motifs: Path, seed: int) -> list[dict[str, Any]]:
     rows = []
     for name, task in CLASSES.items():
         first = windows(data, "all", task)
-        shuffles = shuffle_dinucleotides(first.copy(), random)
-        for against, other in (("shuffles", shuffles), ("background", background)):
-            for one in recurring(first, other, both_strands=False, seed=seed):
+        for against, other in (("shuffles", shuffles(first, seed)), ("background", background)):
+            for one in recurring(first, other, number=8, both_strands=False, seed=seed):
                 compared = compare([smoothed(one.motif)], made)
                 best = int(compared.p[0].argmin())
                 mine, n, theirs, m = one.hits

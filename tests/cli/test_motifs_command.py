@@ -193,7 +193,7 @@ def test_motifs_that_recur(workspace: Path, capsys: pytest.CaptureFixture[str]) 
     words = ["motifs", "recurring", "s.fa", "--against", "db.meme", "-o", "rec", "--number", "4"]
     assert run(words) == 0
     found, profile = table(Path("rec/recurring.tsv")), table(Path("rec/profile.tsv"))
-    assert 1 <= len(found) <= 4 and "motifs in 150 sequences against 150" in capsys.readouterr().err
+    assert 1 <= len(found) <= 4 and "motifs in 150 sequences against 450" in capsys.readouterr().err
     best = {row["query"]: row["name"] for row in reversed(table(Path("rec/matches.tsv")))}
     assert {"M00", "M01", "M02", "M03"} & set(best.values())
     for row in found:

@@ -28,6 +28,8 @@ MEME, TABLE, PROFILE, MATCHES, PICTURE = (
     "recurring.meme", "recurring.tsv", "profile.tsv", "matches.tsv", "recurring.svg",
 )  # fmt: skip
 FACTS = "recurring.json"
+SHUFFLES = 3
+"""Of each sequence, where there is no control"""
 BIN = 10
 """Bases of a step of the profile"""
 NEAR = 10
@@ -63,11 +65,16 @@ def ask(question: Question) -> Answer:
     if question.control is not None:
         other, _ = read_codes(question.control, length)
     else:
-        other = shuffle_dinucleotides(first.copy(), np.random.default_rng(question.seed))
+        other = shuffles(first, question.seed)
     found = recurring(
         first, other, number=question.number, both_strands=question.both_strands, seed=question.seed
     )  # fmt: skip
     return Answer(question, first, other, list(found))
+
+
+def shuffles(first: np.ndarray, seed: int) -> np.ndarray:
+    """uint8 (3 n, L): dinucleotide shuffles of sequences, uint8 (n, L)."""
+    return shuffle_dinucleotides(np.repeat(first, SHUFFLES, axis=0), np.random.default_rng(seed))
 
 
 def read_codes(path: Path, length: int | None = None) -> tuple[np.ndarray, int]:
