@@ -118,7 +118,7 @@ def examine(model: ModelFolder, data: ExampleSet, targets: Sequence[Motif], made
         name=data.folder.name, model=model.sha256, epochs=model.card.epochs,
         auroc=model.card.figures("test").get("auroc", float("nan")), consensus=attention.consensus(motif), best=best,
         q=q, words=tuple(words), matched=tuple(sorted(matched)),
-        with_words=tuple(sorted(like(queries, targets, made)[0])),
+        with_words=tuple(sorted(matched | like(queries[1:], targets, made)[0])) if words else tuple(sorted(matched)),
         anywhere=tuple(sorted(like([by_chance], targets, made)[0])),
         peak=float(mean.max() * len(mean)), at=int(found.middles[mean.argmax()] - data.window // 2),
         middle=float(mean[near].sum()), unbound=float(elsewhere[near].sum()),
