@@ -135,7 +135,7 @@ class ExplainFolder:
     def _enter(self, found: Explained) -> None:
         subject = found.subject
         self._sequences.append(subject.codes)
-        self.unknown += 2 * np.count_nonzero(subject.codes == UNKNOWN) > len(subject.codes)
+        self.unknown += int(2 * np.count_nonzero(subject.codes == UNKNOWN) > len(subject.codes))
         self._names.append(f"{subject.name}.{subject.allele}" if subject.allele != "." else subject.name)
         for method, attribution in zip(self._job.methods, found.attributions, strict=True):
             self._array(method, subject, attribution)
