@@ -153,6 +153,21 @@ def test_stopped_and_carried_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert sorted(name for name in files("again") if name.endswith(".bw")) == NAMES[1:2]
 
 
+def test_killed_when_all_was_written(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A process that is killed before it has removed its journal leaves tracks that the same command finds done."""
+    with monkeypatch.context() as patch:
+        patch.setattr(pieces.PieceJournal, "remove", lambda self: None)
+        assert predict("--tasks *CTCF* --contig chr2") == 0
+    whole = files("t")
+    journal = ".tracks.json.varscore-journal"
+    assert journal in whole
+    assert predict("--tasks *DNase* --contig chr2") == 2  # another run's
+    assert "the folder has tracks already" in capsys.readouterr().err
+    assert predict("--tasks *CTCF* --contig chr2") == 0
+    assert files("t") == {name: content for name, content in whole.items() if name != journal}
+    assert predict("--tasks *CTCF* --contig chr2") == 2
+
+
 def test_log_odds_steps_and_regions() -> None:
     assert predict("--tasks 0 --region chr2:501-1000 --step 50 --value logit") == 0
     assert predict("--tasks 0 --region chr2:501-1000 --step 50", "p") == 0

@@ -20,6 +20,7 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
 """No reports to Ray's makers"""
 ALONE = {
     **QUIET,
+    "RAY_worker_niceness": "0",  # that of the command: with Ray's 15 a worker on a busy machine hardly begins
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # listen on the loopback interface only, as Ray does on those systems
 }
 """An instance on this machine that is ours alone"""

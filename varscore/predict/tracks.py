@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import re
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -33,6 +34,7 @@ from varscore.predict.hub import Track, browser_name, hub_files, igv_session
 from varscore.stop import Stop
 from varscore.storage.atomic import DamagedPartial, Mark, Spool
 from varscore.storage.digest import file_sha256, json_sha256
+from varscore.storage.journal import DamagedJournal, Journal
 from varscore.storage.pieces import PieceJournal
 from varscore.storage.whole import put_file, whole_file
 from varscore.tasks import safe
@@ -83,8 +85,18 @@ class TracksJob:
             raise UsageError("--value logit: the model predicts values, which have no odds", where=self.model.id)
         if self.folder.exists() and not self.folder.is_dir():
             raise UsageError("the tracks are a folder, and this is a file", where=self.folder)
+        if not (self.resume and self.journal.path.exists()):
+            self.demand_none()
+
+    def demand_none(self) -> None:
+        """Raises OutputExists where there are tracks that this run must not take the place of."""
         if (self.folder / RECORD).exists() and not self.force:
             raise OutputExists("the folder has tracks already", where=self.folder, remedy="name another, or --force")
+
+    @property
+    def journal(self) -> Journal:
+        """Of the run that writes into the folder."""
+        return Journal(str(self.folder / RECORD))
 
 
 def write_tracks(
@@ -109,7 +121,12 @@ def write_tracks(
         tracks = _tracks(job, chosen, net)
         where = job.compute.where(engines)
         _demand_room(job, grid, net, parts, len(tracks), len(where) * (where[0].type == "cpu"))
-        spool = stack.enter_context(_Spool(job, parts, len(tracks), _key(job, genome, grid, chosen)))
+        key = _key(job, genome, grid, chosen)
+        if _is_done(job, key):  # the process that wrote them was killed right after
+            later(job.journal.remove)
+            return sum(map(len, parts))
+        job.demand_none()
+        spool = stack.enter_context(_Spool(job, parts, len(tracks), key))
         advance(sum(map(len, parts[: spool.done])))
         if spool.done < len(parts):
             plan = job.compute.plan(net, where[: len(parts) - spool.done])
@@ -243,6 +260,12 @@ class _Spool:
         size = (end - first) // self._tracks
         return np.frombuffer(self._file.read_at(first + track * size, size), "<f4")
 
+    def settle(self, record: str) -> None:
+        """All tracks are in place; record: the text that is to be put beside them, last of all."""
+        mark = self._file.mark()
+        done = {"sha256": hashlib.sha256(record.encode()).hexdigest()}
+        self._journal.commit(self.done, {"spool": {"file": [mark.length, mark.crc]}, "done": done})
+
     def finish(self, later: Later) -> None:
         """Everything has been written."""
         self._finished = True
@@ -266,6 +289,17 @@ class _Spool:
         if self._folder is not None:
             with suppress(OSError):
                 self._folder.rmdir()
+
+
+def _is_done(job: TracksJob, key: Mapping[str, str]) -> bool:
+    """Whether the folder has all that the run is to write, by its journal."""
+    record = job.folder / RECORD
+    if not (job.resume and record.is_file()):
+        return False
+    with suppress(DamagedJournal, KeyError, TypeError):
+        entry = job.journal.read()
+        return entry is not None and entry.key == key and entry.marks["done"]["sha256"] == file_sha256(record)
+    return False
 
 
 def _key(job: TracksJob, genome: Genome, grid: Grid, chosen: Sequence[int]) -> dict[str, str]:
@@ -328,7 +362,9 @@ def _write(
         "reference": genome.path.name, "reference_sha256": genome.sha256, "assembly": known, "window": grid.window,
         "step": grid.step, "value": job.value, "precision": job.compute.precision, "tracks": entries,
     }  # fmt: skip
-    put_file(job.folder / RECORD, json.dumps(record, indent=1) + "\n")
+    text = json.dumps(record, indent=1) + "\n"
+    spool.settle(text)
+    put_file(job.folder / RECORD, text)
 
 
 def _stretches(spool: _Spool, track: int, parts: Sequence[Piece], grid: Grid) -> Iterator[Stretch]:
