@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import threading
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 
@@ -58,10 +59,11 @@ def test_the_door_opens_at_once_and_offers_what_it_says() -> None:
     assert float(took) < 0.05
     assert (
         rest.strip()
-        == "[] ['Contributions', 'Model', 'ScoreTable', 'VarscoreError', 'annotate', 'list_models', 'load']"
+        == "[] ['Contributions', 'Model', 'ScoreTable', 'VarscoreError', 'annotate', 'list_models', 'load', 'report']"
     )
     assert all(callable(getattr(varscore, name)) for name in varscore.__all__)
     assert isinstance(varscore.annotate, ModuleType), "the package that can be called"
+    assert isinstance(varscore.report, ModuleType) and "motif_table" in signature(varscore.report).parameters
     with pytest.raises(AttributeError, match="no attribute 'scores'"):
         _ = varscore.scores
 
