@@ -111,6 +111,23 @@ def test_the_array_and_the_merge_make_the_bytes_of_one_run(stub: Path, suffix: s
     assert "--dependency=afterok:1 --kill-on-invalid-dep=yes" in scheduler("sbatch")[1]
 
 
+def test_the_tasks_of_an_array_share_a_cache(stub: Path) -> None:
+    """Each adds files of its own to one folder; what they computed is all there afterwards."""
+    words = ["in.vcf", "-r", "g.fa", "-o", "all.vcf.gz", "--threads", "1"]
+    assert run(["annotate", *words]) == 0
+    plain = Path("all.vcf.gz").read_bytes()
+    words += ["--cache", "scores", "--force"]
+    assert run(["slurm", "--shards", "3", "--submit", "--", *words]) == 0
+    *shards, merge = calls()
+    (stub / "all.vcf.gz.slurm" / "shards").mkdir()
+    assert [run(call) for call in (*shards, merge)] == [0, 0, 0, 0]
+    assert Path("all.vcf.gz").read_bytes() == plain
+    assert len(list(Path("scores").glob("*/*.scores"))) == 3
+    assert run(["annotate", *words]) == 0
+    assert Path("all.vcf.gz").read_bytes() == plain
+    assert json.loads(Path("all.vcf.gz.run.json").read_text())["cache"]["misses"] == 0
+
+
 def test_submitting_again_does_what_is_missing(stub: Path) -> None:
     assert run(["slurm", "-n", "3", "--submit", "--", *WORDS]) == 0
     shards = calls()[:3]
