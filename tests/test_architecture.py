@@ -232,3 +232,28 @@ def test_the_command_table_imports_nothing_heavy() -> None:
     heavy = {"torch", "numpy", "pyarrow", "sklearn", "scipy", "numba", "xgboost", "pysam", "cyvcf2", "matplotlib"}
     assert not heavy & set(loaded.stdout.split())
     assert "varscore.cli.app" in loaded.stdout.split()
+
+
+def messages(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Line and text of what is said by errors and logs, without what stands in backquotes."""
+    for call in ast.walk(tree):
+        if not isinstance(call, ast.Call):
+            continue
+        name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+        is_log = isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "log"
+        if is_log or name.endswith("Error") or name == "OutputExists":
+            for part in ast.walk(call):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    yield part.lineno, re.sub(r"`[^`]*`?", "", part.value)
+
+
+def test_messages_of_the_library_name_arguments_and_no_options() -> None:
+    """Callers of functions know none; cli/log.py makes them of names in backquotes: `threads`, `check_ref=warn`."""
+    found = [
+        f"{name} line {line}: {text}"
+        for name, tree in TREES.items()
+        if room(name) != "cli"
+        for line, text in messages(tree)
+        if re.search(r"(?<![\w-])--[a-z]", text)
+    ]
+    assert not found, "\n".join(found)

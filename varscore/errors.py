@@ -13,7 +13,8 @@
     ├── DivergedError             1   a network whose loss became no number
     └── StrictError               3   finished, but --strict and some allele could not be scored
 
-The message is one line, ``what, where; likely cause; remedy``; parts that are not known are left out.
+The message is one line, ``what, where; likely cause; remedy``; parts that are not known are left out. It names
+arguments as documentation does, `threads` or `check_ref=warn`; ``cli/log.py`` makes options of them.
 """
 
 from __future__ import annotations

@@ -394,7 +394,7 @@ def test_a_tag_that_nobody_says_is_ours_is_not_replaced_without_a_warning(
 ) -> None:
     annotated(tmp_path, with_info(b"", b"VS_DIFF=mine"))
     (warning,) = caplog.records
-    assert warning.levelname == "WARNING" and "VS_DIFF" in warning.message and "--tag-prefix" in warning.message
+    assert warning.levelname == "WARNING" and "VS_DIFF" in warning.message and "`tag_prefix`" in warning.message
 
 
 @pytest.mark.parametrize(

@@ -335,3 +335,28 @@ def test_a_full_disk_behind_stdout_is_an_error() -> None:
 def test_closed_standard_streams_do_no_harm() -> None:
     line = " ".join(["exec", *PROGRAM, "nonsense", "2>&-", ">&-"])
     assert subprocess.run(line, shell=True, timeout=30).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("fewer `threads`, or a smaller `batch_size`", "fewer --threads, or a smaller --batch-size"),
+        ("pass `check_ref=warn`; `resume=False` starts anew", "pass --check-ref warn; --no-resume starts anew"),
+        ("`link='a b'` is no link", "--link 'a b' is no link"),
+        ("`varscore models list` has none", "`varscore models list` has none"),
+        ("nothing in ` quotes", "nothing in ` quotes"),
+    ],
+)
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_arguments_that_the_library_names_are_spelled_as_options(
+    said: str, shown: str, style: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert log.as_options(said) == shown
+    log.configure(log_format=style)
+    logging.getLogger("varscore.somewhere").warning(said)
+    log.error(said, exit_status=2)
+    warning, error = capsys.readouterr().err.splitlines()
+    if style == "json":
+        assert json.loads(warning)["event"] == json.loads(error)["event"] == shown
+    else:
+        assert (warning, error) == (f"varscore: warning: {shown}", f"varscore: error: {shown}")

@@ -143,7 +143,7 @@ def test_a_truncated_array_is_noticed(data: ExampleSet) -> None:
 
 def test_an_existing_folder_is_only_replaced_when_told(data: ExampleSet, tmp_path: Path) -> None:
     fresh_folder(tmp_path / "new", force=False)
-    with pytest.raises(OutputExists, match="--force"):
+    with pytest.raises(OutputExists, match="`force`"):
         fresh_folder(data.folder, force=False)
     fresh_folder(data.folder, force=True)
     assert ExampleSet(data.folder), "checking removes nothing"

@@ -79,7 +79,7 @@ def test_log2_of_linear_values_and_of_nothing_else() -> None:
     assert kind == "log2" and logs.values.tolist() == [[-3, 2, 13.95, 0]]
     assert matrix([[1.0, 2, 4, 8]]).log2("linear")[0].values.tolist() == [[0, 1, 2, 3]]
     assert matrix([[0.0, 3, 7, 63]]).log2("linear", 1)[0].values.tolist() == [[0, 2, 3, 6]]
-    with pytest.raises(DataError, match=r"g0 has 0 in DC.c; --pseudocount 1"):
+    with pytest.raises(DataError, match=r"g0 has 0 in DC.c; `pseudocount=1`"):
         matrix([[1.0, 2, 0, 63]]).log2("auto")
 
 

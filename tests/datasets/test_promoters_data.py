@@ -67,7 +67,7 @@ def test_a_gene_may_stand_anywhere_in_a_header(tmp_path: Path) -> None:
     for pattern in (r"\|([^|]+)", r"\|(?P<gene>\w+)"):
         assert read_promoters(path, None, pattern).genes == ("Sox4", "Gata1")
     for pattern, error in {r"\d\d(.)": DataError, r"\w+": DataError, "(": UsageError}.items():
-        with pytest.raises(error, match="--gene"):
+        with pytest.raises(error, match="`gene="):
             read_promoters(path, None, pattern)
     with pytest.raises(DataError):
         read_promoters(tmp_path / "none.fa", None)

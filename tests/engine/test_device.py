@@ -24,7 +24,7 @@ def test_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert pick_device("auto") == pick_device("cpu") == CPU
     for name in ("cuda", "cuda:1"):
-        with pytest.raises(DeviceError, match=f"device {name} was asked for; .*; --device cpu"):
+        with pytest.raises(DeviceError, match=f"device {name} was asked for; .*; `device=cpu`"):
             pick_device(name)
 
 

@@ -114,7 +114,7 @@ def test_frequencies_of_positives_are_looked_up_where_negatives_come_from(
     assert len(drawn) == 5 and all(position // 10 % 2 for position in drawn)
     assert "1 positives have no known allele frequency" in caplog.text
     unknown = write(tmp_path / "q.tsv", [("chr1", 7, "A", "C")])
-    with pytest.raises(DataError, match="the allele frequency of no positive is known.*leave out --match-af"):
+    with pytest.raises(DataError, match="the allele frequency of no positive is known.*leave out `match_af`"):
         select(Sources((unknown,), pool=(drawn_from,), match_frequency=True), genome, WINDOW, 0)
 
 

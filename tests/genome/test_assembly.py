@@ -129,4 +129,4 @@ def test_contigs_that_the_fasta_does_not_have_are_named(caplog: pytest.LogCaptur
     names.of(["23", "GL1"])
     names.warn_of_missing()
     (line,) = caplog.messages
-    assert "23, GL1 (23 to 26 and XY are plink's names)" in line and "--rename-chrs" in line
+    assert "23, GL1 (23 to 26 and XY are plink's names)" in line and "`rename_chrs=FILE`" in line

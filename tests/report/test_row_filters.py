@@ -48,6 +48,6 @@ def test_what_holds(text: str, holds: bool) -> None:
     ],
 )
 def test_what_is_refused(text: str, why: str) -> None:
-    with pytest.raises(UsageError, match="--filter cannot be read at character") as error:
+    with pytest.raises(UsageError, match="`filter` cannot be read at character") as error:
         parse_filter(text, COLUMNS)
     assert why in str(error.value)

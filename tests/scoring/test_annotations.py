@@ -125,7 +125,7 @@ def test_the_command_names_what_changes_scores(model: ModelFolder, track: Path) 
 
 
 def test_a_classifier_that_is_named_has_to_have_its_tracks(model: ModelFolder, track: Path) -> None:
-    with pytest.raises(UsageError, match=r"wide wants conservation scores .*, cons; --conservation cons=BIGWIG"):
+    with pytest.raises(UsageError, match=r"wide wants conservation scores .*, cons; `conservation=cons=BIGWIG`"):
         Annotations.open(model, ["wide"])
     assert Annotations.open(model, ["wide"], tracks={"cons": track}).columns == (*OF_BACKGROUND, "p_wide")
 

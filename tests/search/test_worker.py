@@ -314,7 +314,7 @@ def test_halving_stops_trials_below_the_median(begin: Begin, work: Work) -> None
 def test_fewer_trials_than_there_are_and_an_exhausted_space(begin: Begin, work: Work) -> None:
     study = begin(epochs=1)
     run(study, dataclasses.replace(work, trials=2))
-    with pytest.raises(UsageError, match="branch main has 2 trials, .*; --trials 2 or more"):
+    with pytest.raises(UsageError, match="branch main has 2 trials, .*; `trials=2` or more"):
         run(study, dataclasses.replace(work, trials=1))
     small = subspace(
         study.branch("main").space, {name: [values[0]] for name, values in study.branch("main").space.items()}

@@ -58,7 +58,7 @@ def test_abort_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_an_existing_file_needs_force(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
-    with pytest.raises(OutputExists, match="--force"):
+    with pytest.raises(OutputExists, match="`force`"):
         AtomicFile(str(tmp_path / "a"))
     assert names(tmp_path) == ["a"]
     put(tmp_path / "a", b"new", force=True)

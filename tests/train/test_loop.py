@@ -152,14 +152,14 @@ def test_another_seed_takes_other_steps(data: ExampleSet, tmp_path: Path, uninte
 )
 def test_a_checkpoint_of_another_run_is_refused(data: ExampleSet, tmp_path: Path, change: Any, named: str) -> None:
     trainer(data, tmp_path).run(stop_after=-1)
-    with pytest.raises(UsageError, match=f"made with another {named}, .*--no-resume"):
+    with pytest.raises(UsageError, match=f"made with another {named}, .*`resume=False`"):
         trainer(**{"data": data, "folder": tmp_path, **change(data)})
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04"])
 def test_a_damaged_checkpoint_is_refused(data: ExampleSet, tmp_path: Path, content: bytes) -> None:
     (tmp_path / CHECKPOINT).write_bytes(content)
-    with pytest.raises(DataError, match="damaged checkpoint.*--no-resume") as caught:
+    with pytest.raises(DataError, match="damaged checkpoint.*`resume=False`") as caught:
         trainer(data, tmp_path)
     assert "\n" not in str(caught.value)
 

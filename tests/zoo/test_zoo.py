@@ -166,7 +166,7 @@ def test_weights_of_another_shape(model: ModelFolder) -> None:
     [
         (
             lambda card: card.update(architecture="crnn-9"),
-            "the architecture 'crnn-9' is not known here.*--plugin FILE.py",
+            "the architecture 'crnn-9' is not known here.*`plugin=FILE.py`",
         ),
         (lambda card: card["arguments"].update(colour=3), "has no argument 'colour'"),
         (lambda card: card["arguments"].update(hidden="x"), "hidden = 'x' is no int"),

@@ -86,10 +86,8 @@ def annotate_file(
         if reader.header.contigs or len(head) == 1:  # else more contigs may come
             _check_contigs(reader, names)
         several = len(head) > 1  # starting processes takes longer than scoring one chunk
-        pool: Pool = IdlePool()
-        if net is not None:
-            plan = job.compute.plan(net, where if several else where[:1])
-            pool = stack.enter_context(engines.pool(plan))
+        plan = None if net is None else job.compute.plan(net, where if several else where[:1])
+        pool: Pool = IdlePool() if plan is None else stack.enter_context(engines.pool(plan))
         read = itertools.chain(head, portions)
         rules = _judging(job)
         scored = _score(job, read, genome, names, pool, rules, store, _phasing(job, reader, path, genome, names, stack))
@@ -105,18 +103,23 @@ def annotate_file(
                 outputs.commit()
                 stop.leave()
         _check_contigs(reader, names)
-        if job.regions is not None:
-            names.demand_regions(job.regions.contigs, (*reader.header.contigs, *reader.contigs))
-        if isinstance(reader, SaturationReader):
-            outputs.summary.unknown = reader.skipped
-        if store is not None:
-            outputs.summary.stored = store.hits
-            store.warn_of_stale()
-        outputs.finish(reader.records)
+        _finish(job, reader, names, store, outputs)
     tally.tell()
     names.warn_of_missing()
     job.annotations.tracks.warn_of_missing()
     return outputs.summary
+
+
+def _finish(job: AnnotateJob, reader: Reader, names: ContigNames, store: StoredScores | None, outputs: Outputs) -> None:
+    """All is read and scored."""
+    if job.regions is not None:
+        names.demand_regions(job.regions.contigs, (*reader.header.contigs, *reader.contigs))
+    if isinstance(reader, SaturationReader):
+        outputs.summary.unknown = reader.skipped
+    if store is not None:
+        outputs.summary.stored = store.hits
+        store.warn_of_stale()
+    outputs.finish(reader.records)
 
 
 def _score(
@@ -267,5 +270,5 @@ def _demand_matches(chunk: RecordChunk, found: ScoreBatch, genome: Genome, names
     raise VariantFileError(
         f"REF of {variant} is not what the FASTA has ({there})", where=genome.path,
         cause="REF and ALT are swapped" if is_swapped else "another assembly, or a shifted POS",
-        remedy=f"{SWAP}, or --check-ref warn" if is_swapped else "pass the right FASTA, or --check-ref warn",
+        remedy=f"{SWAP}, or `check_ref=warn`" if is_swapped else "pass the right FASTA, or `check_ref=warn`",
     )  # fmt: skip

@@ -113,7 +113,7 @@ class AnnotateJob:
             )  # fmt: skip
         if self.reuse.archive is not None and self.scores is not None:
             raise UsageError(
-                "an archive has no score matrix", where=self.reuse.archive, remedy="leave it out, or --scores"
+                "an archive has no score matrix", where=self.reuse.archive, remedy="leave it out, or `scores`"
             )
         force = self.force or self._is_settled()
         check_names([self.output, *self.further], self._inputs(), self._sides())
@@ -128,9 +128,9 @@ class AnnotateJob:
 
     def _check_haplotypes(self, force: bool) -> None:
         if self.saturate:
-            raise UsageError("haplotypes are those of a file's samples", remedy="leave out --haplotypes or --saturate")
+            raise UsageError("haplotypes are those of a file's samples", remedy="leave out `haplotypes` or `saturate`")
         if self.reuse.is_on:
-            raise UsageError("--haplotypes takes nothing from a cache or an archive", remedy="leave one of them out")
+            raise UsageError("`haplotypes` takes nothing from a cache or an archive", remedy="leave one of them out")
         table = self.haplotype_table
         if table is not None:
             check_table(str(table), force=force)
@@ -259,7 +259,7 @@ def choose_tasks(tasks: Sequence[Task], globs: Sequence[str]) -> np.ndarray:
 
     Raises UsageError when a glob fits nothing.
     """
-    return np.array(choose(tasks, globs, "--tasks")) if globs else np.arange(len(tasks))
+    return np.array(choose(tasks, globs, "`tasks`")) if globs else np.arange(len(tasks))
 
 
 def missing_contigs(
@@ -320,8 +320,8 @@ def demand_all(summary: Summary) -> None:
     """Raises StrictError when some allele has no score."""
     if missing := summary.alleles - summary.scored:
         raise StrictError(
-            f"--strict: {missing:,} of {summary.alleles:,} alleles could not be scored",
-            remedy="the output is complete; VS_STATUS and --skipped say why",
+            f"`strict`: {missing:,} of {summary.alleles:,} alleles could not be scored",
+            remedy="the output is complete; VS_STATUS and `skipped` say why",
         )
 
 

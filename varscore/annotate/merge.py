@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import pyarrow as pa
@@ -18,7 +17,7 @@ import pyarrow as pa
 from varscore.annotate.writers.arrays import MatrixWriter, check_matrix, open_matrix
 from varscore.annotate.writers.byname import SUFFIXES, OutputFormat, check_output
 from varscore.annotate.writers.matrix import MatrixCursor, TableCursor
-from varscore.annotate.writers.shardfacts import ShardFacts, ShardRun, TextFacts, demand_size, read_shard
+from varscore.annotate.writers.runrecord import RunRecord, ShardFacts, beside, demand_size, read_shard
 from varscore.annotate.writers.table_writer import write_parquet
 from varscore.errors import DataError, OutputError, UsageError, reason
 from varscore.formats.bcf import write_bcf
@@ -26,14 +25,14 @@ from varscore.formats.htsindex import IndexedFile, SortOrder
 from varscore.formats.vcf_header import VcfHeader
 from varscore.storage.atomic import AtomicFile, is_stream, refuse_existing
 from varscore.storage.bgzf import EOF_BLOCK, inflate, is_bgzf
-from varscore.storage.blocktext import HEAD
 from varscore.storage.outputs import INDEX_SUFFIXES, check_names
 from varscore.storage.runjson import SUFFIX as RUN_SUFFIX
 from varscore.storage.runjson import RunJson
+from varscore.storage.textfacts import HEAD, TextFacts
 
 BCF = (OutputFormat.BCF, OutputFormat.BCF_RAW)
-OPTIONS = {"scores": "--scores", "skipped": "--skipped", "motifs": "--motif-table",
-           "haplotypes": "--haplotype-table"}  # fmt: skip
+ARGUMENTS = {"scores": "`scores`", "skipped": "`skipped`", "motifs": "`motif_table`",
+             "haplotypes": "`haplotype_table`"}  # fmt: skip
 """What asks for an output beside the annotated file"""
 TEXT = (OutputFormat.VCF, OutputFormat.VCF_GZ)
 log = logging.getLogger(__name__)
@@ -69,7 +68,7 @@ class ShardOutput:
     """A shard's annotated file and what its run.json says."""
 
     path: str
-    run: ShardRun
+    run: RunRecord
 
     @property
     def facts(self) -> ShardFacts:
@@ -129,7 +128,7 @@ def merge_shards(job: MergeJob) -> dict[str, int]:
     with ExitStack() as stack:  # which puts them in place in reverse: the annotated file last
         _merge_annotated(stack, job, shards, kind)
         if not is_stream(job.output):
-            stack.enter_context(RunJson(job.output, _describe(job, shards, kind, counts)))
+            stack.enter_context(RunJson(job.output, _describe(job, shards, kind, counts).fields()))
         if job.scores is not None:
             _merge_matrix(stack.enter_context(_open_matrix(str(job.scores), shards, job.force)), shards)
         for name, path in job.lists.items():
@@ -194,10 +193,10 @@ def _check(job: MergeJob, shards: Sequence[ShardOutput]) -> OutputFormat:
     for name, path in further.items():
         if path is not None and any(name not in shard.run.outputs for shard in shards):
             raise UsageError(
-                f"a shard has no {OPTIONS[name]}", remedy=f"leave {OPTIONS[name]} out, or run the shards with it"
+                f"a shard has no {ARGUMENTS[name]}", remedy=f"leave {ARGUMENTS[name]} out, or run the shards with it"
             )
         if path is None and name in shards[0].run.outputs:
-            log.info("%s FILE would merge what the shards have of it too", OPTIONS[name])
+            log.info("%s FILE would merge what the shards have of it too", ARGUMENTS[name])
     for shard in shards:
         demand_size(shard.path, shard.facts.annotated)
         for name in job.lists:
@@ -311,12 +310,12 @@ def _parquet_rows(shards: Sequence[ShardOutput], cursors: Mapping[str, TableCurs
 def _open_matrix(path: str, shards: Sequence[ShardOutput], force: bool) -> MatrixWriter:
     facts = shards[0].facts
     assert facts.scores is not None  # _check has seen to it
-    return open_matrix(path, facts.scores["tasks"], facts.provenance, blocks=facts.scores["blocks"], force=force)
+    return open_matrix(path, facts.scores.tasks, facts.provenance, blocks=facts.scores.blocks, force=force)
 
 
 def _merge_matrix(writer: MatrixWriter, shards: Sequence[ShardOutput]) -> None:
     scores = shards[0].facts.scores
-    blocks = scores["blocks"] if scores else ()
+    blocks = scores.blocks if scores else ()
     cursors = {shard.path: MatrixCursor(shard.file("scores"), blocks) for shard in shards}
     for _, rows, path in _rows(shards):
         writer.write(**cursors[path].take(rows))
@@ -324,17 +323,14 @@ def _merge_matrix(writer: MatrixWriter, shards: Sequence[ShardOutput]) -> None:
         cursor.demand_end()
 
 
-def _describe(
-    job: MergeJob, shards: Sequence[ShardOutput], kind: OutputFormat, counts: Mapping[str, int]
-) -> dict[str, Any]:
-    folder = os.path.dirname(os.path.abspath(job.output))
-    named = {"annotated": job.output, "scores": job.scores, **job.lists}
-    return {
-        **(job.run or {}),
-        "merged": [shard.run.run for shard in shards],
-        "versions": dict(shards[0].run.versions),
-        "identity": {**shards[0].run.identity, "output format": kind.value},
-        "counts": dict(counts),
-        "records_read": shards[0].run.records_read,
-        "outputs": {name: os.path.relpath(path, folder) for name, path in named.items() if path},
-    }
+def _describe(job: MergeJob, shards: Sequence[ShardOutput], kind: OutputFormat, counts: Mapping[str, int]) -> RunRecord:
+    first, run = shards[0].run, dict(job.run or {})
+    return RunRecord(
+        run=run.pop("run", ""),
+        identity={**first.identity, "output format": kind.value},
+        versions=first.versions,
+        counts=counts,
+        records_read=first.records_read,
+        outputs=beside(job.output, scores=job.scores, **job.lists),
+        told={**run, "merged": [shard.run.run for shard in shards]},
+    )

@@ -69,13 +69,13 @@ class MotifSearch:
         if rules.active and known is None:
             raise UsageError(
                 "which motifs the model knows is not known", where=model_folder, cause="it has no motifs.json",
-                remedy=f"`varscore motifs MODEL --against {path.name}` makes one; or leave --motif-active out",
+                remedy=f"`varscore motifs MODEL --against {path.name}` makes one; or leave `motif_active` out",
             )  # fmt: skip
         active = [index for index in chosen if known and motifs[index].id in known]
         if known is not None and not active:
             message = f"none of these {len(chosen)} motifs is among the {len(known)} that match a filter of the model"
             if rules.active:
-                raise UsageError(message, where=path, remedy="leave --motif-active out")
+                raise UsageError(message, where=path, remedy="leave `motif_active` out")
             log.warning("%s: all of them are looked for", message)
         p = rules.p if rules.p is not None else (P_ACTIVE if active else P_ANY)
         ready = MotifSet.of(
@@ -158,6 +158,6 @@ def _fitting(motifs: Sequence[Motif], globs: Sequence[str], where: Path) -> list
         wanted = glob.lower()
         fits = {i for i, m in enumerate(motifs) if any(fnmatchcase(text.lower(), wanted) for text in (m.name, m.id))}
         if not fits:
-            raise UsageError(f"--motif-models {glob!r} fits none of the {len(motifs)} motifs", where=where)
+            raise UsageError(f"`motif_models={glob!r}` fits none of the {len(motifs)} motifs", where=where)
         chosen |= fits
     return sorted(chosen)

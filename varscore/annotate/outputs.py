@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,6 +23,7 @@ from varscore.annotate.writers.byname import Content, check_output, make_writer
 from varscore.annotate.writers.haplotype_table import HaplotypeParquet, HaplotypeText, open_table
 from varscore.annotate.writers.matrix import SpooledMatrix
 from varscore.annotate.writers.motif_table import MotifTable
+from varscore.annotate.writers.runrecord import Block, MatrixFacts, ShardFacts
 from varscore.annotate.writers.scores import Writer
 from varscore.annotate.writers.skipped import SkippedTable
 from varscore.errors import InputError, OutputError, VarscoreError
@@ -331,33 +332,27 @@ class Outputs:
         job = self.job
         if is_stream(job.output) or not (self.info or job.shard):
             return None
-        fields = describe_run(job, self.info or RunInfo(), self._plan.identity, self.summary, self._earlier)
-        fields["records_read"] = records_read
+        info = self.info or RunInfo()
+        record = describe_run(job, info, self._plan.identity, self.summary, self._earlier, records_read)
         if self._plan.store is not None:
-            fields["cache"] = self._plan.store.facts()
-        folder = os.path.dirname(os.path.abspath(job.output))
-        named = {
-            "annotated": job.output, "scores": job.scores, "skipped": job.skipped, "motifs": job.motif_table,
-            "haplotypes": job.haplotype_table,
-        }  # fmt: skip
-        fields["outputs"] = {name: os.path.relpath(path, folder) for name, path in named.items() if path}
+            record = replace(record, told={**record.told, "cache": self._plan.store.facts()})
         if job.shard is not None:
-            fields["shard"] = self._describe_shard(job.shard)
-        return RunJson(job.output, fields)
+            record = replace(record, shard=self._describe_shard(job.shard))
+        return RunJson(job.output, record.fields())
 
-    def _describe_shard(self, shard: Shard) -> dict[str, Any]:
+    def _describe_shard(self, shard: Shard) -> ShardFacts:
         """What merging shards needs to know."""
-        return {
-            "index": shard.index + 1,
-            "of": shard.of,
-            "blocks": self._blocks,
-            "provenance": dict(self._plan.content.provenance.items()),
-            "annotated": self.writer.facts(),
-            "scores": {"tasks": self._plan.labels, "blocks": self._matrix_blocks} if self.matrix else None,
-            "skipped": self.skipped.facts() if self.skipped else None,
-            "motifs": self.motifs.facts() if self.motifs else None,
-            "haplotypes": self.haplotypes.facts() if self.haplotypes else None,
-        }
+        return ShardFacts(
+            index=shard.index + 1,
+            of=shard.of,
+            blocks=[Block(*block) for block in self._blocks],
+            provenance=dict(self._plan.content.provenance.items()),
+            annotated=self.writer.facts(),
+            scores=MatrixFacts(self._plan.labels, self._matrix_blocks) if self.matrix else None,
+            skipped=self.skipped.facts() if self.skipped else None,
+            motifs=self.motifs.facts() if self.motifs else None,
+            haplotypes=self.haplotypes.facts() if self.haplotypes else None,
+        )
 
     def __enter__(self) -> Self:
         return self

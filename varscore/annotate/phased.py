@@ -54,7 +54,7 @@ class OfHaplotypes:
         names = [decode(name) for name in header.columns.split(b"\t")[9:]]
         if not names:
             raise VariantFileError(
-                "no genotypes", where=where, cause="the file has no samples", remedy="leave out --haplotypes"
+                "no genotypes", where=where, cause="the file has no samples", remedy="leave out `haplotypes`"
             )
         wanted = set(names if self.samples is None else self.samples)
         if missing := sorted(wanted.difference(names)):
@@ -111,8 +111,8 @@ class Tally:
     def tell(self) -> None:
         if self.pairs or self.skipped:
             log.info(
-                "%s pairs of an allele and a background scored, %s left out (more than --max-joint variants, or fewer "
-                "than --min-count carriers)", f"{self.pairs:,}", f"{self.skipped:,}",
+                "%s pairs of an allele and a background scored, %s left out (more than `max_joint` variants, or fewer "
+                "than `min_count` carriers)", f"{self.pairs:,}", f"{self.skipped:,}",
             )  # fmt: skip
         if self.odd:
             log.warning("%s records have genotypes that cannot be: they are UNPHASED", f"{self.odd:,}")

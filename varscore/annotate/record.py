@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import Any
 
 import numpy as np
 
 from varscore import __version__
 from varscore.annotate.job import AnnotateJob, Summary
+from varscore.annotate.writers.runrecord import RunRecord, beside
 from varscore.engine.device import peak_gpu_memory
 
 MEGABYTE = 1e6
@@ -48,28 +48,39 @@ def peak_memory() -> dict[str, float]:
 
 
 def describe_run(
-    job: AnnotateJob, info: RunInfo, identity: Mapping[str, str], summary: Summary, records_before: int
-) -> dict[str, Any]:
-    """Everything in run.json but the outputs. records_before: those that earlier processes had done already"""
+    job: AnnotateJob,
+    info: RunInfo,
+    identity: Mapping[str, str],
+    summary: Summary,
+    records_before: int,
+    records_read: int,
+) -> RunRecord:
+    """A whole run. records_before: those that earlier processes had done already; records_read: of the whole input"""
     seconds = time.monotonic() - info.began
-    return {
-        "run": info.id,
-        "command": info.command,
-        "started": _stamp(info.started),
-        "finished": _stamp(info.started + seconds),
-        "seconds": round(seconds, 3),
-        "records_per_second": round((summary.records - records_before) / max(seconds, 1e-9), 1),
-        "peak_memory_mb": peak_memory(),
-        "versions": {
+    return RunRecord(
+        run=info.id,
+        identity=identity,
+        versions={
             "varscore": __version__,
             "python": platform.python_version(),
             "torch": metadata.version("torch"),
             "numpy": np.__version__,
         },
-        "computing": {"device": job.compute.device, "threads": job.compute.threads, "host": platform.node()},
-        "identity": dict(identity),
-        "counts": summary.fields(),
-    }
+        counts=summary.fields(),
+        records_read=records_read,
+        outputs=beside(
+            job.output, scores=job.scores, skipped=job.skipped, motifs=job.motif_table, haplotypes=job.haplotype_table
+        ),
+        told={
+            "command": info.command,
+            "started": _stamp(info.started),
+            "finished": _stamp(info.started + seconds),
+            "seconds": round(seconds, 3),
+            "records_per_second": round((summary.records - records_before) / max(seconds, 1e-9), 1),
+            "peak_memory_mb": peak_memory(),
+            "computing": {"device": job.compute.device, "threads": job.compute.threads, "host": platform.node()},
+        },
+    )
 
 
 def _stamp(seconds: float) -> str:

@@ -45,7 +45,7 @@ def open_store(
         cached = Cached(cache, of_effects=True)
     elif reuse.cache is not None:
         if job.scores is not None:
-            log.info("--scores wants all tasks: nothing is taken from the cache (--cache-matrix keeps all tasks)")
+            log.info("`scores` wants all tasks: nothing is taken from the cache (`cache_matrix` keeps all tasks)")
         cache = ScoreCache(reuse.cache, profile, record_of(columns, tasks), reuse.limit)
         positional = bool(job.annotations.tracks.files)
         cached = Cached(cache, positional=positional, reads=job.scores is None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from varscore.cli import completing
+from varscore.cli.choosing import CHOOSING, AnnotationOptions, RegionOptions
 from varscore.cli.genome import Fitting
 from varscore.cli.groups import grouped
 from varscore.cli.haplotypes import HaplotypeOptions
@@ -23,7 +24,6 @@ from varscore.cli.options import (
     Reference,
 )
 from varscore.cli.stored import Storing
-from varscore.cli.tracks import Conservation, parse_tracks
 
 if TYPE_CHECKING:
     from varscore.annotate.job import AnnotateJob
@@ -38,7 +38,6 @@ def _check_cluster(cluster: str | None) -> str | None:
     return cluster
 
 
-CHOOSING = "What to score"
 SUFFIXES = (".vcf.gz", ".vcf.bgz", ".vcf", ".bcf")
 DEFAULT_SUFFIXES = {"v": ".vcf", "z": ".vcf.gz", "b": ".bcf", "u": ".bcf", "t": ".tsv", "p": ".parquet"}
 
@@ -103,14 +102,6 @@ Tasks = Annotated[
         rich_help_panel=CHOOSING,
     ),
 ]
-Region = Annotated[
-    list[str] | None,
-    typer.Option(metavar="CHR:FROM-TO", help="Only records that overlap; repeatable.", rich_help_panel=CHOOSING),
-]
-Regions = Annotated[
-    str | None,
-    typer.Option(metavar="BED", help="Only records that overlap these intervals.", rich_help_panel=CHOOSING),
-]
 Saturate = Annotated[
     str | None,
     typer.Option(
@@ -124,35 +115,6 @@ CheckRef = Annotated[
     typer.Option(
         help="A REF that disagrees with the FASTA: mark the allele REF_MISMATCH, stop, or do not compare "
         "(the FASTA's bases are scored as REF). An ALT that is what the FASTA has is SWAPPED, compared or not.",
-        rich_help_panel=CHOOSING,
-    ),
-]
-Classifiers = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--classifier",
-        "-c",
-        metavar="ID|DIR",
-        help="A classifier of the model, which gives VS_P_ID; repeatable. By default those that are on; none: no one.",
-        show_default=False,
-        rich_help_panel=CHOOSING,
-    ),
-]
-BackgroundFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--background",
-        metavar="FILE",
-        help="What VS_SIG is measured against, made by varscore background; by default the model's.",
-        show_default=False,
-        rich_help_panel=CHOOSING,
-    ),
-]
-DeepseaFloor = Annotated[
-    bool,
-    typer.Option(
-        "--deepsea-floor",
-        help="The smallest E-value is 1e-6 even when the background has fewer variants.",
         rich_help_panel=CHOOSING,
     ),
 ]
@@ -222,13 +184,9 @@ def annotate(
     *,
     listing: Listing,
     tasks: Tasks = None,
-    region: Region = None,
-    regions: Regions = None,
+    where: RegionOptions,
     saturate: Saturate = None,
-    classifier: Classifiers = None,
-    background: BackgroundFile = None,
-    conservation: Conservation = None,
-    deepsea_floor: DeepseaFloor = False,
+    held: AnnotationOptions,
     looking: MotifOptions,
     check_ref: CheckRef = "warn",
     as_written: AsWritten = False,
@@ -251,28 +209,25 @@ def annotate(
     """
     if (source is None) == (saturate is None):
         raise typer.BadParameter("give either IN or --saturate BED")
-    if source == regions == "-":
+    if source == where.regions == "-":
         raise typer.BadParameter("IN and --regions cannot both be stdin")
     if source is not None:
         demand_source(source)
     demand_reference(reference)
-    demand_files(regions, saturate, listing.dbsnp, looking.file)
+    demand_files(where.regions, saturate, listing.dbsnp, looking.file)
     given = listing.read(source) if source is not None else saturated(str(saturate))
 
     from varscore.annotate.job import AnnotateJob
     from varscore.cli.config import find_reference
     from varscore.cli.report import page_of
-    from varscore.formats.regions import RegionSet, parse_regions, read_bed
     from varscore.formats.shards import Shard
     from varscore.normalise import place_for_vcf
-    from varscore.scoring.annotations import Annotations
     from varscore.zoo.models import find_model
 
     part = Shard.parse(shard) if shard is not None else None
     fasta = find_reference(reference, given.path if given.kind.value == "vcf" else "-")
-    intervals = [*parse_regions(region or []), *(read_bed(regions) if regions else [])]
+    intervals = where.read()
     chosen = find_model(model)
-    names = None if classifier is None else [name for name in classifier if name != "none"]
     target = output or default_output(given.name, output_format, part)
     with place_for_vcf(target) as made:
         job = AnnotateJob(
@@ -282,9 +237,9 @@ def annotate(
             model=chosen,
             output_format=output_format,
             tasks=tuple(tasks or ()),
-            regions=RegionSet(intervals) if region or regions else None,
+            regions=intervals,
             saturate=given.intervals(),
-            annotations=Annotations.open(chosen, names, background, parse_tracks(conservation), deepsea_floor),
+            annotations=held.open(chosen),
             tag_prefix=tag_prefix,
             check_ref=check_ref,
             as_written=as_written,
@@ -298,7 +253,9 @@ def annotate(
             force=force,
             resume=resume,
             shard=part,
-            inputs=tuple(str(path) for path in (*given.files, regions, background, fitting.rename_chrs) if path),
+            inputs=tuple(
+                str(path) for path in (*given.files, where.regions, held.background, fitting.rename_chrs) if path
+            ),
             reuse=storing.reuse(),
             haplotypes=phasing.asked(),
         )

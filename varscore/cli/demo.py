@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ from varscore.cli.options import Device, Force, Model, Threads
 from varscore.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from varscore.demo import DemoFiles
+    from varscore.demo import DemoFiles, DemoVariant
     from varscore.zoo.models import ModelFolder
 
 
@@ -31,12 +32,11 @@ def demo(
     The page report.html in DIR shows it too; it wants two packages: pip install bokeh jinja2.
     """
     import logging
-    import shlex
 
     from varscore.annotate.flow import annotate_file
     from varscore.annotate.job import AnnotateJob
     from varscore.annotate.motifs import MotifRules, MotifSearch
-    from varscore.demo import DemoFiles, read_outcomes
+    from varscore.demo import DemoFiles
     from varscore.engine.compute import Compute
     from varscore.engine.device import use_threads
     from varscore.scoring.annotations import Annotations
@@ -58,6 +58,15 @@ def demo(
     )  # fmt: skip
     summary = annotate_file(job)
     logging.getLogger(__name__).info("%s", summary)
+    _show(records, files)
+    typer.echo(f"\ngenome    {files.fasta}\nvariants  {files.vcf}\nmotifs    {files.motifs}\nscores    {files.scored}")
+    typer.echo(f"page      {_page(files, chosen)}")
+    typer.echo(f"\nThe same by hand:\n{_by_hand(files, model)}")
+
+
+def _show(records: Sequence[DemoVariant], files: DemoFiles) -> None:
+    """The table of what each variant does."""
+    from varscore.demo import read_outcomes
 
     scored = list(zip(records, read_outcomes(files.scored), strict=True))
     found = {tag for _, outcomes in scored for outcome in outcomes for tag in outcome.tags}
@@ -71,19 +80,15 @@ def demo(
     ]
     names = [shown[tag] for tag in tags]
     print_table(["variant", "what it does", *names], rows, right=names[2:])
+
+
+def _by_hand(files: DemoFiles, model: str | None) -> str:
+    """The command that does the same."""
+    import shlex
+
     command = ["varscore", "annotate", str(files.vcf), "-r", str(files.fasta), "-o", str(files.scored)]
-    command += [
-        "--motifs",
-        str(files.motifs),
-        "--no-motif-active",
-        "--motif-p",
-        SITE_P,
-        *(["-m", model] if model else []),
-    ]
-    typer.echo(f"\ngenome    {files.fasta}\nvariants  {files.vcf}\nmotifs    {files.motifs}\nscores    {files.scored}")
-    typer.echo(f"page      {_page(files, chosen)}")
-    command += ["--report", str(files.page)]
-    typer.echo(f"\nThe same by hand:\n{shlex.join(command)}")
+    command += ["--motifs", str(files.motifs), "--no-motif-active", "--motif-p", SITE_P]
+    return shlex.join([*command, *(["-m", model] if model else []), "--report", str(files.page)])
 
 
 def _page(files: DemoFiles, model: ModelFolder) -> str:

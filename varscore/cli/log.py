@@ -4,12 +4,14 @@ Every other module logs with ``logging.getLogger(__name__)`` and may attach valu
 ``extra={"fields": {"records": 10}}``; this one decides how that looks. Text lines read
 ``varscore: warning: message key=value``; JSON lines are ``{"time", "level", "event", "logger", "run", **fields}``.
 Values that the message itself spells out go into ``extra={"json_fields": {...}}``, and so into JSON alone.
+Other rooms name their arguments as documentation does, in backquotes, and :func:`as_options` makes options of them.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import resource
 import sys
 import time
@@ -72,10 +74,27 @@ def same_style() -> list[str]:
     return ["--quiet", "--log-format", "json" if _style.json else "text"]
 
 
+def as_options(message: str) -> str:
+    """A message of the library's as the command line spells it.
+
+    "fewer `threads`, or `check_ref=warn`, or `resume=False`" becomes "fewer --threads, or --check-ref warn, or
+    --no-resume".
+    """
+    return re.sub(r"`([a-z]\w*)(?:=([^`]*))?`", _as_option, message)
+
+
+def _as_option(argument: re.Match[str]) -> str:
+    name, value = argument[1].replace("_", "-"), argument[2]
+    if value is None:
+        return f"--{name}"
+    return f"--no-{name}" if value == "False" else f"--{name} {value}"
+
+
 def error(message: str, *, exit_status: int, traceback: str | None = None) -> None:
     """The one line a failed command ends with, after its traceback if one was asked for."""
     if sys.stderr is None:
         return
+    message = as_options(message)
     if _style.json:
         fields = {"exit_status": exit_status} | ({"traceback": traceback} if traceback else {})
         line = _json_line(datetime.now(UTC), "error", message, "varscore", fields)
@@ -93,7 +112,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         fields = "".join(f" {key}={value}" for key, value in _fields(record).items())
-        return f"varscore: {level}{record.getMessage()}{fields}"
+        return f"varscore: {level}{as_options(record.getMessage())}{fields}"
 
 
 class JsonFormatter(logging.Formatter):
@@ -102,7 +121,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC)
         fields = {**_fields(record), **getattr(record, "json_fields", {})}
-        return _json_line(moment, record.levelname.lower(), record.getMessage(), record.name, fields)
+        return _json_line(moment, record.levelname.lower(), as_options(record.getMessage()), record.name, fields)
 
 
 class ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]

@@ -84,9 +84,9 @@ class RayEngines:
         there = ray.cluster_resources()
         gpus, cpus = int(there.get("GPU", 0)), int(there.get("CPU", 0))
         if name.startswith("cuda:"):
-            raise DeviceError(f"device {name} was asked for", cause="Ray chooses the GPUs", remedy="--device cuda")
+            raise DeviceError(f"device {name} was asked for", cause="Ray chooses the GPUs", remedy="`device=cuda`")
         if name == "cuda" and not gpus:
-            raise DeviceError("device cuda was asked for", cause="the Ray cluster has no GPU", remedy="--device cpu")
+            raise DeviceError("device cuda was asked for", cause="the Ray cluster has no GPU", remedy="`device=cpu`")
         if gpus and name != "cpu":
             return [torch.device("cuda", 0)] * gpus  # each worker sees its own only
         if not cpus:
@@ -240,7 +240,7 @@ class RayPool:
         if task.deaths == MOST_DEATHS:
             raise DeviceError(
                 f"{MOST_DEATHS} workers died over the same records", cause="most likely out of memory",
-                remedy="a smaller --batch-size, or more memory for the workers",
+                remedy="a smaller `batch_size`, or more memory for the workers",
             )  # fmt: skip
         if dead in self._crew:
             log.warning("worker %s died: its records are scored again by others", dead.peer)

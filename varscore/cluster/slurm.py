@@ -319,7 +319,7 @@ def write_scripts(plan: ArrayPlan | WorkersPlan, force: bool = False) -> Path:
         if not force:
             raise OutputExists(
                 "the scripts of an earlier run are here", where=plan.folder,
-                remedy=f"run its {SUBMIT} to do what is missing, or pass --force to begin anew",
+                remedy=f"run its {SUBMIT} to do what is missing, or pass `force` to begin anew",
             )  # fmt: skip
     with whole_folder(plan.folder) as folder:
         for name, text in plan.scripts().items():

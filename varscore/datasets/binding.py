@@ -218,7 +218,7 @@ def find_cells(genome: Genome, sources: Sources, options: BindingOptions) -> tup
             signal = signals[name] if sources.dnase_signal else None
             cells.append(_open_cell(name, own, genome, peaks[name], signal, sources.signal_column, options))
     if not any(cell.trains for cell in cells):
-        raise DataError("no cell type is left to train on", where=sources.chip, remedy="fewer --test-cells")
+        raise DataError("no cell type is left to train on", where=sources.chip, remedy="fewer `test_cells`")
     return tuple(sorted({factor for cell in cells for factor in cell.chips})), cells
 
 

@@ -173,7 +173,7 @@ class ExampleSet:
             raise DataError(f"no split {split!r}", remedy=f"one of {', '.join(SPLITS)}, all")
         chosen = np.ones(len(self), bool) if split == "all" else self.split == SPLITS.index(split)
         if labelled_only and self.kind == "values":
-            raise DataError("values are no labels", where=self.folder, remedy="leave out --labelled-only")
+            raise DataError("values are no labels", where=self.folder, remedy="leave out `labelled_only`")
         if labelled_only:
             chosen &= self._targets.any(1)
         return np.flatnonzero(chosen)
@@ -258,7 +258,7 @@ def fresh_folder(folder: Path, force: bool) -> None:
     if not folder.exists():
         return
     if not force:
-        raise OutputExists("the output exists", where=folder, remedy="--force replaces it")
+        raise OutputExists("the output exists", where=folder, remedy="`force` replaces it")
     if not (folder / "dataset.json").exists():
         raise OutputExists("the output exists and is no data set", where=folder, remedy="remove it yourself")
 

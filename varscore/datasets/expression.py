@@ -60,7 +60,7 @@ class Expression:
         if (bad := np.argwhere(shifted <= 0)).size:
             gene, column = (names[at] for names, at in zip((self.genes, self.columns), bad[0].tolist(), strict=True))
             cause = f"{gene} has {self.values[tuple(bad[0])]:g} in {column}"
-            raise DataError("an expression without a logarithm", cause=cause, remedy="--pseudocount 1, or --scale log2")
+            raise DataError("an expression without a logarithm", cause=cause, remedy="`pseudocount=1`, or `scale=log2`")
         return Expression(self.genes, self.columns, np.log2(shifted)), scale
 
     def outputs(self, kind: Outputs, lineages: Lineages = IMMGEN) -> tuple[list[Task], np.ndarray]:
@@ -80,7 +80,7 @@ class Expression:
             members = {name: np.flatnonzero(np.array(of_column) == name) for name in names}
         if not members:
             cause = f"columns are named like {', '.join(self.columns[:3])}"
-            raise DataError("no column of the matrix is of a lineage", cause=cause, remedy="name lineages: --lineages")
+            raise DataError("no column of the matrix is of a lineage", cause=cause, remedy="name lineages: `lineages`")
         tasks = [Task(i, name, kind, {"columns": str(len(at))}) for i, (name, at) in enumerate(members.items())]
         return tasks, np.stack([_known_mean(self.values[:, at]) for at in members.values()], 1).astype(np.float32)
 
@@ -153,7 +153,7 @@ def _number(cell: str, path: Path) -> float:
     except ValueError:
         value = float("inf")
     if not np.isfinite(value):
-        remedy = "names of genes in a file of their own: --genes; what is unknown: NA"
+        remedy = "names of genes in a file of their own: `genes`; what is unknown: NA"
         raise DataError(f"{cell!r} is no expression", where=path, remedy=remedy)
     return value
 

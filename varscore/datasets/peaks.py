@@ -210,7 +210,7 @@ def keep_bins(packed: np.ndarray, split: np.ndarray, tracks: Sequence[Track], op
     elif options.bins == "tf":
         factors = np.packbits(np.array([track.task.group == "TF" for track in tracks]))
         if not factors.any():
-            raise DataError("no transcription-factor track", remedy="--bins any")
+            raise DataError("no transcription-factor track", remedy="`bins=any`")
         keep = np.any(packed & factors, axis=1)
     else:
         keep = labelled.copy()

@@ -135,10 +135,10 @@ def _gene(header: str, pattern: str | None, path: Path) -> str:
     try:
         found = re.search(pattern, header) if pattern else _EPD.match(header) or _FIRST_WORD.match(header)
     except re.error as error:
-        raise UsageError(f"--gene {pattern!r} is no regular expression", cause=str(error)) from None
+        raise UsageError(f"`gene={pattern!r}` is no regular expression", cause=str(error)) from None
     if found and found.re.groups:
         return found["gene"] if "gene" in found.re.groupindex else found[1]
-    remedy = r"--gene PATTERN, with brackets around the name, such as '^\S+ (\S+)'"
+    remedy = r"`gene=PATTERN`, with brackets around the name, such as '^\S+ (\S+)'"
     raise DataError(f"no gene in the header {header[:60]!r}", where=path, remedy=remedy)
 
 
@@ -295,7 +295,7 @@ def build_promoters(
     both = np.array([at for at, gene in enumerate(promoters.genes) if gene in row_of], np.int64)
     if len(both) < options.folds:
         examples = f"genes are {', '.join(promoters.genes[:3])} here, {', '.join(logs.genes[:3])} there"
-        raise DataError(f"{len(both)} genes have a promoter and an expression", cause=examples, remedy="see --gene")
+        raise DataError(f"{len(both)} genes have a promoter and an expression", cause=examples, remedy="see `gene`")
     used = promoters.take(both, **{"promoters without expression": len(promoters.genes) - len(both)})
     n, window = used.codes.shape
     links = [*alike(used.codes, max(window // 2, 1)), *overlapping(used.contig, used.start, window)]

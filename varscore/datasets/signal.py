@@ -66,7 +66,7 @@ def _height(fields: Sequence[bytes], where: str, column: int | None) -> float:
     try:
         height = float(fields[(column or (7 if len(fields) >= 10 else 4)) - 1])
     except (IndexError, ValueError):
-        remedy = "--signal-column says which column it is, or --dnase-signal gives bigWigs"
+        remedy = "`signal_column` says which column it is, or `dnase_signal` gives bigWigs"
         raise DataError("not an interval with a signal", where=where, remedy=remedy) from None
     if not 0 <= height < math.inf:
         raise DataError("not a peak", where=where, cause=f"signal {height:g}")

@@ -307,7 +307,7 @@ def _held_out(contigs: Sequence[str], test: Sequence[str]) -> np.ndarray:
     bare = [name.removeprefix("chr") for name in contigs]
     missing = [name for name in test if name.removeprefix("chr") not in bare]
     if missing:
-        raise DataError(f"no contig {missing[0]!r} to hold out", remedy="name contigs of the FASTA with --test")
+        raise DataError(f"no contig {missing[0]!r} to hold out", remedy="name contigs of the FASTA with `test`")
     return np.isin(bare, [name.removeprefix("chr") for name in test])
 
 

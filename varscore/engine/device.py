@@ -26,7 +26,7 @@ def pick_device(name: str) -> torch.device:
         return torch.device("cpu")
     if not torch.cuda.is_available():
         why = "this PyTorch has no CUDA" if torch.version.cuda is None else "no NVIDIA GPU or driver is visible"
-        raise DeviceError(f"device {name} was asked for", cause=why, remedy="--device cpu, or --device auto")
+        raise DeviceError(f"device {name} was asked for", cause=why, remedy="`device=cpu`, or `device=auto`")
     index = int(name.partition(":")[2] or os.environ.get("LOCAL_RANK", "0"))
     if index >= torch.cuda.device_count():
         raise DeviceError(f"device cuda:{index} was asked for", cause=f"there are {torch.cuda.device_count()} GPUs")

@@ -152,7 +152,7 @@ class EnginePool:
                 yield self._done(pending)
         except BrokenProcessPool:
             raise DeviceError(
-                "a worker process died", cause="most likely out of memory", remedy="fewer --threads, or more memory"
+                "a worker process died", cause="most likely out of memory", remedy="fewer `threads`, or more memory"
             ) from None
 
     def _done(self, pending: deque[tuple[Key, Future[Result]]]) -> tuple[Key, Result]:

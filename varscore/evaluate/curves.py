@@ -74,7 +74,7 @@ def choose_tasks(tasks: Sequence[Task], wanted: Sequence[str]) -> list[int]:
 
     Raises UsageError for what fits nothing, and for more tasks than anybody looks at.
     """
-    chosen = choose(tasks, wanted, "--curves")
+    chosen = choose(tasks, wanted, "`curves`")
     if len(chosen) > MOST_TASKS:
         raise UsageError(f"curves of {len(chosen)} tasks", remedy=f"choose {MOST_TASKS} at most")
     return chosen

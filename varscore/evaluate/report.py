@@ -195,7 +195,7 @@ def evaluate_models(
         raise UsageError("a model cannot be compared with itself", where=", ".join(str(model.path) for model in models))
     data, rows = examined.data, examined.rows
     if curves and data.kind == "values":
-        raise UsageError("values have no curves", where=data.folder, remedy="leave out --curves")
+        raise UsageError("values have no curves", where=data.folder, remedy="leave out `curves`")
     scores, drawn = [], []
     for model in models:
         predicted = predict_model(model, examined, device, precision, advance)

@@ -88,7 +88,7 @@ def import_danq_keras(
     else:
         chosen, difference = backward or BACKWARD[0], None
         net = make_network(weights, name, arguments, chosen)
-        log.warning("the direction of the backward LSTM (%s) is not checked: --check REF.h5 would tell", chosen)
+        log.warning("the direction of the backward LSTM (%s) is not checked: `check=REF.h5` would tell", chosen)
     facts = {
         "training": {"imported_with": __version__, "source": "DanQ (Quang & Xie 2016), Keras 0.2 weights"},
         "imported": {
@@ -156,7 +156,7 @@ def architecture_of(weights: KerasWeights, window: int, path: Path) -> tuple[str
     usual = [pool for pool in (find(name).configure().pool, width // 2) if pool in fitting]
     if not usual and len(fitting) != 1:
         cause = f"convolutions of width {width} on {window} bp, and {steps} steps"
-        raise ModelError("the pooling cannot be told", where=path, cause=cause, remedy="another --window")
+        raise ModelError("the pooling cannot be told", where=path, cause=cause, remedy="another `window`")
     pool = (usual or fitting)[0]
     n_tasks = len(weights.output[1])
     return name, {**sizes, "window": window, "pool": pool, "dense": dense, "n_tasks": n_tasks, "hard_gates": True}

@@ -67,7 +67,7 @@ def import_state_dict(
     """
     refuse_existing(str(output / CARD), force=force)
     if sorted(channels) != sorted("ACGT"):
-        raise UsageError(f"--channels {channels!r}", remedy="the letters A, C, G and T in their order")
+        raise UsageError(f"`channels={channels!r}`", remedy="the letters A, C, G and T in their order")
     with torch.device("meta"):
         net = build(architecture, **arguments)
     theirs = read_state_dict(path)
@@ -159,7 +159,7 @@ def translate(
         raise ModelError(
             f"nothing for {len(missing)} of the network's {len(shapes)} tensors", where=path,
             cause=f"{first} {shapes[first]} may be {' or '.join(alike[:4]) or 'none that is there'}",
-            remedy=f"--map FILE with lines for {', '.join(missing)}",
+            remedy=f"`map=FILE` with lines for {', '.join(missing)}",
         )  # fmt: skip
     state = {name: _arranged(theirs[sources[name].name], sources[name], shapes[name], path) for name in shapes}
     if spare := sorted(theirs.keys() - {source.name for source in sources.values()}):
@@ -192,7 +192,7 @@ def _reorder(state: dict[str, Tensor], net: SequenceNet, channels: str) -> None:
         return
     first = [name for name, layer in net.named_modules() if isinstance(layer, nn.Conv1d) and layer.in_channels == 4]
     if not first:
-        raise UsageError("this architecture has no convolution of bases", remedy="leave out --channels")
+        raise UsageError("this architecture has no convolution of bases", remedy="leave out `channels`")
     for name in first:
         weight = state[f"{name}.weight"]
         state[f"{name}.weight"] = weight[:, [channels.index(letter) for letter in "ACGT"]].contiguous()

@@ -32,9 +32,9 @@ _TABLE = f"if its first line names the columns chrom, pos, ref and alt, or varia
 _NAMED = _NORMALISE
 _RSID = "`varscore normalise FILE --dbsnp DBSNP.vcf.gz -r FASTA -o OUT.vcf.gz` takes the variants out of dbSNP's VCF"
 _INTERVALS = (
-    "intervals have no alleles: `varscore annotate --saturate FILE` scores every substitution in them, --regions "
+    "intervals have no alleles: `varscore annotate --saturate FILE` scores every substitution in them, "
+    "`regions=FILE` limits a VCF to them"
 )
-_INTERVALS += "FILE limits a VCF to them"
 
 RSID = r"rs\d+"
 VARIANT = r"\w+[:\-_]\d+[:\-_][ACGTN]+[:\-_>/][ACGTN]+|[\w.]+:(?:g\.)?\d+[ACGTN]+>[ACGTN]+"
@@ -61,7 +61,7 @@ def describe_name(name: str) -> tuple[str, str] | None:
     if re.fullmatch(VARIANT, name, re.IGNORECASE):
         return "it looks like a variant, and a file is expected", "`varscore annotate` takes it as it is"
     if re.fullmatch(REGION, name, re.IGNORECASE):
-        return "it looks like a region, and a file is expected", "regions of a VCF are chosen with --region"
+        return "it looks like a region, and a file is expected", "regions of a VCF are chosen with `region`"
     return None
 
 

@@ -300,4 +300,4 @@ def parse_kind(text: str) -> Kind | None:
     try:
         return Kind(text)
     except ValueError:
-        raise UsageError(f"--from {text!r} is not one of auto, {', '.join(kind.value for kind in Kind)}") from None
+        raise UsageError(f"`from={text!r}` is not one of auto, {', '.join(kind.value for kind in Kind)}") from None

@@ -33,7 +33,7 @@ def assign_folds(groups: np.ndarray, labels: np.ndarray, folds: int, seed: int) 
     if folds < 2:
         raise DataError(
             "nothing to cross-validate on", cause=f"all {len(labels):,} variants lie in one locus or chromosome",
-            remedy="--group-by none, or a smaller --locus",
+            remedy="`group_by=none`, or a smaller `locus`",
         )  # fmt: skip
     random = np.random.default_rng(seed)
     order = np.lexsort((random.permutation(len(names)), -share))
@@ -46,6 +46,6 @@ def assign_folds(groups: np.ndarray, labels: np.ndarray, folds: int, seed: int) 
         if len(np.unique(labels[fold != test])) < 2:
             raise DataError(
                 "only one class is left to train on in a fold", cause="it lies in one locus or chromosome",
-                remedy="--group-by none, a smaller --locus, or more variants",
+                remedy="`group_by=none`, a smaller `locus`, or more variants",
             )  # fmt: skip
     return fold

@@ -69,7 +69,7 @@ class SnpJob:
         """Raises OutputExists when the folder has a classifier that must not be replaced, UsageError for ``about``."""
         refuse_existing(str(self.output / CARD), force=self.force)
         if own := sorted(OWN & self.about.keys()):
-            raise UsageError(f"--about cannot say {', '.join(own)}", cause="train-snp does")
+            raise UsageError(f"`about` cannot say {', '.join(own)}", cause="train-snp does")
         if self.baseline is not None and self.baseline.config().window != self.model.config().window:
             raise UsageError("the baseline model reads windows of another length", where=self.baseline.path)
 
@@ -202,7 +202,7 @@ def _held_out(names: Sequence[str], selection: Selection, genome: Genome) -> np.
     """bool (n,): variants on the named chromosomes. Raises UsageError for one the FASTA does not have."""
     found = match_contigs(names, genome)
     if missing := [name for name in names if found[name] is None]:
-        raise UsageError(f"--hold-out {','.join(missing)}: no such contig in the FASTA", where=genome.path)
+        raise UsageError(f"`hold_out={','.join(missing)}`: no such contig in the FASTA", where=genome.path)
     wanted = [list(genome.contigs).index(name) for name in found.values() if name is not None]
     return np.isin(selection.variants.contig, wanted)
 

@@ -112,7 +112,7 @@ class _Reader:
         if self._restrict is not None:
             found = found.take(inside(found, self._restrict))
             if not len(found):
-                raise DataError(f"none of the {what} lies in the regions of --restrict")
+                raise DataError(f"none of the {what} lies in the regions of `restrict`")
         status = statuses(found, self._genome, self._window)
         lost = Counter(Status(value).name for value in status.tolist() if value != Status.PASS)
         self.left_out[what] += lost
@@ -161,7 +161,7 @@ def _with_frequencies(positives: Variants, sources: Sequence[Variants]) -> Varia
     if unknown.all():
         raise DataError(
             "the allele frequency of no positive is known", cause="neither INFO/AF nor a column af states it",
-            remedy="leave out --match-af",
+            remedy="leave out `match_af`",
         )  # fmt: skip
     if unknown.any():
         log.warning("%s positives have no known allele frequency: no negative is matched to them", f"{unknown.sum():,}")

@@ -14,7 +14,7 @@ MITOCHONDRIAL = ("chrM", "MT", "M", "chrMT", RCRS)
 RCRS_LENGTH = 16_569
 PLINK = ("23", "24", "25", "26", "XY")
 """X, Y, XY and MT in plink. Never taken for them: a cow has a chromosome 23"""
-RENAME = "--rename-chrs FILE says which is which"
+RENAME = "`rename_chrs=FILE` says which is which"
 _SHOWN = 5
 log = logging.getLogger(__name__)
 
@@ -189,7 +189,7 @@ def report_difference(what: str, cause: str, where: str | None, check: str, asse
     """Another assembly: raises VariantFileError, or warns, as ``--check-assembly`` says. assembly: the variants'"""
     error = VariantFileError(
         what, where=where, cause=cause,
-        remedy=f"pass the FASTA of {assembly} with -r, or --check-assembly warn if this is right",
+        remedy=f"pass the FASTA of {assembly} with -r, or `check_assembly=warn` if this is right",
     )  # fmt: skip
     if check == "error":
         raise error

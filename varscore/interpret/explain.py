@@ -176,13 +176,13 @@ def _demanded_tasks(job: ExplainJob) -> np.ndarray:
     """The tasks of what is no allele. Raises UsageError where several might be meant and none is named."""
     tasks = job.model.tasks()
     if job.tasks:
-        return np.array(choose(tasks, job.tasks, "--task"))
+        return np.array(choose(tasks, job.tasks, "`task`"))
     if len(tasks) == 1:
         return np.zeros(1, np.int64)
     some = ", ".join(task.name for task in tasks[:3])
     raise UsageError(
         f"which of the {len(tasks)} tasks is to be explained?", cause=f"such as {some}",
-        remedy="name it with --task; `varscore models tasks MODEL` lists them",
+        remedy="name it with `task`; `varscore models tasks MODEL` lists them",
     )  # fmt: skip
 
 
@@ -195,7 +195,7 @@ def _of_variants(
         scored.pair(genome, net.window, centred=job.centred is not False, span=span) for scored in found.scored
     )  # fmt: skip
     names = job.model.tasks()
-    tasks = np.array(choose(names, job.tasks, "--task")) if job.tasks else np.arange(len(names))
+    tasks = np.array(choose(names, job.tasks, "`task`")) if job.tasks else np.arange(len(names))
     return Explanation(net, options, pool, _explained(pool, job, options, pairs), len(found.scored), tasks, found)
 
 

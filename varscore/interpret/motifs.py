@@ -177,7 +177,7 @@ def discover(
     if not matrices:
         raise UsageError(
             f"no filter of {model.id} has {options.min_sites} sites in {len(codes):,} sequences", where=data,
-            remedy="more --sequences, a lower --threshold, or fewer --min-sites",
+            remedy="more `sequences`, a lower `threshold`, or fewer `min_sites`",
         )  # fmt: skip
     comparison = compare([smoothed(motif) for motif in matrices], Targets.of([smoothed(motif) for motif in targets]))
     aligned = align([motif.frequencies for motif in matrices])

@@ -94,7 +94,7 @@ def choose_alleles(
     Raises VariantFileError for a single allele that cannot be scored.
     """
     names = model.tasks()
-    asked = np.array(choose(names, globs, "--task")) if globs else np.arange(len(names))
+    asked = np.array(choose(names, globs, "`task`")) if globs else np.arange(len(names))
     tasks = ranked_tasks(model, asked)
     chosen, heap = Chosen(), []
     untrained = model.untrained.tolist()

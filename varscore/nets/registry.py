@@ -134,7 +134,7 @@ def _fits(value: Any, kind: type[Any]) -> bool:
 
 _architectures: dict[str, Architecture] = {}
 HOW_TO_ADD = (
-    f"--plugin FILE.py names the file that registers it, an installed package does so by an entry point {GROUP}"
+    f"`plugin=FILE.py` names the file that registers it, an installed package does so by an entry point {GROUP}"
 )
 
 

@@ -105,7 +105,7 @@ def make_vcf(given: Given, path: str, reference: Path, rules: GenomeRules) -> No
 def demand_all_given(found: Normalised | None) -> None:
     """Raises StrictError when something that was given is no record of the output."""
     if found is not None and found.left_out:
-        raise StrictError(f"--strict: {_left_out_message(found.left_out)}")
+        raise StrictError(f"`strict`: {_left_out_message(found.left_out)}")
 
 
 def _left_out_message(left_out: Sequence[tuple[str, str, str]]) -> str:

@@ -93,7 +93,7 @@ def choose_step(net: SequenceNet, asked: int | None) -> int:
     """
     if asked is not None:
         if not 1 <= asked <= net.window:
-            raise UsageError(f"--step {asked} is not from 1 to {net.window}", cause="that is how much a window shows")
+            raise UsageError(f"`step={asked}` is not from 1 to {net.window}", cause="that is how much a window shows")
         return asked
     common = stride(net)
     return max(common * (WIDEST // common), 1) if common <= WIDEST else min(WIDEST, net.window)

@@ -80,9 +80,9 @@ class TracksJob:
         """Raises UsageError and OutputExists."""
         demand_library()
         if not self.tasks:
-            raise UsageError("which tasks?", cause="each is a file", remedy="--tasks GLOB, or --tasks '*' for all")
+            raise UsageError("which tasks?", cause="each is a file", remedy="`tasks=GLOB`, or `tasks='*'` for all")
         if self.value == "logit" and self.model.card.objective == "values":
-            raise UsageError("--value logit: the model predicts values, which have no odds", where=self.model.id)
+            raise UsageError("`value=logit`: the model predicts values, which have no odds", where=self.model.id)
         if self.folder.exists() and not self.folder.is_dir():
             raise UsageError("the tracks are a folder, and this is a file", where=self.folder)
         if not (self.resume and self.journal.path.exists()):
@@ -91,7 +91,7 @@ class TracksJob:
     def demand_none(self) -> None:
         """Raises OutputExists where there are tracks that this run must not take the place of."""
         if (self.folder / RECORD).exists() and not self.force:
-            raise OutputExists("the folder has tracks already", where=self.folder, remedy="name another, or --force")
+            raise OutputExists("the folder has tracks already", where=self.folder, remedy="name another, or `force`")
 
     @property
     def journal(self) -> Journal:
@@ -407,16 +407,16 @@ def _demand_room(job: TracksJob, grid: Grid, net: SequenceNet, parts: Sequence[P
         f"{size / 1e6:,.1f}",
     )  # fmt: skip
     if grid.step % stride(net):
-        log.info("--step %s is no multiple of the network's stride of %s: less is shared", grid.step, stride(net))
+        log.info("`step=%s` is no multiple of the network's stride of %s: less is shared", grid.step, stride(net))
     if cpus and windows > MOST_WINDOWS and not job.large:
         raise UsageError(
             f"{windows:,} windows take about {hours:,.0f} hours here", cause=f"{cpus} CPU threads",
-            remedy="--yes if that is meant; --contig or --region for less, --step for fewer",
+            remedy="`yes` if that is meant; `contig` or `region` for less, `step` for fewer",
         )  # fmt: skip
     there = next(folder for folder in (job.folder, *job.folder.resolve().parents) if folder.is_dir())
     free = shutil.disk_usage(there).free
     if size > free:
         raise OutputError(
             f"the tracks need about {size / 1e6:,.0f} MB", where=there, cause=f"{free / 1e6:,.0f} MB are free",
-            remedy="fewer tasks, or a larger --step",
+            remedy="fewer tasks, or a larger `step`",
         )  # fmt: skip

@@ -88,7 +88,7 @@ def check_sort(scored: Scored, sort: str) -> None:
     """Raises UsageError for a column that the file does not have or that says nothing of rank."""
     ranks = [column for column in scored.columns if column in ("diff", "sig", "e") or column.startswith("p_")]
     if sort not in ranks:
-        raise UsageError(f"--sort {sort}: the file has no such score", remedy=f"it has {', '.join(ranks)}")
+        raise UsageError(f"`sort={sort}`: the file has no such score", remedy=f"it has {', '.join(ranks)}")
 
 
 def choose(scored: Scored, sort: str, top: int, holds: Holds | None = None) -> Chosen:

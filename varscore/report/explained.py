@@ -42,7 +42,7 @@ def read_explained(folder: Path, alleles: Sequence[Allele], scored: Scored, labe
     tasks = list(logos.tasks)
     for row, allele in enumerate(alleles):
         entry = by_allele.get(allele.key)
-        if entry is None or allele.alt.startswith("<"):
+        if entry is None:
             continue
         ref, alt, start = _minimal(found.names[2 * entry.number], allele)
         if max(ref, alt) > LONGEST:
@@ -108,7 +108,7 @@ def _facts(folder: Path, scored: Scored) -> dict[str, Any]:
         raise _damaged(folder, "it does not explain variants")
     if safe(str(facts.get("model_sha256"))) != scored.model[1]:
         raise DataError(
-            "--explain: the folder is of another model", where=folder,
+            "`explain`: the folder is of another model", where=folder,
             cause=f"it was made with {facts.get('model')}, the file was scored with {scored.model[0]}",
         )  # fmt: skip
     return facts
@@ -147,4 +147,4 @@ def _minimal(name: str, allele: Allele) -> tuple[int, int, int]:
 
 
 def _damaged(where: Path, why: object) -> DataError:
-    return DataError("--explain: not a finished folder of explain", where=where, cause=str(why), remedy=_REMEDY)
+    return DataError("`explain`: not a finished folder of explain", where=where, cause=str(why), remedy=_REMEDY)

@@ -67,7 +67,7 @@ def _tokens(text: str) -> list[_Token]:
 
 def _error(text: str, place: int, why: str) -> UsageError:
     return UsageError(
-        f"--filter cannot be read at character {place + 1}", where=repr(text[:200]), cause=why,
+        f"`filter` cannot be read at character {place + 1}", where=repr(text[:200]), cause=why,
         remedy="such as VS_SIG<0.01 && (VS_E<0.001 || status==\"PASS\")",
     )  # fmt: skip
 

@@ -19,21 +19,21 @@ BEYOND = 1_000_000
 """Bases after the last allele of a contig of unknown length"""
 PACKAGE = "igv_notebook"
 _INSIDE = ("js", "igv.min.js")
-REMEDY = "pip install --no-deps igv-notebook, which ships it, or name the file with --igv-js"
+REMEDY = "pip install --no-deps igv-notebook, which ships it, or name the file with `igv_js`"
 
 
 def find_igv(given: Path | None) -> Path:
     """The file of igv.js: the one given, or that of igv-notebook. Raises UsageError when there is none."""
     if given is not None:
         if not given.is_file():
-            raise UsageError("--igv-js: there is no such file", where=given, remedy=REMEDY)
+            raise UsageError("`igv_js`: there is no such file", where=given, remedy=REMEDY)
         return given
     found = importlib.util.find_spec(PACKAGE)
     for folder in (found.submodule_search_locations or ()) if found else ():
         path = Path(folder).joinpath(*_INSIDE)
         if path.is_file():
             return path
-    raise UsageError("--igv: igv.js is not at hand", cause="igv-notebook is not installed", remedy=REMEDY)
+    raise UsageError("`igv`: igv.js is not at hand", cause="igv-notebook is not installed", remedy=REMEDY)
 
 
 def read_igv(given: Path | None) -> str:
@@ -41,7 +41,7 @@ def read_igv(given: Path | None) -> str:
     path = find_igv(given)
     text = read_text(path, UsageError)
     if "igv" not in text or "createBrowser" not in text:
-        raise UsageError("--igv-js: the file is not igv.js", where=path, remedy="dist/igv.min.js of igv.js 3")
+        raise UsageError("`igv_js`: the file is not igv.js", where=path, remedy="dist/igv.min.js of igv.js 3")
     return text
 
 

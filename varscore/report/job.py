@@ -65,9 +65,9 @@ class ReportJob:
         if not 1 <= self.top <= MOST:
             raise UsageError(f"a page has 1 to {MOST:,} alleles, not {self.top:,}")
         if self.tracks and self.reference is None:
-            raise UsageError("--tracks wants the genome", remedy="give its FASTA with -r")
+            raise UsageError("`tracks` wants the genome", remedy="give its FASTA with -r")
         if self.explain is not None and not self.sequence:
-            raise UsageError("--explain draws bases of the genome, which --no-sequence keeps off the page")
+            raise UsageError("`explain` draws bases of the genome, which `sequence=False` keeps off the page")
         if self.igv:
             find_igv(self.igv_js)
 

@@ -25,5 +25,5 @@ class Link:
         if not name.strip() or not re.match(r"https?://[^\s/]", pattern) or unknown:
             cause = f"it has no {{{unknown[0]}}}" if unknown else "it wants a name, = and an http(s) address"
             remedy = f"fields are {', '.join(f'{{{field}}}' for field in sorted(_FIELDS))}"
-            raise UsageError(f"--link {text!r} is no link", cause=cause, remedy=remedy)
+            raise UsageError(f"`link={text!r}` is no link", cause=cause, remedy=remedy)
         return cls(name.strip(), pattern)

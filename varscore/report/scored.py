@@ -104,7 +104,7 @@ def open_scored(path: str, prefix: str = PREFIX) -> Scored:
         raise DataError(
             "the file has no scores of varscore", where=path,
             cause=f"it has no {', '.join(missing)}" if missing else f"its header has no ##varscoreModel{_end(prefix)}",
-            remedy="score it with varscore annotate" if prefix == PREFIX else f"is {prefix} its --tag-prefix?",
+            remedy="score it with varscore annotate" if prefix == PREFIX else f"is {prefix} its `tag_prefix`?",
         )  # fmt: skip
     return scored
 

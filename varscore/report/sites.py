@@ -59,7 +59,7 @@ def _lines(path: str) -> Iterator[tuple[tuple[str, ...], Site]]:
     if missing:
         raise DataError(
             "not a table of motifs", where=where, cause=f"its first line names no column {', '.join(missing)}",
-            remedy="annotate --motifs FILE --motif-table writes one",
+            remedy="annotate `motifs=FILE` `motif_table` writes one",
         )  # fmt: skip
     for number, line in enumerate(lines, 2):
         fields = line.split("\t")

@@ -172,7 +172,7 @@ class Annotations:
 def _has_tracks(classifier: Classifier, tracks: Tracks) -> bool:
     missing = [name for name in classifier.conservation if name not in tracks.names]
     if missing:
-        log.warning("classifier %s left out: it wants --conservation %s=BIGWIG", classifier.id, missing[0])
+        log.warning("classifier %s left out: it wants `conservation=%s=BIGWIG`", classifier.id, missing[0])
     return not missing
 
 
@@ -182,7 +182,7 @@ def _demand_tracks(classifier: Classifier, tracks: Tracks) -> None:
     if missing := [name for name in absent if name not in DEEPSEA_CONSERVATION]:
         raise UsageError(
             f"the classifier {classifier.id} wants conservation scores that are not given", where=", ".join(missing),
-            remedy=f"--conservation {missing[0]}=BIGWIG",
+            remedy=f"`conservation={missing[0]}=BIGWIG`",
         )  # fmt: skip
     if absent:
         constants = ", ".join(f"{name} = {DEEPSEA_CONSERVATION[name]:g}" for name in absent)

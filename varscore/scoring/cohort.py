@@ -217,7 +217,7 @@ class Cohort:
         if not any(b"GT" in names.split(b":") for names in formats):
             raise VariantFileError(
                 "no genotypes", where=self._reader.where, cause=f"none of the first {len(chunk)} records has a GT",
-                remedy="leave out --haplotypes",
+                remedy="leave out `haplotypes`",
             )  # fmt: skip
 
     def _demand_order(self, piece: Piece) -> None:

@@ -142,6 +142,6 @@ def compare_references(
         raise VariantFileError(
             f"{different:,} of {compared:,} REF alleles disagree with {genome.path.name}", where=where,
             cause=f"the variants are probably on another assembly{f' than {ours}' if ours else ''}, or shifted",
-            remedy=f"pass the FASTA of theirs with -r; --max-mismatch {different / compared + 0.005:.2f} "
+            remedy=f"pass the FASTA of theirs with -r; `max_mismatch={different / compared + 0.005:.2f}` "
             "scores the rest all the same",
         )  # fmt: skip

@@ -59,7 +59,7 @@ def copy_best(study: Study, chosen: Place, folder: Path, force: bool = False) ->
     if not (chosen.model / CARD).exists():
         raise UsageError(
             f"the model of trial {chosen.trial.number} was not kept", where=chosen.model.parent,
-            remedy="train it anew (--retrain), or keep more of them (--keep) from the start",
+            remedy="train it anew (`retrain`), or keep more of them (`keep`) from the start",
         )  # fmt: skip
     model = open_model(chosen.model)
     model.verify()

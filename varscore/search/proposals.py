@@ -57,7 +57,7 @@ def narrow(trials: Trials) -> Narrowing:
     """
     if len(trials) < FEWEST:
         raise UsageError(
-            f"{len(trials)} trials that count are too few to narrow a space by", remedy=f"{FEWEST} or more (--trials)"
+            f"{len(trials)} trials that count are too few to narrow a space by", remedy=f"{FEWEST} or more (`trials`)"
         )
     dropped = tuple(one for key, values in trials.space.items() for one in _depleted(trials, key, values))
     gone = {(one.key, one.value) for one in dropped}

@@ -227,12 +227,12 @@ def parse_fix(texts: Sequence[str], space: Space) -> Space:
     for text in texts:
         name, equals, values = text.partition("=")
         if not equals:
-            raise UsageError(f"--fix {text} is not KEY=VALUE[,VALUE]")
+            raise UsageError(f"`fix={text}` is not KEY=VALUE[,VALUE]")
         _demand_key(name)
         known = {plain(value): value for value in TABLE[name].values}
         wanted = [value.strip() for value in values.split(",")]
         if unknown := [value for value in wanted if value not in known]:
-            raise UsageError(f"--fix {text}: {name} has no value {unknown[0]!r}", remedy=f"one of {', '.join(known)}")
+            raise UsageError(f"`fix={text}`: {name} has no value {unknown[0]!r}", remedy=f"one of {', '.join(known)}")
         given[name] = [known[value] for value in wanted]
     return subspace(space, given)
 

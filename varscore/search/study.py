@@ -59,7 +59,7 @@ class Settings:
         fits = {"auroc": ("labels", "classes"), "auprc": ("labels", "classes"), "r": ("values",)}
         if self.metric not in METRICS or self.kind not in fits.get(self.metric, (self.kind,)):
             raise UsageError(
-                f"metric {self.metric!r} of {self.kind}", remedy=f"--metric {USUAL.get(self.kind, 'loss')}, or loss"
+                f"metric {self.metric!r} of {self.kind}", remedy=f"`metric={USUAL.get(self.kind, 'loss')}`, or loss"
             )
 
 

@@ -92,7 +92,7 @@ def run_branch(
     if began and began[-1] >= work.trials:
         raise UsageError(
             f"the branch {branch.name} has {began[-1] + 1} trials", where=branch.trials_folder,
-            remedy=f"--trials {began[-1] + 1} or more",
+            remedy=f"`trials={began[-1] + 1}` or more",
         )  # fmt: skip
     count = points.within(work.trials)
     if count < work.trials:

@@ -72,7 +72,7 @@ def refuse_existing(path: str, *, force: bool) -> None:
     if path != "-" and os.path.isdir(path):
         raise UsageError("the output is a folder", where=path, remedy="name a file inside it")
     if not force and not is_stream(path) and os.path.exists(path):
-        raise OutputExists("the output exists already", where=path, remedy="choose another name or pass --force")
+        raise OutputExists("the output exists already", where=path, remedy="choose another name or pass `force`")
 
 
 def whole_number(value: object) -> int:

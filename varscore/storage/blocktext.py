@@ -10,9 +10,7 @@ from zlib import crc32
 from varscore.storage.atomic import AtomicFile, Mark, PartialFile, whole_number
 from varscore.storage.bgzf import BgzfWriter
 from varscore.storage.resumable import FileOutput, Placement, Resumable
-
-HEAD = -1
-"""The number of what comes before the first block"""
+from varscore.storage.textfacts import HEAD, Stretch, TextFacts
 
 
 class BlockText:
@@ -34,13 +32,13 @@ class BlockText:
     ) -> None:
         self.file, self._in_pieces = file, in_pieces
         self._block, self._length, self._crc = HEAD, 0, 0
-        self.pieces: list[list[int]] = []
-        """[block, bytes, CRC-32] of the header and of every block of records that is complete"""
+        self.pieces: list[Stretch] = []
+        """Of the header and of every block of records that is complete"""
         pending = b""
         if carry is not None:
             file.carry_on(Mark.parse(carry["file"]))
             self._block, self._length, self._crc = map(whole_number, carry["piece"])
-            self.pieces = [[whole_number(number) for number in piece] for piece in carry["pieces"]]
+            self.pieces = [(whole_number(a), whole_number(b), whole_number(c)) for a, b, c in carry["pieces"]]
             pending = b64decode(carry["pending"])
         self._bgzf = None if level is None else BgzfWriter(self._put, level=level, pending=pending)
         if carry is None:
@@ -79,7 +77,7 @@ class BlockText:
         if self._bgzf:
             self._bgzf.flush()
         if self._length:
-            self.pieces.append([self._block, self._length, self._crc])
+            self.pieces.append((self._block, self._length, self._crc))
         self._length = self._crc = 0
 
     def _put(self, data: bytes) -> None:
@@ -96,8 +94,8 @@ class BlockTextOutput(FileOutput, Resumable):
     def mark(self) -> dict[str, Any]:
         return self._text.mark()
 
-    def facts(self) -> dict[str, Any]:
-        return {"pieces": self._text.pieces}
+    def facts(self) -> TextFacts:
+        return TextFacts(self._text.pieces)
 
     def settle(self) -> list[Placement]:
         self._text.finish()

@@ -22,7 +22,7 @@ def refuse_existing_folder(path: str, marker: str, *, force: bool) -> None:
     if not os.path.exists(path):
         return
     if not force:
-        raise OutputExists("the output exists already", where=path, remedy="choose another name or pass --force")
+        raise OutputExists("the output exists already", where=path, remedy="choose another name or pass `force`")
     if not os.path.isfile(os.path.join(path, marker)):
         raise OutputExists(
             "the output exists and is something else", where=path,

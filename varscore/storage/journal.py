@@ -34,7 +34,7 @@ from varscore.storage.runjson import SUFFIX as RUN_SUFFIX
 
 SUFFIX = ".varscore-journal"
 MOST_BYTES = 1 << 30
-START_ANEW = "pass --no-resume to start anew"
+START_ANEW = "pass `resume=False` to start anew"
 
 
 class DamagedJournal(Exception):

@@ -14,6 +14,7 @@ from typing import Any, Self
 from varscore.errors import OutputExists
 from varscore.storage.atomic import AtomicFile, DamagedPartial, PartialFile, output_errors, sync_folder
 from varscore.storage.folders import replace_folder
+from varscore.storage.textfacts import TextFacts
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def place_all(placements: Sequence[Placement], *, force: bool) -> None:
         if _stamp(placement.temporary if waits else placement.target) != placement.stamp:
             raise DamagedPartial(placement.temporary)
         if waits and os.path.exists(placement.target) and not (force or placement.is_ours):
-            raise OutputExists("the output exists already", where=placement.target, remedy="pass --force")
+            raise OutputExists("the output exists already", where=placement.target, remedy="pass `force`")
     placed = {placement.target for placement in placements if placement.temporary}
     for placement in placements:
         with output_errors(placement.target):
@@ -154,6 +155,6 @@ class Resumable(Output):
     def mark(self) -> dict[str, Any]:
         """Flush to disk; what the next needs to know, as JSON."""
 
-    def facts(self) -> dict[str, Any]:
-        """What run.json should say of it, as JSON: for the text of a shard where its blocks of records stand."""
-        return {}
+    def facts(self) -> TextFacts:
+        """For the text of a shard, where its blocks of records stand."""
+        return TextFacts()

@@ -90,7 +90,7 @@ class Trainer:
         if len(self.rows) == 0 or len(self.held_out) == 0:
             raise DataError("no training or no validation examples", where=data.folder)
         if recipe.segment > 1 and net.inputs:
-            raise UsageError("segments are for networks of nothing but sequence", remedy="--segment 1")
+            raise UsageError("segments are for networks of nothing but sequence", remedy="`segment=1`")
         step = data.bin or BIN
         self.order = Order(data, self.rows, recipe.batch_size, recipe.segment, step, seed)
         if recipe.segment == 1 and len(self.rows) % recipe.batch_size == 1 < self.order.steps and _normalises(net):
@@ -336,12 +336,14 @@ class Trainer:
             changed = [key for key, value in self._signature().items() if theirs.get(key, value) != value]
         except (OSError, RuntimeError, EOFError, KeyError, AttributeError, TypeError, pickle.UnpicklingError) as error:
             cause = str(error).partition("\n")[0]
-            raise DataError("damaged checkpoint", where=path, cause=cause, remedy="--no-resume starts anew") from None
+            raise DataError(
+                "damaged checkpoint", where=path, cause=cause, remedy="`resume=False` starts anew"
+            ) from None
         if changed:
             raise UsageError(
                 f"the checkpoint was made with another {', '.join(changed)}",
                 where=path,
-                remedy="use the options it was started with, or --no-resume to start anew",
+                remedy="use the options it was started with, or `resume=False` to start anew",
             )
         self.net.load_state_dict(state["net"])
         if self.average is not None:

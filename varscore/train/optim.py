@@ -22,7 +22,7 @@ def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     others = [p for p in trained if p.ndim <= 1 or p is spared]
     groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
     if recipe.root_epsilon and recipe.optimizer != "rmsprop":
-        raise UsageError(f"{recipe.optimizer} has no epsilon inside a root", remedy="--optimizer rmsprop")
+        raise UsageError(f"{recipe.optimizer} has no epsilon inside a root", remedy="`optimizer=rmsprop`")
     if recipe.optimizer == "adam":
         return torch.optim.Adam(groups, lr=recipe.lr)
     if recipe.optimizer == "adamw":
@@ -34,7 +34,7 @@ def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer in ("sgd", "nesterov"):
         nesterov = recipe.optimizer == "nesterov"
         if nesterov and not recipe.momentum:
-            raise UsageError("nesterov wants a momentum", remedy="--momentum 0.9")
+            raise UsageError("nesterov wants a momentum", remedy="`momentum=0.9`")
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov)
     raise UsageError(f"no optimizer {recipe.optimizer!r}", remedy="adam, adamw, rmsprop, sgd or nesterov")
 

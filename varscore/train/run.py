@@ -139,7 +139,7 @@ def _how_to_go_on(trainer: Trainer, options: RunOptions) -> str:
     """For a run that a signal has ended."""
     if trainer.saved_step is None:
         return "stopped before the first checkpoint; the same command starts anew"
-    again = "the same command" if options.resume else "the same command without --no-resume"
+    again = "the same command" if options.resume else "the same command without `resume=False`"
     steps = f"{trainer.saved_step:,} steps"
     return f"stopped; {trainer.folder / CHECKPOINT} holds the first {steps}: {again} carries on from there"
 
@@ -221,7 +221,7 @@ def _write(trainer: Trainer, architecture: str, facts: Mapping[str, Any], option
         raise DivergedError(
             "training diverged in its first epoch",
             cause="the loss is no number",
-            remedy="a lower --lr, or --clip-norm 1",
+            remedy="a lower `lr`, or `clip_norm=1`",
         )
     if state.history and options.pictures:
         learning_curve(folder / "learning_curve.png", state.history, architecture, trainer.net.goal.loss_name)

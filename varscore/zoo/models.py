@@ -211,7 +211,7 @@ def ranked_tasks(model: ModelFolder, chosen: np.ndarray) -> np.ndarray:
         labels = ", ".join(f"{task}:{model.tasks()[task].name}" for task in chosen[:3].tolist())
         raise UsageError(
             f"the model knows nothing of {labels}", where=model.id, cause="it had no positive example in training",
-            remedy="choose other --tasks",
+            remedy="choose other `tasks`",
         )  # fmt: skip
     return ranked
 
@@ -241,7 +241,7 @@ def find_model(name: str | None) -> ModelFolder:
     if name is None:
         defaults = [path for path in models.values() if open_model(path).card.is_default]
         if not defaults:
-            raise ModelError("no default model is bundled", remedy="name one with --model")
+            raise ModelError("no default model is bundled", remedy="name one with `model`")
         return open_model(defaults[0])
     if name in models:
         return open_model(models[name])

@@ -27,7 +27,7 @@ def select_tasks(model: ModelFolder, chosen: np.ndarray, folder: Path, *, force:
     layer, or where no task is left, OutputExists, ModelError, OutputError.
     """
     if (folder / CARD).exists() and not force:
-        raise OutputExists("a model is there", where=folder, remedy="--force replaces it")
+        raise OutputExists("a model is there", where=folder, remedy="`force` replaces it")
     if not len(chosen):
         raise UsageError("no task is left")
     whole = model.load()

@@ -134,6 +134,6 @@ class Annotator:
         else:
             log.warning(
                 "tags like %s are replaced, though the header tells of no run of varscore; to keep them, name ours "
-                "otherwise with --tag-prefix",
+                "otherwise with `tag_prefix`",
                 name,
             )

@@ -21,6 +21,7 @@ from varscore.storage.atomic import AtomicFile, refuse_existing
 from varscore.storage.bgzf import LEVEL
 from varscore.storage.blocktext import BlockText, BlockTextOutput, joined
 from varscore.storage.tablespool import TableSpool
+from varscore.storage.textfacts import TextFacts
 
 NUMBERS = ("pos", "carriers", "unphased_nearby")
 FLOATS = ("diff_alone", "diff_hap", "diff_joint", "interaction", "logodds_hap")
@@ -142,8 +143,8 @@ class HaplotypeParquet(SpooledParquet):
         columns = zip(*rows, strict=True) if rows else [()] * len(COLUMNS)
         self._spool.put(pa.table([_array(*pair) for pair in zip(self._schema, columns, strict=True)], self._schema))
 
-    def facts(self) -> dict[str, Any]:
-        return {}
+    def facts(self) -> TextFacts:
+        return TextFacts()
 
 
 def _array(field: pa.Field, values: Sequence[bytes]) -> pa.Array:

@@ -16,6 +16,7 @@ from varscore.storage.atomic import AtomicFile, Spool, whole_number
 from varscore.storage.bgzf import LEVEL, inflate
 from varscore.storage.blocktext import BlockText, joined
 from varscore.storage.resumable import FileOutput, Placement, removal
+from varscore.storage.textfacts import TextFacts
 
 
 class VcfWriter(FileOutput, Writer):
@@ -54,8 +55,8 @@ class VcfWriter(FileOutput, Writer):
     def mark(self) -> dict[str, Any]:
         return {"text": self._text.mark(), "order": self._order.mark()}
 
-    def facts(self) -> dict[str, Any]:
-        return {"pieces": self._text.pieces, "is_sorted": self._order.is_sorted, "reach": self._order.reach}
+    def facts(self) -> TextFacts:
+        return TextFacts(self._text.pieces, self._order.is_sorted, self._order.reach)
 
     def settle(self) -> list[Placement]:
         self._text.finish()

@@ -76,8 +76,8 @@ class ArchivedScores:
             raise UsageError(
                 "the scores of the archive are not those that would be computed here", where=self.archive.path,
                 cause=f"not the same: {', '.join(differ)}",
-                remedy="they differ in their last digits: --archive-any-device takes them all the same"
-                if small else "leave out --archive, or build one with these options",
+                remedy="they differ in their last digits: `archive_any_device` takes them all the same"
+                if small else "leave out `archive`, or build one with these options",
             )  # fmt: skip
         if missing:
             raise UsageError(

@@ -81,7 +81,7 @@ def variant(architecture: str, inputs: str, data: ExampleSet) -> Variant:
     fields = {field.name for field in dataclasses.fields(find(architecture).config)}
     unread = [name for name, count in wanted.items() if count and name not in fields]
     if unread:
-        raise UsageError(f"{architecture} reads no {unread[0]}", remedy="--inputs sequence, or a binding-... network")
+        raise UsageError(f"{architecture} reads no {unread[0]}", remedy="`inputs=sequence`, or a binding-... network")
     return Variant(architecture, inputs, {name: count for name, count in wanted.items() if name in fields})
 
 

@@ -112,7 +112,7 @@ class ProjectionStudy(Study):
     def __post_init__(self) -> None:
         for name in ("filters", "projection", "dropout"):
             if name in self.plan.arguments:
-                raise UsageError(f"the study itself sets {name}", remedy="--grid-filters chooses numbers of filters")
+                raise UsageError(f"the study itself sets {name}", remedy="`grid_filters` chooses numbers of filters")
 
     def runs(self) -> list[Run]:
         return [

@@ -1,4 +1,4 @@
-"""What the run.json of a shard says of its outputs, checked before anything is merged.
+"""What a run.json says, as a value: written by one run, and of a shard read and checked before anything is merged.
 
 A shard whose record was cut short or edited must not give a merged file that lacks records.
 """
@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
 from typing import Any
 
 from varscore.errors import DataError
 from varscore.formats import shards
 from varscore.storage.bgzf import EOF_BLOCK
-from varscore.storage.blocktext import HEAD
 from varscore.storage.runjson import SUFFIX, read_run
+from varscore.storage.textfacts import TextFacts, count
 
 ALL = "all"
 """What the identity of a run that was not limited to regions says of them"""
@@ -31,38 +30,31 @@ class Block:
 
 
 @dataclass(frozen=True)
-class TextFacts:
-    """Of an output that is text: [block, bytes, CRC-32] of the header (block HEAD) and of each block of records.
+class MatrixFacts:
+    """Of a score matrix: its tasks, and the blocks of columns of each."""
 
-    pieces: None for an output that is a table; is_sorted, reach: of a VCF, see SortOrder
-    """
+    tasks: Sequence[str]
+    blocks: Sequence[str]
 
-    pieces: Sequence[tuple[int, int, int]] | None = None
-    is_sorted: bool = True
-    reach: int = 0
+    def fields(self) -> dict[str, list[str]]:
+        return {"tasks": list(self.tasks), "blocks": list(self.blocks)}
 
-    def demand_blocks(self, blocks: Sequence[int], *, all_of_them: bool) -> None:
-        """Raises ValueError unless the pieces are the header and, in order, those ``blocks`` or some of them."""
-        if self.pieces is None:
-            return
-        numbers = [number for number, _, _ in self.pieces]
-        rest = numbers[1:]
-        if numbers[:1] != [HEAD] or any(a >= b for a, b in pairwise(rest)) or not set(rest) <= set(blocks):
-            raise ValueError("its pieces are not a header and blocks of the shard")
-        if all_of_them and len(rest) != len(blocks):
-            raise ValueError(f"{len(blocks) - len(rest)} of its {len(blocks)} blocks have no piece")
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any]) -> MatrixFacts:
+        return cls(*(list(map(str, fields[name])) for name in ("tasks", "blocks")))
 
 
 @dataclass(frozen=True)
 class ShardFacts:
-    """index, of: which shard, from 1 on; blocks: those it has, ascending; scores: tasks and blocks of its matrix"""
+    """index, of: which shard, from 1 on; blocks: those it has, ascending; scores and what follows: of its other
+    outputs, where there are any"""
 
     index: int
     of: int
     blocks: Sequence[Block]
     provenance: Mapping[str, str]
     annotated: TextFacts
-    scores: Mapping[str, Sequence[str]] | None
+    scores: MatrixFacts | None
     skipped: TextFacts | None
     motifs: TextFacts | None
     haplotypes: TextFacts | None
@@ -71,17 +63,29 @@ class ShardFacts:
     def records(self) -> int:
         return sum(block.records for block in self.blocks)
 
+    def fields(self) -> dict[str, object]:
+        """As JSON, which :meth:`parse` reads."""
+        beside = {name: getattr(self, name) for name in ("scores", "skipped", "motifs", "haplotypes")}
+        return {
+            "index": self.index,
+            "of": self.of,
+            "blocks": [[block.number, block.records, block.rows] for block in self.blocks],
+            "provenance": dict(self.provenance),
+            "annotated": self.annotated.fields(),
+            **{name: None if facts is None else facts.fields() for name, facts in beside.items()},
+        }
+
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> ShardFacts:
         """Raises KeyError, TypeError and ValueError for what no shard has written."""
         scores = fields["scores"]
         return cls(
-            index=_count(fields["index"]),
-            of=_count(fields["of"]),
-            blocks=[Block(*map(_count, block)) for block in fields["blocks"]],
+            index=count(fields["index"]),
+            of=count(fields["of"]),
+            blocks=[Block(*map(count, block)) for block in fields["blocks"]],
             provenance={str(name): str(value) for name, value in fields["provenance"].items()},
-            annotated=_text_facts(fields["annotated"]),
-            scores=None if scores is None else {name: list(map(str, scores[name])) for name in ("tasks", "blocks")},
+            annotated=TextFacts.parse(fields["annotated"]),
+            scores=None if scores is None else MatrixFacts.parse(scores),
             skipped=_list_facts(fields["skipped"]),
             motifs=_list_facts(fields["motifs"]),
             haplotypes=_list_facts(fields["haplotypes"]),
@@ -110,10 +114,11 @@ class ShardFacts:
 
 
 @dataclass(frozen=True)
-class ShardRun:
-    """The run.json of a shard; ``facts`` are what it says of the shard.
+class RunRecord:
+    """What a run.json says.
 
-    identity: what all shards of a run have in common; outputs: names of its files, by kind, beside the annotated one
+    identity: what all shards of a run have in common; outputs: names of its files, by kind, beside the annotated one;
+    told: what only people read, such as command, times and memory
     """
 
     run: str
@@ -122,10 +127,37 @@ class ShardRun:
     counts: Mapping[str, int]
     records_read: int
     outputs: Mapping[str, str]
-    facts: ShardFacts
+    told: Mapping[str, object] = field(default_factory=dict)
+    shard: ShardFacts | None = None
+
+    def fields(self) -> dict[str, object]:
+        """As JSON, which :func:`read_shard` reads."""
+        return {
+            "run": self.run,
+            **self.told,
+            "versions": dict(self.versions),
+            "identity": dict(self.identity),
+            "counts": dict(self.counts),
+            "records_read": self.records_read,
+            "outputs": dict(self.outputs),
+            **({} if self.shard is None else {"shard": self.shard.fields()}),
+        }
+
+    @property
+    def facts(self) -> ShardFacts:
+        """Of one that :func:`read_shard` has read."""
+        assert self.shard is not None
+        return self.shard
 
 
-def read_shard(output: str) -> ShardRun | None:
+def beside(output: str, **paths: object) -> dict[str, str]:
+    """The names of outputs as seen from the annotated one; those that there are."""
+    folder = os.path.dirname(os.path.abspath(output))
+    named = {"annotated": output, **paths}
+    return {name: os.path.relpath(str(path), folder) for name, path in named.items() if path}
+
+
+def read_shard(output: str) -> RunRecord | None:
     """What is beside a shard's annotated file; None when that is of a whole run.
 
     Raises DataError when there is nothing, or it is damaged, or does not account for all of the shard's records.
@@ -134,14 +166,14 @@ def read_shard(output: str) -> ShardRun | None:
     if not isinstance(fields.get("shard"), dict):
         return None
     try:
-        run = ShardRun(
+        run = RunRecord(
             run=str(fields["run"]),
             identity={str(name): str(value) for name, value in fields["identity"].items()},
             versions={str(name): str(value) for name, value in fields["versions"].items()},
-            counts={str(name): _count(value) for name, value in fields["counts"].items()},
-            records_read=_count(fields["records_read"]),
+            counts={str(name): count(value) for name, value in fields["counts"].items()},
+            records_read=count(fields["records_read"]),
             outputs={str(name): str(value) for name, value in fields["outputs"].items()},
-            facts=ShardFacts.parse(fields["shard"]),
+            shard=ShardFacts.parse(fields["shard"]),
         )
         _demand_whole(run)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -152,7 +184,7 @@ def read_shard(output: str) -> ShardRun | None:
     return run
 
 
-def _demand_whole(run: ShardRun) -> None:
+def _demand_whole(run: RunRecord) -> None:
     facts = run.facts
     facts.demand_whole(run.records_read, limited=run.identity.get("regions") != ALL)
     if run.counts["records"] != facts.records:
@@ -184,24 +216,4 @@ def demand_size(path: str, facts: TextFacts) -> None:
 
 def _list_facts(fields: Mapping[str, Any] | None) -> TextFacts | None:
     """Of a list beside the annotated file, if there is one."""
-    return None if fields is None else _text_facts({"pieces": None, **fields})
-
-
-def _text_facts(fields: Mapping[str, Any]) -> TextFacts:
-    if "pieces" not in fields:
-        return TextFacts()
-    pieces = [(_number(block), _count(size), _count(crc)) for block, size, crc in fields["pieces"]]
-    return TextFacts(pieces, bool(fields.get("is_sorted", True)), _count(fields.get("reach", 0)))
-
-
-def _number(value: object) -> int:
-    if type(value) is not int:
-        raise ValueError(f"{value!r} is no number")
-    return value
-
-
-def _count(value: object) -> int:
-    number = _number(value)
-    if not 0 <= number < 1 << 63:
-        raise ValueError(f"{value!r} is no count")
-    return number
+    return None if fields is None else TextFacts.parse({"pieces": None, **fields})
