@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from varscore.storage.atomic import whole_number
+
 HEAD = -1
 """The number of what comes before the first block"""
 Stretch = tuple[int, int, int]
@@ -35,7 +37,7 @@ class TextFacts:
         given = fields["pieces"]
         if not isinstance(given, list):
             raise TypeError("its pieces are no list")
-        pieces = [(number(block), count(size), count(crc)) for block, size, crc in given]
+        pieces = [(whole_number(block), count(size), count(crc)) for block, size, crc in given]
         return cls(pieces, bool(fields.get("is_sorted", True)), count(fields.get("reach", 0)))
 
     def demand_blocks(self, blocks: Sequence[int], *, all_of_them: bool) -> None:
@@ -50,15 +52,9 @@ class TextFacts:
             raise ValueError(f"{len(blocks) - len(rest)} of its {len(blocks)} blocks have no piece")
 
 
-def number(value: object) -> int:
-    """A whole number of a JSON file. Raises ValueError for anything else."""
-    if type(value) is not int:
-        raise ValueError(f"{value!r} is no number")
-    return value
-
-
 def count(value: object) -> int:
-    """One that counts something. Raises ValueError for anything else."""
-    if not 0 <= number(value) < 1 << 63:
+    """A whole number of a JSON file that counts something. Raises TypeError and ValueError for anything else."""
+    number = whole_number(value)
+    if not 0 <= number < 1 << 63:
         raise ValueError(f"{value!r} is no count")
-    return number(value)
+    return number

@@ -30,6 +30,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from varscore.annotate.writers.disk import Disk
 from varscore.errors import OutputError, UsageError
 from varscore.genome.alleles import ByteColumn, Status
 from varscore.storage.atomic import AtomicFile, is_stream, output_errors, refuse_existing
@@ -297,7 +298,7 @@ class Hdf5Matrix(MatrixWriter):
         return AtomicFile(self.path, force=force)
 
     def _begin(self) -> None:
-        self._disk = _Disk(self._target.temporary)
+        self._disk = Disk(self._target.temporary)
         self._root = self._h5py.File(self._disk, "w")
         self._root.attrs.update(self._facts)
         text = self._h5py.string_dtype()
@@ -322,68 +323,6 @@ class Hdf5Matrix(MatrixWriter):
         if self._root:  # false once it is closed
             self._root.close()
             self._disk.close()
-
-
-class _Disk:
-    """The file below an HDF5 file. HDF5 crashes once a write has failed, so it is never told.
-
-    What the disk has refused is kept in memory (no more than a block), and :meth:`check` raises the error.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        self._position = 0
-        self._kept: list[tuple[int, bytes]] = []
-        self._error: OSError | None = None
-
-    def write(self, data: memoryview) -> int:
-        rest, at = memoryview(data), self._position
-        self._position += len(rest)
-        while rest and not self._error:
-            try:
-                written = os.pwrite(self._descriptor, rest, at)
-                rest, at = rest[written:], at + written
-            except OSError as error:
-                self._error = error
-        if rest:
-            self._kept.append((at, rest.tobytes()))
-        return len(data)
-
-    def read(self, size: int) -> bytes:
-        there = os.pread(self._descriptor, size, self._position)
-        found = bytearray(there.ljust(size, b"\0"))
-        for at, data in self._kept:
-            first, last = max(at, self._position), min(at + len(data), self._position + size)
-            if first < last:
-                found[first - self._position : last - self._position] = data[first - at : last - at]
-        self._position += size
-        return bytes(found)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        end = max([os.fstat(self._descriptor).st_size, *(at + len(data) for at, data in self._kept)])
-        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: end}[whence]
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def truncate(self, size: int) -> int:
-        try:
-            os.ftruncate(self._descriptor, size)
-        except OSError as error:
-            self._error = self._error or error
-        return size
-
-    def flush(self) -> None:
-        pass
-
-    def check(self) -> None:
-        if self._error:
-            raise self._error
-
-    def close(self) -> None:
-        os.close(self._descriptor)
-        self.check()
 
 
 _WRITERS: dict[str, type[MatrixWriter]] = {".parquet": ParquetMatrix, ".zarr": ZarrMatrix, ".h5": Hdf5Matrix}
