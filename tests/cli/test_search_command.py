@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -253,6 +254,53 @@ def test_the_array_for_slurm(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert "--threads 3" in script and "scontrol requeue" in script and "--shard" not in script
     assert subprocess.run(["bash", "-n", str(folder / "study/slurm/array.sh")]).returncode == 0
     assert "array.sh" in (folder / "study/slurm/submit.sh").read_text()
+
+
+SBATCH = """\
+#!/bin/bash
+# A stand-in for sbatch: the tasks of an array, at the same time, each as SLURM would start it.
+script=${@: -1}
+last=$(sed -n 's/^#SBATCH --array=1-//p' "$script")
+for ((task = 1; task <= last; task++)); do
+    SLURM_JOB_ID=7 SLURM_ARRAY_JOB_ID=7 SLURM_ARRAY_TASK_ID=$task SLURM_CPUS_PER_TASK=1 \\
+        bash "$script" > "$(dirname "$script")/logs/$task.log" 2>&1 || exit 1 &
+    tasks+=($!)
+done
+wait "${tasks[@]}" && echo 7
+"""
+
+
+@pytest.mark.slow
+def test_the_tasks_of_the_array_share_the_trials_of_one_worker(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    (bin_folder / "sbatch").write_text(SBATCH)
+    (bin_folder / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin_folder}:{os.environ['PATH']}")
+    more = ["--trials", "4", "--epochs", "2", "--space", str(folder / "space.toml")]
+    array = ["--workers", "slurm", "--tasks", "2", "--setup", "export OMP_NUM_THREADS=1", "--submit"]
+    study = str(tmp_path / "an array")
+    assert run(["search", "--data", str(folder / "data"), "-o", study, *more, "--device", "cpu", *array]) == 0
+    logs = {path.name: path.read_text() for path in Path(study, "slurm/logs").iterdir()}
+    assert sorted(logs) == ["1.log", "2.log"]
+    ended = [text.count("trial ended") for text in logs.values()]
+    assert sum(ended) == 4, logs
+    assert search(tmp_path, "alone", *more, "--data", str(folder / "data")) == 0
+    assert metrics(Path(study)) == metrics(tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_processes_run_stage_after_stage_together(folder: Path, tmp_path: Path) -> None:
+    more = ["--trials", "1", "--epochs", "1", "--space", str(folder / "space.toml")]
+    assert search(tmp_path, "s", *more, "--data", str(folder / "data")) == 0
+    words = ["search", "run-stages", str(tmp_path / "s"), "--stages", "2", "--trials", "4", "--workers", "2"]
+    command = [sys.executable, "-m", "varscore", *words, "--device", "cpu", "--threads", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "main: 4 trials" in done.stdout and "too few to go on from" in done.stdout
+    assert "trials=0" not in done.stderr.splitlines()[-1]
+    assert len(metrics(tmp_path / "s")) == 4
 
 
 def metrics(study: Path) -> list[float]:

@@ -12,7 +12,8 @@ from varscore.errors import UsageError
 from varscore.search.journal import in_memory
 from varscore.search.reading import Importance, Interaction, Tree, Trials, node_label
 from varscore.search.space import ABSENT, TABLE, plain
-from varscore.search.study import Branch, Study
+from varscore.search.study import Study
+from varscore.search.trials import Trial
 
 BLUES, FAINT, TOP = "Viridis", "rgba(120, 130, 140, 0.28)", "#d95f02"
 FEW = 3
@@ -46,8 +47,7 @@ def drawn_tree(tree: Tree) -> bytes:
     boxes = plot_tree(tree.fitted, ax=axis, filled=True, impurity=False, class_names=["rest", "top"], fontsize=9)
     labelled = [box for box in boxes if "samples" in box.get_text()]
     for box, node in zip(labelled, _preorder(tree), strict=True):
-        rule, n, share = node_label(tree.fitted, node)
-        box.set_text("\n".join(filter(None, [f"{rule}?" if rule else "", f"n = {n}", f"top {share:.0%}"])))
+        box.set_text(node_label(tree, node))
     assert len(labelled) == count
     file = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "varscore", "svg.fonttype": "none"}):
@@ -114,7 +114,7 @@ def key_lines(trials: Trials) -> Any:
                              for point in trials.points]  # fmt: skip
     places += random.normal(0, 0.012, places.shape)  # so that lines through one value can be told apart
     traces = []
-    for is_top, name, colour in ((False, "the others", FAINT), (True, "the best fifth", TOP)):
+    for is_top, name, colour in ((False, "the others", FAINT), (True, _name_of_best(trials), TOP)):
         rows = _some(trials, is_top)
         line = np.full((len(rows), len(names) + 1), np.nan)
         line[:, :-1] = places[rows]
@@ -142,7 +142,7 @@ def learning_curves(trials: Trials) -> Any:
     """The metric by epoch of every trial, the best fifth above the others."""
     go = _plotly()
     column, traces = trials.metric.column, []
-    for is_top, name, colour in ((False, "the others", FAINT), (True, "the best fifth", TOP)):
+    for is_top, name, colour in ((False, "the others", FAINT), (True, _name_of_best(trials), TOP)):
         x: list[float] = []
         y: list[float] = []
         for row in _some(trials, is_top):
@@ -155,9 +155,9 @@ def learning_curves(trials: Trials) -> Any:
     return _figure(*traces, height=420, x="epoch", y=trials.metric.name)
 
 
-def progress(study: Study, branch: Branch) -> Any:
-    """Optuna's optimization history."""
-    made = in_memory(study, branch.name)
+def progress(study: Study, name: str, trials: Sequence[Trial]) -> Any:
+    """Optuna's optimization history of a branch's trials."""
+    made = in_memory(study, name, trials)
     from optuna.visualization import plot_optimization_history
 
     figure = plot_optimization_history(made, target_name=study.metric.name)
@@ -181,6 +181,10 @@ def _some(trials: Trials, is_top: bool) -> list[int]:
     """The best of the rows, as many as can be drawn."""
     rows = np.flatnonzero(trials.top == is_top)
     return sorted(rows[np.argsort(-trials.goodness[rows], kind="stable")][:LINES].tolist())
+
+
+def _name_of_best(trials: Trials) -> str:
+    return f"the best {int(trials.top.sum())}"
 
 
 def _gaps(values: Any) -> list[float | None]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,11 @@ def _direction(study: Study) -> str:
     return "maximize" if study.metric.higher else "minimize"
 
 
-def in_memory(study: Study, name: str) -> Any:
-    """One branch as an Optuna study. Raises UsageError without Optuna."""
+def in_memory(study: Study, name: str, trials: Iterable[Trial]) -> Any:
+    """Trials of one branch as an Optuna study. Raises UsageError without Optuna."""
     optuna = demand_optuna()
     made = optuna.create_study(study_name=name, direction=_direction(study))
-    made.add_trials([frozen(trial, study, optuna) for trial in study.branch(name).trials()])
+    made.add_trials([frozen(trial, study, optuna) for trial in trials])
     return made
 
 

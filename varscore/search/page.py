@@ -99,7 +99,12 @@ def _branch(study: Study, branch: Branch, ended: list[Trial], prefix: str, chart
             chart(f"pair{number}", heading, label, interaction_map(pair, study.metric.name))
     chart("keys", "Every trial, key by key", "a line a trial, across the 24 keys", key_lines(trials))
     chart("curves", "Learning curves", "the metric by epoch, of every trial", learning_curves(trials))
-    chart("progress", "Trial by trial", "the metric of every trial, and the best so far", progress(study, branch))
+    chart(
+        "progress",
+        "Trial by trial",
+        "the metric of every trial, and the best so far",
+        progress(study, branch.name, ended),
+    )
     return markup("search_branch.html", parts=parts)
 
 

@@ -145,7 +145,7 @@ class Tree:
     """The decision tree of a branch's best trials.
 
     accuracy: balanced, cross-validated, mean and standard deviation over the folds; splits: the keys of the root and
-    of the two nodes below it; text: the rules; fitted: scikit-learn's tree
+    of the two nodes below it; text: the rules; fitted: scikit-learn's tree; tops: how many of the best are in each node
     """
 
     accuracy: float
@@ -153,6 +153,7 @@ class Tree:
     splits: tuple[str, ...]
     text: str
     fitted: Any
+    tops: tuple[int, ...]
 
     @property
     def tells(self) -> bool:
@@ -180,7 +181,8 @@ def grow_tree(trials: Trials) -> Tree | None:
     tree.fit(trials.for_trees, trials.top)
     names = [f"column{number}" for number in range(len(COLUMNS))]
     text = export_text(tree, feature_names=names, class_names=["rest", "top"], show_weights=True, decimals=6)
-    return Tree(float(scores.mean()), float(scores.std()), _splits(tree), _in_words(text), tree)
+    tops = tree.decision_path(trials.for_trees[trials.top]).sum(0).A1.tolist()
+    return Tree(float(scores.mean()), float(scores.std()), _splits(tree), _in_words(text), tree, tuple(tops))
 
 
 def _splits(tree: Any) -> tuple[str, ...]:
@@ -201,13 +203,13 @@ def _in_words(text: str) -> str:
     return re.sub(r"weights: \[([\d.]+), ([\d.]+)\] ", "", said)
 
 
-def node_label(tree: Any, node: int) -> tuple[str, int, float]:
-    """The rule of the left branch of a node (empty for a leaf), how many trials are there, and their share of top."""
-    inner = tree.tree_
-    share = float(inner.value[node][0][1] / inner.value[node][0].sum())
-    if inner.children_left[node] < 0:
-        return "", int(inner.n_node_samples[node]), share
-    return COLUMNS[inner.feature[node]].rule(float(inner.threshold[node]), True), int(inner.n_node_samples[node]), share
+def node_label(tree: Tree, node: int) -> str:
+    """The rule of the left branch of a node, none of a leaf, how many trials are there, and how many of the best."""
+    inner = tree.fitted.tree_
+    lines = [f"n = {int(inner.n_node_samples[node])}", f"best: {tree.tops[node]}"]
+    if inner.children_left[node] >= 0:
+        lines.insert(0, f"{COLUMNS[inner.feature[node]].rule(float(inner.threshold[node]), True)}?")
+    return "\n".join(lines)
 
 
 # what matters
