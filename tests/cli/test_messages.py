@@ -80,7 +80,7 @@ def test_records_without_a_header(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("rs6054257", "an rsID", "dbSNP's VCF"),
         ("20:1028346:G:A", "a variant", "`varscore annotate` takes it"),
-        ("chr1:1,000-2,000", "a region", "--region"),
+        ("chr1:1,000-2,000", "a region", "`region`"),
     ],
 )
 def test_what_is_given_in_the_place_of_a_file(name: str, kind: str, remedy: str) -> None:
