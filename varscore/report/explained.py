@@ -77,7 +77,7 @@ class _Arrays:
     def open(cls, folder: Path, facts: Mapping[str, Any]) -> _Arrays:
         methods = [name for name in _PREFERRED if name in facts.get("methods", ())]
         try:
-            with np.load(folder / SCORES, allow_pickle=False) as arrays:
+            with np.load(folder / SCORES) as arrays:
                 names, codes = [str(name) for name in arrays["name"]], arrays["sequence"]
                 method = methods[0]
                 blocks = {key: arrays[key] for key in arrays.files if key.partition(".")[0] == method}

@@ -97,6 +97,11 @@ class Card(Mapping[str, Any]):
 
     # -- how it came about
 
+    def origin(self) -> dict[str, Any]:
+        """The part that is as true of the model with fewer tasks: figures, backgrounds and classifiers are of all."""
+        kept = ("licence", "intended_use", "limits", "interim", "frequencies", "imported", "training", "data")
+        return {name: self[name] for name in kept if name in self}
+
     @property
     def interim(self) -> bool:
         """Whether its training was cut short."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +14,6 @@ from varscore.nets.layers import SequenceNet
 from varscore.zoo.card import CARD
 from varscore.zoo.models import ModelFolder, save_model
 from varscore.zoo.priors import Priors
-
-STAYS = ("licence", "intended_use", "limits", "interim", "frequencies", "imported", "training", "data")
-"""What a card says that is as true of fewer tasks; figures, backgrounds and classifiers are of all of them"""
 
 
 def select_tasks(model: ModelFolder, chosen: np.ndarray, folder: Path, *, force: bool = False) -> ModelFolder:
@@ -34,9 +30,9 @@ def select_tasks(model: ModelFolder, chosen: np.ndarray, folder: Path, *, force:
     net = _of_tasks(whole, model, chosen)
     tasks = model.tasks()
     kept = [dataclasses.replace(tasks[old], index=new) for new, old in enumerate(chosen.tolist())]
-    facts: dict[str, Any] = {name: model.card[name] for name in STAYS if name in model.card}
-    facts["selected"] = {"id": model.id, "sha256": model.sha256, "tasks": whole.n_tasks}
+    selected = {"id": model.id, "sha256": model.sha256, "tasks": whole.n_tasks}
     stored = torch.float16 if model.card.storage == "fp16" else torch.float32
+    facts = {**model.card.origin(), "selected": selected}
     return save_model(folder, net, model.architecture, kept, facts, stored, _priors(model, chosen))
 
 
