@@ -23,7 +23,8 @@ from varscore.formats.sites import VariantTable, read_variants
 from varscore.genome.contigs import ContigNames
 from varscore.genome.sequence import Genome
 from varscore.scoring.score import score_chunks
-from varscore.zoo.models import ModelFolder, available, find_model
+from varscore.zoo.models import ModelFolder, find_model
+from varscore.zoo.shelf import available
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SHARES = {"all": 1.0, "largest half": 0.5, "largest fifth": 0.2, "largest tenth": 0.1}

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shlex
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import pysam
 import pytest
 import yaml
+from walks import blocks, walk
 
 from varscore.cli.boundary import run
 from varscore.demo import DemoFiles
+from varscore.zoo.card import Card
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -26,37 +26,32 @@ MOST_BUNDLED = 60_000_000
 """Bytes of a wheel's models: an index refuses files of 100 MB"""
 
 
-def blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
-
-
-def commands(block: str) -> list[str]:
-    """The lines of a shell block, continued ones joined, without comments."""
-    lines = re.sub(r"\\\n", " ", block).splitlines()
-    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
-
-
 @pytest.fixture
-def walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VARSCORE_CONFIG", str(tmp_path / "none.toml"))
     monkeypatch.delenv("VARSCORE_REFERENCE", raising=False)
     return tmp_path
 
 
-def test_the_start_page_is_walked_from_top_to_bottom(walk: Path) -> None:
-    """varscore runs in this process, as torch takes seconds to load; everything else in a shell."""
-    for line in (line for block in blocks("start.md", "sh") for line in commands(block)):
-        if line.startswith("varscore ") and not set("|<>") & set(line):
-            assert run([*shlex.split(line)[1:]]) == 0, line
-        else:
-            subprocess.run(["bash", "-ec", line], check=True, cwd=walk, env={**os.environ, "LC_ALL": "C"})
+def test_the_start_page_is_walked_from_top_to_bottom(here: Path) -> None:
+    walk("start.md")
     scored = [line.split("\t") for line in Path("scored.tsv").read_text().splitlines() if not line.startswith("##")]
     assert scored[0][13] == "sig", "the page sorts by column 14"
     assert Path("scored.vcf.gz.tbi").exists() and Path("scored.vcf.gz.input.vcf").exists()
 
 
-def test_the_python_page_runs_from_top_to_bottom(walk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_training_page_is_walked_from_top_to_bottom(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    walk("train.md")
+    assert Card(tomllib.loads(Path("mine/card.toml").read_text())).held_out == {
+        "test": ("demo3",), "validation": ("demo2",)
+    }  # fmt: skip
+    assert re.search(r"^demo3 +test +never seen", capsys.readouterr().out, re.MULTILINE)
+    with pysam.VariantFile("mine.vcf.gz") as scored:
+        assert {task for record in scored for task in record.info.get("VS_TASK", ()) if task} <= {"0:atac", "1:junD"}
+
+
+def test_the_python_page_runs_from_top_to_bottom(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     DemoFiles(Path("demo")).fasta.parent.mkdir()
     DemoFiles(Path("demo")).write()
     names: dict[str, object] = {}
@@ -78,7 +73,7 @@ def test_the_notebook_was_executed() -> None:
 
 
 @pytest.mark.slow
-def test_the_notebook_still_runs(walk: Path) -> None:
+def test_the_notebook_still_runs(here: Path) -> None:
     names: dict[str, object] = {}
     for cell in notebook():
         exec(compile("".join(cell["source"]), "quickstart.ipynb", "exec"), names)

@@ -37,7 +37,8 @@ from varscore.nets import architectures, build
 from varscore.nets.layers import SequenceNet, one_hot, reverse_complement
 from varscore.odds import probabilities
 from varscore.scoring.effects import effects
-from varscore.zoo.models import available, find_model
+from varscore.zoo.models import find_model
+from varscore.zoo.shelf import available
 
 BATCHES = {"cpu": (32, 64, 128, 256, 512), "cuda": (64, 256, 512, 1024, 2048, 4096)}
 """Sequences in one plain forward pass"""

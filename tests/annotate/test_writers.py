@@ -42,9 +42,10 @@ from made_vcfs import (
 )
 
 from varscore.annotate.writers import table_writer
-from varscore.annotate.writers.byname import SUFFIXES, OutputFormat, format_of, open_writer
+from varscore.annotate.writers.byname import open_writer
 from varscore.annotate.writers.scores import AlleleScores, Provenance, format_floats
 from varscore.errors import OutputError, OutputExists, UsageError, VariantFileError
+from varscore.formats.kinds import SUFFIXES, OutputFormat, format_of
 from varscore.formats.vcf import VariantReader
 from varscore.storage.bgzf import EOF_BLOCK, BgzfWriter
 

@@ -87,21 +87,38 @@ def test_bgz_is_a_suffix_of_its_own() -> None:
     assert Path("o.vcf.bgz").read_bytes() == Path("o.vcf.gz").read_bytes() and Path("o.vcf.bgz.tbi").exists()
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["annotate", "nosuch.vcf", "-r", "g.fa"],
-        ["annotate", "in.vcf", "-r", "nosuch.fa"],
-        ["annotate", "in.vcf", "-r", "g.fa", "--regions", "nosuch.bed"],
-        ["normalise", "nosuch.txt", "-r", "g.fa", "-o", "n.vcf"],
-    ],
-)
-def test_a_missing_file_is_told_before_torch_is_loaded(words: list[str]) -> None:
+WRONG = {
+    "annotate nosuch.vcf -r g.fa": "no such file, nosuch.vcf",
+    "annotate in.vcf -r nosuch.fa": "nosuch.fa",
+    "annotate in.vcf -r g.fa --regions nosuch.bed": "no such file, nosuch.bed",
+    "annotate in.vcf -r words.txt -o o.vcf": "not a FASTA, words.txt",
+    "annotate words.txt -r g.fa -o o.vcf": "words.txt",
+    "annotate in.vcf -r g.fa -o in.vcf": "exists already, in.vcf",
+    "annotate in.vcf -r g.fa -o o.vcf --skipped g.fa": "exists already, g.fa",
+    "annotate in.vcf -r g.fa -o o.docx": "unknown kind of output",
+    "annotate in.vcf -r g.fa -o o.vcf -m nosuch": "no model 'nosuch'",
+    "annotate in.vcf -r g.fa -o o.vcf --tasks nosuch": "--tasks 'nosuch' matches none",
+    "normalise nosuch.txt -r g.fa -o n.vcf": "no such file, nosuch.txt",
+    "predict nosuch g.fa -o o.tsv": "no model 'nosuch'",
+    "predict kmer.hg19-207 nosuch.fa -o o.tsv": "no such file, nosuch.fa",
+    "predict kmer.hg19-207 g.fa -o in.vcf": "exists already, in.vcf",
+    "explain kmer.hg19-207 in.vcf -o in.vcf": "exists already, in.vcf",
+    "background kmer.hg19-207 --vcf nosuch.vcf -o b": "no such file, nosuch.vcf",
+    "report in.vcf -o in.vcf": "exists already, in.vcf",
+    "archive build kmer.hg19-207 -r nosuch.fa -o a.vsa": "nosuch.fa",
+    "evaluate nosuch --data d -o e": "no model 'nosuch'",
+}
+
+
+def test_what_is_wrong_with_files_and_names_is_told_before_torch_is_loaded() -> None:
+    Path("words.txt").write_text("not a variant\nin sight\n")
     code = (
-        "import sys; from varscore.cli.boundary import run; status = run(sys.argv[1:]);"
-        "print('torch' in sys.modules); sys.exit(status)"
+        "import sys; from varscore.cli.boundary import run\n"
+        "for line in sys.stdin:\n    print(run(line.split()), 'torch' in sys.modules, file=sys.stderr)"
     )
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    told = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
-    assert told.returncode == 2 and told.stdout == "False\n" and "nosuch" in told.stderr
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1.0, "of CPU time; torch alone takes more"
+    done = subprocess.run([sys.executable, "-c", code], input="\n".join(WRONG), capture_output=True, text=True)
+    told = done.stderr.splitlines()
+    assert [told[1::2], done.returncode] == [["2 False"] * len(WRONG), 0], told
+    assert [line for line, text in zip(told[::2], WRONG.values(), strict=True) if text not in line] == []
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 0.5 * len(WRONG), "half a second each"

@@ -173,3 +173,13 @@ def test_on_a_terminal_the_table_is_drawn(capsys: pytest.CaptureFixture[str], mo
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setitem(os.environ, "COLUMNS", "200")
     assert "──" in output(capsys, "list")
+
+
+def test_held_out_chromosomes_are_told(tiny_model: ModelFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(tiny_model.path)
+    assert "does not say" in output(capsys, "show", folder, "--held-out")
+    options = {"test": ["chr8", "chr9"], "validation": ["chr7"]}
+    write_card(tiny_model.path, tiny_model.card.changed(trained_on="GRCh37", data={"options": options}))
+    first, _, *rows = output(capsys, "show", folder, "--held-out").splitlines()
+    assert first.endswith(": trained on GRCh37")
+    assert [re.split(r" {2,}", row)[:2] for row in rows] == [["chr8 chr9", "test"], ["chr7", "validation"]]

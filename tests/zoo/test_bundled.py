@@ -12,7 +12,8 @@ import torch
 from varscore.engine.plain import PlainEngine
 from varscore.genome.sequence import encode
 from varscore.odds import probabilities
-from varscore.zoo.models import available, bundled_folder, find_model, open_model
+from varscore.zoo.models import bundled_folder, find_model, open_model
+from varscore.zoo.shelf import available
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "bundled.json").read_text())
 BUNDLED = sorted(path.parent.name for path in bundled_folder().glob("*/card.toml"))

@@ -20,7 +20,8 @@ from varscore.nets import architectures
 from varscore.storage.digest import sha256
 from varscore.tasks import Task
 from varscore.zoo.card import CARD, TASKS, WEIGHTS
-from varscore.zoo.models import ModelFolder, available, bundled_folder, find_model, open_model, save_model
+from varscore.zoo.models import ModelFolder, bundled_folder, find_model, open_model, save_model
+from varscore.zoo.shelf import available
 
 TASK_LIST = tuple(Task(i, f"cell|mark {i}", "TF" if i else "", {"note": 'a "quoted"\tfact'}) for i in range(5))
 NAME = "crnn-320-projection"

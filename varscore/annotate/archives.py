@@ -17,11 +17,12 @@ from varscore.annotate.job import choose_tasks
 from varscore.annotate.outputs import Later, call_now
 from varscore.annotate.rows import REF_PROB, SPAN, strongest_columns
 from varscore.annotate.saturation import SaturationReader, saturated
-from varscore.annotate.writers.byname import Content, OutputFormat, check_output, make_writer
+from varscore.annotate.writers.byname import Content, check_output, make_writer
 from varscore.annotate.writers.scores import AlleleScores, Provenance
 from varscore.engine.compute import Compute
 from varscore.engine.pool import LOCAL, Engines
 from varscore.errors import DataError, UsageError, VarscoreError
+from varscore.formats.kinds import OutputFormat
 from varscore.formats.shards import Shard
 from varscore.formats.vcf import RecordChunk
 from varscore.formats.vcf_header import COLUMNS, VcfHeader, encode

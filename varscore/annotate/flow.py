@@ -37,7 +37,7 @@ from varscore.scoring.cohort import Cohort
 from varscore.scoring.haplotypes import OnHaplotypes, Phasing, score_on_haplotypes
 from varscore.scoring.score import ScoreBatch, score_chunks
 from varscore.scoring.stored.reuse import StoredScores
-from varscore.scoring.survey import GenomeRules, compared, open_names
+from varscore.scoring.survey import GenomeRules, compared, open_names, tell_of_training
 from varscore.scoring.tags import OF_HAPLOTYPES
 from varscore.stop import Stop
 from varscore.tasks import Task, safe
@@ -72,6 +72,7 @@ def annotate_file(
         outputs = stack.enter_context(Outputs(job, info, later))
         net = None if job.reuse.archive_only else job.model.load()
         genome = stack.enter_context(Genome(job.reference))
+        tell_of_training(job.model.id, job.model.card, genome)
         path = stack.enter_context(on_disk(job.source, job.haplotypes is not None))
         reader = stack.enter_context(_open_reader(job, genome, path))
         names = _open_names(job, reader, genome)

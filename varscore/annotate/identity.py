@@ -7,8 +7,8 @@ from importlib import metadata
 
 from varscore import __version__
 from varscore.annotate.job import AnnotateJob
-from varscore.annotate.writers.byname import format_of
 from varscore.errors import VariantFileError, reason
+from varscore.formats.kinds import format_of
 from varscore.genome.sequence import Genome
 from varscore.nets.plugins import loaded
 from varscore.scoring.stored.profile import file_ends

@@ -15,10 +15,11 @@ import numpy as np
 from varscore.annotate.motifs import MotifSearch
 from varscore.annotate.phased import OfHaplotypes
 from varscore.annotate.writers.arrays import check_matrix
-from varscore.annotate.writers.byname import OutputFormat, check_output, format_of
+from varscore.annotate.writers.byname import check_output
 from varscore.annotate.writers.haplotype_table import check_table, is_text
 from varscore.engine.compute import Compute
 from varscore.errors import StrictError, UsageError
+from varscore.formats.kinds import OutputFormat, format_of
 from varscore.formats.lines import read_blocks
 from varscore.formats.regions import RegionSet
 from varscore.formats.shards import Shard

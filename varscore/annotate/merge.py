@@ -15,13 +15,14 @@ from zlib import crc32
 import pyarrow as pa
 
 from varscore.annotate.writers.arrays import MatrixWriter, check_matrix, open_matrix
-from varscore.annotate.writers.byname import SUFFIXES, OutputFormat, check_output
+from varscore.annotate.writers.byname import check_output
 from varscore.annotate.writers.matrix import MatrixCursor, TableCursor
 from varscore.annotate.writers.runrecord import RunRecord, ShardFacts, beside, demand_size, read_shard
 from varscore.annotate.writers.table_writer import write_parquet
 from varscore.errors import DataError, OutputError, UsageError, reason
 from varscore.formats.bcf import write_bcf
 from varscore.formats.htsindex import IndexedFile, SortOrder
+from varscore.formats.kinds import SUFFIXES, OutputFormat
 from varscore.formats.vcf_header import VcfHeader
 from varscore.storage.atomic import AtomicFile, is_stream, refuse_existing
 from varscore.storage.bgzf import EOF_BLOCK, inflate, is_bgzf

@@ -36,7 +36,8 @@ from varscore.scoring.score import ScoreBatch, score_chunks, spread
 from varscore.scoring.survey import GenomeRules, compare_references, contig_names
 from varscore.scoring.tags import OF_NUMBERS, OF_TASKS
 from varscore.tasks import Task
-from varscore.zoo.models import ModelFolder, available, find_model, ranked_tasks
+from varscore.zoo.models import ModelFolder, find_model, ranked_tasks
+from varscore.zoo.shelf import available
 
 CHUNK = 1024
 """Alleles that are scored at a time"""

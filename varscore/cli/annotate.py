@@ -13,7 +13,16 @@ from varscore.cli.choosing import CHOOSING, AnnotationOptions, RegionOptions
 from varscore.cli.genome import Fitting
 from varscore.cli.groups import grouped
 from varscore.cli.haplotypes import HaplotypeOptions
-from varscore.cli.inputs import Listing, demand_files, demand_reference, demand_source, saturated
+from varscore.cli.inputs import (
+    Listing,
+    demand_files,
+    demand_free,
+    demand_genome,
+    demand_model,
+    demand_source,
+    demand_variants,
+    saturated,
+)
 from varscore.cli.motif_options import MotifOptions
 from varscore.cli.options import (
     COMPUTING,
@@ -213,22 +222,29 @@ def annotate(
         raise typer.BadParameter("IN and --regions cannot both be stdin")
     if source is not None:
         demand_source(source)
-    demand_reference(reference)
     demand_files(where.regions, saturate, listing.dbsnp, looking.file)
+    demand_model(model, tasks or ())
     given = listing.read(source) if source is not None else saturated(str(saturate))
 
-    from varscore.annotate.job import AnnotateJob
     from varscore.cli.config import find_reference
-    from varscore.cli.report import page_of
+    from varscore.formats.kinds import format_of
     from varscore.formats.shards import Shard
+
+    part = Shard.parse(shard) if shard is not None else None
+    target = output or default_output(given.name, output_format, part)
+    format_of(target, output_format)
+    demand_free((target, scores, skipped, report, looking.motif_table), force)
+    fasta = find_reference(reference, given.path if given.kind.value == "vcf" else "-")
+    demand_genome(fasta)
+    demand_variants(given)
+
+    from varscore.annotate.job import AnnotateJob
+    from varscore.cli.report import page_of
     from varscore.normalise import place_for_vcf
     from varscore.zoo.models import find_model
 
-    part = Shard.parse(shard) if shard is not None else None
-    fasta = find_reference(reference, given.path if given.kind.value == "vcf" else "-")
     intervals = where.read()
     chosen = find_model(model)
-    target = output or default_output(given.name, output_format, part)
     with place_for_vcf(target) as made:
         job = AnnotateJob(
             source=made if given.is_list else given.path,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from varscore.cli.groups import grouped
-from varscore.cli.options import COMPUTING, Computing, Force, Reference
+from varscore.cli.inputs import demand_files, demand_free
+from varscore.cli.options import COMPUTING, Computing, Force, ModelName, Reference
 from varscore.cli.tracks import Conservation, parse_tracks
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class AsOfAnnotate:
 
 @grouped
 def build(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.")],
+    model: ModelName,
     output: ArchiveOutput,
     stretches: Stretches,
     scored: AsOfAnnotate,
@@ -106,6 +107,9 @@ def build(
 ) -> None:
     """Score every substitution at every base of some regions into an archive, for annotate --archive."""
     import logging
+
+    demand_files(regions, background)
+    demand_free((output,), force)
 
     from varscore.annotate.archives import BuildJob, build_archive
     from varscore.cli import log

@@ -8,7 +8,8 @@ import typer
 
 from varscore.cli.genome import Fitting
 from varscore.cli.groups import grouped
-from varscore.cli.options import Computing, Force, Reference
+from varscore.cli.inputs import demand_files, demand_free
+from varscore.cli.options import Computing, Force, ModelName, Reference
 from varscore.cli.stored import EffectsCache
 from varscore.cli.tracks import Conservation, parse_tracks
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @grouped
 def background(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.")],
+    model: ModelName,
     vcf: Annotated[list[str], typer.Option(metavar="VCF", help="Common variants, VCF or BCF; repeatable.")],
     output: Annotated[
         str,
@@ -50,6 +51,9 @@ def background(
     force: Force = False,
 ) -> None:
     """Score common variants, and keep how large their effects are: E-values and VS_SIG are measured against them."""
+    demand_files(*vcf, exclude)
+    demand_free((output,), force)
+
     from varscore.annotate.job import count_records
     from varscore.cli import log
     from varscore.cli.config import find_reference

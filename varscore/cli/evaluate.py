@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from varscore.cli.options import Data, Device, Force, OutputDir, Precision, Threads
+from varscore.cli.inputs import demand_free
+from varscore.cli.options import Data, Device, Force, ModelName, OutputDir, Precision, Threads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.")],
+    model: ModelName,
     data: Data,
     output: OutputDir,
     split: Annotated[Literal["train", "validation", "test", "all"], typer.Option(help="Examples to predict.")] = "test",
@@ -51,6 +52,8 @@ def evaluate(
     Classes are measured each against the rest, beside a confusion matrix; values by Pearson's and Spearman's r and mean
     squared error.
     """
+    demand_free((output / "metrics.csv",), force)
+
     from varscore.cli import log
     from varscore.datasets.examples import ExampleSet
     from varscore.engine.device import pick_device, use_threads

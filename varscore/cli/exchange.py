@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from varscore.cli.options import Force, OutputDir
+from varscore.cli.inputs import demand_free
+from varscore.cli.options import Force, ModelName, OutputDir
 
 Names = Annotated[
     Path | None,
@@ -107,7 +108,7 @@ def _tell(difference: float | None) -> None:
 
 
 def export(
-    name: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.")],
+    name: ModelName,
     onnx: Annotated[Path, typer.Option("--onnx", metavar="FILE.onnx", help="File to write.")],
     force: Force = False,
 ) -> None:
@@ -115,6 +116,8 @@ def export(
 
     It wants the package onnx (pip install onnx).
     """
+    demand_free((onnx,), force)
+
     from varscore.exchange.onnx import INPUT, OUTPUT, export_onnx
     from varscore.zoo.models import find_model
 

@@ -13,7 +13,8 @@ import typer
 
 from varscore.cli.genome import Fitting
 from varscore.cli.groups import grouped
-from varscore.cli.options import MOST, Computing, Force, OutputDir, Seed
+from varscore.cli.inputs import demand_free_folder
+from varscore.cli.options import MOST, Computing, Force, ModelName, OutputDir, Seed
 
 if TYPE_CHECKING:
     from varscore.genome.sequence import Genome
@@ -200,7 +201,7 @@ class Showing:
 @grouped
 def explain(
     *,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.")],
+    model: ModelName,
     output: OutputDir,
     source: Annotated[
         str | None,
@@ -222,6 +223,8 @@ def explain(
 
     Of a variant REF and ALT are explained side by side, and the third row of the picture is their difference.
     """
+    demand_free_folder(output, force)
+
     from varscore.cli.log import progress
     from varscore.engine.device import use_threads
     from varscore.interpret.explain import TOP, ExplainJob, explain_source

@@ -1,10 +1,12 @@
-"""Files that a command is given, looked at before anything heavy is loaded: torch alone takes seconds."""
+"""What a command is given, looked at before anything heavy is loaded: torch alone takes seconds."""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -71,6 +73,59 @@ def demand_reference(path: Path | None) -> None:
         from varscore.genome.fasta.text import unreadable
 
         raise unreadable(path, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+
+
+def demand_variants(given: Given) -> None:
+    """Raises VariantFileError for a VCF or BCF whose header cannot be read. A stream can be read only once."""
+    from varscore.formats.vcf import VariantReader
+    from varscore.storage.atomic import is_stream
+
+    if given.kind.value == "vcf" and not is_stream(given.path):
+        with VariantReader(given.path, quiet=True):
+            pass
+
+
+def demand_genome(path: Path) -> None:
+    """Raises FastaError for what is no FASTA. Its index is made where it is missing."""
+    from varscore.genome.sequence import Genome
+
+    with Genome(path):
+        pass
+
+
+def demand_model(name: str | None, tasks: Sequence[str] = ()) -> None:
+    """Raises ModelError when there is no model of this name (None: the default one), and UsageError for a glob of
+    ``--tasks`` that fits none of its tasks. A damaged model is for its reader to say."""
+    from varscore.errors import DataError
+    from varscore.tasks import choose, parse_tasks
+    from varscore.zoo.card import TASKS
+    from varscore.zoo.shelf import model_folder
+
+    folder = model_folder(name)
+    if tasks:
+        with suppress(OSError, UnicodeDecodeError, DataError):
+            choose(parse_tasks((folder / TASKS).read_text(encoding="utf-8")), tasks, "--tasks")
+
+
+def demand_free(paths: Iterable[str | Path | None], force: bool) -> None:
+    """Raises OutputExists for the first output that is a file already, unless ``force``. None is no output; of what a
+    killed run has left its journal beside the first one decides later, and of folders whoever writes them."""
+    from varscore.storage.atomic import refuse_existing
+    from varscore.storage.journal import Journal
+
+    given = [str(path) for path in paths if path is not None]
+    if given and not Journal(given[0]).path.exists():
+        for path in given:
+            if path == "-" or not os.path.isdir(path):
+                refuse_existing(path, force=force)
+
+
+def demand_free_folder(path: Path, force: bool) -> None:
+    """Raises OutputExists when a folder to be written is there, unless ``force``."""
+    from varscore.storage.folders import refuse_existing_folder
+
+    if not force:
+        refuse_existing_folder(str(path), "", force=False)
 
 
 def demand_files(*paths: str | Path | None) -> None:

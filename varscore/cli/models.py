@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from varscore.cli import completing
-from varscore.cli.options import Data, Force, OutputDir
+from varscore.cli.options import Data, Force, ModelName, OutputDir
 from varscore.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from varscore.nets.layers import SequenceNet
     from varscore.zoo.models import ModelFolder
 
+KEPT = {
+    "test": "never seen in training: measure here",
+    "validation": "not trained on, but chose the weights",
+    "skip": "used for nothing",
+}
+"""What contigs that are held out are kept for"""
 MEANS = {"training": "in training", "true": "in truth"}
 FIGURES = ("auroc", "auprc")
 NOT_SHOWN = ("format", "id", "architecture", "arguments", "files")
-Name = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A model's name or folder.", autocompletion=completing.models)
-]
 
 
 def list_models(
@@ -39,7 +42,8 @@ def list_models(
         return
     import logging
 
-    from varscore.zoo.models import available, search_path
+    from varscore.zoo.models import search_path
+    from varscore.zoo.shelf import available
 
     rows = [[name, *_model_cells(name)] for name in available()]
     if not rows:
@@ -59,15 +63,22 @@ def show(
         list[str] | None,
         typer.Option("--arg", metavar="NAME=VALUE", help="Another argument (an architecture only); repeatable."),
     ] = None,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Only the chromosomes that a model was not trained on.")
+    ] = False,
 ) -> None:
     """Show an architecture or a model: layers, arguments, parameters; of a model also its card."""
+    if held_out:
+        _show_held_out(name)
+        return
     from difflib import get_close_matches
 
     from varscore.cli.train import parse_arguments
     from varscore.errors import UsageError
     from varscore.nets import architectures
     from varscore.zoo.card import CARD
-    from varscore.zoo.models import available, find_model
+    from varscore.zoo.models import find_model
+    from varscore.zoo.shelf import available
 
     models, known = available(), architectures()
     if name in models or (Path(name) / CARD).is_file():
@@ -90,7 +101,8 @@ def verify(
 ) -> None:
     """Check that models are whole: checksums, weights and task tables. Status 2 when one is not."""
     from varscore.errors import ModelError
-    from varscore.zoo.models import available, find_model
+    from varscore.zoo.models import find_model
+    from varscore.zoo.shelf import available
 
     wanted = names or list(available())
     if not wanted:
@@ -145,14 +157,14 @@ def tasks(
     print_table(columns, rows, right=["index", "AUROC", "AUPRC"])
 
 
-def path(name: Name) -> None:
+def path(name: ModelName) -> None:
     """Print the folder a model lies in."""
     from varscore.zoo.models import find_model
 
     typer.echo(find_model(name).path)
 
 
-def priors(name: Name, data: Data) -> None:
+def priors(name: ModelName, data: Data) -> None:
     """State how frequent positives are, in a model's training and in truth, and shift its log-odds accordingly.
 
     Training does so by itself; this is for models made before it did. Predictions change: a background and classifiers
@@ -172,7 +184,7 @@ def priors(name: Name, data: Data) -> None:
 
 
 def select(
-    name: Name,
+    name: ModelName,
     output: OutputDir,
     globs: Annotated[
         list[str],
@@ -302,6 +314,20 @@ def _show_model(model: ModelFolder) -> None:
     _print_network(net, layers)
     _print_table("Arguments", model.card.arguments)
     _print_table("Card", {key: value for key, value in model.card.items() if key not in NOT_SHOWN})
+
+
+def _show_held_out(name: str) -> None:
+    from varscore.zoo.card import read_card
+    from varscore.zoo.shelf import model_folder
+
+    folder = model_folder(name)
+    card = read_card(folder)
+    if not card.held_out:
+        typer.echo(f"{folder.name}: its card does not say which chromosomes it was not trained on")
+        return
+    typer.echo(f"{folder.name}: trained on {card.trained_on or 'an assembly that its card does not name'}")
+    rows = [[" ".join(names), use, KEPT[use]] for use, names in card.held_out.items()]
+    print_table(["chromosomes", "split", "what for"], rows)
 
 
 def _built(architecture: str, arguments: Mapping[str, Any]) -> tuple[SequenceNet, list[list[str]]]:

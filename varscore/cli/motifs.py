@@ -159,7 +159,7 @@ def motifs(
     varscore motifs compare QUERY --against MOTIFS compares two files of motifs alone. varscore motifs recurring QUERY
     finds motifs that more of its sequences have than of --control, and where in them they stand.
     """
-    from varscore.cli.inputs import demand_files
+    from varscore.cli.inputs import demand_files, demand_free_folder
 
     databases = _databases(against)
     demand_files(query, data, matching.family, recurrence.control, *databases)
@@ -177,6 +177,8 @@ def motifs(
         raise typer.BadParameter("QUERY goes with compare and recurring alone")
     if data is None:
         raise typer.BadParameter("--data DATA|FASTA says which sequences the filters are to read")
+
+    demand_free_folder(output, force)
 
     from varscore.cli.log import progress
     from varscore.engine.device import pick_device, use_threads

@@ -9,7 +9,7 @@ import typer
 
 from varscore.cli.genome import Fitting
 from varscore.cli.groups import grouped
-from varscore.cli.inputs import Listing, demand_files, demand_reference, demand_source
+from varscore.cli.inputs import Listing, demand_files, demand_source
 from varscore.cli.options import Force, Reference
 
 Output = Annotated[
@@ -46,7 +46,6 @@ def normalise(
     import logging
 
     demand_source(source)
-    demand_reference(reference)
     demand_files(listing.dbsnp)
     given = listing.read(source)
 

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 import typer
 
 from varscore.cli.groups import grouped
-from varscore.cli.options import AutoBatchSize, Computing, Force, Reference
+from varscore.cli.inputs import demand_files, demand_free
+from varscore.cli.options import AutoBatchSize, Computing, Force, ModelName, Reference
 
 TRACKS = "Tracks along the genome"
 
@@ -84,7 +85,7 @@ class Along:
 
 @grouped
 def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.")],
+    model: ModelName,
     source: Annotated[
         str | None,
         typer.Argument(
@@ -113,6 +114,9 @@ def predict(
     A sequence as long as the model's window is taken as it is; a shorter one is centred and padded with N, a longer one
     cut to its middle. For a BED interval it is the window around its middle: base (start + end) // 2 at window // 2.
     """
+    demand_files(source)
+    demand_free((output,), force)
+
     from varscore.cli import log
     from varscore.cli.config import find_reference
     from varscore.engine.device import use_threads

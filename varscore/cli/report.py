@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from varscore.cli.groups import grouped
+from varscore.cli.inputs import demand_files, demand_free
 from varscore.cli.options import Device, Force, Model, Threads
 
 if TYPE_CHECKING:
@@ -116,6 +117,9 @@ def report(
 
     The page needs no network and fetches nothing. It wants two packages: pip install bokeh jinja2.
     """
+    demand_files(source, scores)
+    demand_free((output, multiqc), force)
+
     from varscore.engine.compute import Compute
     from varscore.engine.device import use_threads
     from varscore.report.job import ReportJob

@@ -21,8 +21,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from varscore.annotate.writers.byname import SUFFIXES, OutputFormat, format_of
 from varscore.errors import OutputExists, UsageError, VarscoreError
+from varscore.formats.kinds import SUFFIXES, OutputFormat, format_of
 from varscore.storage.whole import put_file, whole_folder
 
 PROGRAM = (sys.executable, "-P", "-m", "varscore")

@@ -313,7 +313,7 @@ def _provenance(
         "contigs": list(genome.contigs),
         "cells": [cell.name for cell in cells],
         "options": asdict(options),
-        "reference": {"name": genome.path.name, "sha256": genome.sha256},
+        "reference": genome.told(),
         "sources": {f"{path.parent.name}/{path.name}": file_sha256(path) for path in files},
         "exclude": {path.name: file_sha256(path) for path in (sources.exclude,) if path is not None},
         "counts": dict(counts),

@@ -308,7 +308,7 @@ def _provenance(
         "window": options.window,
         "contigs": list(genome.contigs),
         "options": asdict(options),
-        "reference": {"name": genome.path.name, "sha256": genome.sha256},
+        "reference": genome.told(),
         "peaks": {os.path.relpath(track.path, base): file_sha256(track.path) for track in tracks},
     }
     return facts | {use: {path.name: file_sha256(path)} for use, path in further.items() if path is not None}

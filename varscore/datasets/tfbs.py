@@ -314,7 +314,7 @@ def build_peaks(name: str, genome: Genome, path: Path, folder: Path, options: Tf
         np.tile(contig, 2).astype(np.int16),
         np.tile(begin, 2),
     )
-    reference = {"reference": {"name": genome.path.name, "sha256": genome.sha256}}
+    reference = {"reference": genome.told()}
     return _write(folder, name, [path], examples, options, counts, reference)
 
 

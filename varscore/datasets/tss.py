@@ -333,7 +333,7 @@ def _write(
         "window": window,
         "contigs": contigs,
         "options": asdict(options),
-        "reference": {"name": genome.path.name, "sha256": genome.sha256},
+        "reference": genome.told(),
         "sources": {path.name: file_sha256(path) for path in sources},
         "counts": dict(counts),
         "frequencies": list(frequencies),

@@ -19,6 +19,7 @@ class Assembly:
     """lengths: chromosome (``1``, ``X``) -> bases; spellings: a pattern of what it is called, in lower case."""
 
     name: str
+    species: str
     lengths: Mapping[str, int]
     spellings: str
     accessions: Mapping[str, str]
@@ -34,7 +35,8 @@ def _assembly(
     known = dict(zip(chromosomes, map(int, lengths.split()), strict=True))
     versions = [] if newer is None else [version + newer for version in _REFSEQ]
     accessions = {f"NC_{n:06}.{version}": chromosomes[n - 1] for n, version in enumerate(versions, 1)}
-    return Assembly(name, known, spellings, accessions)
+    species = "human" if chromosomes is _HUMAN else "mouse"
+    return Assembly(name, species, known, spellings, accessions)
 
 
 ASSEMBLIES = (

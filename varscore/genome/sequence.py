@@ -18,6 +18,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from varscore.errors import FastaError
+from varscore.genome.assembly import identify
 from varscore.genome.cache import cache_folder, file_key, put_file, read_file
 from varscore.genome.coords import window_start
 from varscore.genome.fasta.index import Fasta
@@ -131,6 +132,11 @@ class Genome:
         with suppress(OSError):  # an unwritable cache only costs the time to compute it again
             put_file(note, digest.encode())
         return digest
+
+    def told(self) -> dict[str, str]:
+        """What is kept of it on record: the file's name, its SHA-256, and its assembly where that is known."""
+        known = identify(self.contigs)
+        return {"name": self.path.name, "sha256": self.sha256} | ({"assembly": known.name} if known else {})
 
     def close(self) -> None:
         self._blocks.clear()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -25,6 +26,9 @@ from varscore.genome.named import NamedGenome
 from varscore.genome.reasons import Rules, judge
 from varscore.genome.sequence import Genome
 from varscore.storage.atomic import is_stream
+from varscore.zoo.card import Card
+
+log = logging.getLogger(__name__)
 
 MOST_COMPARED = 10_000
 """Alleles whose REF is compared in advance"""
@@ -145,3 +149,17 @@ def compare_references(
             remedy=f"pass the FASTA of theirs with -r; `max_mismatch={different / compared + 0.005:.2f}` "
             "scores the rest all the same",
         )  # fmt: skip
+
+
+def tell_of_training(model: str, card: Card, genome: Genome) -> None:
+    """Say so when a model scores another assembly than it was trained on, and what of it was held out."""
+    ours, theirs = identify(genome.contigs), named(card.trained_on)
+    if ours is None or theirs is None or ours is theirs:
+        return
+    if ours.species != theirs.species:
+        text = "%s was trained on %s sequence, and %s is of a %s: nobody has measured how well it does there"
+        log.warning(text, model, theirs.species, ours, ours.species)
+        return
+    held = " ".join(name for use in ("test", "validation") for name in card.held_out.get(use, ()))
+    but = f"its bases were not held out, except those of {held}" if held else "its bases were not held out"
+    log.info("%s was trained on %s sequence; scoring %s: fine, but %s", model, theirs, ours, but)

@@ -260,8 +260,10 @@ def _facts(
         training["validation_loss"] = state.best_loss
     info, inputs = data.info, trainer.examples
     extra = {"tracks": list(data.track_names[: inputs.tracks]), "scalars": list(data.scalar_names[: inputs.scalars])}
+    assembly = info.get("reference", {}).get("assembly")
     return {
         "interim": not state.finished,
+        **({"trained_on": assembly} if assembly else {}),
         **({"frequencies": info["frequencies"]} if "frequencies" in info else {}),
         "training": training,
         "data": {

@@ -22,6 +22,8 @@ CARD, WEIGHTS, TASKS, PRIORS = "card.toml", "model.safetensors", "tasks.tsv", "p
 FORMAT = 1
 LARGEST, MOST_LAYERS = 1 << 26, 1 << 10
 """What a number among a card's arguments may be; layers are made one by one, before any shape is compared"""
+HELD_OUT = ("test", "validation", "skip")
+"""What contigs are kept from training for: to measure the model, to choose its weights, nothing at all"""
 REPEATED = ("blocks", "longest", "convs_before", "convs_after", "rnn_layers", "fc_layers")
 
 
@@ -146,6 +148,18 @@ class Card(Mapping[str, Any]):
         """Of A, C, G and T in the DNA that it is for, where the card states them."""
         found = self.get("frequencies")
         return tuple(map(float, found)) if found else None
+
+    @property
+    def trained_on(self) -> str:
+        """Name of the assembly whose sequence it learnt from; empty where the card does not say."""
+        return str(self.get("trained_on", ""))
+
+    @property
+    def held_out(self) -> Mapping[str, tuple[str, ...]]:
+        """Use -> contigs that no weight was trained on: ``test``, ``validation``, ``skip``; empty: unknown."""
+        options = self._table("data").get("options", {})
+        given = {use: options.get(use) for use in HELD_OUT} if isinstance(options, Mapping) else {}
+        return {use: tuple(map(str, names)) for use, names in given.items() if isinstance(names, list) and names}
 
     # -- how good it is
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import difflib
 import io
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,7 +41,7 @@ from varscore.storage.whole import put_file
 from varscore.tasks import Task, format_tasks, parse_tasks
 from varscore.zoo.card import CARD, FORMAT, PRIORS, TASKS, WEIGHTS, Card, read_card, write_card
 from varscore.zoo.priors import Priors
-from varscore.zoo.shelf import bundled_folder, named_folders, on_shelves
+from varscore.zoo.shelf import bundled_folder, model_folder, named_folders
 
 log = logging.getLogger(__name__)
 
@@ -227,28 +226,12 @@ def search_path() -> list[Path]:
     return [*named_folders(), bundled_folder()]
 
 
-def available() -> dict[str, Path]:
-    """Model name -> folder, of every model on the search path; the first folder that has a name wins."""
-    return on_shelves(search_path())
-
-
 def find_model(name: str | None) -> ModelFolder:
     """A model by folder, by name, or the default one (None).
 
     Raises ModelError, with the nearest names, when there is no such model.
     """
-    models = available()
-    if name is None:
-        defaults = [path for path in models.values() if open_model(path).card.is_default]
-        if not defaults:
-            raise ModelError("no default model is bundled", remedy="name one with `model`")
-        return open_model(defaults[0])
-    if name in models:
-        return open_model(models[name])
-    if (Path(name) / CARD).is_file() or Path(name).is_dir():
-        return open_model(Path(name))
-    near = difflib.get_close_matches(name, models, 3, 0.3) or sorted(models)
-    raise ModelError(f"no model {name!r}", remedy=f"`varscore models list` has {', '.join(near) or 'none'}")
+    return open_model(model_folder(name))
 
 
 def save_model(

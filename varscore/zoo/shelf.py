@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from varscore.zoo.card import CARD
+from varscore.errors import ModelError
+from varscore.zoo.card import CARD, read_card
 
 
 def bundled_folder() -> Path:
@@ -28,3 +30,27 @@ def on_shelves(folders: Sequence[Path]) -> dict[str, Path]:
         for card in sorted(folder.glob(f"*/{CARD}")):
             found.setdefault(card.parent.name, card.parent)
     return found
+
+
+def available() -> dict[str, Path]:
+    """Model name -> folder, of every model in ``VARSCORE_MODELS`` and among the bundled ones."""
+    return on_shelves([*named_folders(), bundled_folder()])
+
+
+def model_folder(name: str | None) -> Path:
+    """The folder of a model by folder, by name, or of the default one (None).
+
+    Raises ModelError, with the nearest names, when there is no such model.
+    """
+    models = available()
+    if name is None:
+        default = next((path for path in models.values() if read_card(path).is_default), None)
+        if default is None:
+            raise ModelError("no default model is bundled", remedy="name one with `model`")
+        return default
+    if name in models:
+        return models[name]
+    if (Path(name) / CARD).is_file() or Path(name).is_dir():
+        return Path(name)
+    near = difflib.get_close_matches(name, models, 3, 0.3) or sorted(models)
+    raise ModelError(f"no model {name!r}", remedy=f"`varscore models list` has {', '.join(near) or 'none'}")

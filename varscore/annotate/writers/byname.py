@@ -4,77 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
 from varscore.annotate.writers.annotation import Annotator, annotated_header
 from varscore.annotate.writers.scores import AlleleScores, Provenance, Writer
 from varscore.annotate.writers.table_writer import ParquetWriter, TsvWriter
 from varscore.annotate.writers.vcf_writer import BcfWriter, VcfWriter
-from varscore.errors import UsageError
+from varscore.formats.kinds import OutputFormat, format_of
 from varscore.formats.vcf_header import VcfHeader
 from varscore.scoring.tags import ALWAYS, PREFIX, Tags
-from varscore.storage.atomic import AtomicFile, is_stream, refuse_existing
+from varscore.storage.atomic import AtomicFile, refuse_existing
 
 __all__ = [
     "AlleleScores",
     "Content",
-    "OutputFormat",
     "Provenance",
     "Writer",
     "check_output",
     "make_writer",
     "open_writer",
 ]
-
-
-class OutputFormat(Enum):
-    """The values are the letters of ``-O``, as in bcftools; ``tz`` has no letter of its own."""
-
-    VCF = "v"
-    VCF_GZ = "z"
-    BCF = "b"
-    BCF_RAW = "u"
-    TSV = "t"
-    TSV_GZ = "tz"
-    PARQUET = "p"
-
-
-SUFFIXES = {
-    ".vcf": OutputFormat.VCF,
-    ".vcf.gz": OutputFormat.VCF_GZ,
-    ".vcf.bgz": OutputFormat.VCF_GZ,
-    ".bcf": OutputFormat.BCF,
-    ".tsv": OutputFormat.TSV,
-    ".tsv.gz": OutputFormat.TSV_GZ,
-    ".parquet": OutputFormat.PARQUET,
-}
-_SAME = {OutputFormat.BCF_RAW: OutputFormat.BCF, OutputFormat.TSV_GZ: OutputFormat.TSV}
-_LETTERS = "v z b u t p"
-
-
-def format_of(path: str, letter: str | None = None) -> OutputFormat:
-    """What ``path`` is written as: its suffix decides, ``letter`` where there is none, VCF for a bare stream.
-
-    Raises UsageError when neither says it, or when they disagree.
-    """
-    if letter is not None and letter not in _LETTERS.split():
-        raise UsageError(f"unknown output format {letter!r}", remedy=f"-O takes one of {_LETTERS}")
-    wanted = OutputFormat(letter) if letter else None
-    named = next((kind for suffix, kind in SUFFIXES.items() if path.lower().endswith(suffix)), None)
-    if named and wanted and _SAME.get(named, named) != _SAME.get(wanted, wanted):
-        raise UsageError(
-            f"-O {letter} does not go with the output's suffix", where=path, remedy="leave one of them out"
-        )
-    if named and wanted is not OutputFormat.BCF_RAW:
-        return named
-    if wanted:
-        return wanted
-    if is_stream(path):
-        return OutputFormat.VCF
-    raise UsageError(
-        "unknown kind of output", where=path, remedy=f"end its name in {', '.join(SUFFIXES)}, or say -O {_LETTERS}"
-    )
 
 
 def check_output(path: str, letter: str | None = None, *, force: bool = False) -> OutputFormat:
