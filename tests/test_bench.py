@@ -52,7 +52,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with one model, ``tiny``, which is also the default."""
     folder = tmp_path / "models"
     monkeypatch.setenv("VARSCORE_MODELS", str(folder))
-    monkeypatch.setattr("varscore.zoo.models.bundled_folder", lambda: folder)
+    monkeypatch.setattr("varscore.zoo.shelf.bundled_folder", lambda: folder)
     monkeypatch.setattr(bench, "BATCHES", BATCHES)
     tasks = tuple(Task(i, f"task {i}", "TF") for i in range(5))
     save_model(folder / "tiny", network(), "danq", tasks, {"default": True})

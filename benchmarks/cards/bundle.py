@@ -18,7 +18,8 @@ import torch
 from varscore.engine.plain import PlainEngine
 from varscore.odds import probabilities
 from varscore.zoo.card import write_card
-from varscore.zoo.models import bundled_folder, open_model
+from varscore.zoo.models import open_model
+from varscore.zoo.shelf import bundled_folder
 
 GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden" / "bundled.json"
 SAID = ("default", "licence", "intended_use", "limits")

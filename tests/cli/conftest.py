@@ -21,7 +21,7 @@ def tiny_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelFolder:
     """The model ``tiny``, the only one there is and the default: 120 bp, three tasks, large random weights."""
     folder = tmp_path / "models"
     monkeypatch.setenv("VARSCORE_MODELS", str(folder))
-    monkeypatch.setattr("varscore.zoo.models.bundled_folder", lambda: folder)
+    monkeypatch.setattr("varscore.zoo.shelf.bundled_folder", lambda: folder)
     torch.manual_seed(7)
     net = build(
         "crnn-320-projection", n_tasks=len(TASKS), window=120, filters=8, projection=4, second_filters=6, hidden=5

@@ -115,7 +115,7 @@ def test_without_a_model_nothing_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("VARSCORE_MODELS", "")
-    monkeypatch.setattr("varscore.zoo.models.bundled_folder", lambda: tmp_path / "none")
+    monkeypatch.setattr("varscore.zoo.shelf.bundled_folder", lambda: tmp_path / "none")
     assert run(["demo", str(tmp_path / "demo")]) == 2
     assert "no default model" in capsys.readouterr().err
     assert not (tmp_path / "demo").exists()

@@ -43,7 +43,7 @@ def open_workspace(tiny_model: ModelFolder, monkeypatch: pytest.MonkeyPatch) -> 
             path.chmod(0o777)
         shutil.copytree(tiny_model.path.parent, folder / "models")
         monkeypatch.setenv("VARSCORE_MODELS", str(folder / "models"))
-        monkeypatch.setattr("varscore.zoo.models.bundled_folder", lambda: folder / "models")
+        monkeypatch.setattr("varscore.zoo.shelf.bundled_folder", lambda: folder / "models")
         set_up(folder, monkeypatch)
         yield
 

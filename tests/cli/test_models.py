@@ -79,7 +79,7 @@ def test_list_of_nothing_says_where_it_looked(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VARSCORE_MODELS", str(tmp_path))
-    monkeypatch.setattr("varscore.zoo.models.bundled_folder", lambda: tmp_path / "none")
+    monkeypatch.setattr("varscore.zoo.shelf.bundled_folder", lambda: tmp_path / "none")
     assert run(["models", "list"]) == 0
     out, err = capsys.readouterr()
     assert out == ""

@@ -9,7 +9,8 @@ import pytest
 
 from varscore.scoring.classifier import FOLDER, off_because, open_classifier
 from varscore.scoring.evalue import BACKGROUND, load_background
-from varscore.zoo.models import bundled_folder, open_model
+from varscore.zoo.models import open_model
+from varscore.zoo.shelf import bundled_folder
 
 MODELS = sorted(path.parent for path in bundled_folder().glob("*/card.toml"))
 CLASSIFIERS = sorted(path.parent for path in bundled_folder().glob(f"*/{FOLDER}/*/card.toml"))

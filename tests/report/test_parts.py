@@ -15,7 +15,8 @@ from varscore.report.matrix import TaskEffects, cell_and_mark
 from varscore.report.tiles import blocks_of
 from varscore.tasks import Task
 from varscore.zoo.card import Card
-from varscore.zoo.models import ModelFolder, bundled_folder, open_model
+from varscore.zoo.models import ModelFolder, open_model
+from varscore.zoo.shelf import bundled_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 

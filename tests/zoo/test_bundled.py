@@ -12,8 +12,8 @@ import torch
 from varscore.engine.plain import PlainEngine
 from varscore.genome.sequence import encode
 from varscore.odds import probabilities
-from varscore.zoo.models import bundled_folder, find_model, open_model
-from varscore.zoo.shelf import available
+from varscore.zoo.models import find_model, open_model
+from varscore.zoo.shelf import available, bundled_folder
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "bundled.json").read_text())
 BUNDLED = sorted(path.parent.name for path in bundled_folder().glob("*/card.toml"))

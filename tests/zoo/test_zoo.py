@@ -20,8 +20,8 @@ from varscore.nets import architectures
 from varscore.storage.digest import sha256
 from varscore.tasks import Task
 from varscore.zoo.card import CARD, TASKS, WEIGHTS
-from varscore.zoo.models import ModelFolder, bundled_folder, find_model, open_model, save_model
-from varscore.zoo.shelf import available
+from varscore.zoo.models import ModelFolder, find_model, open_model, save_model
+from varscore.zoo.shelf import available, bundled_folder
 
 TASK_LIST = tuple(Task(i, f"cell|mark {i}", "TF" if i else "", {"note": 'a "quoted"\tfact'}) for i in range(5))
 NAME = "crnn-320-projection"
@@ -255,7 +255,7 @@ def test_names_are_looked_up_in_order(original: ModelFolder, tmp_path: Path, mon
 def test_the_default_model_is_marked_on_its_card(
     model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("varscore.zoo.models.bundled_folder", lambda: tmp_path)
+    monkeypatch.setattr("varscore.zoo.shelf.bundled_folder", lambda: tmp_path)
     with pytest.raises(ModelError, match="no default model"):
         find_model(None)
     edit_card(model, lambda card: card.update(default=True))

@@ -22,10 +22,10 @@ def tasks(ctx: Any, incomplete: str) -> list[str]:
 
 
 def _models() -> dict[str, Path]:
-    from varscore.zoo.shelf import bundled_folder, named_folders, on_shelves
+    from varscore.zoo.shelf import available
 
     with suppress(OSError):
-        return on_shelves([*named_folders(), bundled_folder()])
+        return available()
     return {}
 
 

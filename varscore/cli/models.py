@@ -42,8 +42,7 @@ def list_models(
         return
     import logging
 
-    from varscore.zoo.models import search_path
-    from varscore.zoo.shelf import available
+    from varscore.zoo.shelf import available, search_path
 
     rows = [[name, *_model_cells(name)] for name in available()]
     if not rows:

@@ -41,7 +41,7 @@ from varscore.storage.whole import put_file
 from varscore.tasks import Task, format_tasks, parse_tasks
 from varscore.zoo.card import CARD, FORMAT, PRIORS, TASKS, WEIGHTS, Card, read_card, write_card
 from varscore.zoo.priors import Priors
-from varscore.zoo.shelf import bundled_folder, model_folder, named_folders
+from varscore.zoo.shelf import model_folder
 
 log = logging.getLogger(__name__)
 
@@ -219,11 +219,6 @@ def _numbers(row: Mapping[str, str]) -> Iterator[tuple[str, float]]:
     for name, text in row.items():
         with suppress(ValueError):
             yield name, float(text)
-
-
-def search_path() -> list[Path]:
-    """Folders in which a model's name is looked up: each of ``VARSCORE_MODELS``, then the bundled ones."""
-    return [*named_folders(), bundled_folder()]
 
 
 def find_model(name: str | None) -> ModelFolder:

@@ -32,9 +32,14 @@ def on_shelves(folders: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
+def search_path() -> list[Path]:
+    """Folders in which a model's name is looked up: each of ``VARSCORE_MODELS``, then the bundled ones."""
+    return [*named_folders(), bundled_folder()]
+
+
 def available() -> dict[str, Path]:
-    """Model name -> folder, of every model in ``VARSCORE_MODELS`` and among the bundled ones."""
-    return on_shelves([*named_folders(), bundled_folder()])
+    """Model name -> folder, of every model on the search path; the first folder that has a name wins."""
+    return on_shelves(search_path())
 
 
 def model_folder(name: str | None) -> Path:
