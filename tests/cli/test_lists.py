@@ -93,8 +93,8 @@ WRONG = {
     "annotate in.vcf -r g.fa --regions nosuch.bed": "no such file, nosuch.bed",
     "annotate in.vcf -r words.txt -o o.vcf": "not a FASTA, words.txt",
     "annotate words.txt -r g.fa -o o.vcf": "words.txt",
-    "annotate in.vcf -r g.fa -o in.vcf": "exists already, in.vcf",
-    "annotate in.vcf -r g.fa -o o.vcf --skipped g.fa": "exists already, g.fa",
+    "annotate in.vcf -r g.fa -o old.vcf": "exists already, old.vcf",
+    "annotate in.vcf -r g.fa -o o.vcf --skipped old.vcf": "exists already, old.vcf",
     "annotate in.vcf -r g.fa -o o.docx": "unknown kind of output",
     "annotate in.vcf -r g.fa -o o.vcf -m nosuch": "no model 'nosuch'",
     "annotate in.vcf -r g.fa -o o.vcf --tasks nosuch": "--tasks 'nosuch' matches none",
@@ -112,6 +112,7 @@ WRONG = {
 
 def test_what_is_wrong_with_files_and_names_is_told_before_torch_is_loaded() -> None:
     Path("words.txt").write_text("not a variant\nin sight\n")
+    Path("old.vcf").touch()
     code = (
         "import sys; from varscore.cli.boundary import run\n"
         "for line in sys.stdin:\n    print(run(line.split()), 'torch' in sys.modules, file=sys.stderr)"

@@ -229,14 +229,18 @@ def annotate(
     from varscore.cli.config import find_reference
     from varscore.formats.kinds import format_of
     from varscore.formats.shards import Shard
+    from varscore.storage.outputs import check_names, with_indexes
 
     part = Shard.parse(shard) if shard is not None else None
     target = output or default_output(given.name, output_format, part)
     format_of(target, output_format)
-    demand_free((target, scores, skipped, report, looking.motif_table), force)
     fasta = find_reference(reference, given.path if given.kind.value == "vcf" else "-")
-    demand_genome(fasta)
-    demand_variants(given)
+    outputs = [str(path) for path in (target, scores, skipped, report, looking.motif_table) if path is not None]
+    check_names(outputs, with_indexes(*map(str, (*given.files, fasta))))
+    demand_free(outputs, force)
+    if not dry_run:
+        demand_genome(fasta)
+        demand_variants(given)
 
     from varscore.annotate.job import AnnotateJob
     from varscore.cli.report import page_of
