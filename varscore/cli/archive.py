@@ -108,7 +108,7 @@ def build(
     """Score every substitution at every base of some regions into an archive, for annotate --archive."""
     import logging
 
-    demand_files(regions, background)
+    demand_files(stretches.regions, scored.background)
     demand_free((output,), force)
 
     from varscore.annotate.archives import BuildJob, build_archive
