@@ -101,7 +101,17 @@ class Card(Mapping[str, Any]):
 
     def origin(self) -> dict[str, Any]:
         """The part that is as true of the model with fewer tasks: figures, backgrounds and classifiers are of all."""
-        kept = ("licence", "intended_use", "limits", "trained_on", "interim", "frequencies", "imported", "training", "data")
+        kept = (
+            "licence",
+            "intended_use",
+            "limits",
+            "trained_on",
+            "interim",
+            "frequencies",
+            "imported",
+            "training",
+            "data",
+        )
         return {name: self[name] for name in kept if name in self}
 
     @property
