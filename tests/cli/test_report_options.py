@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from unpacked_page import Unpacked
@@ -112,3 +113,32 @@ def test_igv_says_where_it_is_to_be_had(
     assert run(["report", str(scored.scored), "-o", str(tmp_path / "a.html"), "--igv"]) == 2
     said = capsys.readouterr().err
     assert "igv-notebook" in said and "--igv-js" in said and not (tmp_path / "a.html").exists()
+
+
+def test_structural_and_long_alleles(tmp_path: Path, tiny_model: ModelFolder) -> None:
+    """They are scored again as annotate has scored them, and have no logo."""
+    files = DemoFiles(tmp_path / "demo")
+    files.folder.mkdir()
+    files.write()
+    with Genome(files.fasta) as genome:
+        bases = "".join("ACGTN"[code] for code in genome.codes("demo1", 0, 4000))
+    records = [
+        (999, "<DEL>", "END=1030"), (1499, "<DUP:TANDEM>", "SVLEN=40"), (1999, "<INV>", "END=2044"),
+        (2499, "<DEL>", "IMPRECISE;END=2544"), (2999, bases[2998] + "ACGTACGTTT" * 4, "."), (3499, "G", "."),
+    ]  # fmt: skip
+    lines = ["##fileformat=VCFv4.3", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+    lines += [f"demo1\t{pos}\t.\t{bases[pos - 1]}\t{alt}\t.\t.\t{info}" for pos, alt, info in records]
+    vcf, out, page = tmp_path / "sv.vcf", tmp_path / "out.vcf", tmp_path / "page.html"
+    vcf.write_text("\n".join(lines) + "\n")
+    matrix = ["--scores", str(tmp_path / "all.parquet")]
+    assert run(["annotate", str(vcf), "-r", str(files.fasta), "-o", str(out), *matrix, "--threads", "1"]) == 0
+    assert run(["report", str(out), "-r", str(files.fasta), "-o", str(page), "--tracks", "--threads", "1"]) == 0
+    found, rows = page_of(page), page_of(page).data["rows"]
+    table = pq.read_table(tmp_path / "all.parquet", columns=["pos", "diff"]).to_pylist()
+    expected = {row["pos"]: row["diff"] for row in table}
+    assert sorted(rows["pos"]) == [pos for pos, *_ in records]
+    for row, pos in enumerate(rows["pos"]):
+        if rows["status"][row] == "PASS":
+            assert np.allclose(found.arrays["diff"][row], expected[pos], atol=1e-3, rtol=1e-3)
+    drawn = {pos for pos, task in zip(rows["pos"], found.data["logos"]["tasks"], strict=True) if task}
+    assert drawn <= {3499} and rows["status"].count("PASS") >= 4

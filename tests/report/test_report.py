@@ -290,7 +290,7 @@ def test_igv_is_inside_the_page_or_refused(job: ReportJob, tmp_path: Path) -> No
     with pytest.raises(UsageError, match="is not igv.js"):
         write_report(replace(job, igv=True, igv_js=tmp_path / "other.js"))
     made = write_report(replace(job, igv=True, igv_js=fake_igv(tmp_path)))
-    assert made.igv == len(FAKE_IGV) and ", 0.00 of them igv.js" in str(made)
+    assert 100 < made.igv < 2 * len(FAKE_IGV) and ", 0.00 of them igv.js" in str(made)
     assert read(job).data["igv"] == [["chr1", 1_001_001]] and not read(job).addresses()
 
 
@@ -366,7 +366,7 @@ def test_the_real_igv_draws_and_fetches_nothing(browser: Browser, job: ReportJob
     if importlib.util.find_spec("igv_notebook") is None:
         pytest.skip("igv.js of igv-notebook is not here")
     made = write_report(replace(job, igv=True))
-    assert made.igv > 1_000_000
+    assert 300_000 < made.igv < made.size < 2_000_000
     browser.open(job.output)
     for _ in range(100):
         if browser.run("document.documentElement.dataset.igv ?? null"):

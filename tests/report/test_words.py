@@ -42,14 +42,14 @@ def said(script: str) -> Any:
 def test_an_allele_at_a_glance_and_in_a_sentence() -> None:
     found, sentence, floor, few = said(
         """[w.glance(row, effects, about, ["TGACTCA", 0, true]), w.sentence(row, effects, about),
-        w.glance({...row, e: 0.0001, motif: null}, effects, about, ["GGGCGG", 12, false]),
+        w.glance({...row, e: 0.0001, motif: null}, effects, about, ["GGGCGG", 12, true]),
         w.glance({...row, diff: 0.01, e: 0.2, motif: null},
           {...effects, diff: [0.01, 0.005, 0, -0.002], closes: 0}, about, null)]"""
     )
     assert found == {
         "effect": "closes chromatin",
         "cells": "2 of 3 cell types: A (0.70 to 0.50) and B (0.50 to 0.40); CTCF in A (0.90 to 0.30)",
-        "why": "Motif lost: AP-1. Motif gained: SP1. Weakens TGACTCA, on which the prediction rests.",
+        "why": "Motif lost: AP-1. Motif gained: SP1. Changes TGACTCA, on which the prediction rests.",
         "sure": "E 5e-4: 1 in 2,000 of common variants change it more. Passes VS_E < 0.001 (×20).",
     }
     assert sentence == (
@@ -57,7 +57,8 @@ def test_an_allele_at_a_glance_and_in_a_sentence() -> None:
         "than 0.05), in A (0.70 to 0.50) and B (0.50 to 0.40). Other marks that change: CTCF in A (0.90 to 0.30). "
         "Rarest effect: 3:A_CTCF (-0.6), E = 5e-4: 1 in 2,000 of common variants change it more."
     )
-    assert floor["why"] == "Strengthens GGGCGG, 12 bp away, on which the prediction rests."
+    assert floor["why"] == "Weakens GGGCGG, 12 bp away, on which the prediction rests."
+    assert said('w.reason({diff: -0.1}, ["GGGCGG", 12, false])') == ""  # worth more, though the prediction falls
     assert floor["sure"].startswith("E 1e-4: none of 8,476 common variants changes it more.")
     assert few == {
         "effect": "hardly changes", "cells": "most: DNase in A (0.70 to 0.71)", "why": "",
@@ -80,6 +81,18 @@ def test_other_kinds_have_their_own_words() -> None:
     assert values == "The predicted value is lower in 1 of 2: B (5.25 to 4.75) and T4 (3 to 3.13)."
     assert starts == {"effect": "less likely", "cells": "sharp (0.50 to 0.20)", "why": "", "sure": ""}
     assert without == "Most changed: 3:A_CTCF, -0.6." and unscored == "No score: SYMBOLIC."
+
+
+def test_numbers_and_both_ways() -> None:
+    assert said("[0.000118, 0.0005, -0.25, 123456, 0.00281].map(x => w.figure(x, 2))") == [
+        "1.2e-4", "5e-4", "-0.25", "1.2e+5", "0.0028"
+    ]  # fmt: skip
+    both = said("w.glance(row, {...effects, diff: [-0.2, 0.1, 0.3, 0], closes: 1, opens: 2}, about, null)")
+    assert both["effect"] == "opens chromatin, closes it in 1"
+    assert both["cells"] == (
+        "opens in 2 of 3 cell types: C (0.40 to 0.70) and B (0.50 to 0.60); "
+        "closes in 1 of 3 cell types: A (0.70 to 0.50)"
+    )
 
 
 def test_the_pages_filter() -> None:

@@ -53,7 +53,7 @@ class Further:
     ] = False
     igv: Annotated[
         bool,
-        typer.Option("--igv", help="igv.js in the place of the locus: 1.3 MB more, of the package igv-notebook."),
+        typer.Option("--igv", help="igv.js, of the package igv-notebook, in the place of the locus: 0.5 MB more."),
     ] = False
     igv_js: Annotated[
         Path | None, typer.Option("--igv-js", metavar="FILE", help="The file of igv.js to put inside; it means --igv.")

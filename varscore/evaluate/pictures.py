@@ -17,6 +17,7 @@ import numpy as np
 
 from varscore.evaluate.curves import Curve
 from varscore.evaluate.reliability import Bins
+from varscore.pictures import DPI, standard
 from varscore.storage.whole import whole_file
 
 if TYPE_CHECKING:
@@ -83,14 +84,13 @@ def _paint(folder: Path, name: str, panels: Sequence[Callable[[Axes], None]]) ->
     if importlib.util.find_spec("matplotlib") is None:
         log.warning("pictures left out: matplotlib is not installed (pip install matplotlib)")
         return []
-    import matplotlib
     from matplotlib.figure import Figure as Canvas
 
     columns = min(len(panels), _COLUMNS)
     rows = -(-len(panels) // columns)
     paths = [folder / f"{name}.{kind}" for kind in FORMATS]
     # the same report is the same bytes: SVG names its parts at random, and dates itself, unless told otherwise
-    with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
+    with standard(svg_hashsalt=name, svg_fonttype="none"):
         canvas = Canvas(figsize=(4.2 * columns, 4.2 * rows), layout="constrained")
         axes = list(canvas.subplots(rows, columns, squeeze=False).flat)
         for draw_into, place in zip(panels, axes, strict=False):
@@ -99,7 +99,7 @@ def _paint(folder: Path, name: str, panels: Sequence[Callable[[Axes], None]]) ->
             spare.remove()
         for path, kind in zip(paths, FORMATS, strict=True):
             with whole_file(path) as file:
-                canvas.savefig(file, dpi=120, format=kind, metadata={"Date": None} if kind == "svg" else None)
+                canvas.savefig(file, dpi=DPI, format=kind, metadata={"Date": None} if kind == "svg" else None)
     return paths
 
 
@@ -111,7 +111,7 @@ def _draw_reliability(axes: Axes, title: str, lines: Mapping[str, Bins]) -> None
     axes.set(xlabel="predicted probability", ylabel="share of positives", title=_plain(title))
     axes.set(xscale="log", yscale="log", xlim=(_LEAST, 1), ylim=(_LEAST, 1))
     axes.set_box_aspect(1)
-    axes.legend(frameon=False, fontsize="small", loc="upper left")
+    axes.legend(loc="upper left")
 
 
 def _draw_curves(axes: Axes, kind: str, title: str, lines: Mapping[str, tuple[Curve, float]]) -> None:
@@ -128,7 +128,7 @@ def _draw_curves(axes: Axes, kind: str, title: str, lines: Mapping[str, tuple[Cu
         axes.set(xlabel="recall", ylabel="precision")
     axes.set(title=_plain(title), xlim=(0, 1), ylim=(0, 1.02))
     axes.set_box_aspect(1)
-    axes.legend(frameon=False, fontsize="small")
+    axes.legend()
 
 
 def _draw_scatter(axes: Axes, measure: str, scatter: Scatter) -> None:
@@ -146,13 +146,14 @@ def _draw_scatter(axes: Axes, measure: str, scatter: Scatter) -> None:
     )  # fmt: skip
     axes.set_box_aspect(1)
     for task, up in _farthest(scatter):
+        above = up and scatter.y[task] < high - 0.04 * (high - low)  # a name does not run into the title
         axes.annotate(
             _plain(_shortened(scatter.labels[task])), (scatter.x[task], scatter.y[task]), fontsize=6, color="dimgrey",
-            xytext=(-3, 3) if up else (3, -3), textcoords="offset points", ha="right" if up else "left",
-            va="bottom" if up else "top",
+            xytext=(-3 if up else 3, 3 if above else -3), textcoords="offset points", ha="right" if up else "left",
+            va="bottom" if above else "top",
         )  # fmt: skip
     if any(scatter.groups):
-        axes.legend(frameon=False, fontsize="small", loc="lower right")
+        axes.legend(loc="lower right")
 
 
 def _farthest(scatter: Scatter) -> list[tuple[int, bool]]:

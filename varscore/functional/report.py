@@ -16,6 +16,7 @@ import numpy as np
 from varscore.functional.assess import Calibration, Ranking
 from varscore.functional.flow import ALL, HELD_OUT, Outcome, Tested, card_metrics, measures_row, rounded
 from varscore.genome.coords import one_based
+from varscore.pictures import COLOURS, DPI, standard
 from varscore.scoring.features import class_of_features
 from varscore.storage.whole import put_file, whole_file
 from varscore.tasks import Task
@@ -134,12 +135,13 @@ def _importance(gains: np.ndarray, tasks: Sequence[Task], conservation: Sequence
 def _axes(width: float = 5.0, height: float = 5.0) -> Axes:
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained").subplots()
+    with standard():
+        return Figure(figsize=(width, height), layout="constrained").subplots()
 
 
 def _save(axes: Axes, path: Path) -> None:
     with whole_file(path) as file:
-        cast("Figure", axes.figure).savefig(file, dpi=120, format="png")
+        cast("Figure", axes.figure).savefig(file, dpi=DPI, format="png")
 
 
 def _curves(folder: Path, tested: Tested, title: str) -> None:
@@ -180,6 +182,6 @@ def _reliability(path: Path, calibration: Calibration, title: str) -> None:
 def _bars(path: Path, shares: dict[str, float], title: str) -> None:
     axes = _axes(6, 0.8 + 0.35 * len(shares))
     names = list(shares)[::-1]
-    axes.barh(names, [shares[name] for name in names], color="tab:blue")
+    axes.barh(names, [shares[name] for name in names], color=COLOURS[0])
     axes.set(xlabel="share of the total gain", title=title)
     _save(axes, path)

@@ -22,7 +22,7 @@ from varscore.report.igv import igv_contigs, read_igv
 from varscore.report.job import ReportJob
 from varscore.report.logos import Logos
 from varscore.report.matrix import Computing, TaskEffects, cell_and_mark, read_effects
-from varscore.report.page import Page, Section, chart, markup, script, table
+from varscore.report.page import Page, Section, chart, deflated, markup, script, table
 from varscore.report.rows import DENSE, KEPT, Column, Rows, is_cut, shown, task_arrays
 from varscore.report.scored import PASS, Allele, Scored
 from varscore.report.sites import SHOWN, Site, read_sites
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 PRINTED = 20
 """Alleles in the table that is printed"""
+UNPRINTED = ("tss", "e_task", "logodds")
+"""Columns for which paper is too narrow"""
 AROUND = 200_000
 """Bases on both sides of a variant in which genes are shown"""
 
@@ -78,7 +80,8 @@ class Contents:
 
     @property
     def igv_size(self) -> int:
-        return len(self.igv.encode())
+        """Bytes of the page that are igv.js."""
+        return len(deflated(self.igv.encode())) if self.igv else 0
 
     @cached_property
     def words(self) -> Words:
@@ -154,6 +157,7 @@ class Contents:
 
     def _table(self, columns: Sequence[Column]) -> Markup:
         rows = self.rows.values()
+        columns = [column for column in columns if column[0] not in UNPRINTED]
         some = [key for key, _, _ in columns]
         first = [[shown(rows[key][i]) for key in some] for i in range(min(PRINTED, len(self.chosen.alleles)))]
         return markup(

@@ -42,7 +42,7 @@ def read_explained(folder: Path, alleles: Sequence[Allele], scored: Scored, labe
     tasks = list(logos.tasks)
     for row, allele in enumerate(alleles):
         entry = by_allele.get(allele.key)
-        if entry is None:
+        if entry is None or allele.alt.startswith("<"):
             continue
         ref, alt, start = _minimal(found.names[2 * entry.number], allele)
         if max(ref, alt) > LONGEST:

@@ -79,6 +79,13 @@ const varscore = (() => {
     }
   }
 
+  // Canvases keep the width they have on the screen: on paper they are shrunk to it.
+  const PAPER = 700;
+  function fitToPaper() {
+    const widest = Math.max(PAPER, ...[...document.querySelectorAll(".chart")].map(chart => chart.clientWidth));
+    document.documentElement.style.setProperty("--shrink", String(PAPER / widest));
+  }
+
   function trouble(error) {
     const place = document.getElementById("trouble");
     place.textContent = typeof DecompressionStream === "undefined"
@@ -96,6 +103,8 @@ const varscore = (() => {
       matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => dress(shown));
       matchMedia("print").addEventListener("change", () => dress(shown));
       const model = name => shown.get_model_by_name(name);
+      fitToPaper();
+      addEventListener("resize", fitToPaper);
       for (const start of starters) await start({data, arrays, model});
       document.documentElement.dataset.ready = "yes";
       performance.mark("varscore-ready");

@@ -191,7 +191,7 @@ def minimal_variants(
     _, minimal, windows = cut_windows(batch.alleles, genome, contigs, window, Rules(check_ref=False))
     for at in windows.rows.tolist():
         contig = contigs[int(minimal.contig[at])]
-        if contig is None or max(len(minimal.ref[at]), len(minimal.alt[at])) > LONGEST:
+        if contig is None or minimal.affected_bases[at] or max(len(minimal.ref[at]), len(minimal.alt[at])) > LONGEST:
             continue
         variant = Variant(contig, int(minimal.start[at]), minimal.ref[at].decode(), minimal.alt[at].decode())
         yield rows[at], contig, variant

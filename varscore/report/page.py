@@ -63,7 +63,7 @@ class Page:
 
     def html(self) -> str:
         """The whole file. Raises UsageError when jinja2, or Bokeh for charts, is not installed."""
-        library, deflated = _library() if self.charts else ((), ())
+        library, packed = _library() if self.charts else ((), ())
         scripts = [script("frame.js"), *self.scripts]
         return str(
             _template("frame.html").render(
@@ -74,7 +74,7 @@ class Page:
                 data=_json(dict(self.data)),
                 arrays=_json({name: _packed(array) for name, array in self.arrays.items()}),
                 charts=_json(_charts(self.charts)) if self.charts else "null",
-                library=[*deflated, *(_deflated(each.encode()) for each in self.libraries)],
+                library=[*packed, *(deflated(each.encode()) for each in self.libraries)],
             )
         )
 
@@ -154,7 +154,8 @@ def _json(value: object) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _deflated(content: bytes) -> str:
+def deflated(content: bytes) -> str:
+    """As scripts and arrays travel in a page: compressed, in base64."""
     return base64.b64encode(zlib.compress(content, 9)).decode()
 
 
@@ -162,7 +163,7 @@ def _packed(array: np.ndarray) -> dict[str, object]:
     if array.dtype.name not in _TYPES:
         raise ValueError(f"a page cannot hold {array.dtype}: {', '.join(sorted(_TYPES))}")
     little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    return {"type": array.dtype.name, "shape": list(array.shape), "deflated": _deflated(little.tobytes())}
+    return {"type": array.dtype.name, "shape": list(array.shape), "deflated": deflated(little.tobytes())}
 
 
 # -- Bokeh -----------------------------------------------------------------------------------------------------------
@@ -177,7 +178,7 @@ def _library() -> tuple[tuple[str, ...], tuple[str, ...]]:
         raise _missing("bokeh") from None
     inline = Resources(mode="inline", components=["bokeh", "bokeh-widgets", "bokeh-tables"], log_level="error")
     scripts = tuple(inline.js_raw)
-    return scripts, tuple(_deflated(script.encode()) for script in scripts)
+    return scripts, tuple(deflated(script.encode()) for script in scripts)
 
 
 def _charts(charts: Mapping[str, UIElement]) -> dict[str, object]:

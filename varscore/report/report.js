@@ -181,7 +181,7 @@
 
     const siteOf = row => data.logos?.sites[row.row] ?? null;
     function why(row) {
-      $("why").textContent = reason({}, siteOf(row));
+      $("why").textContent = reason({diff: row.diff}, siteOf(row));
       $("sure").textContent = sureness(row, about);
     }
 

@@ -9,7 +9,7 @@ varscore.words = (() => {
   function figure(x, digits = 3) {
     if (!known(x)) return "–";
     const size = Math.abs(x);
-    return size !== 0 && (size < 1e-3 || size >= 1e5) ? x.toExponential(Math.max(0, digits - 2)) : String(+x.toPrecision(digits));
+    return size !== 0 && (size < 1e-3 || size >= 1e5) ? Number(x.toPrecision(digits)).toExponential() : String(+x.toPrecision(digits));
   }
   const signed = x => (x > 0 ? "+" : "") + figure(x);
   const probability = x => x >= 0.01 ? x.toFixed(2) : x >= 0.001 ? x.toFixed(3) : "under 0.001";
@@ -75,6 +75,7 @@ varscore.words = (() => {
   const amount = (x, about) => about.kind === "values" ? figure(x) : probability(x);
   const change = (effects, t, about = {}) => `${amount(effects.ref[t], about)} to ${amount(effects.ref[t] + effects.diff[t], about)}`;
   const labelOf = (effects, t) => effects.cells[t] === effects.names[t].split(":").slice(1).join(":") ? effects.cells[t] : `${effects.marks[t]} in ${effects.cells[t]}`;
+  const cellOf = (effects, t) => effects.cells[t] + (effects.marks[t].match(/ \(([^)]*)\)$/)?.[1].replace(/^/, " ") ?? "");
   const isOpen = (effects, t) => OPEN.test(effects.marks[t]);
   const names = (effects, tasks, about, most, label) => bySize(effects, tasks).slice(0, most).map(t => `${label(t)} (${change(effects, t, about)})`);
 
@@ -87,13 +88,14 @@ varscore.words = (() => {
       const open = effects.columns.filter(t => isOpen(effects, t));
       for (const [verb, count, sign] of [["closes", effects.closes, -1], ["opens", effects.opens, 1]]) {
         if (!count) continue;
-        parts.push([count, `${verb} chromatin`]);
-        const some = names(effects, open.filter(t => sign * effects.diff[t] > CLEAR), about, 3, t => effects.cells[t]);
+        parts.push([count, verb]);
+        const some = names(effects, open.filter(t => sign * effects.diff[t] > CLEAR), about, 3, t => cellOf(effects, t));
         words.push([count, `${parts.length > 1 || effects.closes * effects.opens ? verb + " in " : ""}${count} of ${about.openable} cell types: ${list(some)}`]);
       }
     }
     const first = pairs => pairs.sort((a, b) => b[0] - a[0]).map(pair => pair[1]);
-    const effect = first(parts), cells = first(words);
+    const cells = first(words), [verb, other] = first(parts);
+    const effect = verb ? [`${verb} chromatin${other ? `, ${other} it in ${Math.min(effects.closes, effects.opens)}` : ""}`] : [];
     const others = effects.columns.filter(t => Math.abs(effects.diff[t]) > CLEAR && !(about.openable && isOpen(effects, t)));
     if (others.length) {
       const best = bySize(effects, others)[0], falls = effects.diff[best] < 0;
@@ -115,10 +117,12 @@ varscore.words = (() => {
     };
   }
 
-  // Why: motifs, and the stretch on which the prediction rests. site: [bases, how far, whether it is weakened] or null
+  // Why: motifs, and the stretch on which the prediction rests; one elsewhere if it goes where the prediction goes.
+  // site: [bases, how far, whether it is worth less] or null
   function reason(row, site) {
     const parts = motifWords(row.motif) ? [motifWords(row.motif)] : [];
-    if (site) parts.push(`${site[2] ? "Weakens" : "Strengthens"} ${site[0]}${site[1] ? `, ${site[1]} bp away` : ""}, on which the prediction rests.`);
+    if (site && site[1] === 0) parts.push(`Changes ${site[0]}, on which the prediction rests.`);
+    else if (site && site[2] === row.diff < 0) parts.push(`${site[2] ? "Weakens" : "Strengthens"} ${site[0]}, ${site[1]} bp away, on which the prediction rests.`);
     return parts.join(" ");
   }
 
@@ -179,7 +183,7 @@ varscore.words = (() => {
       return `Chromatin hardly changes: no cell type's ${mark} by more than ${CLEAR}${most === undefined ? "" : ` (most: ${effects.cells[most]}, ${change(effects, most)})`}.`;
     }
     const side = (count, sign, verb, way) => {
-      const words = names(effects, open.filter(t => sign * effects.diff[t] > CLEAR), about, SHOWN, t => effects.cells[t]);
+      const words = names(effects, open.filter(t => sign * effects.diff[t] > CLEAR), about, SHOWN, t => cellOf(effects, t));
       return `${verb} chromatin in ${count} of ${about.openable} cell types (probability of ${mark} ${way} by more than ${CLEAR}), ${count > words.length ? "most in" : "in"} ${list(words)}.`;
     };
     const parts = [];

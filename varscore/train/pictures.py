@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from varscore.pictures import COLOURS, DPI, standard
 from varscore.storage.whole import whole_file
 
 log = logging.getLogger(__name__)
@@ -35,25 +36,26 @@ def learning_curve(path: Path, history: Sequence[dict[str, float]], title: str, 
         return
     from matplotlib.figure import Figure
 
-    measures = [name for name in history[-1] if name.startswith(("auroc", "auprc"))]
-    figure = Figure(figsize=(6, 8 if measures else 5), layout="constrained")
-    losses, *others, rates = figure.subplots(
-        2 + bool(measures), 1, sharex=True, height_ratios=(3, *[3] * bool(measures), 1)
-    )
+    known = [kind for kind in ("auroc", "auprc") if any(name.startswith(kind) for name in history[-1])]
     epochs = [row["epoch"] + 1 for row in history]
-    losses.plot(epochs, [row["train_loss"] for row in history], marker=".", label="training")
-    losses.plot(epochs, [row["validation_loss"] for row in history], marker=".", label="validation")
-    losses.set(ylabel=loss, title=title)
-    losses.legend(frameon=False)
-    for axis in others:
-        for name in measures:
-            axis.plot(epochs, [row.get(name, np.nan) for row in history], marker=".", label=name)
-        axis.set(ylabel="validation", ylim=(0, 1))
-        axis.legend(frameon=False, fontsize="small")
-    rates.plot(epochs, [row["lr"] for row in history], color="grey", drawstyle="steps-mid")
-    rates.set(xlabel="epoch", ylabel="learning rate", yscale="log")
-    with whole_file(path) as file:
-        figure.savefig(file, dpi=120, format="png")
+    with standard():
+        figure = Figure(figsize=(6, 4.5 + 2.3 * len(known)), layout="constrained")
+        heights = (3, *[2.5] * len(known), 1)
+        losses, *others, rates = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+        losses.plot(epochs, [row["train_loss"] for row in history], marker=".", label="training")
+        losses.plot(epochs, [row["validation_loss"] for row in history], marker=".", label="validation")
+        losses.set(ylabel=loss, title=title)
+        losses.legend()
+        for axis, kind in zip(others, known, strict=True):
+            for name in (name for name in history[-1] if name.startswith(kind)):
+                group = name.removeprefix(kind).strip() or "all tasks"
+                axis.plot(epochs, [row.get(name, np.nan) for row in history], marker=".", label=group)
+            axis.set(ylabel=f"validation {kind.upper()}")  # each in its own range: progress is to be seen
+            axis.legend()
+        rates.plot(epochs, [row["lr"] for row in history], color="grey", drawstyle="steps-mid")
+        rates.set(xlabel="epoch", ylabel="learning rate", yscale="log")
+        with whole_file(path) as file:
+            figure.savefig(file, dpi=DPI, format="png")
 
 
 def study_curves(path: Path, panels: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]) -> None:
@@ -62,18 +64,21 @@ def study_curves(path: Path, panels: Mapping[str, Mapping[str, Sequence[tuple[in
         return
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.5 * len(panels) + 1, 4), layout="constrained")
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    names = sorted({name for lines in panels.values() for name in lines})
-    for axis, (title, lines) in zip(axes, panels.items(), strict=True):
-        for name, points in lines.items():
-            axis.plot(*zip(*points, strict=True), marker="o", color=f"C{names.index(name)}", label=name)
-        sizes = sorted({filters for points in lines.values() for filters, _ in points})
-        axis.set(title=title, xlabel="filters of the first layer", xticks=sizes)
-    axes[0].set_ylabel("mean test AUPRC")
-    axes[-1].legend(frameon=False, fontsize="small")
-    with whole_file(path) as file:
-        figure.savefig(file, dpi=120, format="png")
+    with standard():
+        figure = Figure(figsize=(4.5 * len(panels) + 1, 4), layout="constrained")
+        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        names = sorted({name for lines in panels.values() for name in lines})
+        for axis, (title, lines) in zip(axes, panels.items(), strict=True):
+            for name, points in lines.items():
+                axis.plot(
+                    *zip(*points, strict=True), marker="o", color=COLOURS[names.index(name) % len(COLOURS)], label=name
+                )
+            sizes = sorted({filters for points in lines.values() for filters, _ in points})
+            axis.set(title=title, xlabel="filters of the first layer", xticks=sizes)
+        axes[0].set_ylabel("mean test AUPRC")
+        axes[-1].legend()
+        with whole_file(path) as file:
+            figure.savefig(file, dpi=DPI, format="png")
 
 
 def difference_bars(path: Path, panels: Mapping[str, Mapping[str, float]], measure: str) -> None:
@@ -83,16 +88,17 @@ def difference_bars(path: Path, panels: Mapping[str, Mapping[str, float]], measu
     from matplotlib.figure import Figure
 
     sets = sorted({name for panel in panels.values() for name in panel})
-    figure = Figure(figsize=(3 * len(panels) + 3, 1 + 0.2 * len(sets)), layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axis, (title, panel) in zip(axes, panels.items(), strict=True):
-        bars = sorted(panel.items(), key=lambda bar: bar[1])
-        axis.barh([name[:24] for name, _ in bars], [value for _, value in bars], color="C0")
-        axis.axvline(0, color="grey", linewidth=0.8)
-        axis.set(title=title, xlabel=f"difference in {measure}")
-        axis.tick_params(axis="y", labelsize=6)
-    with whole_file(path) as file:
-        figure.savefig(file, dpi=120, format="png")
+    with standard(axes_grid=False):
+        figure = Figure(figsize=(3 * len(panels) + 3, 1 + 0.2 * len(sets)), layout="constrained")
+        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axis, (title, panel) in zip(axes, panels.items(), strict=True):
+            bars = sorted(panel.items(), key=lambda bar: bar[1])
+            axis.barh([name[:24] for name, _ in bars], [value for _, value in bars])
+            axis.axvline(0, color="grey", linewidth=0.8)
+            axis.set(title=title, xlabel=f"difference in {measure}")
+            axis.tick_params(axis="y", labelsize=6)
+        with whole_file(path) as file:
+            figure.savefig(file, dpi=DPI, format="png")
 
 
 def mask_picture(
@@ -105,22 +111,23 @@ def mask_picture(
     from matplotlib.figure import Figure
 
     height = max(0.2 * len(masks), 1)
-    figure = Figure(figsize=(8, 3 + height), layout="constrained")
-    curve, heat = figure.subplots(2, 1, sharex=True, height_ratios=(2, height))
-    curve.plot(mean)
-    curve.set(title=title, ylabel=label, ylim=(0, None))
-    shown = heat.imshow(masks, aspect="auto", interpolation="nearest")
-    figure.colorbar(shown, ax=heat, label="attention")
-    heat.set(xlabel="position", ylabel="chosen sequences")
-    step = max(map(len, bases), default=0) / max(masks.shape[1], 1)  # bases a position
-    middle = float(masks.max(initial=0)) / 2
-    for row, letters in enumerate(bases if masks.shape[1] * step <= MOST_LETTERS else ()):
-        for at, letter in enumerate(letters):
-            position = (at + 0.5) / step - 0.5
-            ink = "black" if masks[row, min(int(at / step), masks.shape[1] - 1)] > middle else "white"
-            heat.text(position, row, letter, ha="center", va="center", fontsize=5, color=ink)
-    with whole_file(path) as file:
-        figure.savefig(file, dpi=120, format="png")
+    with standard(axes_grid=False):
+        figure = Figure(figsize=(8, 3 + height), layout="constrained")
+        curve, heat = figure.subplots(2, 1, sharex=True, height_ratios=(2, height))
+        curve.plot(mean)
+        curve.set(title=title, ylabel=label, ylim=(0, None))
+        shown = heat.imshow(masks, aspect="auto", interpolation="nearest")
+        figure.colorbar(shown, ax=heat, label="attention")
+        heat.set(xlabel="position", ylabel="chosen sequences")
+        step = max(map(len, bases), default=0) / max(masks.shape[1], 1)  # bases a position
+        middle = float(masks.max(initial=0)) / 2
+        for row, letters in enumerate(bases if masks.shape[1] * step <= MOST_LETTERS else ()):
+            for at, letter in enumerate(letters):
+                position = (at + 0.5) / step - 0.5
+                ink = "black" if masks[row, min(int(at / step), masks.shape[1] - 1)] > middle else "white"
+                heat.text(position, row, letter, ha="center", va="center", fontsize=5, color=ink)
+        with whole_file(path) as file:
+            figure.savefig(file, dpi=DPI, format="png")
 
 
 def log_to_tensorboard(folder: Path, history: Sequence[dict[str, float]]) -> None:

@@ -25,6 +25,7 @@ from varscore.errors import DataError, ModelError
 from varscore.evaluate import Examined, predict_rows, record
 from varscore.evaluate.kinds import correlation, score
 from varscore.formats.csvtable import cell, csv_text
+from varscore.pictures import DPI, standard
 from varscore.storage.whole import put_file, whole_file
 from varscore.train.run import RunOptions
 from varscore.train.studies.study import Plan, Run, Study, measured
@@ -240,15 +241,16 @@ def scatter(path: Path, series: Series, names: Sequence[str]) -> None:
 
     across = math.ceil(math.sqrt(len(names)))
     down = math.ceil(len(names) / across)
-    figure = Figure(figsize=(2.4 * across + 0.6, 2.4 * down + 0.6), layout="constrained")
-    panels = figure.subplots(down, across, squeeze=False).ravel()
-    for panel, name, r, (truth, predicted) in zip(panels, names, series.r, series.pairs(), strict=False):
-        panel.scatter(truth, predicted, s=3, alpha=0.4, linewidths=0, rasterized=True)
-        panel.set_title(f"{name}: r = {cell(r, 4)}", fontsize="small")
-    for panel in panels[len(names) :]:
-        panel.set_axis_off()
-    figure.suptitle(series.name)
-    figure.supxlabel("true")
-    figure.supylabel("predicted")
-    with whole_file(path) as file:
-        figure.savefig(file, dpi=100, format="png")
+    with standard():
+        figure = Figure(figsize=(2.4 * across + 0.6, 2.4 * down + 0.6), layout="constrained")
+        panels = figure.subplots(down, across, squeeze=False).ravel()
+        for panel, name, r, (truth, predicted) in zip(panels, names, series.r, series.pairs(), strict=False):
+            panel.scatter(truth, predicted, s=3, alpha=0.4, linewidths=0, rasterized=True)
+            panel.set_title(f"{name}: r = {cell(r, 4)}", fontsize="small")
+        for panel in panels[len(names) :]:
+            panel.set_axis_off()
+        figure.suptitle(series.name)
+        figure.supxlabel("true")
+        figure.supylabel("predicted")
+        with whole_file(path) as file:
+            figure.savefig(file, dpi=DPI, format="png")
