@@ -518,7 +518,7 @@ REASONS = {
 def test_every_status_and_the_first_that_holds(
     job: AnnotateJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("varscore.genome.windows.LONGEST", 400)
+    monkeypatch.setattr("varscore.scoring.score.LONGEST", 400)
     lines = [Record(contig, pos, name, ref, (alt,)).line for name, (contig, pos, ref, alt) in REASONS.items()]
     (tmp_path / "s.vcf").write_text(HEADER + "".join(lines))
     output, skipped = tmp_path / "out.vcf", tmp_path / "skipped.tsv"

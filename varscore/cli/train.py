@@ -251,9 +251,11 @@ def run_training(
     """
     from varscore.cli import log
     from varscore.engine.device import use_threads
+    from varscore.train.allocator import keep_freed_memory
     from varscore.train.run import planned_steps
     from varscore.train.studies.study import Run
 
+    keep_freed_memory()
     use_threads(training.threads)
     run = Run(output.name, replace(training.plan(architecture), visible=visible), data)
     with log.progress(planned_steps(data, run.plan.recipe), "steps") as meter:
@@ -270,8 +272,10 @@ def run_study(study: Study, output: Path, training: Training) -> None:
     """Train and measure what of a study is not trained and measured yet."""
     from varscore.cli import log
     from varscore.engine.device import use_threads
+    from varscore.train.allocator import keep_freed_memory
     from varscore.train.studies.study import carry_out, total_steps
 
+    keep_freed_memory()
     use_threads(training.threads)
     with log.progress(total_steps(study), "steps") as meter:
         carry_out(study, output, training.run_options(), meter.advance)

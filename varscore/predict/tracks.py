@@ -122,7 +122,8 @@ def write_tracks(
         where = job.compute.where(engines)
         _demand_room(job, grid, net, parts, len(tracks), len(where) * (where[0].type == "cpu"))
         key = _key(job, genome, grid, chosen)
-        if _is_done(job, key):  # the process that wrote them was killed right after
+        if _is_done(job, key):  # the process that wrote them was killed before it had cleared up
+            Spool(str(job.folder / RECORD)).abort()
             later(job.journal.remove)
             return sum(map(len, parts))
         job.demand_none()

@@ -11,7 +11,8 @@ KEPT = 1 << 30
 
 
 def keep_freed_memory() -> bool:
-    """Let the C library keep what is freed, for the rest of the process; False where it is not glibc.
+    """Let the C library keep what is freed, for the rest of the process; False where it is not glibc. Commands that
+    train call it: a program that uses the package decides for itself.
 
     By default glibc gives every array above 32 MB back to the system and is given other pages in its place, each of
     which costs a page fault: 12 to 15 % of a training step on a CPU (CRNN-320-projection 2.01 s to 1.72 s, DanQ 4.21 s

@@ -26,7 +26,6 @@ from varscore.nets.layers import BIN, SequenceNet
 from varscore.nets.registry import Recipe
 from varscore.stop import Stop
 from varscore.tasks import Task, shared
-from varscore.train.allocator import keep_freed_memory
 from varscore.train.batches import Order
 from varscore.train.loop import CHECKPOINT, Progress, Trainer, planned
 from varscore.train.pictures import learning_curve, log_to_tensorboard
@@ -88,8 +87,6 @@ def train_model(
         raise OutputExists("a model without a checkpoint is there", where=folder, remedy="choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
-    if options.device.type == "cpu":
-        keep_freed_memory()
     if _in_bf16_on_the_cpu(options) and not bf16.multiplies():
         log.warning("this CPU has neither AMX nor AVX512-bf16: it trains more slowly in bf16 than in fp32")
     data = data.cropped(arguments.get("window", find(architecture).window(data.window)))
