@@ -3,7 +3,7 @@
 //
 //   nextflow run workflows/varscore.nf --vcf 'calls/*.vcf.gz' --reference genome.fa -resume
 //
-// On a cluster: -process.executor slurm. In a container: -with-apptainer varscore.sif (see Containerfile).
+// On a cluster: -process.executor slurm. In a container: -profile docker or apptainer (see Containerfile), or conda.
 
 nextflow.enable.dsl = 2
 

@@ -1,9 +1,11 @@
-"""Files for other annotators: they name the tags that are there, and bcftools takes the scores over by its own."""
+"""Files for other annotators: they name the tags that are there, and programs that are installed carry the scores."""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -61,3 +63,56 @@ def test_bcftools_takes_the_scores_over(scored: str, tmp_path: Path) -> None:
         assert [(r.id, dict(r.info)) for r in found] == [
             ("mine", {"VS_STATUS": ("PASS",), "VS_DIFF": (0.25,)}), ("not", {})
         ]  # fmt: skip
+
+
+OTHER = (
+    "##fileformat=VCFv4.2\n##contig=<ID=chr1,length=900>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    "chr1\t10\tturned\tA\tG,C\t.\t.\t.\nchr1\t20\talike\tA\tT\t.\t.\t.\nchr1\t20\tother\tA\tG\t.\t.\t.\n"
+    "chr1\t30\tnot\tA\tG\t.\t.\t.\n"
+)
+
+
+def program(*words: str) -> str:
+    """What a program says that is no part of Python; the test is skipped where it is not installed."""
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"{words[0]} is not installed")
+    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def infos(vcf: str) -> set[tuple[str, str, str]]:
+    """ID, ALT and INFO of the records"""
+    rows = (line.split("\t") for line in vcf.splitlines() if not line.startswith("#"))
+    return {(row[2], row[4], row[7]) for row in rows}
+
+
+def test_vcfanno_gives_each_allele_its_own(scored: str, tmp_path: Path) -> None:
+    """Alleles in another order than here, one of two that are scored, and none."""
+    write_configs(tmp_path, scored)
+    Path("other.vcf").write_text(OTHER)
+    assert infos(program("vcfanno", "vcfanno.toml", "other.vcf")) == {
+        ("turned", "G,C", "VS_STATUS=PASS,PASS;VS_DIFF=0.25,-0.5"), ("alike", "T", "VS_STATUS=PASS;VS_DIFF=0.125"),
+        ("other", "G", "."), ("not", "G", "."),
+    }  # fmt: skip
+
+
+def test_the_bcftools_that_is_installed_runs_its_script(scored: str, tmp_path: Path) -> None:
+    write_configs(tmp_path, scored)
+    Path("other.vcf").write_text(OTHER)
+    program("bcftools", "--version")
+    program("sh", "bcftools.sh", "other.vcf", "out.vcf.gz")
+    assert infos(program("bcftools", "view", "out.vcf.gz")) == {
+        ("turned", "G", "VS_STATUS=PASS;VS_DIFF=0.25"), ("turned", "C", "VS_STATUS=PASS;VS_DIFF=-0.5"),
+        ("alike", "T", "VS_STATUS=PASS;VS_DIFF=0.125"), ("other", "G", "."), ("not", "G", "."),
+    }  # fmt: skip
+
+
+def test_tabix_reads_a_table_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's own line, on a table as annotate writes it: ``##`` lines, then names."""
+    monkeypatch.chdir(tmp_path)
+    page = Path(__file__).resolve().parents[2] / "docs" / "with-other-tools.md"
+    (line,) = (line for line in page.read_text().splitlines() if line.startswith("tabix "))
+    with pysam.BGZFile("scored.tsv.gz", "w") as table:
+        table.write(b"##varscore=1\nchrom\tpos\tref\talt\tdiff\nchr1\t10\tA\tC\t-0.5\nchr1\t20\tA\tT\t0.125\n")
+    program("tabix", "--version")
+    program("sh", "-c", line)
+    assert program("tabix", "scored.tsv.gz", "chr1:11-30") == "chr1\t20\tA\tT\t0.125\n"

@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
+from varscore import __version__
 from varscore.cli.reference import commands, parameters
 
 WORKFLOWS = Path(__file__).resolve().parent.parent.parent / "workflows"
+ENVIRONMENT = WORKFLOWS.parent / "packaging" / "conda" / "environment.yaml"
+PROJECT = tomllib.loads((WORKFLOWS.parent / "pyproject.toml").read_text())["project"]
 COMMANDS = dict(commands())
 
 
@@ -37,6 +42,17 @@ def test_commands_and_options_exist(name: str) -> None:
 def test_the_container_has_what_it_copies() -> None:
     copied = re.findall(r"^COPY (?!--)(.*) \S+$", (WORKFLOWS / "Containerfile").read_text(), re.MULTILINE)
     assert copied and all((WORKFLOWS.parent / name).exists() for line in copied for name in line.split())
+
+
+def test_both_workflows_name_the_same_image_and_environment() -> None:
+    snakefile, config = ((WORKFLOWS / name).read_text() for name in ("Snakefile", "nextflow.config"))
+    named = [
+        *re.findall(r'conda:\n +"(.*)"', snakefile),
+        *re.findall(r'process.conda = "\$\{projectDir\}/(.*)"', config),
+    ]
+    assert len(named) == 3 and {(WORKFLOWS / name).resolve() for name in named} == {ENVIRONMENT}
+    assert 'config.get("container", "varscore.sif")' in snakefile and "/varscore.sif" in config
+    assert f"{PROJECT['name']} ={__version__}" in yaml.safe_load(ENVIRONMENT.read_text())["dependencies"]
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Files that make other annotators carry an annotated VCF's tags: what ``varscore configs`` writes.
 
-Each names the tags that the header really has. Programs that are not in Python are not run by any test; bcftools is.
+Each names the tags that the header really has. Tests run bcftools and vcfanno on them, not VEP, echtvar, IGV.
 """
 
 from __future__ import annotations
