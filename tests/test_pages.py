@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pysam
 import pytest
 import yaml
-from walks import blocks, walk
+from walks import blocks, commands, walk
 
 from varscore.cli.boundary import run
 from varscore.demo import DemoFiles
@@ -38,6 +39,11 @@ def test_the_start_page_is_walked_from_top_to_bottom(here: Path) -> None:
     walk("start.md")
     scored = [line.split("\t") for line in Path("scored.tsv").read_text().splitlines() if not line.startswith("##")]
     assert scored[0][13] == "sig", "the page sorts by column 14"
+    (line,) = (line for block in blocks("start.md", "sh") for line in commands(block) if "sort" in line)
+    ranked = subprocess.run(["bash", "-c", line], check=True, capture_output=True, text=True).stdout.splitlines()
+    numbers = sorted(float(row[13]) for row in scored[1:] if row[13] != ".")
+    assert len(numbers) < len(scored) - 1, "some have no score"
+    assert [float(row.split("\t")[13]) for row in ranked] == numbers[:5]
     assert Path("scored.vcf.gz.tbi").exists() and Path("scored.vcf.gz.input.vcf").exists()
 
 

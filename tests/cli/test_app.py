@@ -206,6 +206,26 @@ def test_help_answers_at_once() -> None:
     assert time.perf_counter() - start < 2  # idle it takes .4 s; the rest is for a busy machine
 
 
+def test_a_command_of_a_notebook_draws_without_the_backend_of_its_kernel() -> None:
+    pytest.importorskip("matplotlib")
+    draw = "from varscore.cli import boundary; boundary.run = lambda *_, **__: __import__('matplotlib') and 0"
+    kernel = {**os.environ, "MPLBACKEND": "module://of_another_environment"}
+    ended = subprocess.run(
+        [sys.executable, "-c", f"{draw}; boundary.main()"], env=kernel, capture_output=True, text=True, timeout=60
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_unlabelled_bins_are_thinned_only_where_there_are_any(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["dataset", "peaks", "-r", "g.fa", "--peaks", "p", "-o", str(tmp_path / "d"), "--unlabelled", "1"]
+    for bins in ([], ["--bins", "tf"]):
+        assert run([*words, *bins]) == 2
+        assert "add --bins all" in capsys.readouterr().err
+    assert not (tmp_path / "d").exists()
+
+
 def test_version_names_what_decides_a_score() -> None:
     answer = varscore("--version")
     assert answer.returncode == 0

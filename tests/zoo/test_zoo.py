@@ -252,6 +252,21 @@ def test_names_are_looked_up_in_order(original: ModelFolder, tmp_path: Path, mon
         find_model(str(tmp_path))
 
 
+def test_the_beginning_of_a_name_will_do_where_no_other_begins_so(
+    original: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first.a", "second.a", "second.b"):
+        shutil.copytree(original.path, tmp_path / "shelf" / name)
+    monkeypatch.setenv("VARSCORE_MODELS", str(tmp_path / "shelf"))
+    monkeypatch.setattr("varscore.zoo.shelf.bundled_folder", lambda: tmp_path / "none")
+    monkeypatch.chdir(tmp_path)
+    assert find_model("fir").path == tmp_path / "shelf/first.a"
+    with pytest.raises(ModelError, match=r"no model 'second\.'.*second\.b"):
+        find_model("second.")
+    shutil.copytree(original.path, tmp_path / "fir")
+    assert find_model("fir").path == Path("fir"), "a model's folder goes before another's name"
+
+
 def test_the_default_model_is_marked_on_its_card(
     model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,7 +274,7 @@ def test_the_default_model_is_marked_on_its_card(
     with pytest.raises(ModelError, match="no default model"):
         find_model(None)
     edit_card(model, lambda card: card.update(default=True))
-    assert find_model(None).path == model.path
+    assert find_model(None).path == find_model("default").path == model.path
 
 
 @pytest.mark.parametrize("folder", sorted(bundled_folder().glob(f"*/{CARD}")), ids=lambda path: path.parent.name)

@@ -72,10 +72,10 @@ def annotate_file(
         outputs = stack.enter_context(Outputs(job, info, later))
         net = None if job.reuse.archive_only else job.model.load()
         genome = stack.enter_context(Genome(job.reference))
-        tell_of_training(job.model.id, job.model.card, genome)
         path = stack.enter_context(on_disk(job.source, job.haplotypes is not None))
         reader = stack.enter_context(_open_reader(job, genome, path))
         names = _open_names(job, reader, genome)
+        tell_of_training(job.model.id, job.model.card, genome)  # "fine" is said of no variants that are refused
         job.annotations.tracks.fit(genome, names.find)
         store = open_store(job, ranked_tasks(job.model, chosen), where[0].type, genome, stack)
         if not outputs.begin(_plan(job, reader, genome, tasks, chosen, where[0].type, store)):

@@ -59,12 +59,7 @@ def load(name: str | os.PathLike[str] = "default", *, device: str = "auto", prec
     device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``; precision: ``fp32``, ``tf32``, ``bf16``, ``fp16``.
     Raises ModelError and DeviceError.
     """
-    text = os.fspath(name)
-    if text == "default":
-        return Model(find_model(None), device, precision)
-    models = available()
-    begins = [known for known in models if known.startswith(text)]
-    return Model(find_model(begins[0] if text not in models and len(begins) == 1 else text), device, precision)
+    return Model(find_model(os.fspath(name)), device, precision)
 
 
 class Model:

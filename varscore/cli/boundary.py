@@ -58,6 +58,8 @@ class Stopped(BaseException):
 
 def main() -> NoReturn:
     """The ``varscore`` program."""
+    # commands draw into files only, and a notebook hands down a backend that another environment may not have
+    os.environ.pop("MPLBACKEND", None)
     # Python takes a second to end, in which a kill would come after the last act
     sys.exit(run(sys.argv[1:], leave=os._exit))
 

@@ -38,7 +38,11 @@ def peaks(
     ] = "any",
     unlabelled: Annotated[
         float | None,
-        typer.Option(min=0, metavar="RATIO", help="Unlabelled bins per labelled one, at most, outside the test split."),
+        typer.Option(
+            min=0,
+            metavar="RATIO",
+            help="With --bins all: unlabelled bins per labelled one outside the test split, at most.",
+        ),
     ] = None,
     max_unknown: Annotated[
         float, typer.Option(min=0, max=1, metavar="SHARE", help="Unknown bases a window may hold.")
@@ -52,8 +56,12 @@ def peaks(
     """Cut a genome into bins, label them by the peaks that cover over half of them, and keep the windows around."""
     from varscore.datasets.examples import fresh_folder
     from varscore.datasets.peaks import BinOptions, build_peaks
+    from varscore.errors import UsageError
     from varscore.genome.sequence import Genome
 
+    if unlabelled is not None and bins != "all":
+        cause = f"--bins {bins} keeps labelled bins alone"
+        raise UsageError("--unlabelled thins bins that are not there", cause=cause, remedy="add --bins all")
     options = BinOptions(
         bin=bin, window=window, shift=shift, bins=bins, unlabelled=unlabelled, max_unknown=max_unknown, seed=seed,
         validation=parse_names(validation), test=parse_names(test), skip=parse_names(skip_contigs),

@@ -77,10 +77,10 @@ def show(
     from varscore.nets import architectures
     from varscore.zoo.card import CARD
     from varscore.zoo.models import find_model
-    from varscore.zoo.shelf import available
+    from varscore.zoo.shelf import DEFAULT, available
 
     models, known = available(), architectures()
-    if name in models or (Path(name) / CARD).is_file():
+    if name in (DEFAULT, *models) or (Path(name) / CARD).is_file():
         if tasks is not None or argument:
             cause = "its tasks and arguments are fixed"
             raise UsageError(f"{name} is a model", cause=cause, remedy="name an architecture")

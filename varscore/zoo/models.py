@@ -222,7 +222,7 @@ def _numbers(row: Mapping[str, str]) -> Iterator[tuple[str, float]]:
 
 
 def find_model(name: str | None) -> ModelFolder:
-    """A model by folder, by name, or the default one (None).
+    """A model by name, by folder, by the beginning of its name, or the default one (see model_folder).
 
     Raises ModelError, with the nearest names, when there is no such model.
     """

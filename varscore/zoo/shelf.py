@@ -11,6 +11,9 @@ from pathlib import Path
 from varscore.errors import ModelError
 from varscore.zoo.card import CARD, read_card
 
+DEFAULT = "default"
+"""What the default model may be called, in Python and behind ``-m``"""
+
 
 def bundled_folder() -> Path:
     """Where the models that come with varscore lie: package data of a wheel, or ``models/`` of a checkout."""
@@ -43,19 +46,23 @@ def available() -> dict[str, Path]:
 
 
 def model_folder(name: str | None) -> Path:
-    """The folder of a model by folder, by name, or of the default one (None).
+    """The folder of a model by name, by folder, by the beginning of its name where no other begins so, or of the
+    default one (None or ``default``).
 
     Raises ModelError, with the nearest names, when there is no such model.
     """
     models = available()
-    if name is None:
+    if name is not None and (name in models or (Path(name) / CARD).is_file()):
+        return models.get(name, Path(name))
+    if name is None or name == DEFAULT:
         default = next((path for path in models.values() if read_card(path).is_default), None)
         if default is None:
             raise ModelError("no default model is bundled", remedy="name one with `model`")
         return default
-    if name in models:
-        return models[name]
-    if (Path(name) / CARD).is_file() or Path(name).is_dir():
+    begins = [path for known, path in models.items() if name and known.startswith(name)]
+    if len(begins) == 1:
+        return begins[0]
+    if Path(name).is_dir():
         return Path(name)
     near = difflib.get_close_matches(name, models, 3, 0.3) or sorted(models)
     raise ModelError(f"no model {name!r}", remedy=f"`varscore models list` has {', '.join(near) or 'none'}")
