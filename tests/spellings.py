@@ -17,11 +17,12 @@ def trim(ref: str, alt: str, start: int = 0) -> tuple[int, str, str]:
 def minimal(sequence: str, start: int, ref: str, alt: str) -> tuple[int, str, str]:
     """Start, REF and ALT of the minimal, left-aligned form, upper-case, by Tan, Abecasis and Kang (2015).
 
-    sequence: the contig, to which ``start`` counts from 0; letters other than ACGT are N
+    sequence: the contig, to which ``start`` counts from 0; letters other than ACGT are N. An N that both alleles end
+    with is trimmed like any other letter: `N > AN` beside a T is the `T > TA` that somebody else has written.
     """
     known = "".join(base if base in "ACGT" else "N" for base in sequence.upper())
     start, ref, alt = trim(ref.upper(), alt.upper(), start)
-    while ref != alt and ref[-1] == alt[-1] != "N" and start > 0:
+    while ref != alt and ref[-1] == alt[-1] and start > 0:
         ref, alt = ref[:-1], alt[:-1]
         if not ref or not alt:
             start -= 1

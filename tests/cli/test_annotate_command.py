@@ -142,17 +142,15 @@ def test_every_option_reaches_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs: list[AnnotateJob] = []
     monkeypatch.setattr("varscore.annotate.flow.annotate_file", lambda job, *rest: jobs.append(job) or Summary())
     Path("r.bed").write_text("chr1\t0\t10\n")
-    words = (
-        "annotate in.vcf -r g.fa -o o -O t -m tiny --scores s.h5 --skipped k.tsv --tasks a --tasks b --check-ref skip"
-    )
-    words += " --engine plain --device cpu --precision bf16 --batch-size 32 --force --threads 3 --region chr1:7-9"
-    words += " --shard 2/3 --no-resume"
+    words = "annotate in.vcf -r g.fa -o o -O t -m tiny --scores s.h5 --skipped k.tsv --tasks 0 --tasks K562*"
+    words += " --check-ref skip --engine plain --device cpu --precision bf16 --batch-size 32 --force --threads 3"
+    words += " --region chr1:7-9 --shard 2/3 --no-resume"
     assert run([*words.split(), "--regions", "r.bed"]) == 0
     (job,) = jobs
     assert job.model.id == "tiny"
     assert job.regions is not None
     assert job == AnnotateJob(
-        source="in.vcf", output="o", reference=Path("g.fa"), model=job.model, output_format="t", tasks=("a", "b"),
+        source="in.vcf", output="o", reference=Path("g.fa"), model=job.model, output_format="t", tasks=("0", "K562*"),
         regions=job.regions, check_ref="skip", scores=Path("s.h5"), skipped=Path("k.tsv"),
         compute=Compute("cpu", "bf16", 3, "plain"), batch_size=32, force=True,
         resume=False, shard=Shard(1, 3), inputs=("r.bed",),

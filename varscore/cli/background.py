@@ -52,7 +52,7 @@ def background(
 ) -> None:
     """Score common variants, and keep how large their effects are: E-values and VS_SIG are measured against them."""
     demand_files(*vcf, exclude)
-    demand_free((output,), force)
+    demand_free((output,), force, [*vcf, *([exclude] if exclude else [])])
 
     from varscore.annotate.job import count_records
     from varscore.cli import log

@@ -107,13 +107,19 @@ def demand_model(name: str | None, tasks: Sequence[str] = ()) -> None:
             choose(parse_tasks((folder / TASKS).read_text(encoding="utf-8")), tasks, "--tasks")
 
 
-def demand_free(paths: Iterable[str | Path | None], force: bool) -> None:
+def demand_free(paths: Iterable[str | Path | None], force: bool, inputs: Iterable[str | Path] = ()) -> None:
     """Raises OutputExists for the first output that is a file already, unless ``force``. None is no output; of what a
-    killed run has left its journal beside the first one decides later, and of folders whoever writes them."""
+    killed run has left its journal beside the first one decides later, and of folders whoever writes them.
+
+    Raises UsageError for one that is also an input, which ``force`` would not help.
+    """
     from varscore.storage.atomic import refuse_existing
     from varscore.storage.journal import Journal
+    from varscore.storage.outputs import check_names, with_indexes
 
     given = [str(path) for path in paths if path is not None]
+    if inputs:
+        check_names(given, with_indexes(*map(str, inputs)))
     if given and not Journal(given[0]).path.exists():
         for path in given:
             if path == "-" or not os.path.isdir(path):

@@ -115,7 +115,7 @@ def predict(
     cut to its middle. For a BED interval it is the window around its middle: base (start + end) // 2 at window // 2.
     """
     demand_files(source)
-    demand_free((output,), force)
+    demand_free((output,), force, [source] if source else [])
 
     from varscore.cli import log
     from varscore.cli.config import find_reference

@@ -118,7 +118,7 @@ def report(
     The page needs no network and fetches nothing. It wants two packages: pip install bokeh jinja2.
     """
     demand_files(source, scores)
-    demand_free((output, multiqc), force)
+    demand_free((output, multiqc), force, [path for path in (source, scores) if path is not None])
 
     from varscore.engine.compute import Compute
     from varscore.engine.device import use_threads
