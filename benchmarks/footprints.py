@@ -20,9 +20,10 @@ import fnmatch
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -196,20 +197,32 @@ def markdown(rows: Sequence[Row], known: set[str], total: int) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+def asked(description: str | None, epochs: int, **further: Mapping[str, Any]) -> argparse.Namespace | None:
+    """The options of a benchmark on binding sets; None, which is said, where sets or motifs are not at hand.
+
+    further: name of an option of its own -> what argparse is told of it
+    """
+    parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--sets", type=Path, default=DATA / "tfbs101")
     parser.add_argument("--motifs", type=Path, default=MOTIFS)
     parser.add_argument("--only", default="*", help="names of sets, with * and ?")
     parser.add_argument("--max-positives", type=int, default=2000)
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="of CPU time")
     parser.add_argument("--seed", type=int, default=0)
+    for name, settings in further.items():
+        parser.add_argument(f"--{name}", **settings)
     options = parser.parse_args()
-    if not options.sets.is_dir() or not options.motifs.is_file():
-        print(f"no sets in {options.sets}, or no motifs: left out")
+    if options.sets.is_dir() and options.motifs.is_file():
+        return options
+    print(f"no sets in {options.sets}, or no motifs: left out")
+    return None
+
+
+def main() -> None:
+    options = asked(__doc__, 6, precision={"choices": ["fp32", "bf16"], "default": "fp32"})
+    if options is None:
         return
     targets = read_motifs(options.motifs)
     made = Targets.of([smoothed(motif) for motif in targets])

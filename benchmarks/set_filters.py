@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from footprints import DATA, MOTIFS, data_set, factors_of
+from footprints import asked, data_set, factors_of
 
 from varscore.datasets.examples import ExampleSet
 from varscore.datasets.tfbs import pairs_of
@@ -110,19 +110,8 @@ def markdown(rows: Sequence[Row], in_database: set[str], total: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--sets", type=Path, default=DATA / "tfbs101")
-    parser.add_argument("--motifs", type=Path, default=MOTIFS)
-    parser.add_argument("--only", default="*", help="names of sets, with * and ?")
-    parser.add_argument("--network", default="deepbind")
-    parser.add_argument("--max-positives", type=int, default=2000)
-    parser.add_argument("--epochs", type=int, default=25)
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="of CPU time")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    if not options.sets.is_dir() or not options.motifs.is_file():
-        print(f"no sets in {options.sets}, or no motifs: left out")
+    options = asked(__doc__, 25, network={"default": "deepbind"})
+    if options is None:
         return
     in_database: set[str] = set().union(*map(factors_of, read_motifs(options.motifs)))
     pairs, _ = pairs_of(options.sets)
