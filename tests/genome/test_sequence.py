@@ -199,13 +199,13 @@ def test_sorted_input_decodes_each_block_once_and_memory_is_bounded(
 ) -> None:
     monkeypatch.setattr(sequence, "_CACHED_BLOCKS", 2)
     reads: list[int] = []
-    letters = Fasta.letters
+    bases = Fasta.bases
 
-    def counted(self: Fasta, contig: str, start: int, end: int) -> np.ndarray:
+    def counted(self: Fasta, contig: str, start: int, end: int, codes: bytes) -> np.ndarray:
         reads.append(start)
-        return letters(self, contig, start, end)
+        return bases(self, contig, start, end, codes)
 
-    monkeypatch.setattr(Fasta, "letters", counted)
+    monkeypatch.setattr(Fasta, "bases", counted)
     with Genome(long_genome.path) as genome:
         for first in range(0, 199_000, 5000):
             genome.windows("long", np.arange(first, first + 5000, 10), 1000)

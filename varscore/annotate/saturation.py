@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from varscore.errors import DataError
+from varscore.formats.fields import Field
 from varscore.formats.shards import Shard
 from varscore.formats.vcf import RecordChunk
 from varscore.formats.vcf_header import COLUMNS, VcfHeader, encode
@@ -94,13 +95,13 @@ def saturated(
         b"%s\t%d\t.\t%s\t%s\t.\t.\t." % (name, position, b"ACGT"[base : base + 1], _OTHERS[base])
         for position, base in zip(one_based(starts).tolist(), bases.tolist(), strict=True)
     ]
-    record = np.repeat(np.arange(len(lines)), 3)
+    record, missing = np.repeat(np.arange(len(lines)), 3), Field.of([b"."] * len(lines))
     three = np.arange(3 * len(lines) + 1)
     return RecordChunk(
         numbers=first + np.arange(len(lines)),
         lines=lines,
-        ids=[b"."] * len(lines),
-        infos=[b"."] * len(lines),
+        ids=missing,
+        infos=missing,
         info_ends=np.array([len(line) for line in lines], np.int64),
         rows=3 * np.arange(len(lines) + 1),
         alleles=AlleleBatch(

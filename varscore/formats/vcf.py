@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from operator import methodcaller
 from types import TracebackType
 
 import numpy as np
 
 from varscore.errors import VariantFileError
 from varscore.formats import bcf
+from varscore.formats.fields import DIGITS, Field, Fields
 from varscore.formats.lines import Lines, read_blocks, source_name, why_columns
 from varscore.formats.lookalikes import describe
 from varscore.formats.structural import affected_bases
@@ -25,7 +25,7 @@ from varscore.genome.alleles import AlleleBatch, ByteColumn
 from varscore.genome.coords import zero_based
 
 CHUNK_BYTES = 64 << 20  # a chunk ends here even when it has few records: lines can have 100,000 samples
-_POS_DIGITS = 18  # fits int64
+_CHROM, _POS, _ID, _REF, _ALT, _QUAL, _FILTER, _INFO = range(8)
 _COMMA_IN_KEY = re.compile(rb";[^=;,]*,")  # in INFO; htslib cannot declare such a name, nor a FILTER with a comma
 log = logging.getLogger(__name__)
 
@@ -44,8 +44,8 @@ class RecordChunk:
 
     numbers: np.ndarray
     lines: list[bytes]
-    ids: Sequence[bytes]
-    infos: Sequence[bytes]
+    ids: Field
+    infos: Field
     info_ends: np.ndarray
     rows: np.ndarray
     alleles: AlleleBatch
@@ -62,14 +62,14 @@ class RecordChunk:
         """The records for which ``keep`` (bool, n records) holds."""
         if keep.all():
             return self
-        records = np.flatnonzero(keep).tolist()
+        records = np.flatnonzero(keep)
         chosen = np.flatnonzero(keep[self.alleles.record])
         counts = np.diff(self.rows)[records]
         return RecordChunk(
             numbers=self.numbers[records],
-            lines=[self.lines[i] for i in records],
-            ids=[self.ids[i] for i in records],
-            infos=[self.infos[i] for i in records],
+            lines=[self.lines[i] for i in records.tolist()],
+            ids=self.ids.take(records),
+            infos=self.infos.take(records),
             info_ends=self.info_ends[records],
             rows=_offsets(counts),
             alleles=self.alleles.take(chosen, np.repeat(np.arange(len(records)), counts)),
@@ -212,51 +212,47 @@ class VariantReader:
         self._blanks.append((number, blank))
 
     def _chunk(self, numbers: list[int], lines: list[bytes]) -> RecordChunk:
-        tabs = self.header.n_columns - 1
-        if {*map(methodcaller("count", b"\t"), lines)} != {tabs}:
+        fields = Fields.of(lines, self.header.n_columns, _INFO + 1)
+        positions = None if fields is None else fields[_POS].numbers()
+        if fields is None or positions is None or not _is_regular(fields):
             raise self._bad_record(numbers, lines)
-        fields = [line.split(b"\t", 8) for line in lines]
-        names, positions, ids, refs, alts, _, filters, infos, *_ = zip(*fields, strict=True)
-        if not b"".join(positions).isdigit() or max(map(len, positions)) > _POS_DIGITS or not min(map(len, positions)):
+        ref, _ = fields[_REF].split(b"\t")
+        alt, counts = fields[_ALT].split(b",")
+        if alt.lengths.min() == 0:
             raise self._bad_record(numbers, lines)
-        counts = np.array([alt.count(b",") + 1 for alt in alts])
         record = np.repeat(np.arange(len(lines)), counts)
-        ref = ByteColumn.of(refs if len(record) == len(lines) else [refs[i] for i in record.tolist()])
-        alt = ByteColumn.of(b",".join(alts).split(b","))
-        affected = _affected(alts, positions, infos)
-        odd = any(b"," in name or name.startswith(b"#") for name in dict.fromkeys(names))
-        commas = any(b"," in name for name in set(filters)) or _COMMA_IN_KEY.search(b";" + b";".join(infos))
-        if odd or commas or not all(names) or ref.lengths.min() == 0 or alt.lengths.min() == 0:
-            raise self._bad_record(numbers, lines)
         return RecordChunk(
             numbers=np.array(numbers, np.int64),
             lines=lines,
-            ids=ids,
-            infos=infos,
-            info_ends=_info_ends(lines, fields),
+            ids=fields[_ID],
+            infos=fields[_INFO],
+            info_ends=fields.ends,
             rows=_offsets(counts),
             alleles=AlleleBatch(
                 record=record,
-                contig=self._contig_indices(names)[record],
+                contig=self._contig_indices(fields[_CHROM])[record],
                 contigs=self._contig_names,
-                start=zero_based(np.array(list(map(int, positions)), np.int64))[record],
-                ref=ref,
+                start=zero_based(positions)[record],
+                ref=ref if len(record) == len(lines) else ref.take(record),
                 alt=alt,
-                affected=affected,
+                affected=_affected(alt, positions, fields),
             ),
         )
 
     def _note_contig(self, line: bytes) -> None:
-        name = line[: line.find(b"\t")]
-        if name not in self._contigs:
-            self._contig_indices([name])
+        self._contig_index(line[: line.find(b"\t")])
 
-    def _contig_indices(self, names: Sequence[bytes]) -> np.ndarray:
-        new = [name for name in dict.fromkeys(names) if name not in self._contigs]
-        if new:
-            self._contigs.update({name: len(self._contigs) + i for i, name in enumerate(new)})
-            self._contig_names += tuple(map(decode, new))
-        return np.array([self._contigs[name] for name in names], np.int32)
+    def _contig_index(self, name: bytes) -> int:
+        if name not in self._contigs:
+            self._contigs[name] = len(self._contigs)
+            self._contig_names += (decode(name),)
+        return self._contigs[name]
+
+    def _contig_indices(self, names: Field) -> np.ndarray:
+        """int32 (n,)"""
+        is_other = names.is_other
+        indices = np.array([self._contig_index(name) for name in names.take(is_other)], np.int32)
+        return np.asarray(indices[np.cumsum(is_other) - 1])
 
     def _bad_record(self, numbers: list[int], lines: list[bytes]) -> VariantFileError:
         """The error for the first bad one of ``lines``; looked for only once it is known that there is one."""
@@ -297,7 +293,7 @@ def _problem(line: bytes, required: int) -> str | None:
     if len(fields) != required:
         return f"{len(fields)} columns instead of {required}, separated by tabs"
     chrom, pos, _, ref, alt = fields[:5]
-    if not pos.isdigit() or len(pos) > _POS_DIGITS:
+    if not pos.isdigit() or len(pos) > DIGITS:
         return f"POS is not a position: {decode(pos[:40])!r}"
     if not chrom or not ref or not all(alt.split(b",")):
         return "CHROM, REF or an ALT allele is empty"
@@ -310,21 +306,26 @@ def _problem(line: bytes, required: int) -> str | None:
     return None
 
 
-def _affected(alts: Sequence[bytes], positions: Sequence[bytes], infos: Sequence[bytes]) -> np.ndarray | None:
+def _is_regular(fields: Fields) -> bool:
+    """Whether no record is bad, as far as its columns tell without ALT being split; see :func:`_problem`."""
+    if np.isin(fields[_CHROM].first, list(b"\t#")).any() or (fields[_REF].lengths == 0).any():
+        return False
+    records, columns = fields.places(b",")
+    if np.isin(columns, (_CHROM, _FILTER)).any():
+        return False
+    infos = fields[_INFO].take(np.unique(records[columns == _INFO]))
+    return _COMMA_IN_KEY.search(b";" + b";".join(infos)) is None
+
+
+def _affected(alt: ByteColumn, positions: np.ndarray, fields: Fields) -> np.ndarray | None:
     """int64 (alleles,): what structural alleles affect; None when there is none."""
-    if b"<" not in b"".join(alts):
+    if not (alt.data == ord("<")).any():
         return None
     found: list[int] = []
-    for alt, pos, info in zip(alts, positions, infos, strict=True):
-        every = alt.split(b",")
-        found += affected_bases(every, int(pos), info) if b"<" in alt else [0] * len(every)
+    for alts, pos, info in zip(fields[_ALT], positions.tolist(), fields[_INFO], strict=True):
+        every = alts.split(b",")
+        found += affected_bases(every, pos, info) if b"<" in alts else [0] * len(every)
     return np.array(found, np.int64)
-
-
-def _info_ends(lines: list[bytes], fields: list[list[bytes]]) -> np.ndarray:
-    """int64 (n,) of lines that were all split into eight fields and, where there is more, the rest."""
-    ends = np.array(list(map(len, lines)), np.int64)
-    return ends if len(fields[0]) == 8 else ends - [len(parts[8]) + 1 for parts in fields]
 
 
 def _ends(lines: list[bytes]) -> np.ndarray:

@@ -32,7 +32,9 @@ def stretches(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """start, start + 1, ... of each stretch, one stretch after the other. All int64: (n,), (n,), (total,)"""
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0
-    return np.asarray(np.arange(total) + np.repeat(starts - (ends - lengths), lengths))
+    places = np.repeat(starts - (ends - lengths), lengths)
+    places += np.arange(total)  # in place: of long alleles this is the largest array of all
+    return np.asarray(places)
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,5 +180,5 @@ class Genome:
         first, last = min(max(start, 0), length), max(min(end, length), 0)
         codes = np.full(end - start, UNKNOWN, np.uint8)
         if first < last:
-            codes[first - start : last - start] = encode(self._fasta.letters(contig, first, last))
+            codes[first - start : last - start] = self._fasta.bases(contig, first, last, _CODES.tobytes())
         return codes

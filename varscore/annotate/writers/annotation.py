@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from varscore.annotate.writers.scores import MISSING, AlleleScores, Provenance, task_labels, text_columns
+from varscore.annotate.writers.scores import MISSING, AlleleScores, Provenance, in_lines, task_labels, text_columns
+from varscore.formats.shards import split_blocks
 from varscore.formats.vcf import RecordChunk
 from varscore.formats.vcf_header import VcfHeader, encode
-from varscore.genome.alleles import Status
+from varscore.genome.alleles import Status, stretches
 from varscore.scoring.tags import ALWAYS, OF_TASKS, OF_TEXT, Tags
 
 _MEANINGS = {
@@ -88,45 +89,73 @@ class Annotator:
         self._labels = task_labels(tasks)
         self._extra_columns = tags.columns[len(ALWAYS) :]
         names = [name.encode() for name in tags.names]
-        self._template = b";".join(name + b"=%b" for name in names)
+        self._form = b";".join(name + b"=%b" for name in names)
         self._status_alone = names[0] + b"=%b"
         self._prefix, self._is_rerun = tags.prefix.encode() + b"_", tags.has_run(header)
         self._replaced = tags.replaced(header)
         self._noted = False
 
-    def lines(self, chunk: RecordChunk, scores: AlleleScores) -> Iterator[bytes]:
-        """The annotated records, without line ends."""
-        for line, info, end, tags in zip(
-            chunk.lines, chunk.infos, chunk.info_ends.tolist(), self._tags(chunk, scores), strict=True
-        ):
-            if self._prefix in info:
-                info, line, end = self._without_earlier_tags(info, line, end)
-            if info.strip(b";") in (b"", MISSING):
-                yield b"%b%b%b" % (line[: end - len(info)], tags, line[end:])
-            else:
-                yield b"%b%b%b%b" % (line[:end], b"" if info.endswith(b";") else b";", tags, line[end:])
+    def texts(self, chunk: RecordChunk, scores: AlleleScores, newline: bytes = b"\n") -> Iterator[tuple[int, bytes]]:
+        """The annotated records of each block of a chunk (see split_blocks), after the block's number."""
+        pieces: list[bytes] = [newline] * (5 * len(chunk))
+        pieces[0::5], pieces[1::5], pieces[3::5] = self._around(chunk)
+        pieces[2::5] = self._tags(chunk, scores)
+        for block, first, end in split_blocks(chunk):
+            yield block, b"".join(pieces[5 * first : 5 * end])
+
+    def _around(self, chunk: RecordChunk) -> tuple[list[bytes], list[bytes], list[bytes]]:
+        """What stands before the tags of each record, what parts these from it, and what comes after them."""
+        infos, ends = chunk.infos, chunk.info_ends.tolist()
+        before, between, after = chunk.lines.copy(), [b";"] * len(chunk), [b""] * len(chunk)
+        if ends != list(map(len, chunk.lines)):
+            before = [line[:end] for line, end in zip(chunk.lines, ends, strict=True)]
+            after = [line[end:] for line, end in zip(chunk.lines, ends, strict=True)]
+        is_odd = (infos.lengths == 0) | np.isin(infos.last, list(b";."))
+        if self._prefix in infos.text:
+            is_odd |= [self._prefix in info for info in infos]
+        for record in np.flatnonzero(is_odd).tolist():
+            info = infos[record]
+            head, info = before[record].removesuffix(info), self._without_earlier_tags(info)
+            is_empty = info.strip(b";") in (b"", MISSING)
+            before[record] = head if is_empty else head + info
+            between[record] = b"" if is_empty or info.endswith(b";") else b";"
+        return before, between, after
 
     def _tags(self, chunk: RecordChunk, scores: AlleleScores) -> list[bytes]:
         """``VS_STATUS=..;VS_DIFF=..`` of each record, one value per ALT; of a record without any score its status."""
-        columns = text_columns(scores, self._labels, self._extra_columns)
-        if len(chunk) != len(scores):
-            spans = list(zip(chunk.rows[:-1].tolist(), chunk.rows[1:].tolist(), strict=True))
-            columns = [[b",".join(column[first:end]) for first, end in spans] for column in columns]
-        tags = [self._template % values for values in zip(*columns, strict=True)]
-        scored = np.add.reduceat(scores.status == Status.PASS, chunk.rows[:-1], dtype=np.int64)
-        for record in np.flatnonzero(scored == 0).tolist():
-            tags[record] = self._status_alone % columns[0][record]
-        return tags
+        first, counts, passes = chunk.rows[:-1], np.diff(chunk.rows), scores.status == Status.PASS
+        is_plain = (counts == 1) & passes[first]
+        tags = np.empty(len(chunk), object)
+        columns = text_columns(scores.take(first[is_plain]), self._labels, self._extra_columns)
+        tags[is_plain] = in_lines(self._form, columns)
+        others = np.flatnonzero(~is_plain)
+        if len(others):
+            rows = stretches(first[others], counts[others])
+            tags[others] = self._tags_of_several(scores.take(rows), counts[others])
+        found: list[bytes] = tags.tolist()
+        return found
 
-    def _without_earlier_tags(self, info: bytes, line: bytes, end: int) -> tuple[bytes, bytes, int]:
-        """INFO, line and end of INFO after the tags of an earlier run are gone."""
+    def _tags_of_several(self, scores: AlleleScores, counts: np.ndarray) -> list[bytes]:
+        """The same for records with any number of alleles, int64 (n,)."""
+        columns = [column.texts() for column in text_columns(scores, self._labels, self._extra_columns)]
+        ends = np.cumsum(counts)
+        spans = list(zip((ends - counts).tolist(), ends.tolist(), strict=True))
+        columns = [[b",".join(column[first:end]) for first, end in spans] for column in columns]
+        scored = np.add.reduceat(scores.status == Status.PASS, ends - counts, dtype=np.int64) > 0
+        return [
+            self._form % values if has_score else self._status_alone % values[0]
+            for values, has_score in zip(zip(*columns, strict=True), scored.tolist(), strict=True)
+        ]
+
+    def _without_earlier_tags(self, info: bytes) -> bytes:
+        if self._prefix not in info:
+            return info
         entries = info.split(b";")
         kept = b";".join(entry for entry in entries if entry.partition(b"=")[0] not in self._replaced)
         if kept != info and not self._noted:
             self._noted = True
             self._note(next(key for entry in entries if (key := entry.partition(b"=")[0]) in self._replaced).decode())
-        start = end - len(info)
-        return kept, line[:start] + kept + line[end:], start + len(kept)
+        return kept
 
     def _note(self, name: str) -> None:
         if self._is_rerun:

@@ -15,6 +15,7 @@ from varscore.storage.resumable import Resumable
 from varscore.tasks import safe
 
 MISSING = b"."
+_AS_IT_IS = b"%b"
 STATUS_NAMES = [status.name.encode() for status in Status]
 
 
@@ -43,6 +44,11 @@ class AlleleScores:
 
     def __len__(self) -> int:
         return len(self.status)
+
+    def take(self, rows: np.ndarray) -> AlleleScores:
+        """The alleles ``rows``, int64 (m,)."""
+        extra = {name: column[rows] for name, column in self.extra.items()}
+        return AlleleScores(self.status[rows], self.task[rows], self.diff[rows], self.logodds[rows], extra)
 
 
 @dataclass(frozen=True)
@@ -92,28 +98,60 @@ def task_labels(tasks: Sequence[str]) -> list[bytes]:
 
 def format_floats(values: np.ndarray) -> list[bytes]:
     """Each number as ``%.6g``, ``.`` where it is not finite."""
-    finite = np.isfinite(values)
-    if finite.all():
-        return [b"%.6g" % value for value in values.tolist()]
-    return [b"%.6g" % value if ok else MISSING for value, ok in zip(values.tolist(), finite.tolist(), strict=True)]
+    return _floats(values).texts()
 
 
-def text_columns(scores: AlleleScores, labels: list[bytes], extra_columns: Sequence[str]) -> list[list[bytes]]:
+@dataclass(frozen=True, slots=True)
+class TextColumn:
+    """A column on its way into lines. form: what ``%`` spells each of the values with; values: one a row"""
+
+    form: bytes
+    values: Sequence[bytes | float]
+
+    def texts(self) -> list[bytes]:
+        """Each value, spelled."""
+        return [self.form % value for value in self.values]
+
+
+def in_lines(line: bytes, columns: Sequence[TextColumn]) -> list[bytes]:
+    """A line a row. line: with ``%b`` where each column stands
+
+    One ``%`` makes all of a line, numbers included, from a tuple that ``zip`` uses again for the next.
+    """
+    whole = line % tuple(column.form for column in columns)
+    return list(map(whole.__mod__, zip(*(column.values for column in columns), strict=True)))
+
+
+def text_columns(scores: AlleleScores, labels: list[bytes], extra_columns: Sequence[str]) -> list[TextColumn]:
     """STATUS, DIFF, TASK, LOGODDS and the extra columns as text, in the order in which every format has them."""
     return [
-        [STATUS_NAMES[status] for status in scores.status.tolist()],
-        format_floats(scores.diff),
-        [labels[task] for task in scores.task.tolist()],
-        format_floats(scores.logodds),
+        TextColumn(_AS_IT_IS, [STATUS_NAMES[status] for status in scores.status.tolist()]),
+        _floats(scores.diff),
+        TextColumn(_AS_IT_IS, [labels[task] for task in scores.task.tolist()]),
+        _floats(scores.logodds),
         *(_extra_text(name, scores.extra[name], labels) for name in extra_columns),
     ]
 
 
-def _extra_text(name: str, column: np.ndarray, labels: list[bytes]) -> list[bytes]:
+def _floats(values: np.ndarray) -> TextColumn:
+    finite, numbers = np.isfinite(values), values.tolist()
+    if finite.all():
+        return TextColumn(b"%.6g", numbers)
+    texts = [b"%.6g" % value if ok else MISSING for value, ok in zip(numbers, finite.tolist(), strict=True)]
+    return TextColumn(_AS_IT_IS, texts)
+
+
+def _extra_text(name: str, column: np.ndarray, labels: list[bytes]) -> TextColumn:
     if column.dtype == object:
-        return list(column)
+        return TextColumn(_AS_IT_IS, column.tolist())
     if name in OF_TASKS:
-        return [labels[task] for task in column.tolist()]
+        return TextColumn(_AS_IT_IS, [labels[task] for task in column.tolist()])
     if name in OF_NUMBERS:
-        return [b"%d" % number if number >= 0 else MISSING for number in column.tolist()]
-    return format_floats(column)
+        return _numbers(column)
+    return _floats(column)
+
+
+def _numbers(column: np.ndarray) -> TextColumn:
+    if (column >= 0).all():
+        return TextColumn(b"%d", column.tolist())
+    return TextColumn(_AS_IT_IS, [b"%d" % number if number >= 0 else MISSING for number in column.tolist()])

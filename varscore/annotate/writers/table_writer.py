@@ -16,7 +16,9 @@ from varscore.annotate.writers.scores import (
     STATUS_NAMES,
     AlleleScores,
     Provenance,
+    TextColumn,
     Writer,
+    in_lines,
     task_labels,
     text_columns,
 )
@@ -60,18 +62,17 @@ class TsvWriter(BlockTextOutput, Writer):
     def write(self, chunk: RecordChunk, scores: AlleleScores) -> None:
         alleles = chunk.alleles
         contigs = [encode(name) for name in alleles.contigs]
-        rows = zip(
-            [contigs[index] for index in alleles.contig.tolist()],
-            [b"%d" % pos for pos in one_based(alleles.start).tolist()],
-            [chunk.ids[record] for record in alleles.record.tolist()],
-            _strings(alleles.ref),
-            _strings(alleles.alt),
+        columns = [
+            TextColumn(b"%b", [contigs[index] for index in alleles.contig.tolist()]),
+            TextColumn(b"%d", one_based(alleles.start).tolist()),
+            TextColumn(b"%b", list(chunk.ids.take(alleles.record))),
+            TextColumn(b"%b", _strings(alleles.ref)),
+            TextColumn(b"%b", _strings(alleles.alt)),
             *text_columns(scores, self._labels, self._extra_columns),
-            strict=True,
-        )
-        lines = [b"\t".join(row) for row in rows]
+        ]
+        lines = in_lines(b"\t".join([b"%b"] * len(columns)) + b"\n", columns)
         for block, first, end in split_blocks(chunk):
-            self._text.write(block, joined(lines[chunk.rows[first] : chunk.rows[end]]))
+            self._text.write(block, b"".join(lines[chunk.rows[first] : chunk.rows[end]]))
 
 
 class SpooledParquet(Resumable):

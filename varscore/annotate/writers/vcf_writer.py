@@ -10,7 +10,6 @@ from varscore.annotate.writers.scores import AlleleScores, Writer
 from varscore.errors import OutputError
 from varscore.formats.bcf import write_bcf
 from varscore.formats.htsindex import IndexedFile, SortOrder
-from varscore.formats.shards import split_blocks
 from varscore.formats.vcf import RecordChunk
 from varscore.storage.atomic import AtomicFile, Spool, whole_number
 from varscore.storage.bgzf import LEVEL, inflate
@@ -47,9 +46,8 @@ class VcfWriter(FileOutput, Writer):
         self._file: IndexedFile = IndexedFile(output, self._order, contig_lengths, "vcf" if compress else None)
 
     def write(self, chunk: RecordChunk, scores: AlleleScores) -> None:
-        lines = list(self._annotator.lines(chunk, scores))
-        for block, first, end in split_blocks(chunk):
-            self._text.write(block, joined(lines[first:end], self._newline))
+        for block, text in self._annotator.texts(chunk, scores, self._newline):
+            self._text.write(block, text)
         self._order.see(chunk.alleles)
 
     def mark(self) -> dict[str, Any]:
@@ -94,9 +92,8 @@ class BcfWriter(Writer):
         self._file = IndexedFile(output, self._order, contig_lengths, "bcf")
 
     def write(self, chunk: RecordChunk, scores: AlleleScores) -> None:
-        lines = list(self._annotator.lines(chunk, scores))
-        for block, first, end in split_blocks(chunk):
-            self._text.write(block, joined(lines[first:end]))
+        for block, text in self._annotator.texts(chunk, scores):
+            self._text.write(block, text)
         self._order.see(chunk.alleles)
         self._records += len(chunk)
 

@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 _HEADER = re.compile(rb"(?P<before>\s*)>[ \t]*(?P<name>\S*)[^\n]*(?P<end>\n?)")
 _LONGEST_GAP = 1 << 20  # header line and blank lines between two records
 _NEWLINE, _RETURN, _SPACE, _GREATER = b"\n\r >"
+_BLANKS = bytes(range(_SPACE + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,9 @@ class Fasta:
             self._text.close()
             raise
 
-    def letters(self, contig: str, start: int, end: int) -> np.ndarray:
-        """Bases [start, end), inside the contig, as spelled in the file: uint8 (end - start,)."""
-        return _letters(self._text, self.records[contig], start, end)
+    def bases(self, contig: str, start: int, end: int, codes: bytes) -> np.ndarray:
+        """Bases [start, end), inside the contig: uint8 (end - start,). codes: what each of the 256 bytes stands for"""
+        return _bases(self._text, self.records[contig], start, end, codes)
 
     def save_index(self, place: Path) -> bool:
         """Write the checked index to ``place``.fai, for other readers; True: the FASTA is bgzipped, and ``place``.gzi
@@ -78,22 +79,23 @@ class Fasta:
         self._text.close()
 
 
-def _letters(text: Text, record: Record, start: int, end: int) -> np.ndarray:
+def _bases(text: Text, record: Record, start: int, end: int, codes: bytes) -> np.ndarray:
     first, last = record.byte(start), record.byte(end - 1) + 1
     try:
-        raw = np.frombuffer(text.read(first, last), np.uint8)
+        raw = text.read(first, last)
     except OSError as error:
         raise unreadable(text.path, error) from None
     if len(raw) != last - first:
         raise StaleIndex(text.path, f"{record.name} ends too soon")
-    line_ends = np.arange(start // record.line_bases + 1, (end - 1) // record.line_bases + 1) * record.line_width
-    is_base = np.ones(len(raw), bool)
-    for column in range(record.line_bases, record.line_width):
-        is_base[line_ends + (record.offset - first - record.line_width + column)] = False
+    letters = np.frombuffer(raw, np.uint8)
+    lines = np.arange(start // record.line_bases + 1, (end - 1) // record.line_bases + 1) * record.line_width
+    of_line_ends = np.arange(record.line_bases - record.line_width, 0) + record.offset - first
+    line_ends = lines[:, None] + of_line_ends
     # Line ends where the index says, and nowhere else: no other bases can have been read than the ones asked for.
-    if np.any(is_base != (raw > _SPACE)) or np.any(raw == _GREATER):
+    blanks = np.count_nonzero(letters <= _SPACE)
+    if blanks != line_ends.size or np.any(letters[line_ends] > _SPACE) or b">" in raw:
         raise StaleIndex(text.path, f"lines of {record.name} end elsewhere")
-    return raw[is_base]
+    return np.frombuffer(raw.translate(codes, _BLANKS), np.uint8)
 
 
 def _find_index(text: Text, cache: Path) -> dict[str, Record]:

@@ -122,7 +122,7 @@ class Archive:
         self._kept: tuple[int, np.ndarray] | None = None
 
     def _open(self) -> tuple[Head, np.ndarray, np.ndarray, str]:
-        """Head, blocks, index and the digest that stands for all of it.
+        """Head, the bytes of blocks, index and the digest that stands for all of it.
 
         Raises ValueError, KeyError, TypeError and struct.error for what is no archive, or not all of one.
         """
@@ -143,7 +143,7 @@ class Archive:
         head = Head.parse(self._bytes[_LENGTH.size : first].tobytes())
         if start != first + count * head.stored.itemsize:
             raise ValueError("it is cut short")
-        blocks = np.ndarray(count, head.stored, buffer=self._bytes, offset=first)
+        blocks = np.ndarray((count, head.stored.itemsize), np.uint8, buffer=self._bytes, offset=first)
         return head, blocks, np.ndarray(count, ENTRY, buffer=self._bytes, offset=start), stated.hex()
 
     def __len__(self) -> int:
@@ -194,13 +194,12 @@ class Archive:
 
     def read(self, blocks: np.ndarray) -> np.ndarray:
         """Blocks by number, int64 (n,), as ``head.stored`` has them, (n,). Raises DataError for one that is damaged."""
-        found = self._blocks[blocks]
-        for block, content, stated in zip(
-            blocks.tolist(), octets(found), self.index["crc"][blocks].tolist(), strict=True
-        ):
-            if crc32(content) != stated:
-                raise self._damaged("its checksum is wrong", block)
-        return np.asarray(found)
+        found = self._blocks[blocks]  # as bytes: of records NumPy copies every field on its own
+        checksums = np.fromiter(map(crc32, found), np.uint32, len(found))
+        wrong = blocks[checksums != self.index["crc"][blocks]]
+        if len(wrong):
+            raise self._damaged("its checksum is wrong", int(wrong[0]))
+        return np.asarray(found.view(self.head.stored).reshape(-1))
 
     def pieces(self) -> Iterator[tuple[Interval, np.ndarray, np.ndarray]]:
         """Place, base codes, uint8 (n,), and records, (n, 3), of every block; those of unknown bases are zeros."""

@@ -30,7 +30,7 @@ def to_records(columns: Mapping[str, np.ndarray], dtype: np.dtype[np.void]) -> n
     return records
 
 
-def from_records(records: np.ndarray) -> dict[str, np.ndarray]:
-    """Columns, float32 (m,), or int64 (m,) numbers of tasks."""
-    names = records.dtype.names or ()
+def from_records(records: np.ndarray, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    """All columns or those with ``names``: float32 (m,), or int64 (m,) numbers of tasks."""
+    names = (records.dtype.names or ()) if names is None else names
     return {name: records[name].astype(np.int64 if name in OF_TASKS else np.float32) for name in names}

@@ -20,7 +20,7 @@ from varscore.scoring.effects import Effects
 from varscore.scoring.score import Judged, Stored
 from varscore.scoring.stored.archive import Archive, identities, is_scored
 from varscore.scoring.stored.cache import ScoreCache
-from varscore.scoring.stored.columns import from_records, record_of, to_records
+from varscore.scoring.stored.columns import from_records, to_records
 from varscore.scoring.stored.profile import LAST_DIGITS, Profile
 
 EFFECTS = ("ref", "alt", "diff", "logodds")
@@ -62,7 +62,7 @@ class ArchivedScores:
         self._verdict = np.zeros(len(archive), np.int8)
         self._numbers: dict[str, int] = {}
         self._is_same = False
-        self._record = record_of(columns, tasks)
+        self._columns = columns
         self.differ = profile.differences(archive.head.profile, ("stored",))
         """Facts about how it was computed that are others here"""
         self._demand(columns, any_device)
@@ -93,8 +93,8 @@ class ArchivedScores:
         self._numbers = {theirs: names.index(ours) for ours, theirs in matches.items() if theirs is not None}
         self._is_same = self.archive.head.provenance.get("reference_sha256") == genome.sha256
 
-    def find(self, judged: Judged, genome: Genome) -> tuple[np.ndarray, np.ndarray]:
-        """Which alleles are there, bool (m,), and their records.
+    def find(self, judged: Judged, genome: Genome) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Which alleles are there, bool (m,), and their columns.
 
         Raises DataError for a damaged archive, and when most of its blocks do not fit the FASTA.
         """
@@ -104,16 +104,18 @@ class ArchivedScores:
         block = self._blocks(alleles, rows[some], judged.names, genome)
         some, block = some[block >= 0], block[block >= 0]
         if not len(some):
-            return there, np.zeros(0, self._record)
+            return there, from_records(np.zeros(0, self.archive.head.record), self._columns)
         used, which = np.unique(block, return_inverse=True)
         content, rows = self.archive.read(used), rows[some]
         ref, alt = (encode(letters.data[letters.offsets[rows]]) for letters in (alleles.ref, alleles.alt))
         place = alleles.start[rows] - self.archive.index["start"][block].astype(np.int64)
-        records = content["records"][which, place, (alt - (alt > ref)).clip(0, 2)]
+        stored = content["records"]
+        plain = stored.view(f"V{stored.itemsize}")  # as bytes: of records NumPy copies every field on its own
+        records = plain[which, place, (alt - (alt > ref)).clip(0, 2)].view(stored.dtype)
         known = (content["codes"][which, place] == ref) & (ref != UNKNOWN) & (alt != UNKNOWN) & (ref != alt)
         scored = known & is_scored(records)
         there[some[scored]] = True
-        return there, np.asarray(records[list(self._record.names or ())][scored].astype(self._record))
+        return there, from_records(records[scored], self._columns)
 
     def _blocks(
         self, alleles: AlleleBatch, rows: np.ndarray, names: Sequence[str | None], genome: Genome
@@ -190,14 +192,13 @@ class StoredScores:
     def find(
         self, judged: Judged, genome: Genome, cut: Callable[[Judged], Windows]
     ) -> tuple[np.ndarray, Stored, Windows]:
-        archived, records = np.zeros(len(judged.rows), bool), None
+        archived, columns = np.zeros(len(judged.rows), bool), dict[str, np.ndarray]()
         if self._archived is not None:
-            archived, records = self._archived.find(judged, genome)
+            archived, columns = self._archived.find(judged, genome)
         windows = cut(judged.others(archived))
         others = np.unique(windows.rows)
         rows = np.union1d(judged.rows[archived], others)
         there = np.isin(rows, others, assume_unique=True, invert=True)
-        columns = {} if records is None else from_records(records)
         stored = Stored(there, columns, np.full(len(others), not self.only))
         if self._cached is not None and not self.only:
             stored = self._in_cache(
