@@ -6,9 +6,12 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from varscore import pictures
 
 # how long an example takes says nothing of what is right
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -24,6 +27,28 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real data set (../shared/data) is not here")
     return folder
+
+
+_paint = pictures.paint
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unpainted() -> Iterator[None]:
+    """Painting takes longer than most tests. Charts are put together, and their files written; what is in these is
+    looked at by the tests that ask for ``painted``."""
+
+    def leave(figure: object, file: BinaryIO, *_: object, **__: object) -> None:
+        file.write(b"not painted in this test")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "paint", leave)
+        yield
+
+
+@pytest.fixture
+def painted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts are painted in this test."""
+    monkeypatch.setattr(pictures, "paint", _paint)
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 DPI = 120
@@ -31,3 +34,8 @@ def standard(**more: object) -> Iterator[None]:
     given: dict[Any, Any] = {name.replace("_", ".", 1): value for name, value in more.items()}
     with matplotlib.rc_context({**_STYLE, **given}):
         yield
+
+
+def paint(figure: Figure, file: BinaryIO, kind: str = "png", dpi: int = DPI) -> None:
+    """Into a file that is open. The same figure is the same bytes: SVG would say when it was painted."""
+    figure.savefig(file, dpi=dpi, format=kind, metadata={"Date": None} if kind == "svg" else None)

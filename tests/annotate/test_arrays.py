@@ -232,7 +232,7 @@ def test_a_failure_leaves_the_old_matrix_and_nothing_else(tmp_path: Path, suffix
         Rows.random(4).write(writer, forever(4))
         raise KeyError
     writer.abort()
-    writer.close()
+    writer.commit()
     assert len(read(path)[1]) == 3
     assert os.listdir(tmp_path) == [path.name]
 

@@ -120,7 +120,7 @@ def test_the_output_appears_when_it_is_complete(tmp_path: Path, suffix: str) -> 
     for chunk in reader.chunks():
         writer.write(chunk, scores_for(chunk))
     assert not target.exists()
-    writer.close()
+    writer.commit()
     assert target.exists()
     assert {path.name for path in target.parent.iterdir()} <= {target.name, f"{target.name}.tbi", f"{target.name}.csi"}
 

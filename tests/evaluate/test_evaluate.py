@@ -370,6 +370,7 @@ def test_tasks_are_chosen_by_index_and_glob() -> None:
         choose_tasks(tuple(Task(i, "x") for i in range(40)), ["x"])
 
 
+@pytest.mark.usefixtures("painted")
 def test_pictures_and_curves(
     data: ExampleSet, model: ModelFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from varscore.evaluate.pictures import Figure, Scatter, draw
 
 pytest.importorskip("matplotlib")
+pytestmark = pytest.mark.usefixtures("painted")
 
 
 def test_a_scatter_names_the_tasks_farthest_from_its_diagonal(tmp_path: Path) -> None:

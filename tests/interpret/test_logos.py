@@ -115,6 +115,7 @@ def test_a_sequence_is_shown_around_its_middle() -> None:
     assert picture.width > LEFT
 
 
+@pytest.mark.usefixtures("painted")
 def test_png_has_the_same_shapes() -> None:
     pytest.importorskip("matplotlib")
     file = io.BytesIO()

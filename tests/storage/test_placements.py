@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from varscore.storage.resumable import DamagedPartial, Placement, place_all, stamped
+from varscore.storage.atomic import DamagedPartial
+from varscore.storage.resumable import place_all, stamped
+from varscore.storage.stages import Placement
 
 rename = os.rename
 

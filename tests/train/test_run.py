@@ -72,8 +72,7 @@ def test_a_run_leaves_a_model(data: ExampleSet, tmp_path: Path) -> None:
     assert training["command"] == "varscore x"
     assert training["recipe"]["lr"] == 1e-3 and "clip_norm" not in training["recipe"]
     assert card["data"]["source_sha256"] == data.source_sha256 and card["data"]["tasks"] == 2
-    picture = (tmp_path / "m/learning_curve.png").read_bytes()
-    assert picture.startswith(b"\x89PNG")
+    assert (tmp_path / "m/learning_curve.png").is_file()
     assert list((tmp_path / "m/tensorboard").iterdir())
     assert not re.search(r"\bnan\b", (tmp_path / "m/card.toml").read_text())
 

@@ -31,7 +31,6 @@ from varscore.genome.contigs import ContigNames
 from varscore.genome.coords import Variant
 from varscore.genome.reasons import Rules
 from varscore.genome.sequence import Genome, decode
-from varscore.genome.windows import LONGEST
 from varscore.nets.plugins import loaded
 from varscore.scoring.cohort import Cohort
 from varscore.scoring.haplotypes import OnHaplotypes, Phasing, score_on_haplotypes
@@ -156,7 +155,7 @@ def _phasing(
 
 
 def _judging(job: AnnotateJob) -> Rules:
-    return Rules(check_ref=job.check_ref != "skip", as_written=job.as_written, longest=LONGEST)
+    return Rules(check_ref=job.check_ref != "skip", as_written=job.as_written)
 
 
 def _open_reader(job: AnnotateJob, genome: Genome, path: str) -> AbstractContextManager[Reader]:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -33,7 +32,8 @@ from varscore.scoring.evalue import BACKGROUND
 from varscore.scoring.stored.asked import Reuse
 from varscore.scoring.survey import GenomeRules
 from varscore.scoring.tags import PREFIX, check_prefix
-from varscore.storage.atomic import is_stream, refuse_existing, whole_number
+from varscore.storage.atomic import is_stream, refuse_existing
+from varscore.storage.fields import count, mapping
 from varscore.storage.journal import DamagedJournal, Journal
 from varscore.storage.outputs import INDEX_SUFFIXES, check_names, with_indexes
 from varscore.storage.runjson import SUFFIX as RUN_SUFFIX
@@ -239,15 +239,15 @@ class Summary:
         for value, n in zip(*np.unique(status, return_counts=True), strict=True):
             self.statuses[Status(value).name] += int(n)
 
-    def mark(self) -> dict[str, Any]:
+    def mark(self) -> dict[str, object]:
         """Everything, as JSON; :meth:`read` makes it again."""
         return {**vars(self), "statuses": dict(self.statuses)}
 
     @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> Summary:
+    def read(cls, fields: Mapping[str, object]) -> Summary:
         """Raises KeyError, TypeError and ValueError for what :meth:`mark` has not made."""
-        statuses = Counter({Status[name].name: whole_number(n) for name, n in fields["statuses"].items()})
-        rest = {name: whole_number(n) for name, n in fields.items() if name != "statuses"}
+        statuses = Counter({Status[name].name: count(n) for name, n in mapping(fields["statuses"]).items()})
+        rest = {name: count(n) for name, n in fields.items() if name != "statuses"}
         return cls(**rest, statuses=statuses)
 
     def fields(self) -> dict[str, int]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from varscore.annotate.writers.arrays import MatrixWriter, check_matrix, open_matrix
 from varscore.annotate.writers.byname import check_output
 from varscore.annotate.writers.matrix import MatrixCursor, TableCursor
-from varscore.annotate.writers.runrecord import RunRecord, ShardFacts, beside, demand_size, read_shard
+from varscore.annotate.writers.runrecord import RunRecord, ShardFacts, beside, demand_size, read_record
 from varscore.annotate.writers.table_writer import write_parquet
 from varscore.errors import DataError, OutputError, UsageError, reason
 from varscore.formats.bcf import write_bcf
@@ -141,8 +141,8 @@ def merge_shards(job: MergeJob) -> dict[str, int]:
 
 def _open_shard(path: str) -> ShardOutput:
     """Raises UsageError when it is none, DataError when its run.json is missing, damaged or incomplete."""
-    run = read_shard(path)
-    if run is None:
+    run = read_record(path)
+    if run.shard is None:
         raise UsageError("not a shard", where=path, cause="its run.json is of a whole run")
     return ShardOutput(path, run)
 
@@ -319,7 +319,9 @@ def _merge_matrix(writer: MatrixWriter, shards: Sequence[ShardOutput]) -> None:
     blocks = scores.blocks if scores else ()
     cursors = {shard.path: MatrixCursor(shard.file("scores"), blocks) for shard in shards}
     for _, rows, path in _rows(shards):
-        writer.write(**cursors[path].take(rows))
+        part = cursors[path].take(rows)
+        ref, alt = ([text.encode() for text in column] for column in (part.ref, part.alt))
+        writer.write(part.chrom, part.pos, ref, alt, part.status, part.values)
     for cursor in cursors.values():
         cursor.demand_end()
 

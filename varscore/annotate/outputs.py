@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -37,8 +37,9 @@ from varscore.scoring.score import ScoreBatch
 from varscore.scoring.stored.reuse import StoredScores
 from varscore.storage.atomic import AtomicFile, DamagedPartial, is_stream, refuse_locked
 from varscore.storage.journal import DamagedJournal, Entry, Journal, demand_same
-from varscore.storage.resumable import Output, Placement, Resumable, place_all, stamped
+from varscore.storage.resumable import Resumable, place_all, stamped
 from varscore.storage.runjson import RunJson
+from varscore.storage.stages import Output, Placement
 
 COMMIT_SECONDS = 3.0
 """Between two commits to the journal, at least"""
@@ -192,7 +193,7 @@ class Outputs:
         job, in_pieces = self.job, self.job.shard is not None
         assert self._main is not None
 
-        def carry(name: str) -> Any:
+        def carry(name: str) -> Mapping[str, object] | None:
             return None if entry is None else entry.marks[name]
 
         kind = check_output(job.output, job.output_format, force=True)
@@ -217,7 +218,7 @@ class Outputs:
             )  # fmt: skip
             self._opened.append(self.haplotypes)
 
-    def _open_matrix(self, path: str, carry: Mapping[str, Any] | None) -> MatrixWriter | SpooledMatrix:
+    def _open_matrix(self, path: str, carry: Mapping[str, object] | None) -> MatrixWriter | SpooledMatrix:
         labels, facts = self._plan.labels, dict(self._plan.content.provenance.items())
         blocks = self._matrix_blocks
 
@@ -292,7 +293,7 @@ class Outputs:
         end = time.monotonic()
         self._next_commit = end + max(COMMIT_SECONDS, (end - start) / COMMIT_SHARE)
 
-    def _enter(self, marks: Mapping[str, Any], placements: Sequence[Placement] | None = None) -> None:
+    def _enter(self, marks: Mapping[str, Mapping[str, object]], placements: Sequence[Placement] | None = None) -> None:
         assert self.journal is not None
         paths = (self.job.output, *self.job.further)
         entry = Entry(

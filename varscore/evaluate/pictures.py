@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from varscore import pictures
 from varscore.evaluate.curves import Curve
 from varscore.evaluate.reliability import Bins
-from varscore.pictures import DPI, standard
+from varscore.pictures import standard
 from varscore.storage.whole import whole_file
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _paint(folder: Path, name: str, panels: Sequence[Callable[[Axes], None]]) ->
             spare.remove()
         for path, kind in zip(paths, FORMATS, strict=True):
             with whole_file(path) as file:
-                canvas.savefig(file, dpi=DPI, format=kind, metadata={"Date": None} if kind == "svg" else None)
+                pictures.paint(canvas, file, kind)
     return paths
 
 

@@ -6,15 +6,15 @@ import logging
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 import pysam
 
 from varscore.genome.alleles import AlleleBatch
-from varscore.storage.atomic import AtomicFile, SideFile, output_errors, side_name, whole_number
+from varscore.storage.atomic import AtomicFile, SideFile, output_errors, side_name
+from varscore.storage.fields import count, entries, flag, integer, text
 from varscore.storage.outputs import INDEX_SUFFIXES
-from varscore.storage.resumable import Output, Placement
+from varscore.storage.stages import Output, Placement
 
 TBI_REACH = 1 << 29  # a .tbi ends here; a .csi does not
 log = logging.getLogger(__name__)
@@ -26,16 +26,14 @@ class SortOrder:
     carry: the :meth:`mark` of another that has seen the records before
     """
 
-    def __init__(self, carry: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, carry: Mapping[str, object] | None = None) -> None:
         carry = {} if carry is None else dict(carry)
-        self.is_sorted = carry.get("is_sorted", True)
-        if not isinstance(self.is_sorted, bool):
-            raise TypeError(f"{self.is_sorted!r} is no flag")
-        self.reach = whole_number(carry.get("reach", 0))
-        self._contigs = [str(name) for name in carry.get("contigs", [])]  # in their order, the one under way last
-        self._start = whole_number(carry.get("start", -1))
+        self.is_sorted = flag(carry.get("is_sorted", True))
+        self.reach = count(carry.get("reach", 0))
+        self._contigs = [text(name) for name in entries(carry.get("contigs", []))]  # in order, the one under way last
+        self._start = integer(carry.get("start", -1))
 
-    def mark(self) -> dict[str, Any]:
+    def mark(self) -> dict[str, object]:
         """What there is to know about the records seen so far, as JSON."""
         return {"is_sorted": self.is_sorted, "reach": self.reach, "contigs": self._contigs, "start": self._start}
 
@@ -122,16 +120,14 @@ class IndexedFile(Output):
         self._index: AtomicFile | None = None
 
     def settle(self) -> list[Placement]:
-        self.output.settle()
-        data = Placement(self.output.temporary, self.output.target)
+        data = self.output.settle()
         if self._preset is None:
-            return [data]
+            return data
         self._index = build_index(self.output, self._order, self._lengths, preset=self._preset)
         stale = [Placement(None, side_name(self.output.path + suffix)) for suffix in INDEX_SUFFIXES]
         if self._index is None:
-            return [*stale, data]
-        self._index.settle()
-        return [*stale, data, Placement(self._index.temporary, self._index.target, is_ours=True)]
+            return [*stale, *data]
+        return [*stale, *data, *self._index.settle()]
 
     def place(self) -> None:
         if self._preset is not None:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from varscore import pictures
 from varscore.functional.assess import Calibration, Ranking
 from varscore.functional.flow import ALL, HELD_OUT, Outcome, Tested, card_metrics, measures_row, rounded
 from varscore.genome.coords import one_based
-from varscore.pictures import COLOURS, DPI, standard
+from varscore.pictures import COLOURS, standard
 from varscore.scoring.features import class_of_features
 from varscore.storage.whole import put_file, whole_file
 from varscore.tasks import Task
@@ -141,7 +142,7 @@ def _axes(width: float = 5.0, height: float = 5.0) -> Axes:
 
 def _save(axes: Axes, path: Path) -> None:
     with whole_file(path) as file:
-        cast("Figure", axes.figure).savefig(file, dpi=DPI, format="png")
+        pictures.paint(cast("Figure", axes.figure), file)
 
 
 def _curves(folder: Path, tested: Tested, title: str) -> None:

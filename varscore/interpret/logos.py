@@ -14,6 +14,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from varscore import pictures
+
 COLOURS = {"A": "#1a9641", "C": "#2b6fdb", "G": "#f59e0b", "T": "#d7263d"}
 """A green, C blue, G orange, T red; each can be told from white and from near black"""
 INK = {"text": "#222222", "axis": "#888888", "box": "#8888aa", "bar": "#6b7280", "faint": "#bbbbbb"}
@@ -306,4 +308,4 @@ def png(picture: Picture, file: BinaryIO, dpi: int = 144) -> None:
                 shape.x, shape.y, shape.words.replace("$", r"\$"), fontsize=shape.size, ha=horizontal,
                 weight="bold" if shape.bold else "normal", color=INK["text"],
             )  # fmt: skip
-    figure.savefig(file, dpi=dpi, format="png")
+    pictures.paint(figure, file, dpi=dpi)

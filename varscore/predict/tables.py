@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +16,8 @@ from varscore.formats.vcf_header import encode
 from varscore.genome.coords import Interval
 from varscore.storage.atomic import AtomicFile, is_stream, output_errors
 from varscore.storage.bgzf import BgzfWriter
+from varscore.storage.resumable import FileOutput
+from varscore.storage.stages import Placement
 
 SUFFIXES = (".tsv", ".tsv.gz", ".parquet")
 MOST_COLUMNS = 2000
@@ -25,18 +25,20 @@ _ROW_GROUP_BYTES = 64 << 20
 _MOST_ROWS = 1 << 16
 
 
-class PredictionWriter(ABC):
-    """Takes rows in order; the file appears when :meth:`close` has succeeded.
+class PredictionWriter(FileOutput):
+    """Takes rows in order; the file appears when all of them are there.
 
     The columns are ``name``, for intervals ``chrom start end`` (BED coordinates), then one per task, float32. A Parquet
     file with more than 2,000 tasks has one column ``probability`` instead, FixedSizeList<float>[T].
-    As a context manager it closes on success and aborts on an exception. Raises OutputError.
+    Raises OutputError.
     """
+
+    _file: AtomicFile
 
     def __init__(
         self, output: AtomicFile, facts: Sequence[tuple[str, str]], tasks: Sequence[str], places: bool
     ) -> None:
-        self._output, self._tasks, self._places = output, list(tasks), places
+        self._file, self._tasks, self._places = output, list(tasks), places
         self._begin(facts)
 
     @abstractmethod
@@ -50,42 +52,25 @@ class PredictionWriter(ABC):
     def _end(self) -> None:
         """Write what the format wants last."""
 
-    def _drop(self) -> None:  # noqa: B027 (text has nothing to let go of)
+    def _drop(self) -> None:
         """Let go of what would otherwise still write to the output."""
 
-    def close(self) -> None:
-        """Finish and commit. When that fails nothing is left behind."""
-        try:
-            with output_errors(self._output.path):
-                self._end()
-            self._output.commit()
-        except BaseException:
-            self.abort()
-            raise
+    def settle(self) -> list[Placement]:
+        with output_errors(self._file.path):
+            self._end()
+        return self._file.settle()
 
     def abort(self) -> None:
-        """Leave everything as it was before; does nothing after close or abort."""
         self._drop()
-        self._output.abort()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            self.abort()
+        super().abort()
 
 
 class TsvPredictions(PredictionWriter):
     """``##varscore`` lines, a line of column names, then rows, numbers as ``%.6g``. A name ending in .gz means BGZF."""
 
     def _begin(self, facts: Sequence[tuple[str, str]]) -> None:
-        self._bgzf = BgzfWriter(self._output.write) if self._output.path.endswith(".gz") else None
-        self._put = self._bgzf.write if self._bgzf else self._output.write
+        self._bgzf = BgzfWriter(self._file.write) if self._file.path.endswith(".gz") else None
+        self._put = self._bgzf.write if self._bgzf else self._file.write
         self._numbers = "\t".join(["%.6g"] * len(self._tasks))
         comments = [f"##{key}={value}" for key, value in facts]
         columns = "\t".join(["name", *(["chrom", "start", "end"] if self._places else []), *self._tasks])
@@ -117,8 +102,8 @@ class ParquetPredictions(PredictionWriter):
         self._schema = pa.schema([*heads.items(), *numbers.items()], metadata=metadata)
         self._rows = min(max(1, _ROW_GROUP_BYTES // (4 * width)), _MOST_ROWS)
         self._waiting = self._schema.empty_table()
-        with output_errors(self._output.path):
-            self._sink = pa.OSFile(self._output.temporary, "wb")
+        with output_errors(self._file.path):
+            self._sink = pa.OSFile(self._file.temporary, "wb")
             repeated = ["chrom"] if self._places else False
             self._parquet = pq.ParquetWriter(self._sink, self._schema, use_dictionary=repeated)
 
@@ -131,7 +116,7 @@ class ParquetPredictions(PredictionWriter):
         else:
             columns.append(pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), len(self._tasks)))
         self._waiting = pa.concat_tables([self._waiting, pa.table(columns, self._schema)])
-        with output_errors(self._output.path):
+        with output_errors(self._file.path):
             while len(self._waiting) >= self._rows:
                 self._parquet.write_table(self._waiting.slice(0, self._rows), self._rows)
                 self._waiting = self._waiting.slice(self._rows)

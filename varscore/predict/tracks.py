@@ -253,7 +253,7 @@ class _Spool:
     def commit(self) -> None:
         start = time.monotonic()
         mark = self._file.mark()
-        self._journal.commit(self.done, {"spool": {"file": [mark.length, mark.crc]}}, time.monotonic() - start)
+        self._journal.commit(self.done, {"spool": {"file": mark.fields()}}, time.monotonic() - start)
 
     def read(self, track: int, number: int) -> np.ndarray:
         """The values of a track in a piece, float32 (windows,)."""
@@ -265,7 +265,7 @@ class _Spool:
         """All tracks are in place; record: the text that is to be put beside them, last of all."""
         mark = self._file.mark()
         done = {"sha256": hashlib.sha256(record.encode()).hexdigest()}
-        self._journal.commit(self.done, {"spool": {"file": [mark.length, mark.crc]}, "done": done})
+        self._journal.commit(self.done, {"spool": {"file": mark.fields()}, "done": done})
 
     def finish(self, later: Later) -> None:
         """Everything has been written."""

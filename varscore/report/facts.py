@@ -6,9 +6,10 @@ import logging
 import os
 from collections.abc import Mapping
 
+from varscore.annotate.writers.runrecord import read_record
 from varscore.errors import DataError
 from varscore.report.scored import PASS, Scored
-from varscore.storage.runjson import SUFFIX, read_run
+from varscore.storage.runjson import SUFFIX
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +64,10 @@ def run_facts(scored: Scored) -> list[tuple[str, str]]:
     if not os.path.exists(scored.path + SUFFIX):
         return []
     try:
-        run = read_run(scored.path)
+        run = read_record(scored.path)
     except DataError as error:  # of another version, or damaged: it only adds to the page
         log.warning("left out of the page: %s", error)
         return []
-    said = {key: run.get(key) for key in ("command", "started", "finished", "seconds")}
-    for group in ("versions", "identity"):
-        said |= run[group] if isinstance(run.get(group), dict) else {}
+    said = {key: run.told.get(key) for key in ("command", "started", "finished", "seconds")}
+    said |= {**run.versions, **run.identity}
     return [(name, str(value)) for name, value in said.items() if value not in (None, "", "none")]

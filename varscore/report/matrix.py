@@ -83,15 +83,15 @@ def read_effects(path: Path, scored: Scored, alleles: Sequence[Allele]) -> TaskE
     cursor = MatrixCursor(str(path), blocks)
     for first in range(0, head.rows, BATCH):
         part = cursor.take(min(BATCH, head.rows - first))
-        known = np.isfinite(part["values"]["diff"]).all(1)
-        total += np.abs(part["values"]["diff"][known]).sum(0, dtype=np.float64)
+        known = np.isfinite(part.values["diff"]).all(1)
+        total += np.abs(part.values["diff"][known]).sum(0, dtype=np.float64)
         compared += int(known.sum())
-        for here, key in enumerate(zip(part["chrom"], part["pos"].tolist(), part["ref"], part["alt"], strict=True)):
-            row = wanted.get((*key[:2], key[2].decode(), key[3].decode()))
+        for here, key in enumerate(zip(part.chrom, part.pos.tolist(), part.ref, part.alt, strict=True)):
+            row = wanted.get(key)
             if row is not None:
                 seen.add(row)
                 for name, block in found.items():
-                    block[row] = part["values"][name][here]
+                    block[row] = part.values[name][here]
     if missing := sorted(set(wanted.values()) - seen):
         raise DataError(
             f"the matrix has {len(seen)} of {len(wanted)} alleles of the page", where=path,

@@ -196,12 +196,8 @@ def save_background(path: str, background: Background, *, force: bool = False) -
     # one entry of metadata: safetensors writes several in random order
     entry = json.dumps({"sha256": background.sha256, "text": _text(background)})
     content = save(_parts(background), {"background": entry})
-    file = AtomicFile(path, force=force)
-    try:
+    with AtomicFile(path, force=force) as file:
         file.write(content)
-        file.commit()
-    finally:
-        file.abort()
     return len(content)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import os
 import stat
@@ -16,6 +14,9 @@ from typing import BinaryIO
 from zlib import crc32
 
 from varscore.errors import OutputError, OutputExists, UsageError
+from varscore.storage.fields import entries, integer
+from varscore.storage.locks import claim, open_own, try_lock
+from varscore.storage.stages import Output, Placement
 
 TEMPORARY_SUFFIX = ".varscore-part"
 SPOOL_SUFFIX = ".varscore-spool"
@@ -23,8 +24,6 @@ SPOOL_SUFFIX = ".varscore-spool"
 _STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")
 _LONGEST_NAME = 255
 _READ = 1 << 20
-_NOT_OURS = (errno.ELOOP, errno.ENXIO, errno.EISDIR)
-"""What opening a link, a pipe or a folder ends with where a file of ours should be"""
 
 
 @contextmanager
@@ -75,13 +74,6 @@ def refuse_existing(path: str, *, force: bool) -> None:
         raise OutputExists("the output exists already", where=path, remedy="choose another name or pass `force`")
 
 
-def whole_number(value: object) -> int:
-    """Raises TypeError for what JSON has that is no whole number: a flag, too."""
-    if type(value) is not int:
-        raise TypeError(f"{value!r} is no whole number")
-    return value
-
-
 class DamagedPartial(Exception):
     """A partial file is not what it was when it was marked."""
 
@@ -95,10 +87,13 @@ class Mark:
 
     @classmethod
     def parse(cls, fields: object) -> Mark:
-        """``[length, crc]`` as a journal has it. Raises TypeError and ValueError for anything else."""
-        if not isinstance(fields, list) or len(fields) != 2:
-            raise ValueError(f"{fields!r} is no mark")
-        return cls(*map(whole_number, fields))
+        """Of a journal's entry. Raises TypeError and ValueError for what :meth:`fields` has not made."""
+        length, crc = map(integer, entries(fields))
+        return cls(length, crc)
+
+    def fields(self) -> list[int]:
+        """As JSON, which :meth:`parse` reads."""
+        return [self.length, self.crc]
 
 
 class PartialFile:
@@ -213,7 +208,7 @@ class Spool(PartialFile):
             self._begin(tempfile.TemporaryFile())  # noqa: SIM115
 
 
-class AtomicFile(PartialFile):
+class AtomicFile(PartialFile, Output):
     """A binary file, written beside its target as ``.<name>.varscore-part`` and renamed over it by :meth:`commit`.
 
     A symbolic link is followed: the link stays, the file that it names is replaced and keeps its permissions. Streams
@@ -222,6 +217,8 @@ class AtomicFile(PartialFile):
     Raises OutputExists, UsageError (a folder, a name that is too long) and OutputError. BrokenPipeError passes through
     unchanged.
     """
+
+    _is_ours = False
 
     def __init__(self, path: str, *, force: bool = False, keep: bool = False) -> None:
         self._force = force
@@ -248,23 +245,15 @@ class AtomicFile(PartialFile):
         """The hidden name under which ``path`` is written."""
         return hidden_name(os.path.realpath(path), TEMPORARY_SUFFIX)
 
-    def commit(self) -> None:
-        """Flush to disk and rename over the target. On failure the target is as it was and nothing is left behind."""
-        try:
-            self.settle()
-            self.place()
-        except BaseException:
-            self.abort()
-            raise
-
-    def settle(self) -> None:
-        """Flush to disk, with the permissions that it will have: all of :meth:`commit` but the renaming."""
+    def settle(self) -> list[Placement]:
+        """Flush to disk, with the permissions that it will have."""
         self.sync()
         if not self.direct:
             with output_errors(self.path), suppress(FileNotFoundError):
                 about = os.lstat(self.target)
                 if stat.S_ISREG(about.st_mode):
                     os.fchmod(self._open_file().fileno(), stat.S_IMODE(about.st_mode))
+        return [Placement(self.temporary, self.target, self._is_ours)]
 
     def place(self) -> None:
         """Rename over the target."""
@@ -286,6 +275,8 @@ class SideFile(AtomicFile):
     It replaces whatever has its name, and nothing else: a link is not followed, a pipe not written to.
     """
 
+    _is_ours = True
+
     def __init__(self, path: str) -> None:
         super().__init__(path, force=True)
 
@@ -304,22 +295,10 @@ def side_name(path: str) -> str:
     return os.path.join(os.path.realpath(folder), name)
 
 
-def read_own(path: str, most: int) -> bytes:
-    """The content of a file of at most ``most`` bytes that nobody but varscore has made.
-
-    Raises OutputError when it is something else, FileNotFoundError, OSError.
-    """
-    with os.fdopen(_open_own(path, os.O_RDONLY), "rb") as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
-    return content
-
-
 def refuse_locked(temporary: str, path: str) -> None:
     """Raise OutputError when another process has ``temporary``, the hidden file of ``path``, under way."""
     with output_errors(path), suppress(FileNotFoundError):
-        descriptor = _open_own(temporary, os.O_RDONLY)
+        descriptor = open_own(temporary, os.O_RDONLY)
         try:
             if not try_lock(descriptor):
                 raise _being_written(path)
@@ -337,73 +316,10 @@ def hidden_name(target: str, suffix: str) -> str:
     return os.path.join(folder, "." + name + suffix)
 
 
-def claim(temporary: str) -> int | None:
-    """Create or take over a hidden file, locked; its descriptor, or None when another process has it.
-
-    Raises OutputError when a link, a pipe or a folder has the name, OSError.
-    """
-    while True:
-        descriptor = _open_own(temporary, os.O_RDWR | os.O_CREAT)
-        try:
-            if not try_lock(descriptor):
-                os.close(descriptor)
-                return None
-            if _names(temporary, descriptor):
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        # Its owner renamed or removed the file between our open and our lock: what we hold is no longer temporary.
-        os.close(descriptor)
-
-
-def _open_own(temporary: str, flags: int) -> int:
-    """Open a file that nobody but varscore has made: not through a link, and no pipe that would keep us waiting.
-
-    Raises OutputError when it is something else, OSError.
-    """
-    try:
-        descriptor = os.open(temporary, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
-    except OSError as error:
-        if error.errno in _NOT_OURS:
-            raise _not_ours(temporary) from None
-        raise
-    about = os.fstat(descriptor)
-    if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
-        os.close(descriptor)
-        raise _not_ours(temporary)
-    return descriptor
-
-
-def _not_ours(temporary: str) -> OutputError:
-    return OutputError(
-        "something else has the name of a file that varscore keeps for itself", where=temporary,
-        cause="a link, a pipe or a folder", remedy="remove it",
-    )  # fmt: skip
-
-
 def _being_written(path: str) -> OutputError:
     return OutputError(
         "another process is writing this file", where=path, remedy="wait for it, or choose another output"
     )
-
-
-def try_lock(descriptor: int) -> bool:
-    """Lock a file or folder that is open until it is closed; False when another process has it."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass  # a file system without locks: the rename is still atomic, only the last of two writers wins
-    return True
-
-
-def _names(path: str, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
 
 
 def sync_folder(folder: str) -> None:

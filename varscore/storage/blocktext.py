@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
-from typing import Any
 from zlib import crc32
 
-from varscore.storage.atomic import AtomicFile, Mark, PartialFile, whole_number
+from varscore.storage.atomic import AtomicFile, Mark, PartialFile
 from varscore.storage.bgzf import BgzfWriter
-from varscore.storage.resumable import FileOutput, Placement, Resumable
-from varscore.storage.textfacts import HEAD, Stretch, TextFacts
+from varscore.storage.fields import entries, text
+from varscore.storage.resumable import FileOutput, Resumable
+from varscore.storage.stages import Placement
+from varscore.storage.textfacts import HEAD, Stretch, TextFacts, stretch
 
 
 class BlockText:
@@ -28,7 +29,7 @@ class BlockText:
         *,
         level: int | None,
         in_pieces: bool = False,
-        carry: Mapping[str, Any] | None = None,
+        carry: Mapping[str, object] | None = None,
     ) -> None:
         self.file, self._in_pieces = file, in_pieces
         self._block, self._length, self._crc = HEAD, 0, 0
@@ -37,9 +38,9 @@ class BlockText:
         pending = b""
         if carry is not None:
             file.carry_on(Mark.parse(carry["file"]))
-            self._block, self._length, self._crc = map(whole_number, carry["piece"])
-            self.pieces = [(whole_number(a), whole_number(b), whole_number(c)) for a, b, c in carry["pieces"]]
-            pending = b64decode(carry["pending"])
+            self._block, self._length, self._crc = stretch(carry["piece"])
+            self.pieces = [stretch(piece) for piece in entries(carry["pieces"])]
+            pending = b64decode(text(carry["pending"]))
         self._bgzf = None if level is None else BgzfWriter(self._put, level=level, pending=pending)
         if carry is None:
             self.write(HEAD, header)
@@ -60,14 +61,14 @@ class BlockText:
         if self._bgzf:
             self._bgzf.close()
 
-    def mark(self) -> dict[str, Any]:
+    def mark(self) -> dict[str, object]:
         """Flush to disk; what the next one carries on from."""
         if self._bgzf:
             self._bgzf.flush()
         mark = self.file.mark()
         pending = b64encode(self._bgzf.pending).decode() if self._bgzf else ""
         piece = [self._block, self._length, self._crc]
-        return {"file": [mark.length, mark.crc], "piece": piece, "pieces": self.pieces, "pending": pending}
+        return {"file": mark.fields(), "piece": piece, "pieces": self.pieces, "pending": pending}
 
     def _cut(self) -> None:
         if self._bgzf:
@@ -91,7 +92,7 @@ class BlockTextOutput(FileOutput, Resumable):
     _text: BlockText
     _file: AtomicFile
 
-    def mark(self) -> dict[str, Any]:
+    def mark(self) -> dict[str, object]:
         return self._text.mark()
 
     def facts(self) -> TextFacts:
@@ -99,8 +100,7 @@ class BlockTextOutput(FileOutput, Resumable):
 
     def settle(self) -> list[Placement]:
         self._text.finish()
-        self._file.settle()
-        return [Placement(self._file.temporary, self._file.target)]
+        return self._file.settle()
 
 
 def joined(lines: Iterable[bytes], newline: bytes = b"\n") -> bytes:

@@ -10,7 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from varscore.errors import OutputError, OutputExists
-from varscore.storage.atomic import TEMPORARY_SUFFIX, demand_name, hidden_name, output_errors, try_lock
+from varscore.storage.atomic import TEMPORARY_SUFFIX, demand_name, hidden_name, output_errors
+from varscore.storage.locks import try_lock
+from varscore.storage.stages import Output, Placement
 
 
 def refuse_existing_folder(path: str, marker: str, *, force: bool) -> None:
@@ -42,7 +44,7 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
         os.close(descriptor)  # and with it the lock
 
 
-class AtomicFolder:
+class AtomicFolder(Output):
     """A folder, filled under the name ``temporary`` beside its target and renamed by :meth:`commit`.
 
     Like :class:`varscore.storage.atomic.AtomicFile` it is locked while it is filled, reuses what a killed process left
@@ -65,37 +67,25 @@ class AtomicFolder:
                 "another process is writing this folder", where=path, remedy="wait for it, or choose another output"
             )
 
-    def commit(self) -> None:
-        """Flush everything to disk and rename. On failure the target is as it was and nothing is left behind."""
-        try:
-            self.settle()
-            self.place()
-        except BaseException:
-            self.abort()
-            raise
-
-    def settle(self) -> None:
-        """Flush everything to disk: all of :meth:`commit` but the renaming."""
+    def settle(self) -> list[Placement]:
         with output_errors(self.path):
             for folder, _, files in os.walk(self.temporary):
                 for name in [*files, "."]:
                     _sync(os.path.join(folder, name))
+        return [Placement(self.temporary, self.target)]
 
     def place(self) -> None:
-        """Rename to the target, in the place of what is there."""
         with output_errors(self.path):
             refuse_existing_folder(self.path, self._marker, force=self._force)
             replace_folder(self.temporary, self.target)
             self._unlock()
 
     def abort(self) -> None:
-        """Give up: remove the temporary folder and leave the target alone. Does nothing after commit or abort."""
         if self._lock is not None:
             shutil.rmtree(self.temporary, ignore_errors=True)
             self._unlock()
 
     def suspend(self) -> None:
-        """Leave what is there to a later process."""
         self._unlock()
 
     def _unlock(self) -> None:

@@ -13,24 +13,23 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from varscore.errors import OutputError, UsageError
 from varscore.storage.atomic import (
     SPOOL_SUFFIX,
     TEMPORARY_SUFFIX,
     SideFile,
-    claim,
     hidden_name,
     output_errors,
-    read_own,
     side_name,
 )
+from varscore.storage.fields import count, entries, mapping, text
+from varscore.storage.locks import claim, read_own
 from varscore.storage.outputs import INDEX_SUFFIXES
-from varscore.storage.resumable import Placement
 from varscore.storage.runjson import SUFFIX as RUN_SUFFIX
+from varscore.storage.stages import Placement
 
 SUFFIX = ".varscore-journal"
 MOST_BYTES = 1 << 30
@@ -53,9 +52,9 @@ class Entry:
 
     key: Mapping[str, str]
     records: int = 0
-    counts: Mapping[str, Any] = field(default_factory=dict)
+    counts: Mapping[str, object] = field(default_factory=dict)
     blocks: Sequence[Sequence[int]] = ()
-    marks: Mapping[str, Any] = field(default_factory=dict)
+    marks: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     targets: Sequence[str] = ()
     placements: Sequence[Placement] | None = None
 
@@ -83,12 +82,12 @@ class Journal:
             raise DamagedJournal(error.cause) from None
         except OSError as error:
             raise DamagedJournal(error.strerror or str(error)) from None
-        digest, _, text = content.partition(b"\n")
-        if digest.decode("ascii", "replace") != hashlib.sha256(text).hexdigest():
+        digest, _, body = content.partition(b"\n")
+        if digest.decode("ascii", "replace") != hashlib.sha256(body).hexdigest():
             raise DamagedJournal("its checksum is wrong")
         try:
-            entry = _parse(json.loads(text), self._possible)
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            entry = _parse(mapping(json.loads(body)), self._possible)
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise DamagedJournal(f"written by another varscore, or by none: {error}") from None
         if entry.placements is not None and not self._all <= {one.target for one in entry.placements if one.temporary}:
             raise DamagedJournal("it does not name all outputs of this run")
@@ -96,10 +95,9 @@ class Journal:
 
     def write(self, entry: Entry) -> None:
         """Replace the journal; it is on the disk when this returns. Raises OutputError."""
-        text = json.dumps(asdict(entry)).encode()
-        file = SideFile(str(self.path))
-        file.write(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
-        file.commit()
+        body = json.dumps(asdict(entry)).encode()
+        with SideFile(str(self.path)) as file:
+            file.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
 
     def remove(self) -> None:
         with output_errors(self._output), suppress(FileNotFoundError):
@@ -142,36 +140,38 @@ def possible_placements(output: str, further: Sequence[str]) -> dict[tuple[str |
     return {(one.temporary, one.target): one for one in found}
 
 
-def _parse(fields: dict[str, Any], possible: Mapping[tuple[str | None, str], Placement]) -> Entry:
+def _parse(fields: Mapping[str, object], possible: Mapping[tuple[str | None, str], Placement]) -> Entry:
     """Raises KeyError, TypeError and ValueError for what no run has written, DamagedJournal for other files."""
     entry = Entry(
-        key={str(name): str(value) for name, value in fields["key"].items()},
-        records=_count(fields["records"]),
-        counts=dict(fields["counts"]),
-        blocks=[[_count(number) for number in (block, records, rows)] for block, records, rows in fields["blocks"]],
-        marks={str(name): dict(mark) for name, mark in fields["marks"].items()},
-        targets=[_absolute(target) for target in fields["targets"]],
+        key={name: str(value) for name, value in mapping(fields["key"]).items()},
+        records=count(fields["records"]),
+        counts=mapping(fields["counts"]),
+        blocks=[_block(block) for block in entries(fields["blocks"])],
+        marks={name: mapping(mark) for name, mark in mapping(fields["marks"]).items()},
+        targets=[_absolute(target) for target in entries(fields["targets"])],
     )
     if fields["placements"] is None:
         return entry
-    placements = []
-    for one in fields["placements"]:
-        known = possible.get((one["temporary"], one["target"]))
-        if known is None:
-            raise DamagedJournal("it names files that are not this run's")
-        stamp = None if one["stamp"] is None else tuple(_count(number) for number in one["stamp"])
-        placements.append(Placement(known.temporary, known.target, known.is_ours, stamp))
-    return Entry(**{**vars(entry), "placements": placements})
+    return replace(entry, placements=[_placement(mapping(one), possible) for one in entries(fields["placements"])])
 
 
-def _count(number: object) -> int:
-    if type(number) is not int or not 0 <= number < 1 << 63:
-        raise ValueError(f"{number!r} is no number")
-    return number
+def _block(value: object) -> list[int]:
+    block, records, rows = map(count, entries(value))
+    return [block, records, rows]
 
 
-def _absolute(path: object) -> str:
-    if not isinstance(path, str) or not os.path.isabs(path) or "\0" in path:
+def _placement(fields: Mapping[str, object], possible: Mapping[tuple[str | None, str], Placement]) -> Placement:
+    temporary = None if fields["temporary"] is None else text(fields["temporary"])
+    known = possible.get((temporary, text(fields["target"])))
+    if known is None:
+        raise DamagedJournal("it names files that are not this run's")
+    stamp = None if fields["stamp"] is None else tuple(map(count, entries(fields["stamp"])))
+    return replace(known, stamp=stamp)
+
+
+def _absolute(value: object) -> str:
+    path = text(value)
+    if not os.path.isabs(path) or "\0" in path:
         raise ValueError(f"{path!r} is no name")
     return path
 

@@ -6,7 +6,6 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from varscore.storage.journal import DamagedJournal, Entry, Journal, demand_same
 
@@ -27,7 +26,7 @@ class PieceJournal:
     def __init__(self, output: str, key: Mapping[str, str], *, resume: bool) -> None:
         self._output, self._key = output, key
         self._journal = Journal(output) if resume else None
-        self.done, self.marks = 0, dict[str, Any]()
+        self.done, self.marks = 0, dict[str, Mapping[str, object]]()
         self._next = time.monotonic() + COMMIT_SECONDS
         if self._journal is None:
             Journal(output).discard()
@@ -51,7 +50,7 @@ class PieceJournal:
         """Whether the next commit is due."""
         return self._journal is not None and time.monotonic() >= self._next
 
-    def commit(self, done: int, mark: Mapping[str, Any], seconds: float = 0.0) -> None:
+    def commit(self, done: int, mark: Mapping[str, Mapping[str, object]], seconds: float = 0.0) -> None:
         """Say that so many pieces are on the disk.
 
         mark: where the files stand, a table a file; seconds: what flushing them took

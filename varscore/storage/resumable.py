@@ -1,35 +1,19 @@
-"""What every output of a run can do: be finished under a hidden name, be put in place, be left and carried on with."""
+"""Outputs of a run that a later process carries on with, or only has to rename."""
 
 from __future__ import annotations
 
 import os
 import stat
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Any, Self
+from dataclasses import replace
 
 from varscore.errors import OutputExists
-from varscore.storage.atomic import AtomicFile, DamagedPartial, PartialFile, output_errors, sync_folder
+from varscore.storage.atomic import DamagedPartial, PartialFile, output_errors, sync_folder
 from varscore.storage.folders import replace_folder
+from varscore.storage.stages import Output, Placement
 from varscore.storage.textfacts import TextFacts
-
-
-@dataclass(frozen=True)
-class Placement:
-    """A finished file or folder under its hidden name, and the name that it is to have.
-
-    Without a hidden name (None), ``target`` is to be removed: an index that would point into the wrong file, a spool.
-    """
-
-    temporary: str | None
-    target: str
-    is_ours: bool = False
-    """Whether an older file goes with what is replaced: an index, a run.json"""
-    stamp: tuple[int, ...] | None = None
-    """Of what is finished: inode, size and time of its last change, which renaming leaves as they are"""
 
 
 def stamped(placements: Sequence[Placement]) -> list[Placement]:
@@ -90,53 +74,10 @@ def removal(spool: PartialFile) -> list[Placement]:
     return [] if spool.direct else [Placement(None, spool.temporary)]
 
 
-class Output(ABC):
-    """An output that appears only when all of it is written. Raises OutputError.
-
-    As a context manager it closes on success and aborts on an exception.
-    """
-
-    @abstractmethod
-    def settle(self) -> list[Placement]:
-        """Finish, under hidden names, and flush to disk; returns what :meth:`place` will do, in its order."""
-
-    @abstractmethod
-    def place(self) -> None:
-        """Give what is settled its name."""
-
-    @abstractmethod
-    def abort(self) -> None:
-        """Leave everything as it was before; does nothing after close or abort."""
-
-    @abstractmethod
-    def suspend(self) -> None:
-        """Close, and leave what is under hidden names to a later run."""
-
-    def close(self) -> None:
-        """Finish and put in place. When that fails nothing is left behind."""
-        try:
-            self.settle()
-            self.place()
-        except BaseException:
-            self.abort()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            self.abort()
-
-
 class FileOutput(Output):
     """An output that is one file, ``_file``, and has no name but that file's."""
 
-    _file: AtomicFile | Output
+    _file: Output
 
     def place(self) -> None:
         self._file.place()
@@ -152,7 +93,7 @@ class Resumable(Output):
     """An output that can be left half-written, and carried on with by giving its mark to the next of its kind."""
 
     @abstractmethod
-    def mark(self) -> dict[str, Any]:
+    def mark(self) -> dict[str, object]:
         """Flush to disk; what the next needs to know, as JSON."""
 
     def facts(self) -> TextFacts:

@@ -6,12 +6,12 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from varscore.errors import DataError
 from varscore.storage.atomic import SideFile
 from varscore.storage.bounded import read_bounded
-from varscore.storage.resumable import FileOutput, Placement
+from varscore.storage.resumable import FileOutput
+from varscore.storage.stages import Placement
 
 SUFFIX = ".run.json"
 FORMAT = 1
@@ -21,17 +21,16 @@ MOST_BYTES = 1 << 30
 class RunJson(FileOutput):
     """The file beside ``output``; it replaces an older one."""
 
-    def __init__(self, output: str, fields: Mapping[str, Any]) -> None:
+    def __init__(self, output: str, fields: Mapping[str, object]) -> None:
         self._file: SideFile = SideFile(output + SUFFIX)
         self._text = json.dumps({"format": FORMAT, **fields}, indent=1) + "\n"
 
     def settle(self) -> list[Placement]:
         self._file.write(self._text.encode())
-        self._file.settle()
-        return [Placement(self._file.temporary, self._file.target, is_ours=True)]
+        return self._file.settle()
 
 
-def read_run(output: str) -> dict[str, Any]:
+def read_run(output: str) -> dict[str, object]:
     """The fields of the file beside ``output``. Raises DataError when it is not there or not one."""
     path = output + SUFFIX
     try:
@@ -43,6 +42,6 @@ def read_run(output: str) -> dict[str, Any]:
         ) from None  # fmt: skip
     except (OSError, ValueError, RecursionError) as error:
         raise DataError("cannot read what was run", where=path, cause=str(error)) from None
-    if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+    if not isinstance(fields, dict) or fields.pop("format", None) != FORMAT:
         raise DataError("not a run.json that this varscore can read", where=path)
     return fields

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import pyarrow as pa
 
 from varscore.storage.atomic import Mark, Spool
-from varscore.storage.resumable import Placement, removal
+from varscore.storage.resumable import removal
+from varscore.storage.stages import Placement
 
 _SIZE_BYTES = 8
 
@@ -20,7 +20,7 @@ class TableSpool:
     ``carry`` does not fit what is there.
     """
 
-    def __init__(self, path: str, schema: pa.Schema, carry: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, path: str, schema: pa.Schema, carry: Mapping[str, object] | None = None) -> None:
         self._schema = schema
         self._file = Spool(path, keep=carry is not None)
         if carry is not None:
@@ -45,10 +45,9 @@ class TableSpool:
             yield pa.ipc.open_stream(self._file.read_at(start + _SIZE_BYTES, size)).read_all()
             start += _SIZE_BYTES + size
 
-    def mark(self) -> dict[str, Any]:
+    def mark(self) -> dict[str, object]:
         """Flush to disk; what the next one carries on from."""
-        mark = self._file.mark()
-        return {"file": [mark.length, mark.crc]}
+        return {"file": self._file.mark().fields()}
 
     def removal(self) -> list[Placement]:
         return removal(self._file)

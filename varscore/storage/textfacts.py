@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from varscore.storage.atomic import whole_number
+from varscore.storage.fields import count, entries, integer
 
 HEAD = -1
 """The number of what comes before the first block"""
@@ -34,10 +34,7 @@ class TextFacts:
         """Raises TypeError and ValueError for what :meth:`fields` has not made."""
         if "pieces" not in fields:
             return cls()
-        given = fields["pieces"]
-        if not isinstance(given, list):
-            raise TypeError("its pieces are no list")
-        pieces = [(whole_number(block), count(size), count(crc)) for block, size, crc in given]
+        pieces = [stretch(piece) for piece in entries(fields["pieces"])]
         return cls(pieces, bool(fields.get("is_sorted", True)), count(fields.get("reach", 0)))
 
     def demand_blocks(self, blocks: Sequence[int], *, all_of_them: bool) -> None:
@@ -52,9 +49,7 @@ class TextFacts:
             raise ValueError(f"{len(blocks) - len(rest)} of its {len(blocks)} blocks have no piece")
 
 
-def count(value: object) -> int:
-    """A whole number of a JSON file that counts something. Raises TypeError and ValueError for anything else."""
-    number = whole_number(value)
-    if not 0 <= number < 1 << 63:
-        raise ValueError(f"{value!r} is no count")
-    return number
+def stretch(value: object) -> Stretch:
+    """Of a JSON file. Raises TypeError and ValueError for anything else."""
+    block, size, crc = entries(value)
+    return integer(block), count(size), count(crc)

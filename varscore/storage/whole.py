@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from varscore.storage.atomic import claim, hidden_name, output_errors, sync_folder
+from varscore.storage.atomic import hidden_name, output_errors, sync_folder
 from varscore.storage.folders import claim_folder, replace_folder
+from varscore.storage.locks import claim
 
 PARTIAL = ".partial"
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from varscore.pictures import COLOURS, DPI, standard
+from varscore import pictures
+from varscore.pictures import COLOURS, standard
 from varscore.storage.whole import whole_file
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def learning_curve(path: Path, history: Sequence[dict[str, float]], title: str, 
         rates.plot(epochs, [row["lr"] for row in history], color="grey", drawstyle="steps-mid")
         rates.set(xlabel="epoch", ylabel="learning rate", yscale="log")
         with whole_file(path) as file:
-            figure.savefig(file, dpi=DPI, format="png")
+            pictures.paint(figure, file)
 
 
 def study_curves(path: Path, panels: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]) -> None:
@@ -78,7 +79,7 @@ def study_curves(path: Path, panels: Mapping[str, Mapping[str, Sequence[tuple[in
         axes[0].set_ylabel("mean test AUPRC")
         axes[-1].legend()
         with whole_file(path) as file:
-            figure.savefig(file, dpi=DPI, format="png")
+            pictures.paint(figure, file)
 
 
 def difference_bars(path: Path, panels: Mapping[str, Mapping[str, float]], measure: str) -> None:
@@ -98,7 +99,7 @@ def difference_bars(path: Path, panels: Mapping[str, Mapping[str, float]], measu
             axis.set(title=title, xlabel=f"difference in {measure}")
             axis.tick_params(axis="y", labelsize=6)
         with whole_file(path) as file:
-            figure.savefig(file, dpi=DPI, format="png")
+            pictures.paint(figure, file)
 
 
 def mask_picture(
@@ -127,7 +128,7 @@ def mask_picture(
                 ink = "black" if masks[row, min(int(at / step), masks.shape[1] - 1)] > middle else "white"
                 heat.text(position, row, letter, ha="center", va="center", fontsize=5, color=ink)
         with whole_file(path) as file:
-            figure.savefig(file, dpi=DPI, format="png")
+            pictures.paint(figure, file)
 
 
 def log_to_tensorboard(folder: Path, history: Sequence[dict[str, float]]) -> None:

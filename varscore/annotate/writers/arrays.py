@@ -35,7 +35,7 @@ from varscore.errors import OutputError, UsageError
 from varscore.genome.alleles import ByteColumn, Status
 from varscore.storage.atomic import AtomicFile, is_stream, output_errors, refuse_existing
 from varscore.storage.folders import AtomicFolder, refuse_existing_folder
-from varscore.storage.resumable import Output, Placement
+from varscore.storage.stages import Output, Placement
 
 EFFECTS = ("ref", "alt", "diff", "logodds")
 COLUMN = {"ref": "ref_prob", "alt": "alt_prob"}  # `ref` and `alt` are the alleles
@@ -163,23 +163,21 @@ class MatrixWriter(Output):
             self._flush()
         with output_errors(self.path), _library_errors(self.path):
             self._end()
-        self._target.settle()
-        return [Placement(self._target.temporary, self._target.target)]
+        return self._target.settle()
 
     def place(self) -> None:
         self._target.place()
         self._open = False
 
-    def close(self) -> None:
+    def commit(self) -> None:
         if self._open:
-            super().close()
+            super().commit()
 
     def suspend(self) -> None:
         self._open = False
         self._target.suspend()
 
     def abort(self) -> None:
-        """Leave everything as it was before; does nothing after close or abort."""
         if self._open:
             self._open = False
             with suppress(OSError, RuntimeError, pa.ArrowException):  # what failed may fail again

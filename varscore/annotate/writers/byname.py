@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from varscore.annotate.writers.annotation import Annotator, annotated_header
 from varscore.annotate.writers.scores import AlleleScores, Provenance, Writer
@@ -106,7 +105,7 @@ def make_writer(
     content: Content,
     *,
     in_pieces: bool = False,
-    carry: Mapping[str, Any] | None = None,
+    carry: Mapping[str, object] | None = None,
 ) -> Writer:
     """A writer into ``output``, which may hold what another has left: it is carried on with when there is its ``carry``
     (see Resumable), and emptied otherwise. in_pieces: note where blocks of records stand in text.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pyarrow as pa
 
@@ -44,7 +43,7 @@ def is_text(path: str) -> bool:
 
 
 def open_table(
-    path: str, tasks: Sequence[str], *, force: bool, in_pieces: bool, carry: Mapping[str, Any] | None
+    path: str, tasks: Sequence[str], *, force: bool, in_pieces: bool, carry: Mapping[str, object] | None
 ) -> HaplotypeText | HaplotypeParquet:
     """The table for ``path``. Raises OutputExists and OutputError."""
     rows = HaplotypeRows(tasks)
@@ -107,7 +106,7 @@ class HaplotypeText(BlockTextOutput):
     """As TSV. in_pieces, carry: see BlockText. Raises OutputExists and OutputError."""
 
     def __init__(
-        self, path: str, rows: HaplotypeRows, *, force: bool, in_pieces: bool, carry: Mapping[str, Any] | None
+        self, path: str, rows: HaplotypeRows, *, force: bool, in_pieces: bool, carry: Mapping[str, object] | None
     ) -> None:
         self._rows = rows
         self._file = AtomicFile(path, force=force, keep=carry is not None)
@@ -126,7 +125,7 @@ class HaplotypeText(BlockTextOutput):
 class HaplotypeParquet(SpooledParquet):
     """As Parquet; rows wait in a spool until all are known. carry: see Resumable. Raises OutputExists, OutputError."""
 
-    def __init__(self, path: str, rows: HaplotypeRows, *, force: bool, carry: Mapping[str, Any] | None) -> None:
+    def __init__(self, path: str, rows: HaplotypeRows, *, force: bool, carry: Mapping[str, object] | None) -> None:
         kinds = {**dict.fromkeys(NUMBERS, pa.int64()), **dict.fromkeys(FLOATS, pa.float32())}
         self._schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
         self._rows = rows

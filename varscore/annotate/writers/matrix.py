@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +15,8 @@ import pyarrow.parquet as pq
 from varscore.annotate.writers.arrays import COLUMN, EFFECTS, TASKS, MatrixWriter, optional
 from varscore.errors import DataError
 from varscore.genome.alleles import ByteColumn
-from varscore.storage.resumable import Placement, Resumable
+from varscore.storage.resumable import Resumable
+from varscore.storage.stages import Placement
 from varscore.storage.tablespool import TableSpool
 
 _ROWS_AT_ONCE = 1024
@@ -34,7 +34,7 @@ class SpooledMatrix(Resumable):
         begin: Callable[[], MatrixWriter],
         blocks: Sequence[str],
         tasks: int,
-        carry: Mapping[str, Any] | None = None,
+        carry: Mapping[str, object] | None = None,
     ) -> None:
         self._begin, self._blocks, self._tasks = begin, tuple(blocks), tasks
         text = {"chrom": pa.string(), "pos": pa.int64(), "ref": pa.binary(), "alt": pa.binary(), "status": pa.string()}
@@ -67,7 +67,7 @@ class SpooledMatrix(Resumable):
         ]
         self._spool.put(pa.table(columns, self._schema))
 
-    def mark(self) -> dict[str, Any]:
+    def mark(self) -> dict[str, object]:
         return self._spool.mark()
 
     def settle(self) -> list[Placement]:
@@ -126,6 +126,18 @@ class TableCursor:
             raise DataError("the table has more rows than its run.json says", where=self._path)
 
 
+@dataclass(frozen=True)
+class MatrixRows:
+    """n alleles of a score matrix. pos: int64 (n,), 1-based; values: float32 (n, T) for each block"""
+
+    chrom: Sequence[str]
+    pos: np.ndarray
+    ref: Sequence[str]
+    alt: Sequence[str]
+    status: Sequence[str]
+    values: Mapping[str, np.ndarray]
+
+
 class MatrixCursor:
     """Reads a finished score matrix from its beginning, any number of alleles at a time.
 
@@ -144,11 +156,11 @@ class MatrixCursor:
             else:
                 self._arrays = optional("h5py").File(path, "r")
 
-    def take(self, rows: int) -> dict[str, Any]:
-        """The next ``rows`` alleles, as the arguments of ``write``. Raises DataError when there are fewer."""
+    def take(self, rows: int) -> MatrixRows:
+        """The next ``rows`` alleles. Raises DataError when there are fewer."""
         with _reading(self._path):
             found = self._take_table(rows) if self._kind == ".parquet" else self._take_arrays(rows)
-        if len(found["pos"]) != rows:
+        if len(found.pos) != rows:
             raise DataError("the score matrix has fewer rows than its run.json says", where=self._path)
         return found
 
@@ -159,27 +171,26 @@ class MatrixCursor:
         elif self._arrays["pos"].shape[0] > self._at:
             raise DataError("the score matrix has more rows than its run.json says", where=self._path)
 
-    def _take_table(self, rows: int) -> dict[str, Any]:
+    def _take_table(self, rows: int) -> MatrixRows:
         table = self._table.take(rows)
-        found: dict[str, Any] = {name: table[name].to_pylist() for name in ("chrom", "status")}
-        found |= {name: [value.encode() for value in table[name].to_pylist()] for name in ("ref", "alt")}
+        text = {name: table[name].to_pylist() for name in ("chrom", "ref", "alt", "status")}
         values = {}
         for name, column in self._columns.items():
             lists = table[column].combine_chunks()
             values[name] = np.full((len(table), lists.type.list_size), np.nan, np.float32)
             there = np.asarray(lists.is_valid())
             values[name][there] = np.asarray(lists.flatten()).reshape(-1, lists.type.list_size)
-        return {**found, "pos": table["pos"].to_numpy(), "values": values}
+        return MatrixRows(pos=table["pos"].to_numpy(), values=values, **text)
 
-    def _take_arrays(self, rows: int) -> dict[str, Any]:
+    def _take_arrays(self, rows: int) -> MatrixRows:
         here = slice(self._at, self._at + rows)
         self._at += rows
-        found: dict[str, Any] = {}
+        text = {}
         for name in ("chrom", "ref", "alt", "status"):
-            texts = self._arrays[name].asstr()[here] if self._kind == ".h5" else self._arrays[name][here]
-            found[name] = [str(text).encode() if name in ("ref", "alt") else str(text) for text in texts]
+            column = self._arrays[name].asstr() if self._kind == ".h5" else self._arrays[name]
+            text[name] = [str(value) for value in column[here]]
         values = {name: self._arrays[column][here] for name, column in self._columns.items()}
-        return {**found, "pos": self._arrays["pos"][here], "values": values}
+        return MatrixRows(pos=self._arrays["pos"][here], values=values, **text)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -34,7 +33,7 @@ class MotifTable(BlockTextOutput):
         *,
         force: bool,
         in_pieces: bool = False,
-        carry: Mapping[str, Any] | None = None,
+        carry: Mapping[str, object] | None = None,
     ) -> None:
         self._names = [(model.motif.name.encode(), model.motif.id.encode()) for model in models]
         self._widths = [b"%d" % model.width for model in models]

@@ -5,16 +5,17 @@ A shard whose record was cut short or edited must not give a merged file that la
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from varscore.errors import DataError
 from varscore.formats import shards
 from varscore.storage.bgzf import EOF_BLOCK
+from varscore.storage.fields import count, entries, mapping
 from varscore.storage.runjson import SUFFIX, read_run
-from varscore.storage.textfacts import TextFacts, count
+from varscore.storage.textfacts import TextFacts
 
 ALL = "all"
 """What the identity of a run that was not limited to regions says of them"""
@@ -40,8 +41,8 @@ class MatrixFacts:
         return {"tasks": list(self.tasks), "blocks": list(self.blocks)}
 
     @classmethod
-    def parse(cls, fields: Mapping[str, Any]) -> MatrixFacts:
-        return cls(*(list(map(str, fields[name])) for name in ("tasks", "blocks")))
+    def parse(cls, fields: Mapping[str, object]) -> MatrixFacts:
+        return cls(*([str(value) for value in entries(fields[name])] for name in ("tasks", "blocks")))
 
 
 @dataclass(frozen=True)
@@ -76,16 +77,16 @@ class ShardFacts:
         }
 
     @classmethod
-    def parse(cls, fields: Mapping[str, Any]) -> ShardFacts:
+    def parse(cls, fields: Mapping[str, object]) -> ShardFacts:
         """Raises KeyError, TypeError and ValueError for what no shard has written."""
         scores = fields["scores"]
         return cls(
             index=count(fields["index"]),
             of=count(fields["of"]),
-            blocks=[Block(*map(count, block)) for block in fields["blocks"]],
-            provenance={str(name): str(value) for name, value in fields["provenance"].items()},
-            annotated=TextFacts.parse(fields["annotated"]),
-            scores=None if scores is None else MatrixFacts.parse(scores),
+            blocks=[Block(*map(count, entries(block))) for block in entries(fields["blocks"])],
+            provenance=_texts(fields["provenance"]),
+            annotated=TextFacts.parse(mapping(fields["annotated"])),
+            scores=None if scores is None else MatrixFacts.parse(mapping(scores)),
             skipped=_list_facts(fields["skipped"]),
             motifs=_list_facts(fields["motifs"]),
             haplotypes=_list_facts(fields["haplotypes"]),
@@ -131,7 +132,7 @@ class RunRecord:
     shard: ShardFacts | None = None
 
     def fields(self) -> dict[str, object]:
-        """As JSON, which :func:`read_shard` reads."""
+        """As JSON, which :meth:`parse` reads."""
         return {
             "run": self.run,
             **self.told,
@@ -143,9 +144,25 @@ class RunRecord:
             **({} if self.shard is None else {"shard": self.shard.fields()}),
         }
 
+    @classmethod
+    def parse(cls, fields: Mapping[str, object]) -> RunRecord:
+        """Raises KeyError, TypeError and ValueError for what no run has written."""
+        shard = fields.get("shard")
+        known = {one.name for one in dataclasses.fields(cls)}
+        return cls(
+            run=str(fields["run"]),
+            identity=_texts(fields["identity"]),
+            versions=_texts(fields["versions"]),
+            counts={name: count(value) for name, value in mapping(fields["counts"]).items()},
+            records_read=count(fields["records_read"]),
+            outputs=_texts(fields["outputs"]),
+            told={name: value for name, value in fields.items() if name not in known},
+            shard=None if shard is None else ShardFacts.parse(mapping(shard)),
+        )
+
     @property
     def facts(self) -> ShardFacts:
-        """Of one that :func:`read_shard` has read."""
+        """Of a shard."""
         assert self.shard is not None
         return self.shard
 
@@ -157,29 +174,21 @@ def beside(output: str, **paths: object) -> dict[str, str]:
     return {name: os.path.relpath(str(path), folder) for name, path in named.items() if path}
 
 
-def read_shard(output: str) -> RunRecord | None:
-    """What is beside a shard's annotated file; None when that is of a whole run.
+def read_record(output: str) -> RunRecord:
+    """What is beside an annotated file; of a shard, with all of its records accounted for.
 
-    Raises DataError when there is nothing, or it is damaged, or does not account for all of the shard's records.
+    Raises DataError when there is nothing, or it is damaged or incomplete.
     """
     fields = read_run(output)
-    if not isinstance(fields.get("shard"), dict):
-        return None
     try:
-        run = RunRecord(
-            run=str(fields["run"]),
-            identity={str(name): str(value) for name, value in fields["identity"].items()},
-            versions={str(name): str(value) for name, value in fields["versions"].items()},
-            counts={str(name): count(value) for name, value in fields["counts"].items()},
-            records_read=count(fields["records_read"]),
-            outputs={str(name): str(value) for name, value in fields["outputs"].items()},
-            shard=ShardFacts.parse(fields["shard"]),
-        )
-        _demand_whole(run)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        run = RunRecord.parse(fields)
+        if run.shard is not None:
+            _demand_whole(run)
+    except (KeyError, TypeError, ValueError) as error:
         cause = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        of = "run" if fields.get("shard") is None else "shard"
         raise DataError(
-            "the record of this shard is incomplete", where=output + SUFFIX, cause=cause, remedy="run the shard again"
+            f"the record of this {of} is incomplete", where=output + SUFFIX, cause=cause, remedy=f"run the {of} again"
         ) from None
     return run
 
@@ -214,6 +223,10 @@ def demand_size(path: str, facts: TextFacts) -> None:
         )  # fmt: skip
 
 
-def _list_facts(fields: Mapping[str, Any] | None) -> TextFacts | None:
+def _list_facts(fields: object) -> TextFacts | None:
     """Of a list beside the annotated file, if there is one."""
-    return None if fields is None else TextFacts.parse({"pieces": None, **fields})
+    return None if fields is None else TextFacts.parse({"pieces": None, **mapping(fields)})
+
+
+def _texts(value: object) -> dict[str, str]:
+    return {name: str(entry) for name, entry in mapping(value).items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ class SkippedTable(BlockTextOutput):
     """in_pieces, carry: see BlockText. Raises OutputExists and OutputError."""
 
     def __init__(
-        self, path: str, *, force: bool, in_pieces: bool = False, carry: Mapping[str, Any] | None = None
+        self, path: str, *, force: bool, in_pieces: bool = False, carry: Mapping[str, object] | None = None
     ) -> None:
         self._file = AtomicFile(path, force=force, keep=carry is not None)
         level = LEVEL if path.endswith(".gz") else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +30,8 @@ from varscore.scoring.tags import ALWAYS, OF_NUMBERS, OF_TASKS, OF_TEXT
 from varscore.storage.atomic import AtomicFile
 from varscore.storage.bgzf import LEVEL
 from varscore.storage.blocktext import BlockText, BlockTextOutput, joined
-from varscore.storage.resumable import Placement, Resumable
+from varscore.storage.resumable import Resumable
+from varscore.storage.stages import Placement
 from varscore.storage.tablespool import TableSpool
 
 COLUMNS = ("chrom", "pos", "id", "ref", "alt", *ALWAYS)
@@ -50,7 +50,7 @@ class TsvWriter(BlockTextOutput, Writer):
         *,
         compress: bool,
         in_pieces: bool = False,
-        carry: Mapping[str, Any] | None = None,
+        carry: Mapping[str, object] | None = None,
     ) -> None:
         """in_pieces, carry: see BlockText"""
         self._file = output
@@ -82,13 +82,12 @@ class SpooledParquet(Resumable):
     _schema: pa.Schema
     _spool: TableSpool
 
-    def mark(self) -> dict[str, Any]:
+    def mark(self) -> dict[str, object]:
         return self._spool.mark()
 
     def settle(self) -> list[Placement]:
         write_parquet(self._output, self._schema, self._spool.tables())
-        self._output.settle()
-        return [Placement(self._output.temporary, self._output.target), *self._spool.removal()]
+        return [*self._output.settle(), *self._spool.removal()]
 
     def place(self) -> None:
         self._output.place()
@@ -116,7 +115,7 @@ class ParquetWriter(SpooledParquet, Writer):
         tasks: Sequence[str],
         extra_columns: Sequence[str],
         *,
-        carry: Mapping[str, Any] | None = None,
+        carry: Mapping[str, object] | None = None,
     ) -> None:
         self._output, self._extra_columns = output, tuple(extra_columns)
         self._labels = pa.array([label.decode() for label in task_labels(tasks)[:-1]], pa.string())

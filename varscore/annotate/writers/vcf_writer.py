@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from varscore.annotate.writers.annotation import Annotator
 from varscore.annotate.writers.scores import AlleleScores, Writer
@@ -11,10 +10,12 @@ from varscore.errors import OutputError
 from varscore.formats.bcf import write_bcf
 from varscore.formats.htsindex import IndexedFile, SortOrder
 from varscore.formats.vcf import RecordChunk
-from varscore.storage.atomic import AtomicFile, Spool, whole_number
+from varscore.storage.atomic import AtomicFile, Spool
 from varscore.storage.bgzf import LEVEL, inflate
 from varscore.storage.blocktext import BlockText, joined
-from varscore.storage.resumable import FileOutput, Placement, removal
+from varscore.storage.fields import count, mapping
+from varscore.storage.resumable import FileOutput, removal
+from varscore.storage.stages import Placement
 from varscore.storage.textfacts import TextFacts
 
 
@@ -31,17 +32,17 @@ class VcfWriter(FileOutput, Writer):
         compress: bool,
         contig_lengths: Iterable[int | None],
         in_pieces: bool = False,
-        carry: Mapping[str, Any] | None = None,
+        carry: Mapping[str, object] | None = None,
     ) -> None:
         """header: all lines of the output's header; contig_lengths: of the contigs it declares, for the index.
 
         in_pieces, carry: see BlockText
         """
         self._annotator, self._newline = annotator, newline
-        self._order = SortOrder(None if carry is None else dict(carry["order"]))
+        self._order = SortOrder(None if carry is None else mapping(carry["order"]))
         self._text = BlockText(
             output, joined(header, newline), level=LEVEL if compress else None, in_pieces=in_pieces,
-            carry=None if carry is None else dict(carry["text"]),
+            carry=None if carry is None else mapping(carry["text"]),
         )  # fmt: skip
         self._file: IndexedFile = IndexedFile(output, self._order, contig_lengths, "vcf" if compress else None)
 
@@ -50,7 +51,7 @@ class VcfWriter(FileOutput, Writer):
             self._text.write(block, text)
         self._order.see(chunk.alleles)
 
-    def mark(self) -> dict[str, Any]:
+    def mark(self) -> dict[str, object]:
         return {"text": self._text.mark(), "order": self._order.mark()}
 
     def facts(self) -> TextFacts:
@@ -76,16 +77,16 @@ class BcfWriter(Writer):
         *,
         kind: str,
         contig_lengths: Iterable[int | None],
-        carry: Mapping[str, Any] | None = None,
+        carry: Mapping[str, object] | None = None,
     ) -> None:
         """kind: ``b`` compressed or ``u`` uncompressed; the rest as for VcfWriter."""
         self._output, self._annotator, self._header = output, annotator, joined(header)
         self._kind = kind
-        self._order = SortOrder(None if carry is None else dict(carry["order"]))
-        self._records = 0 if carry is None else whole_number(carry["records"])
+        self._order = SortOrder(None if carry is None else mapping(carry["order"]))
+        self._records = 0 if carry is None else count(carry["records"])
         self._spool = Spool(output.path, keep=carry is not None)
         try:
-            self._text = BlockText(self._spool, b"", level=1, carry=None if carry is None else dict(carry["text"]))
+            self._text = BlockText(self._spool, b"", level=1, carry=None if carry is None else mapping(carry["text"]))
         except BaseException:
             self._spool.suspend()
             raise
@@ -97,7 +98,7 @@ class BcfWriter(Writer):
         self._order.see(chunk.alleles)
         self._records += len(chunk)
 
-    def mark(self) -> dict[str, Any]:
+    def mark(self) -> dict[str, object]:
         return {"text": self._text.mark(), "order": self._order.mark(), "records": self._records}
 
     def settle(self) -> list[Placement]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -23,7 +22,7 @@ class ArchiveWriter:
     """
 
     def __init__(
-        self, file: PartialFile, spool: PartialFile, head: Head, carry: Mapping[str, Any] | None = None
+        self, file: PartialFile, spool: PartialFile, head: Head, carry: Mapping[str, object] | None = None
     ) -> None:
         self._file, self._spool, self._head, self._text = file, spool, head, head.text()
         if carry is None:
@@ -55,10 +54,9 @@ class ArchiveWriter:
         self._file.write(blocks.tobytes())
         self._spool.write(entries.tobytes())
 
-    def mark(self) -> dict[str, Any]:
+    def mark(self) -> dict[str, object]:
         """Flush to disk; what the next one carries on from."""
-        marks = {"file": self._file.mark(), "index": self._spool.mark()}
-        return {name: [mark.length, mark.crc] for name, mark in marks.items()}
+        return {"file": self._file.mark().fields(), "index": self._spool.mark().fields()}
 
     def finish(self) -> str:
         """Write index and foot; the archive's digest."""

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from varscore import pictures
 from varscore.datasets.examples import ExampleSet
 from varscore.datasets.promoters import SYSTEM, PermutedSet
 from varscore.engine.device import evaluating
@@ -25,7 +26,7 @@ from varscore.errors import DataError, ModelError
 from varscore.evaluate import Examined, predict_rows, record
 from varscore.evaluate.kinds import correlation, score
 from varscore.formats.csvtable import cell, csv_text
-from varscore.pictures import DPI, standard
+from varscore.pictures import standard
 from varscore.storage.whole import put_file, whole_file
 from varscore.train.run import RunOptions
 from varscore.train.studies.study import Plan, Run, Study, measured
@@ -253,4 +254,4 @@ def scatter(path: Path, series: Series, names: Sequence[str]) -> None:
         figure.supxlabel("true")
         figure.supylabel("predicted")
         with whole_file(path) as file:
-            figure.savefig(file, dpi=DPI, format="png")
+            pictures.paint(figure, file)
