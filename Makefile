@@ -30,7 +30,7 @@ demo: $(READY)
 	@echo "Written to $(DEMO):" && ls -l $(DEMO)
 
 test: lint
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 quick: $(READY)
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from varscore import pictures
+
+# Test processes run side by side and would wait for one another's threads; so would the programs that tests start.
+os.environ |= {"OMP_NUM_THREADS": "1", "SLURM_CPUS_PER_TASK": "1"}
 
 # how long an example takes says nothing of what is right
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -60,8 +64,9 @@ def loggers_as_at_first() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> None:
-    """Test processes that run side by side would wait for one another's threads; a command sets them for good too."""
+def one_thread() -> Iterator[None]:
+    """A command that is asked for more threads sets them for good."""
+    yield
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 

@@ -45,7 +45,7 @@ def main() -> int:
     base = sys.argv[1] if len(sys.argv) > 1 else "main"
     chosen = tests_of(changed(base))
     print("changed since", base + ":", *chosen, sep="\n  ", flush=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "2", *chosen]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "2", "--dist", "worksteal", *chosen]
     try:
         return subprocess.run(command, cwd=ROOT, timeout=SECONDS).returncode
     except subprocess.TimeoutExpired:

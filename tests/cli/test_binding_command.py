@@ -23,13 +23,6 @@ QUICK = ["--device", "cpu", "--threads", "1", "--epochs", "1"]
 SMALL = ["--arg=filters=4", "--arg=dense=6", "--arg=merged=9"]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():  # type: ignore[no-untyped-def]
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A genome and the data sets ``d``, two factors in three cell types, and ``one``, CTCF alone."""

@@ -25,13 +25,6 @@ CPU = ["--device", "cpu", "--threads", "1"]
 WINDOW = 120
 
 
-@pytest.fixture(autouse=True, scope="module")
-def threads_as_they_were():  # type: ignore[no-untyped-def]
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sequences, a matrix, and the data set ``d`` of 300 genes in 5 folds."""

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from small_data import planted_set
 
 from varscore.cli.boundary import run
@@ -36,11 +35,6 @@ lr_scale = [1, 2]
 optimizer = ["adam"]
 """
 QUICK = ["--device", "cpu", "--threads", "1"]
-
-
-@pytest.fixture(autouse=True)
-def one_thread_here() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")

@@ -51,6 +51,7 @@ def predictions(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file, delimiter="\t"))
 
 
+@pytest.mark.usefixtures("painted")
 def test_a_classifier_learns_tells_how_well_and_annotates(
     data: Path, tiny_model: ModelFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:

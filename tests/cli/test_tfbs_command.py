@@ -7,7 +7,6 @@ import fcntl
 import gzip
 import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean, median
 
@@ -30,13 +29,6 @@ HEADER = "FoldID\tEventID\tseq\tBound\n"
 MOTIF = "TGACTCAGCA"
 QUICK = ["--device", "cpu", "--threads", "1"]
 SMALL = ["--arg", "filters=4", "--epochs", "2", "--batch-size", "20"]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

@@ -21,13 +21,6 @@ BASES = "".join(random.Random(0).choices("ACGT", k=60_000))
 QUICK = ["--device", "cpu", "--threads", "1", "--epochs", "2"]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():  # type: ignore[no-untyped-def]
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A genome, peaks (each third of them sharp) and the data set ``d``."""

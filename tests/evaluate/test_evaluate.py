@@ -396,9 +396,14 @@ def test_pictures_and_curves(
     assert {(point["name"], point["model"]) for point in points} == {
         (task, name) for task in ("planted", "chance") for name in ("mine", "other$_1", "other$_2")
     }
-    before = [path.read_bytes() for path in pictures]
-    assert evaluate(*command, "--force") == 0
-    assert [path.read_bytes() for path in pictures] == before
+
+
+def test_a_report_takes_the_place_of_another_with_more_files(
+    data: ExampleSet, model: ModelFolder, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert evaluate(model.path, "--data", data.folder, "-o", out, "--curves", "planted") == 0
+    assert {"roc.png", "pr.svg", "curves.csv"} <= {path.name for path in out.iterdir()}
     assert evaluate(model.path, "--data", data.folder, "-o", out, "--force") == 0
     assert sorted(path.name for path in out.iterdir()) == [
         "means.csv", "metrics.csv", "metrics.json", "reliability.csv", "reliability.png", "reliability.svg"

@@ -24,5 +24,8 @@ def test_a_scatter_names_the_tasks_farthest_from_its_diagonal(tmp_path: Path) ->
     draw(tmp_path, Figure("roc", "AUROC", {}, [scatter]))
     text = (tmp_path / "roc.svg").read_text()
     assert {i for i in range(19) if f">task {i}$<" in text} == {4, 7, 9, 2, 5}
+    before = [(tmp_path / f"roc.{kind}").read_bytes() for kind in ("png", "svg")]
+    draw(tmp_path, Figure("roc", "AUROC", {}, [scatter]))
+    assert [(tmp_path / f"roc.{kind}").read_bytes() for kind in ("png", "svg")] == before
     draw(tmp_path, Figure("pr", "AUPRC", {}, [Scatter("a", "b", x, x, {}, np.nan, 0, labels)]))
     assert "task" not in (tmp_path / "pr.svg").read_text()

@@ -121,9 +121,10 @@ def test_the_best_input_of_a_linear_network() -> None:
 
 @pytest.mark.parametrize("name", ["tss", "danq", "deepbind", "attentionnet", "promoternet", "crnn-320-projection"])
 def test_the_output_rises(name: str) -> None:
-    """Check 8."""
-    found = maximise(PlainEngine(lively(name), CPU), 1, iterations=30)
+    """Check 8; and it is the same every time."""
+    found, again = (maximise(PlainEngine(lively(name), CPU), 1, iterations=30) for _ in range(2))
     assert found.final > found.start and found.scores.shape == (4, WINDOW)
+    assert (again.scores == found.scores).all() and again.final == found.final
 
 
 def test_faint_scores_are_not_shown() -> None:
@@ -167,9 +168,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert json.loads((out / "explain.json").read_text())["methods"] == ["attention", "maximise"]
     tss = model(tmp_path / "t", "tss", 3).path
     only = ["--method", "maximise", "--task", "0", *common]
-    for name in ("y1", "y2"):
-        assert run(["explain", str(tss), "-o", str(tmp_path / name), *only]) == 0
-    assert (tmp_path / "y1" / "maximise.tsv").read_bytes() == (tmp_path / "y2" / "maximise.tsv").read_bytes()
+    assert run(["explain", str(tss), "-o", str(tmp_path / "y"), *only]) == 0
+    assert (tmp_path / "y" / "maximise.tsv").is_file()
     capsys.readouterr()
     assert run(["explain", str(folder), "-o", str(tmp_path / "z"), "--method", "ism", *common]) == 2
     assert "ism explains a FASTA" in capsys.readouterr().err

@@ -8,17 +8,20 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from small_nets import random_codes, small
 
+from varscore.compiled import COMPILES
 from varscore.engine import SharedEngine
+from varscore.engine.device import pick_device
 from varscore.genome.windows import Windows
 from varscore.nets.kernels.kmercounts import count_kmers
 from varscore.odds import probabilities
 
 SCRIPT = """
 import sys
-if {blocked}: sys.modules["numba"] = None
+sys.modules["numba"] = None
 sys.path[:0] = {paths}
 import json
 import test_without_numba as here
@@ -48,18 +51,15 @@ def figures() -> list[list[float]]:
     return found
 
 
-def run(blocked: bool) -> tuple[list[object], str]:
+def test_the_figures_are_those_with_numba(caplog: pytest.LogCaptureFixture) -> None:
     here = Path(__file__).parent
-    script = SCRIPT.format(blocked=blocked, paths=[str(here), str(here.parent)])
+    script = SCRIPT.format(paths=[str(here), str(here.parent)])
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout), done.stderr
-
-
-def test_the_figures_are_those_with_numba() -> None:
-    (compiles, *mine), stderr = run(blocked=True)
+    compiles, *mine = json.loads(done.stdout)
     assert compiles is False
-    assert stderr.count("numba cannot be imported") == 1
-    (compiles, *theirs), stderr = run(blocked=False)
-    assert compiles is True and "numba" not in stderr
+    assert done.stderr.count("numba cannot be imported") == 1
+    pick_device("cpu")
+    theirs = figures()
+    assert COMPILES is True and "numba" not in caplog.text
     for one, other in zip(mine, theirs, strict=True):
         np.testing.assert_allclose(np.array(one), np.array(other), rtol=1e-4, atol=1e-6)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import gzip
-import subprocess
-import sys
+import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -173,17 +173,19 @@ def test_tasks_are_chosen_by_name_and_keep_their_index(tmp_path: Path, model: Mo
     assert run([*arguments, "--force", "--tasks", "*PML"]) == 2
 
 
-def test_a_gzipped_fasta_and_stdin_give_the_same(tmp_path: Path, model: ModelFolder) -> None:
+def test_a_gzipped_fasta_and_stdin_give_the_same(
+    tmp_path: Path, model: ModelFolder, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
     source = write_fasta(tmp_path / "s.fa", {"a": letters(WINDOW, 1), "b": letters(WINDOW, 2)})
     zipped = tmp_path / "s.fa.gz"
     zipped.write_bytes(gzip.compress(source.read_bytes()))
     for name, output in ((source, "plain"), (zipped, "zipped")):
         assert run(["predict", str(model.path), str(name), "-o", str(tmp_path / f"{output}.tsv")]) == 0
-    command = [sys.executable, "-m", "varscore", "predict", str(model.path), "-", "-o", "-"]
-    piped = subprocess.run(command, input=zipped.read_bytes(), capture_output=True, timeout=60)
-    assert piped.returncode == 0, piped.stderr
+    capfdbinary.readouterr()
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(zipped.read_bytes())))
+    assert run(["predict", str(model.path), "-", "-o", "-"]) == 0
     plain = (tmp_path / "plain.tsv").read_bytes()
-    assert plain == (tmp_path / "zipped.tsv").read_bytes() == piped.stdout
+    assert plain == (tmp_path / "zipped.tsv").read_bytes() == capfdbinary.readouterr().out
 
 
 def test_an_existing_output_and_a_bed_without_a_genome_are_errors(

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from made_kinds import made_set
 
 from varscore.search import reading
@@ -23,11 +22,6 @@ TINY: Space = subspace(
         "lr_scale": [1.0, 2.0],
     },
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def one_thread_here() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True, scope="package")

@@ -37,7 +37,6 @@ Begin = Callable[..., Study]
 
 def run(study: Study, work: Work) -> list[dict[str, Any]]:
     """The trials, in this process, on one thread: they are the same to the bit on as many."""
-    torch.set_num_threads(1)
     return facts(study.branch("main"), run_branch(study, study.branch("main"), data_of(study), work))
 
 
