@@ -358,6 +358,7 @@ def test_a_table_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     assert [track.task.name for track in find_tracks(tmp_path)] == ["CTCF"]
 
 
+@pytest.mark.slow  # all of chromosome 21
 @pytest.mark.realdata
 def test_label_density_of_the_shared_tracks(shared_data: Path, tmp_path: Path) -> None:
     """README of the shared data: about 27 % of bins carry a label, 0.92 % of (bin, track) pairs."""

@@ -137,7 +137,8 @@ def test_faint_scores_are_not_shown() -> None:
 # -- the command -----------------------------------------------------------------------------------------------------
 
 
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(maximise.__kwdefaults__, "iterations", 30)
     folder = model(tmp_path / "m", "attentionnet", 1).path
     fasta = tmp_path / "s.fa"
     fasta.write_text("".join(f">s{i}\n{bases(WINDOW, i)}\n" for i in range(5)))
