@@ -271,7 +271,7 @@ def _model_cells(name: str) -> list[str]:
     return [model.architecture, f"{tasks:,}", f"{network.counts()[0]:,}", *measures, notes]
 
 
-def _outline(architecture: str, arguments: Mapping[str, Any]) -> SequenceNet:
+def _outline(architecture: str, arguments: Mapping[str, object]) -> SequenceNet:
     """The network without memory for its weights."""
     import torch
 
@@ -284,7 +284,7 @@ def _outline(architecture: str, arguments: Mapping[str, Any]) -> SequenceNet:
 # -- one of them -----------------------------------------------------------------------------------------------------
 
 
-def _show_architecture(architecture: Architecture, given: Mapping[str, Any]) -> None:
+def _show_architecture(architecture: Architecture, given: Mapping[str, object]) -> None:
     import dataclasses
 
     net, layers = _built(architecture.name, given)
@@ -329,7 +329,7 @@ def _show_held_out(name: str) -> None:
     print_table(["chromosomes", "split", "what for"], rows)
 
 
-def _built(architecture: str, arguments: Mapping[str, Any]) -> tuple[SequenceNet, list[list[str]]]:
+def _built(architecture: str, arguments: Mapping[str, object]) -> tuple[SequenceNet, list[list[str]]]:
     """A network and the rows that describe its layers. Raises UsageError when the arguments do not make one."""
     from varscore.errors import UsageError
 
@@ -349,7 +349,7 @@ def _print_network(net: SequenceNet, layers: list[list[str]]) -> None:
     print_table(["layer", "settings", "output", "parameters"], layers, ["parameters"])
 
 
-def _print_table(title: str, entries: Mapping[str, Any]) -> None:
+def _print_table(title: str, entries: Mapping[str, object]) -> None:
     typer.echo(f"\n{title}")
     print_table(["entry", "value"], [[key, value] for key, value in _flat(entries)])
 
@@ -387,7 +387,7 @@ def _parts(module: Module) -> Iterator[Module]:
             yield child
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _flat(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in table.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")

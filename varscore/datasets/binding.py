@@ -322,7 +322,7 @@ def _provenance(
 
 def _write(
     folder: Path, genome: Genome, parts: Sequence[tuple[Grid, np.ndarray]], cells: Sequence[Cell],
-    factors: Sequence[str], shape: Mapping[str, Along], expression: Expression | None, facts: Mapping[str, Any],
+    factors: Sequence[str], shape: Mapping[str, Along], expression: Expression | None, facts: Mapping[str, object],
     options: BindingOptions,
 ) -> None:  # fmt: skip
     contigs = list(genome.contigs)

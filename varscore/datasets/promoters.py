@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -283,7 +283,7 @@ def build_promoters(
     folder: Path,
     options: PromoterOptions,
     lineages: Lineages = IMMGEN,
-    info: Mapping[str, Any] | None = None,
+    info: Mapping[str, object] | None = None,
 ) -> dict[str, int]:
     """Write the data set of the genes that have both; returns counts. info: sources and reference, for its card.
 

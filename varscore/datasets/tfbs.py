@@ -320,7 +320,7 @@ def build_peaks(name: str, genome: Genome, path: Path, folder: Path, options: Tf
 
 def _write(
     folder: Path, name: str, sources: Sequence[Path], examples: Examples, options: TfbsOptions,
-    counts: Mapping[str, int], more: Mapping[str, Any],
+    counts: Mapping[str, int], more: Mapping[str, object],
 ) -> dict[str, int]:  # fmt: skip
     n, window = examples.codes.shape
     found = {part: int(np.count_nonzero(examples.split == number)) for number, part in enumerate(SPLITS)}

@@ -13,7 +13,6 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -51,7 +50,7 @@ def import_state_dict(
     path: Path,
     output: Path,
     architecture: str,
-    arguments: Mapping[str, Any],
+    arguments: Mapping[str, object],
     *,
     name_map: Path | None = None,
     channels: str = "ACGT",

@@ -59,7 +59,7 @@ class SnpJob:
     folds: int = 10
     hold_out: tuple[str, ...] = ()
     baseline: ModelFolder | None = None
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, object] = field(default_factory=dict)
     command: str = ""
     cache: Path | None = None
     """Of effects, see open_cache"""

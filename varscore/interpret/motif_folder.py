@@ -87,10 +87,10 @@ def facts(found: Found, model: ModelFolder, data: Path, against: Sequence[Path])
     }
 
 
-def put_facts(folder: Path, content: Mapping[str, Any]) -> None:
+def put_facts(folder: Path, content: Mapping[str, object]) -> None:
     put_file(folder / NAME, json.dumps(content, indent=1) + "\n")
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(values: Mapping[str, object]) -> dict[str, Any]:
     """JSON has no NaN."""
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in values.items()}

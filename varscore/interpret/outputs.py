@@ -105,7 +105,7 @@ class ExplainFolder:
                 self._enter(result)
                 self._draw(result)
 
-    def finish(self, facts: Mapping[str, Any], alleles: Chosen | None = None) -> None:
+    def finish(self, facts: Mapping[str, object], alleles: Chosen | None = None) -> None:
         """The arrays, the tables that were kept, and what was run."""
         with output_errors(self._path):
             if len(self._completeness) > 1:

@@ -54,7 +54,7 @@ class Platt:
         return {"method": "platt", "prior": PRIOR, "slope": self.slope, "intercept": self.intercept}
 
     @classmethod
-    def read(cls, facts: Mapping[str, Any]) -> Platt:
+    def read(cls, facts: Mapping[str, object]) -> Platt:
         """Raises ValueError for what is no calibration."""
         numbers = [facts.get(name) for name in ("slope", "intercept")]
         slope, intercept = (float(value) if isinstance(value, int | float) else math.nan for value in numbers)

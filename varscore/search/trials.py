@@ -118,7 +118,7 @@ def _damaged(path: Path, cause: str) -> DataError:
     return DataError("damaged trial", where=path, cause=cause, remedy="remove its folder, and it is tried again")
 
 
-def finite_rows(history: Iterable[Mapping[str, Any]]) -> tuple[dict[str, float], ...]:
+def finite_rows(history: Iterable[Mapping[str, object]]) -> tuple[dict[str, float], ...]:
     """A run's history as a trial keeps it: numbers only, and neither times nor rates."""
     kept: list[dict[str, float]] = []
     for row in history:

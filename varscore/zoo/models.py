@@ -234,7 +234,7 @@ def save_model(
     net: SequenceNet,
     architecture: str,
     tasks: Sequence[Task],
-    facts: Mapping[str, Any],
+    facts: Mapping[str, object],
     dtype: torch.dtype = torch.float32,
     priors: Priors | None = None,
 ) -> ModelFolder:
