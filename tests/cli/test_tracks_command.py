@@ -20,7 +20,7 @@ from varscore.genome.coords import Variant
 from varscore.genome.sequence import Genome
 from varscore.nets import build
 from varscore.predict import grid as grids
-from varscore.predict import tracks
+from varscore.predict import spool, tracks
 from varscore.predict.around import tracks_around
 from varscore.storage import pieces
 from varscore.zoo.models import ModelFolder, save_model
@@ -131,7 +131,7 @@ def test_stopped_and_carried_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     monkeypatch.setattr(pieces, "COMMIT_SECONDS", 0.0)
     monkeypatch.setattr(pieces, "COMMIT_SHARE", float("inf"))
     assert predict("--tasks *CTCF*") == 0
-    add, count = tracks._Spool.add, 0
+    add, count = spool.TrackSpool.add, 0
 
     def watched(*arguments: Any) -> None:
         nonlocal count
@@ -140,7 +140,7 @@ def test_stopped_and_carried_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         if count == 3:
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(tracks._Spool, "add", watched)
+    monkeypatch.setattr(spool.TrackSpool, "add", watched)
     assert predict("--tasks *CTCF*", "again") == 143
     assert all(name.startswith(".") for name in files("again"))
     assert predict("--tasks *", "again") == 2

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
 import shutil
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -24,18 +22,18 @@ from varscore.engine.compute import Compute
 from varscore.engine.exact.reach import stride
 from varscore.engine.plain import PlainEngine, over_strands
 from varscore.engine.pool import LOCAL, Engines
-from varscore.errors import DeviceError, OutputError, OutputExists, UsageError, VarscoreError
+from varscore.errors import DeviceError, OutputError, OutputExists, UsageError
 from varscore.formats.bigwig import Stretch, demand_library, write_bigwig
 from varscore.genome.coords import Interval
 from varscore.genome.sequence import Genome, reverse_complement
 from varscore.nets.layers import SequenceNet
 from varscore.predict.grid import Grid, Piece, choose_step, is_known, pieces
 from varscore.predict.hub import Track, browser_name, hub_files, igv_session
+from varscore.predict.spool import Later, TrackSpool
 from varscore.stop import Stop
-from varscore.storage.atomic import DamagedPartial, Mark, Spool
+from varscore.storage.atomic import Spool
 from varscore.storage.digest import file_sha256, json_sha256
 from varscore.storage.journal import DamagedJournal, Journal
-from varscore.storage.pieces import PieceJournal
 from varscore.storage.whole import put_file, whole_file
 from varscore.tasks import safe
 from varscore.zoo.models import ModelFolder
@@ -48,7 +46,6 @@ SPEED = 300
 BYTES = 10.5
 """Of a window in a bigWig"""
 LONGEST_NAME = 100
-Later = Callable[[Callable[[], None]], object]
 Values = tuple[np.ndarray, int]
 """What an engine is sent: the codes of a stretch, and the step"""
 log = logging.getLogger(__name__)
@@ -127,22 +124,23 @@ def write_tracks(
             later(job.journal.remove)
             return sum(map(len, parts))
         job.demand_none()
-        spool = stack.enter_context(_Spool(job, parts, len(tracks), key))
-        advance(sum(map(len, parts[: spool.done])))
+        windows = [len(part) for part in parts]
+        spool = stack.enter_context(TrackSpool(job.folder / RECORD, windows, len(tracks), key, resume=job.resume))
+        advance(sum(windows[: spool.done]))
         if spool.done < len(parts):
             plan = job.compute.plan(net, where[: len(parts) - spool.done])
             pool = stack.enter_context(engines.pool(plan))
             work = partial(along, chosen, job.value == "logit")
             read = _read(parts[spool.done :], genome, grid)
             for part, found in pool.map(work, read, partial(_nothing, len(tracks))):
-                spool.add(part, found)
+                spool.add(part.values(found))
                 advance(len(part.piece))
                 if stop is not None and stop.asked:
                     spool.commit()
                     stop.leave()
         _write(job, genome, grid, parts, tracks, spool)
         spool.finish(later)
-    return sum(map(len, parts))
+    return sum(windows)
 
 
 # -- predicting ------------------------------------------------------------------------------------------------------
@@ -182,6 +180,18 @@ class _Part:
     last: int
     known: np.ndarray
 
+    def values(self, found: np.ndarray) -> np.ndarray:
+        """Of all windows, NaN for those that are mostly N: float32 (tracks, windows).
+
+        found: float32 (tracks, last - first). Raises DeviceError for what is no number.
+        """
+        values = np.full((len(found), len(self.piece)), np.nan, np.float32)
+        values[:, self.first : self.last] = found
+        if not np.isfinite(values[:, self.known]).all():
+            raise DeviceError("a prediction is not a number", where=str(self.piece), cause="a reduced precision?")
+        values[:, ~self.known] = np.nan
+        return values
+
 
 def _read(parts: Sequence[Piece], genome: Genome, grid: Grid) -> Iterator[tuple[_Part, Values]]:
     """Of each piece the bases of its windows from the first to the last that is not mostly N."""
@@ -192,104 +202,6 @@ def _read(parts: Sequence[Piece], genome: Genome, grid: Grid) -> Iterator[tuple[
         first, last = (int(some[0]), int(some[-1]) + 1) if len(some) else (0, 0)
         stretch = codes[first * grid.step : (last - 1) * grid.step + grid.window] if len(some) else codes[:0]
         yield _Part(piece, first, last, known), (stretch, grid.step)
-
-
-# -- what waits ------------------------------------------------------------------------------------------------------
-
-
-class _Spool:
-    """The values of all pieces, float32 (tracks, windows) each, NaN for windows that are mostly N, in a hidden file.
-
-    A context manager: what is committed stays for the next process when it is left early.
-    """
-
-    def __init__(self, job: TracksJob, parts: Sequence[Piece], tracks: int, key: dict[str, str]) -> None:
-        output = str(job.folder / RECORD)
-        made = not job.folder.exists()
-        try:
-            job.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError("cannot make the folder", where=job.folder, cause=error.strerror) from None
-        self._tracks, self._folder = tracks, job.folder if made else None
-        sizes = [4 * tracks * len(piece) for piece in parts]
-        self._offsets = np.concatenate([[0], np.cumsum(sizes)]).tolist()
-        self._file = Spool(output, keep=job.resume)
-        try:
-            self._journal = PieceJournal(output, key, resume=job.resume)
-            self._carry_on()
-        except BaseException:
-            self._file.suspend()
-            raise
-        self.done = self._journal.done
-        self._finished = False
-        if self.done:
-            log.info("carrying on after the first %s of %s pieces", f"{self.done:,}", f"{len(parts):,}")
-
-    def _carry_on(self) -> None:
-        """Go back to where the journal says, or to the beginning."""
-        if self._journal.done:
-            try:
-                mark = Mark.parse(self._journal.marks["spool"]["file"])
-                if mark.length != self._offsets[self._journal.done]:
-                    raise ValueError("it is of other pieces")
-                self._file.carry_on(mark)
-                return
-            except (DamagedPartial, KeyError, TypeError, ValueError, IndexError) as damage:
-                self._journal.distrust(str(damage))
-        self._file.empty()
-
-    def add(self, part: _Part, found: np.ndarray) -> None:
-        """The next piece. found: float32 (tracks, last - first). Raises DeviceError for what is no number."""
-        values = np.full((self._tracks, len(part.piece)), np.nan, "<f4")
-        values[:, part.first : part.last] = found
-        if not np.isfinite(values[:, part.known]).all():
-            raise DeviceError("a prediction is not a number", where=str(part.piece), cause="a reduced precision?")
-        values[:, ~part.known] = np.nan
-        self._file.write(values.tobytes())
-        self.done += 1
-        if self._journal.is_time:
-            self.commit()
-
-    def commit(self) -> None:
-        start = time.monotonic()
-        mark = self._file.mark()
-        self._journal.commit(self.done, {"spool": {"file": mark.fields()}}, time.monotonic() - start)
-
-    def read(self, track: int, number: int) -> np.ndarray:
-        """The values of a track in a piece, float32 (windows,)."""
-        first, end = self._offsets[number], self._offsets[number + 1]
-        size = (end - first) // self._tracks
-        return np.frombuffer(self._file.read_at(first + track * size, size), "<f4")
-
-    def settle(self, record: str) -> None:
-        """All tracks are in place; record: the text that is to be put beside them, last of all."""
-        mark = self._file.mark()
-        done = {"sha256": hashlib.sha256(record.encode()).hexdigest()}
-        self._journal.commit(self.done, {"spool": {"file": mark.fields()}, "done": done})
-
-    def finish(self, later: Later) -> None:
-        """Everything has been written."""
-        self._finished = True
-        self._file.abort()
-        later(self._journal.remove)
-
-    def __enter__(self) -> _Spool:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if self._finished:
-            return
-        with suppress(VarscoreError, OSError):
-            if self.done > self._journal.done:
-                self.commit()
-        if self._journal.done:
-            self._file.suspend()
-            log.warning("%s pieces are done; the same command carries on from there", f"{self._journal.done:,}")
-            return
-        self._file.abort()
-        if self._folder is not None:
-            with suppress(OSError):
-                self._folder.rmdir()
 
 
 def _is_done(job: TracksJob, key: Mapping[str, str]) -> bool:
@@ -338,7 +250,7 @@ def _write(
     grid: Grid,
     parts: Sequence[Piece],
     tracks: Sequence[tuple[int, Track]],
-    spool: _Spool,
+    spool: TrackSpool,
 ) -> None:
     """One file after the other, the record of them last."""
     _remove_older(job.folder)
@@ -368,7 +280,7 @@ def _write(
     put_file(job.folder / RECORD, text)
 
 
-def _stretches(spool: _Spool, track: int, parts: Sequence[Piece], grid: Grid) -> Iterator[Stretch]:
+def _stretches(spool: TrackSpool, track: int, parts: Sequence[Piece], grid: Grid) -> Iterator[Stretch]:
     for number, piece in enumerate(parts):
         values = spool.read(track, number)
         start, end = piece.intervals(grid)
