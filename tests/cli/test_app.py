@@ -17,7 +17,7 @@ import pytest
 import typer
 
 from varscore.cli import app as app_module
-from varscore.cli import log
+from varscore.cli import boundary, log
 from varscore.cli.boundary import globals_first, run
 from varscore.cli.options import AutoBatchSize, Device
 from varscore.errors import InputError, OutputError, StrictError, VarscoreError
@@ -52,8 +52,10 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[...,
     """Registers a function as the command ``act`` for one test."""
     table = app_module.app.registered_commands
     before = list(table)
+    boundary.parser.cache_clear()
     yield lambda function: app_module.app.command("act")(function) and None
     table[:] = before
+    boundary.parser.cache_clear()
 
 
 def fail_with(error: BaseException) -> Callable[[], None]:

@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -115,16 +116,13 @@ def globals_first(arguments: Sequence[str]) -> list[str]:
 
 def _invoke(arguments: list[str]) -> int:
     import typer
-    from typer.main import get_command
 
     from varscore.cli.app import app
-    from varscore.cli.options import bound_numbers
 
     if "_VARSCORE_COMPLETE" in os.environ:
         app()  # the shell asks for completions: typer answers and exits
-    command = get_command(app)
+    command = parser()
     refuse_empty(arguments, command)
-    bound_numbers(command)
     try:
         # typer's own main() would turn a closed pipe into status 1 and errors into boxes
         with command.make_context("varscore", arguments) as context:
@@ -132,6 +130,19 @@ def _invoke(arguments: list[str]) -> int:
     except typer.Exit as exit:
         return exit.exit_code
     return 0
+
+
+@cache
+def parser() -> Any:
+    """All commands with all their options. Making it takes longer than many a command."""
+    from typer.main import get_command
+
+    from varscore.cli.app import app
+    from varscore.cli.options import bound_numbers
+
+    command = get_command(app)
+    bound_numbers(command)
+    return command
 
 
 def refuse_empty(arguments: Sequence[str], command: Any) -> None:
