@@ -49,7 +49,7 @@ def write_matrix(path: Path, vcf: Path, facts: dict[str, str] = FACTS, tasks: Se
         [one.chrom for one in alleles], np.array([one.pos for one in alleles]), [one.ref.encode() for one in alleles],
         [one.alt.encode() for one in alleles], [one.status for one in alleles], values,
     )  # fmt: skip
-    matrix.close()
+    matrix.commit()
     return {one.key: {name: block[i] for name, block in values.items()} for i, one in enumerate(alleles)}
 
 
