@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pysam
 import pysam.bcftools
@@ -116,3 +118,26 @@ def test_tabix_reads_a_table_as_the_page_says(tmp_path: Path, monkeypatch: pytes
     program("tabix", "--version")
     program("sh", "-c", line)
     assert program("tabix", "scored.tsv.gz", "chr1:11-30") == "chr1\t20\tA\tT\t0.125\n"
+
+
+@pytest.mark.parametrize("library", ["csv", "pandas", "polars"])
+def test_a_table_is_read_as_the_page_says(library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's own block: a # in an ID cuts nothing, a chromosome is no number, a dot is nothing."""
+    monkeypatch.chdir(tmp_path)
+    frames = pytest.importorskip(library)
+    page = (Path(__file__).resolve().parents[2] / "docs" / "with-other-tools.md").read_text()
+    block = page.partition("```python\n")[2].partition("```")[0].splitlines()
+    first = [f"1\t{pos}\ta#{pos}\tA\tC\tPASS\t.\n" for pos in range(1, 200)]
+    names = "chrom\tpos\tid\tref\talt\tstatus\tdiff\n"
+    Path("scored.tsv").write_text(f"##varscore=1\n##a=#b\n{names}{''.join(first)}X\t7\tb\tA\tC\tPASS\t-1e-05\n")
+    known: dict[str, Any] = {library: frames}
+    exec("\n".join(line for line in block if line.startswith(("with ", "    "))), known)
+    if library == "csv":
+        rows = list(csv.reader(Path("scored.tsv").read_text().splitlines()[known["above"] :], delimiter="\t"))
+        assert rows[0] == names.split() and len(rows) == 201
+        return
+    (call,) = (line for line in block if line.startswith(f"{library}.read_csv"))
+    table = eval(call, known)
+    assert list(table.columns) == names.split() and len(table) == 200
+    assert list(table["chrom"])[::199] == ["1", "X"] and list(table["id"])[:2] == ["a#1", "a#2"]
+    assert list(table["diff"])[-1] == -1e-05 and list(table["pos"])[-1] == 7

@@ -221,7 +221,9 @@ def test_a_command_of_a_notebook_draws_without_the_backend_of_its_kernel() -> No
 def test_unlabelled_bins_are_thinned_only_where_there_are_any(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    words = ["dataset", "peaks", "-r", "g.fa", "--peaks", "p", "-o", str(tmp_path / "d"), "--unlabelled", "1"]
+    (tmp_path / "g.fa").write_text(">chr1\nACGT\n")
+    given = ["-r", str(tmp_path / "g.fa"), "--peaks", str(tmp_path)]
+    words = ["dataset", "peaks", *given, "-o", str(tmp_path / "d"), "--unlabelled", "1"]
     for bins in ([], ["--bins", "tf"]):
         assert run([*words, *bins]) == 2
         assert "add --bins all" in capsys.readouterr().err

@@ -203,7 +203,7 @@ def test_shards_a_stream_small_chunks_and_regions_see_the_same_neighbours(
     ("words", "said"),
     [
         ("--haplotypes --samples anni", "no sample 'anni', in.vcf; near: anna"),
-        ("--haplotypes --samples-file none.txt", "cannot read the names of samples"),
+        ("--haplotypes --samples-file none.txt", "there is no such file, none.txt"),
         ("--samples anna", "--samples belongs to --haplotypes"),
         ("--haplotype-table t.tsv", "--haplotype-table belongs to --haplotypes"),
         ("--haplotypes --haplotype-table t.xlsx", "unknown kind of table"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -84,39 +82,3 @@ def test_bgz_is_a_suffix_of_its_own() -> None:
     assert run(["annotate", "in.vcf", "-r", "g.fa", "-o", "o.vcf.bgz"]) == 0
     assert run(["annotate", "in.vcf", "-r", "g.fa", "-o", "o.vcf.gz"]) == 0
     assert Path("o.vcf.bgz").read_bytes() == Path("o.vcf.gz").read_bytes() and Path("o.vcf.bgz.tbi").exists()
-
-
-WRONG = {
-    "annotate nosuch.vcf -r g.fa": "no such file, nosuch.vcf",
-    "annotate in.vcf -r nosuch.fa": "nosuch.fa",
-    "annotate in.vcf -r g.fa --regions nosuch.bed": "no such file, nosuch.bed",
-    "annotate in.vcf -r words.txt -o o.vcf": "not a FASTA, words.txt",
-    "annotate words.txt -r g.fa -o o.vcf": "words.txt",
-    "annotate in.vcf -r g.fa -o old.vcf": "exists already, old.vcf",
-    "annotate in.vcf -r g.fa -o o.vcf --skipped old.vcf": "exists already, old.vcf",
-    "annotate in.vcf -r g.fa -o o.docx": "unknown kind of output",
-    "annotate in.vcf -r g.fa -o o.vcf -m nosuch": "no model 'nosuch'",
-    "annotate in.vcf -r g.fa -o o.vcf --tasks nosuch": "--tasks 'nosuch' matches none",
-    "normalise nosuch.txt -r g.fa -o n.vcf": "no such file, nosuch.txt",
-    "predict nosuch g.fa -o o.tsv": "no model 'nosuch'",
-    "predict kmer.hg19-207 nosuch.fa -o o.tsv": "no such file, nosuch.fa",
-    "predict kmer.hg19-207 g.fa -o in.vcf": "exists already, in.vcf",
-    "explain kmer.hg19-207 in.vcf -o in.vcf": "exists already, in.vcf",
-    "background kmer.hg19-207 --vcf nosuch.vcf -o b": "no such file, nosuch.vcf",
-    "report in.vcf -o in.vcf": "the output is also an input, in.vcf",
-    "archive build kmer.hg19-207 -r nosuch.fa -o a.vsa": "nosuch.fa",
-    "evaluate nosuch --data d -o e": "no model 'nosuch'",
-}
-
-
-def test_what_is_wrong_with_files_and_names_is_told_before_torch_is_loaded() -> None:
-    Path("words.txt").write_text("not a variant\nin sight\n")
-    Path("old.vcf").touch()
-    code = (
-        "import sys; from varscore.cli.boundary import run\n"
-        "for line in sys.stdin:\n    print(run(line.split()), 'torch' in sys.modules, file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], input="\n".join(WRONG), capture_output=True, text=True)
-    told = done.stderr.splitlines()
-    assert [told[1::2], done.returncode] == [["2 False"] * len(WRONG), 0], told
-    assert [line for line, text in zip(told[::2], WRONG.values(), strict=True) if text not in line] == []

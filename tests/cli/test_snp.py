@@ -183,7 +183,7 @@ def test_the_card_says_what_it_is_told_and_where_the_variants_come_from(
     for text, message in (
         ("[metrics]\n", "--about cannot say metrics"),
         ("a =", "is no TOML file"),
-        (None, "cannot read --about"),
+        (None, "there is no such file"),
     ):
         if text is None:
             about.unlink()

@@ -136,8 +136,15 @@ def test_fastas_and_peaks_become_data_sets(tmp_path: Path) -> None:
     ],
 )
 def test_sources_that_do_not_go_together(
-    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(">chr1\nACGT\n")
     assert run(["dataset", "tfbs", *arguments, "-o", str(tmp_path / "d")]) == 2
     assert message in capsys.readouterr().err and not (tmp_path / "d").exists()
 

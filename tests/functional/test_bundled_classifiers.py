@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from varscore.scoring.classifier import FOLDER, off_because, open_classifier
+from varscore.scoring.classifier import off_because, open_classifier
 from varscore.scoring.evalue import BACKGROUND, load_background
 from varscore.zoo.models import open_model
+from varscore.zoo.shelf import CLASSIFIERS as OF_MODELS
 from varscore.zoo.shelf import bundled_folder
 
 MODELS = sorted(path.parent for path in bundled_folder().glob("*/card.toml"))
-CLASSIFIERS = sorted(path.parent for path in bundled_folder().glob(f"*/{FOLDER}/*/card.toml"))
+CLASSIFIERS = sorted(path.parent for path in bundled_folder().glob(f"*/{OF_MODELS}/*/card.toml"))
 
 
 @pytest.mark.parametrize("folder", CLASSIFIERS, ids=lambda path: f"{path.parents[1].name}-{path.name}")

@@ -14,10 +14,11 @@ from made_model import GOOD, TASKS, make_model
 
 from varscore.cli.boundary import run
 from varscore.functional.trees import Settings, fit
-from varscore.scoring.classifier import FOLDER, save_classifier
+from varscore.scoring.classifier import save_classifier
 from varscore.scoring.evalue import BACKGROUND, BackgroundBuilder, save_background
 from varscore.zoo.card import write_card
 from varscore.zoo.models import open_model
+from varscore.zoo.shelf import CLASSIFIERS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -45,7 +46,7 @@ def wheel(tmp_path: Path) -> Path:
             "model": {"id": model.id, "sha256": open_model(model.path).sha256},
             "features": {"tasks": len(TASKS), "conservation": []},
         }
-        save_classifier(model.path / FOLDER / name, trees, facts)
+        save_classifier(model.path / CLASSIFIERS / name, trees, facts)
     (made,) = builders.WheelBuilder(str(checkout)).build(directory=str(tmp_path / "dist"), versions=["standard"])
     return Path(made)
 

@@ -14,11 +14,12 @@ from varscore.errors import ModelError, UsageError
 from varscore.formats.bigwig import BigWig
 from varscore.functional.trees import Settings, fit
 from varscore.scoring.annotations import OF_BACKGROUND, Annotations
-from varscore.scoring.classifier import FOLDER, save_classifier
+from varscore.scoring.classifier import save_classifier
 from varscore.scoring.effects import Effects
 from varscore.scoring.evalue import BACKGROUND, BackgroundBuilder, save_background
 from varscore.scoring.features import raw_features
 from varscore.zoo.models import ModelFolder
+from varscore.zoo.shelf import CLASSIFIERS
 
 pybigtools = pytest.importorskip("pybigtools")
 N = 400
@@ -49,7 +50,7 @@ def model(tmp_path: Path) -> ModelFolder:
             "metrics": GOOD,
         }
         trees = fit(raw, np.abs(raw[:, -1]) + np.abs(raw[:, 0]) > 1.3, names, Settings(trees=9))
-        save_classifier(model.path / FOLDER / name, trees, facts)
+        save_classifier(model.path / CLASSIFIERS / name, trees, facts)
     return model
 
 
@@ -95,7 +96,7 @@ def test_everything_is_computed_as_by_hand(model: ModelFolder, track: Path) -> N
         _, ensemble = next(pair for pair in opened.classifiers if pair[0].id == name)
         raw = np.concatenate([found.logodds, found.diff, *(np.array(s)[:, None] for s in block)], 1)
         prepared = ensemble.preparation.apply(raw.astype(np.float32))
-        booster = xgboost.Booster(model_file=str(model.path / FOLDER / name / "classifier.json"))
+        booster = xgboost.Booster(model_file=str(model.path / CLASSIFIERS / name / "classifier.json"))
         np.testing.assert_allclose(extra.columns[f"p_{name}"], booster.predict(xgboost.DMatrix(prepared)), rtol=1e-6)
 
 

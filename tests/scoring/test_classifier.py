@@ -19,7 +19,6 @@ from made_model import GOOD, TASKS, make_model
 from varscore.errors import ModelError, UsageError
 from varscore.functional.trees import Settings, fit
 from varscore.scoring.classifier import (
-    FOLDER,
     Classifier,
     Ensemble,
     find_classifiers,
@@ -31,6 +30,7 @@ from varscore.scoring.features import Preparation
 from varscore.scoring.platt import Platt
 from varscore.zoo.card import write_card
 from varscore.zoo.models import ModelFolder
+from varscore.zoo.shelf import CLASSIFIERS
 
 NAMES = ("a", "b")
 FEATURES = {"tasks": 39, "conservation": list(NAMES)}  # 2 x 39 + 2 = 80
@@ -170,14 +170,14 @@ def owner(tmp_path: Path) -> ModelFolder:
             "on_by_default": name == "on",
             "metrics": GOOD,
         }
-        save_classifier(model.path / FOLDER / name, trees, facts)
+        save_classifier(model.path / CLASSIFIERS / name, trees, facts)
     return model
 
 
 def test_those_that_are_on_come_by_themselves_and_others_by_name(owner: ModelFolder, tmp_path: Path) -> None:
     assert [one.id for one in find_classifiers(owner, None)] == ["on"]
     assert [one.id for one in find_classifiers(owner, ["off", "on", "off"])] == ["off", "on"]
-    assert [one.id for one in find_classifiers(owner, [str(owner.path / FOLDER / "off")])] == ["off"]
+    assert [one.id for one in find_classifiers(owner, [str(owner.path / CLASSIFIERS / "off")])] == ["off"]
     assert find_classifiers(owner, []) == ()
     with pytest.raises(ModelError, match="no classifier 'of'; owner has off, on"):
         find_classifiers(owner, ["of"])
@@ -186,9 +186,9 @@ def test_those_that_are_on_come_by_themselves_and_others_by_name(owner: ModelFol
 def test_another_model_s_classifier_is_refused(owner: ModelFolder, tmp_path: Path) -> None:
     other = make_model(tmp_path / "other", seed=8)
     with pytest.raises(ModelError, match="belongs to another model.*made with owner"):
-        find_classifiers(other, [str(owner.path / FOLDER / "on")])
+        find_classifiers(other, [str(owner.path / CLASSIFIERS / "on")])
     wide = make_model(tmp_path / "wide", TASKS * 2)
-    found = open_classifier(owner.path / FOLDER / "on")
+    found = open_classifier(owner.path / CLASSIFIERS / "on")
     with pytest.raises(ModelError, match="wants a model of 3 tasks.*wide has 6"):
         Classifier(found.path, {**found.card, "model": {}}).check(wide)
 
@@ -197,13 +197,13 @@ def test_another_model_s_classifier_is_refused(owner: ModelFolder, tmp_path: Pat
     ("name", "column"), [("gwas", "p_gwas"), ("raqtl-k562", "p_raqtl_k562"), ("My.Own 2", "p_my_own_2")]
 )
 def test_tags_are_spelt_so_that_a_vcf_takes_them(owner: ModelFolder, tmp_path: Path, name: str, column: str) -> None:
-    ensemble = open_classifier(owner.path / FOLDER / "on").load()
+    ensemble = open_classifier(owner.path / CLASSIFIERS / "on").load()
     saved = save_classifier(tmp_path / name, ensemble, {"features": {"tasks": 3, "conservation": []}})
     assert saved.column == column
 
 
 def test_two_classifiers_of_one_tag_are_refused(owner: ModelFolder, tmp_path: Path) -> None:
-    shutil.copytree(owner.path / FOLDER / "on", tmp_path / "again")
+    shutil.copytree(owner.path / CLASSIFIERS / "on", tmp_path / "again")
     with pytest.raises(UsageError, match="two classifiers share the tag VS_P_ON"):
         find_classifiers(owner, ["on", str(tmp_path / "again")])
 
@@ -221,7 +221,7 @@ def test_only_a_good_and_calibrated_classifier_is_on(
     owner: ModelFolder, table: tuple[str, ...], change: dict[str, float | None], reason: str
 ) -> None:
     """Whatever its card says of being on: what was measured decides."""
-    path = owner.path / FOLDER / "on"
+    path = owner.path / CLASSIFIERS / "on"
     assert off_because(open_classifier(path).card["metrics"]) == "" and open_classifier(path).is_on
     card = tomllib.loads((path / "card.toml").read_text())
     within = card["metrics"]

@@ -14,15 +14,16 @@ from varscore.cli.genome import Fitting
 from varscore.cli.groups import grouped
 from varscore.cli.haplotypes import HaplotypeOptions
 from varscore.cli.inputs import (
-    Listing,
     demand_files,
     demand_free,
     demand_genome,
+    demand_matrix,
     demand_model,
     demand_source,
     demand_variants,
-    saturated,
+    look_at_files,
 )
+from varscore.cli.listing import Listing, saturated
 from varscore.cli.motif_options import MotifOptions
 from varscore.cli.options import (
     COMPUTING,
@@ -117,6 +118,7 @@ Saturate = Annotated[
         metavar="BED",
         help="Instead of IN: every substitution at every base of these intervals, as a VCF without samples.",
         rich_help_panel=CHOOSING,
+        callback=look_at_files,
     ),
 ]
 CheckRef = Annotated[
@@ -222,8 +224,8 @@ def annotate(
         raise typer.BadParameter("IN and --regions cannot both be stdin")
     if source is not None:
         demand_source(source)
-    demand_files(where.regions, saturate, listing.dbsnp, looking.file)
-    demand_model(model, tasks or ())
+    demand_files(looking.file)
+    demand_model(model, tasks or (), held.classifiers)
     given = listing.read(source) if source is not None else saturated(str(saturate))
 
     from varscore.cli.config import find_reference
@@ -238,16 +240,18 @@ def annotate(
     outputs = [str(path) for path in (target, scores, skipped, report, looking.motif_table) if path is not None]
     check_names(outputs, with_indexes(*map(str, (*given.files, fasta))))
     demand_free(outputs, force)
+    demand_matrix(scores)
+    intervals, rules, reuse = where.read(), fitting.rules(), storing.reuse()
+    phasing.demand()
+    demand_variants(given)
     if not dry_run:
         demand_genome(fasta)
-        demand_variants(given)
 
     from varscore.annotate.job import AnnotateJob
     from varscore.cli.report import page_of
     from varscore.normalise import place_for_vcf
     from varscore.zoo.models import find_model
 
-    intervals = where.read()
     chosen = find_model(model)
     with place_for_vcf(target) as made:
         job = AnnotateJob(
@@ -263,7 +267,7 @@ def annotate(
             tag_prefix=tag_prefix,
             check_ref=check_ref,
             as_written=as_written,
-            rules=fitting.rules(),
+            rules=rules,
             scores=scores,
             skipped=skipped,
             motifs=looking.search(chosen),
@@ -276,7 +280,7 @@ def annotate(
             inputs=tuple(
                 str(path) for path in (*given.files, where.regions, held.background, fitting.rename_chrs) if path
             ),
-            reuse=storing.reuse(),
+            reuse=reuse,
             haplotypes=phasing.asked(),
         )
         if cluster and job.reuse.is_on:

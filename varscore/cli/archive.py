@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from varscore.cli.groups import grouped
-from varscore.cli.inputs import demand_files, demand_free
+from varscore.cli.inputs import demand_free, demand_model, look_at_files
 from varscore.cli.options import COMPUTING, Computing, Force, ModelName, Reference
 from varscore.cli.tracks import Conservation, parse_tracks
 
@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from varscore.scoring.annotations import Annotations
     from varscore.zoo.models import ModelFolder
 
-ArchiveFile = Annotated[Path, typer.Argument(metavar="FILE.vsa", help="An archive.")]
+ArchiveFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE.vsa",
+        help="An archive.",
+        callback=look_at_files,
+    ),
+]
 ArchiveOutput = Annotated[str, typer.Option("--output", "-o", metavar="FILE.vsa", help="File to write.")]
 
 
@@ -29,7 +36,14 @@ class Stretches:
     region: Annotated[
         list[str] | None, typer.Option(metavar="CHR:FROM-TO", help="A stretch, or a whole contig (CHR); repeatable.")
     ] = None
-    regions: Annotated[str | None, typer.Option(metavar="BED", help="The intervals of a BED file.")] = None
+    regions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BED",
+            help="The intervals of a BED file.",
+            callback=look_at_files,
+        ),
+    ] = None
     contig: Annotated[list[str] | None, typer.Option(metavar="CHR", help="A whole contig; repeatable.")] = None
 
     @property
@@ -62,18 +76,25 @@ class AsOfAnnotate:
         typer.Option("--classifier", "-c", metavar="ID|DIR", help="As of annotate; repeatable.", show_default=False),
     ] = None
     background: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="As of annotate; by default the model's.", show_default=False)
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="As of annotate; by default the model's.", show_default=False, callback=look_at_files
+        ),
     ] = None
     conservation: Conservation = None
     engine: Annotated[Literal["exact", "plain"], typer.Option(help="As of annotate.", rich_help_panel=COMPUTING)] = (
         "exact"
     )
 
+    @property
+    def classifiers(self) -> list[str] | None:
+        """None for those that are on by default."""
+        return None if self.classifier is None else [name for name in self.classifier if name != "none"]
+
     def annotations(self, model: ModelFolder) -> Annotations:
         from varscore.scoring.annotations import Annotations
 
-        names = None if self.classifier is None else [name for name in self.classifier if name != "none"]
-        return Annotations.open(model, names, self.background, parse_tracks(self.conservation))
+        return Annotations.open(model, self.classifiers, self.background, parse_tracks(self.conservation))
 
 
 @grouped
@@ -108,12 +129,16 @@ def build(
     """Score every substitution at every base of some regions into an archive, for annotate --archive."""
     import logging
 
-    demand_files(stretches.regions, scored.background)
     demand_free((output,), force)
+    demand_model(model, scored.tasks or (), scored.classifiers)
+
+    from varscore.cli.config import find_reference
+
+    path = find_reference(reference, "-")
+    intervals = stretches.intervals(path)
 
     from varscore.annotate.archives import BuildJob, build_archive
     from varscore.cli import log
-    from varscore.cli.config import find_reference
     from varscore.cli.ending import at_last
     from varscore.cli.stopping import SignalStop
     from varscore.formats.shards import Shard
@@ -121,9 +146,8 @@ def build(
 
     chosen = find_model(model)
     chosen.warn_of_interim()
-    path = find_reference(reference, "-")
     job = BuildJob(
-        model=chosen, reference=path, output=output, intervals=stretches.intervals(path), where=stretches.where,
+        model=chosen, reference=path, output=output, intervals=intervals, where=stretches.where,
         annotations=scored.annotations(chosen), tasks=tuple(scored.tasks or ()),
         columns=tuple(filter(None, (columns or "").split(","))), stored=f"float{float_bits}",
         shard=Shard.parse(shard) if shard is not None else None, compute=computing.compute(scored.engine),
@@ -136,11 +160,24 @@ def build(
 
 
 def merge(
-    archives: Annotated[list[Path], typer.Argument(metavar="FILES...", help="Archives of other regions, or shards.")],
+    archives: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILES...",
+            help="Archives of other regions, or shards.",
+            callback=look_at_files,
+        ),
+    ],
     output: ArchiveOutput,
     force: Force = False,
 ) -> None:
     """Put archives together that differ in nothing but their regions."""
+    from varscore.scoring.stored.archive import Archive
+
+    demand_free((output,), force, archives)
+    for path in archives:
+        Archive(path)
+
     from varscore.annotate.archives import merge_archives
 
     typer.echo(f"{output}: {merge_archives(archives, output, force):,} blocks")
@@ -156,6 +193,10 @@ def info(archive: ArchiveFile) -> None:
 
 def verify(archive: ArchiveFile, reference: Reference = None) -> None:
     """Read all of an archive; with -r, compare the bases that it was computed from with a FASTA's."""
+    from varscore.scoring.stored.archive import Archive
+
+    Archive(archive)
+
     from contextlib import nullcontext
 
     from varscore.annotate.archives import verify_archive
@@ -186,6 +227,13 @@ def export(
     force: Force = False,
 ) -> None:
     """Write an archive as what annotate --saturate writes, for other programs."""
+    from varscore.formats.kinds import format_of
+    from varscore.scoring.stored.archive import Archive
+
+    demand_free((output,), force, [archive])
+    format_of(output, None)
+    Archive(archive)
+
     from varscore.annotate.archives import export_archive
     from varscore.cli import log
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from varscore.cli.inputs import demand_reference
+from varscore.cli.inputs import demand_reference, look_at_references
 from varscore.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ ALSO = {"GRCh37": "hg19, b37", "GRCh38": "hg38", "T2T-CHM13v2": "hs1", "GRCm38":
 
 def genome(
     fasta: Annotated[
-        Path | None, typer.Argument(metavar="[FASTA]", help="Check this one: assembly, names, masked share, index.")
+        Path | None,
+        typer.Argument(
+            metavar="[FASTA]", help="Check this one: assembly, names, masked share, index.", callback=look_at_references
+        ),
     ] = None,
     show: Annotated[
         list[str] | None,

@@ -8,7 +8,7 @@ import typer
 
 from varscore.cli.genome import Fitting
 from varscore.cli.groups import grouped
-from varscore.cli.inputs import demand_files, demand_free
+from varscore.cli.inputs import demand_free, demand_genome, look_at_files, look_at_paths
 from varscore.cli.options import Computing, Force, ModelName, Reference
 from varscore.cli.stored import EffectsCache
 from varscore.cli.tracks import Conservation, parse_tracks
@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 @grouped
 def background(
     model: ModelName,
-    vcf: Annotated[list[str], typer.Option(metavar="VCF", help="Common variants, VCF or BCF; repeatable.")],
+    vcf: Annotated[
+        list[str],
+        typer.Option(
+            metavar="VCF",
+            help="Common variants, VCF or BCF; repeatable.",
+            callback=look_at_files,
+        ),
+    ],
     output: Annotated[
         str,
         typer.Option(
@@ -32,7 +39,10 @@ def background(
     ],
     reference: Reference = None,
     exclude: Annotated[
-        str | None, typer.Option(metavar="BED", help="Leave out variants that touch these regions (a blacklist).")
+        str | None,
+        typer.Option(
+            metavar="BED", help="Leave out variants that touch these regions (a blacklist).", callback=look_at_paths
+        ),
     ] = None,
     min_af: Annotated[
         float, typer.Option(min=0, max=1, metavar="AF", help="Leave out alleles whose INFO/AF says they are rarer.")
@@ -51,13 +61,17 @@ def background(
     force: Force = False,
 ) -> None:
     """Score common variants, and keep how large their effects are: E-values and VS_SIG are measured against them."""
-    demand_files(*vcf, exclude)
     demand_free((output,), force, [*vcf, *([exclude] if exclude else [])])
+
+    from varscore.cli.config import find_reference
+    from varscore.formats.regions import RegionSet, read_bed
+
+    path, rules = find_reference(reference, vcf[0]), fitting.rules()
+    excluded = RegionSet(read_bed(exclude)) if exclude else None
+    demand_genome(path)
 
     from varscore.annotate.job import count_records
     from varscore.cli import log
-    from varscore.cli.config import find_reference
-    from varscore.formats.regions import RegionSet, read_bed
     from varscore.functional.background import BackgroundJob, make_background
     from varscore.scoring.features import Tracks
     from varscore.zoo.models import find_model
@@ -65,12 +79,12 @@ def background(
     job = BackgroundJob(
         model=find_model(model),
         sources=tuple(vcf),
-        reference=find_reference(reference, vcf[0]),
+        reference=path,
         output=output,
-        exclude=RegionSet(read_bed(exclude)) if exclude else None,
+        exclude=excluded,
         least_frequency=min_af,
         tail=tail,
-        rules=fitting.rules(),
+        rules=rules,
         tracks=Tracks.open(parse_tracks(conservation)),
         compute=computing.compute(),
         cache=cache,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from varscore.cli.inputs import demand_free
 from varscore.cli.options import Device, Force, Precision, Threads
 
 
@@ -47,14 +48,13 @@ def bench(
     engine one process each, as in annotate, PyTorch all in one process, or also as many processes of one thread. With
     --precision the effect error says how far alt - ref is off, as a share of its usual size.
     """
+    demand_free((output,), force)
+
     from varscore.bench import BenchJob, find_network, machine, measure, steps
     from varscore.cli import log
     from varscore.engine.device import pick_device, use_threads
-    from varscore.storage.atomic import refuse_existing
     from varscore.storage.whole import put_file
 
-    if output is not None:
-        refuse_existing(str(output), force=force)
     cpus = use_threads(threads)
     title, net = find_network(name)
     job = BenchJob(pick_device(device), precision, variants, rounds, cpus)

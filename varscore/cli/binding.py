@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from varscore.cli.groups import grouped
+from varscore.cli.inputs import look_at_files, look_at_paths, look_at_references
 from varscore.cli.options import Data, Force, OutputDir, Seed, parse_names
-from varscore.cli.tracks import parse_tracks
+from varscore.cli.tracks import look_at_tracks, parse_tracks
 from varscore.cli.train import Training, run_study, run_training
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Files:
             metavar="DIR|TSV",
             help="ChIP-seq peaks: a folder of files called ChIPseq.CELL.FACTOR.conservative.bed.gz (more words may "
             "come before bed), or a table with the columns cell, factor, file and perhaps relaxed.",
+            callback=look_at_paths,
         ),
     ]
     dnase: Annotated[
@@ -37,12 +39,15 @@ class Files:
         typer.Option(
             metavar="DIR|TSV",
             help="DNase peaks: a folder of files with the cell type in their names, or a table with cell and file.",
+            callback=look_at_paths,
         ),
     ]
     dnase_signal: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR|TSV", help="DNase signal as bigWigs, found as the peaks are; by default the peaks' own signal."
+            metavar="DIR|TSV",
+            help="DNase signal as bigWigs, found as the peaks are; by default the peaks' own signal.",
+            callback=look_at_paths,
         ),
     ] = None
     signal_column: Annotated[
@@ -54,21 +59,32 @@ class Files:
     relaxed: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Uncertain peaks, ChIPseq.CELL.FACTOR.relaxed.bed.gz: they make bins ambiguous."
+            metavar="DIR",
+            help="Uncertain peaks, ChIPseq.CELL.FACTOR.relaxed.bed.gz: they make bins ambiguous.",
+            callback=look_at_paths,
         ),
     ] = None
     shape: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=BIGWIG", help="A further track, of the shape of DNA, standardised; repeatable."),
+        typer.Option(
+            metavar="NAME=BIGWIG",
+            help="A further track, of the shape of DNA, standardised; repeatable.",
+            callback=look_at_tracks,
+        ),
     ] = None
     expression: Annotated[
         Path | None,
         typer.Option(
-            metavar="TSV", help="Expression: a column gene and one of each cell type. Every gene becomes an input."
+            metavar="TSV",
+            help="Expression: a column gene and one of each cell type. Every gene becomes an input.",
+            callback=look_at_files,
         ),
     ] = None
     exclude: Annotated[
-        Path | None, typer.Option(metavar="BED", help="Leave out windows that touch these regions (a blacklist).")
+        Path | None,
+        typer.Option(
+            metavar="BED", help="Leave out windows that touch these regions (a blacklist).", callback=look_at_paths
+        ),
     ] = None
 
     def sources(self) -> Sources:
@@ -125,7 +141,12 @@ class Bins:
 
 @grouped
 def dataset_binding(
-    reference: Annotated[Path, typer.Option("--reference", "-r", metavar="FASTA", help="Genome the peaks are on.")],
+    reference: Annotated[
+        Path,
+        typer.Option(
+            "--reference", "-r", metavar="FASTA", help="Genome the peaks are on.", callback=look_at_references
+        ),
+    ],
     output: OutputDir,
     files: Files,
     bins: Bins,

@@ -138,10 +138,12 @@ def parser() -> Any:
     from typer.main import get_command
 
     from varscore.cli.app import app
+    from varscore.cli.inputs import look_first
     from varscore.cli.options import bound_numbers
 
     command = get_command(app)
     bound_numbers(command)
+    look_first(command)
     return command
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from varscore.cli.inputs import look_at_files
 from varscore.cli.tracks import Conservation, parse_tracks
 
 if TYPE_CHECKING:
@@ -23,7 +24,12 @@ Region = Annotated[
 ]
 Regions = Annotated[
     str | None,
-    typer.Option(metavar="BED", help="Only records that overlap these intervals.", rich_help_panel=CHOOSING),
+    typer.Option(
+        metavar="BED",
+        help="Only records that overlap these intervals.",
+        rich_help_panel=CHOOSING,
+        callback=look_at_files,
+    ),
 ]
 Classifiers = Annotated[
     list[str] | None,
@@ -44,6 +50,7 @@ BackgroundFile = Annotated[
         help="What VS_SIG is measured against, made by varscore background; by default the model's.",
         show_default=False,
         rich_help_panel=CHOOSING,
+        callback=look_at_files,
     ),
 ]
 DeepseaFloor = Annotated[
@@ -65,12 +72,18 @@ class AnnotationOptions:
     conservation: Conservation = None
     deepsea_floor: DeepseaFloor = False
 
+    @property
+    def classifiers(self) -> list[str] | None:
+        """None for those that are on by default."""
+        return None if self.classifier is None else [name for name in self.classifier if name != "none"]
+
     def open(self, model: ModelFolder) -> Annotations:
         """Raises UsageError, ModelError, DataError."""
         from varscore.scoring.annotations import Annotations
 
-        names = None if self.classifier is None else [name for name in self.classifier if name != "none"]
-        return Annotations.open(model, names, self.background, parse_tracks(self.conservation), self.deepsea_floor)
+        return Annotations.open(
+            model, self.classifiers, self.background, parse_tracks(self.conservation), self.deepsea_floor
+        )
 
 
 @dataclass(frozen=True)

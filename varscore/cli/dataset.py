@@ -7,17 +7,32 @@ from typing import Annotated, Literal
 
 import typer
 
+from varscore.cli.inputs import look_at_files, look_at_paths, look_at_references
 from varscore.cli.options import Force, OutputDir, Seed, parse_names
 
 
 def peaks(
-    reference: Annotated[Path, typer.Option("--reference", "-r", metavar="FASTA", help="Genome the peaks are on.")],
+    reference: Annotated[
+        Path,
+        typer.Option(
+            "--reference", "-r", metavar="FASTA", help="Genome the peaks are on.", callback=look_at_references
+        ),
+    ],
     source: Annotated[
-        Path, typer.Option("--peaks", metavar="DIR|TSV", help="Folder of peak files, or a table with a column 'file'.")
+        Path,
+        typer.Option(
+            "--peaks",
+            metavar="DIR|TSV",
+            help="Folder of peak files, or a table with a column 'file'.",
+            callback=look_at_paths,
+        ),
     ],
     output: OutputDir,
     exclude: Annotated[
-        Path | None, typer.Option(metavar="BED", help="Leave out windows that touch these regions (a blacklist).")
+        Path | None,
+        typer.Option(
+            metavar="BED", help="Leave out windows that touch these regions (a blacklist).", callback=look_at_paths
+        ),
     ] = None,
     unknown: Annotated[
         Path | None,
@@ -25,6 +40,7 @@ def peaks(
             metavar="TSV",
             help="Labels that are not known, and so neither train nor count: a table with track (a task or its file; "
             "* for any letters) and contig, and if need be start and end.",
+            callback=look_at_files,
         ),
     ] = None,
     bin: Annotated[int, typer.Option(min=1, metavar="BP", help="Length of a bin, which labels describe.")] = 200,

@@ -7,17 +7,27 @@ from typing import Annotated
 
 import typer
 
+from varscore.cli.inputs import look_at_files, look_at_folders
 from varscore.cli.options import Force, OutputDir
 
 
 def dataset_deepsea(
     bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="Folder with train.mat, valid.mat and test.mat, or some of them.")
+        Path,
+        typer.Argument(
+            metavar="BUNDLE",
+            help="Folder with train.mat, valid.mat and test.mat, or some of them.",
+            callback=look_at_folders,
+        ),
     ],
     output: OutputDir,
     names: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Names of the tasks: one a line, or a table with a column 'name'."),
+        typer.Option(
+            metavar="FILE",
+            help="Names of the tasks: one a line, or a table with a column 'name'.",
+            callback=look_at_files,
+        ),
     ] = None,
     force: Force = False,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from varscore.cli.inputs import demand_free, look_at_target
 from varscore.cli.options import Device, Force, Model, Threads
 from varscore.cli.tables import print_table
 
@@ -21,7 +22,14 @@ SITE_P = "1e-6"
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write.")] = Path("varscore-demo"),
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="Folder to write.",
+            callback=look_at_target,
+        ),
+    ] = Path("varscore-demo"),
     model: Model = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -31,21 +39,23 @@ def demo(
 
     The page report.html in DIR shows it too; it wants two packages: pip install bokeh jinja2.
     """
+    from varscore.demo import DemoFiles
+
+    files = DemoFiles(folder)
+    demand_free((files.fasta, files.vcf, files.motifs, files.scored, files.page), force, folders=False)
+
     import logging
 
     from varscore.annotate.flow import annotate_file
     from varscore.annotate.job import AnnotateJob
     from varscore.annotate.motifs import MotifRules, MotifSearch
-    from varscore.demo import DemoFiles
     from varscore.engine.compute import Compute
     from varscore.engine.device import use_threads
     from varscore.scoring.annotations import Annotations
-    from varscore.storage.atomic import output_errors, refuse_existing
+    from varscore.storage.atomic import output_errors
     from varscore.zoo.models import find_model
 
-    chosen, files = find_model(model), DemoFiles(folder)
-    for path in (files.fasta, files.vcf, files.motifs, files.scored, files.page):
-        refuse_existing(str(path), force=force)
+    chosen = find_model(model)
     with output_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
     records = files.write()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from varscore.cli.inputs import demand_free
+from varscore.cli.inputs import demand_free, look_at_models
 from varscore.cli.options import Data, Device, Force, ModelName, OutputDir, Precision, Threads
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ def evaluate(
         bool, typer.Option("--labelled-only", help="Only examples with a label of some task, as DeepSEA's test set.")
     ] = False,
     compare: Annotated[
-        list[str] | None, typer.Option(metavar="MODEL", help="Another model to predict the same examples; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL", help="Another model to predict the same examples; repeatable.", callback=look_at_models
+        ),
     ] = None,
     curves: Annotated[
         list[str] | None,
@@ -52,7 +55,7 @@ def evaluate(
     Classes are measured each against the rest, beside a confusion matrix; values by Pearson's and Spearman's r and mean
     squared error.
     """
-    demand_free((output / "metrics.csv",), force)
+    demand_free((output / "metrics.csv", output / "metrics.json"), force, folders=False)
 
     from varscore.cli import log
     from varscore.datasets.examples import ExampleSet

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from varscore.cli.inputs import demand_free
+from varscore.cli.inputs import demand_free, demand_free_model, look_at_files
 from varscore.cli.options import Force, ModelName, OutputDir
 
 Names = Annotated[
@@ -16,6 +16,7 @@ Names = Annotated[
         metavar="FILE",
         help="Names of the tasks: one a line, or a table with a column 'name'; columns 'positives' and 'examples' say "
         "what the training set had of each, 'true_positives' and 'true_examples' what it was drawn from.",
+        callback=look_at_files,
     ),
 ]
 Check = Annotated[
@@ -24,12 +25,18 @@ Check = Annotated[
         metavar="REF.h5",
         help="Predictions to compare with: 'pred' (n, tasks) of the one-hot sequences 'testxdata' (n, 4, window), as "
         "they stand; repeatable, as the two may be in two files.",
+        callback=look_at_files,
     ),
 ]
 
 
 def import_danq_keras(
-    file: Annotated[Path, typer.Argument(metavar="FILE.hdf5", help="DanQ_bestmodel.hdf5, DanQ-JASPAR_bestmodel.hdf5.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE.hdf5", help="DanQ_bestmodel.hdf5, DanQ-JASPAR_bestmodel.hdf5.", callback=look_at_files
+        ),
+    ],
     output: OutputDir,
     backward: Annotated[
         Literal["auto", "aligned", "unaligned", "forward"],
@@ -48,6 +55,8 @@ def import_danq_keras(
 
     Kernels, channels, gates and dropout are translated, so that the model predicts what Keras did.
     """
+    demand_free_model(output, force)
+
     from varscore.exchange import import_danq_keras as import_weights
 
     way = None if backward == "auto" else backward
@@ -61,7 +70,14 @@ def import_danq_keras(
 
 
 def import_torch(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A state dict: of torch.save, or .safetensors.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A state dict: of torch.save, or .safetensors.",
+            callback=look_at_files,
+        ),
+    ],
     output: OutputDir,
     architecture: Annotated[str, typer.Option(metavar="ARCH", help="The architecture that the weights are for.")],
     argument: Annotated[
@@ -75,6 +91,7 @@ def import_torch(
             metavar="FILE",
             help="A line a tensor: varscore's name, a tab, the file's name, perhaps a tab and what to do to it: "
             "transpose, flip, scale=X. Without, names must be varscore's.",
+            callback=look_at_files,
         ),
     ] = None,
     channels: Annotated[
@@ -89,6 +106,8 @@ def import_torch(
     force: Force = False,
 ) -> None:
     """Read the weights of a network that was trained elsewhere with PyTorch; nothing in the file is executed."""
+    demand_free_model(output, force)
+
     from varscore.cli.train import parse_arguments
     from varscore.exchange import import_state_dict
     from varscore.nets import find

@@ -13,7 +13,7 @@ import typer
 
 from varscore.cli.genome import Fitting
 from varscore.cli.groups import grouped
-from varscore.cli.inputs import demand_free_folder
+from varscore.cli.inputs import demand_free_folder, demand_model, demand_source, look_at_files, look_at_references
 from varscore.cli.options import MOST, Computing, Force, ModelName, OutputDir, Seed
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class Explaining:
             help="Reference genome of intervals and variants; its .fai is made when missing.",
             show_default=False,
             rich_help_panel=WHAT,
+            callback=look_at_references,
         ),
     ] = None
     top: Annotated[
@@ -193,6 +194,7 @@ class Showing:
             "by the rules of annotate --motifs; what attention finds is compared with them.",
             show_default=False,
             rich_help_panel=SHOWN,
+            callback=look_at_files,
         ),
     ] = None
     picture: Annotated[Literal["none", "svg", "png"], typer.Option(help="Pictures.", rich_help_panel=SHOWN)] = "svg"
@@ -224,6 +226,10 @@ def explain(
     Of a variant REF and ALT are explained side by side, and the third row of the picture is their difference.
     """
     demand_free_folder(output, force)
+    methods = dict.fromkeys(what.method or ["ism"])
+    demand_subject(source, methods)
+    demand_model(model, what.task or ())
+    rules = fitting.rules()
 
     from varscore.cli.log import progress
     from varscore.engine.device import use_threads
@@ -233,8 +239,6 @@ def explain(
     from varscore.zoo.models import find_model
 
     use_threads(computing.threads)
-    methods = dict.fromkeys(what.method or ["ism"])
-    demand_source(source, methods)
     refuse_existing_folder(str(output), MARKER, force=force)
     chosen = find_model(model)
     chosen.warn_of_interim()
@@ -242,7 +246,7 @@ def explain(
         chosen, methods=tuple(name for name in methods if name in BASES),
         whole=tuple(name for name in methods if name in WHOLE), tasks=tuple(what.task or ()), target=how.target,
         options=_options(how, chosen, seed), centred=None if how.window is None else how.window == "centred",
-        span=how.span, flank=shown.flank, top=TOP if what.top is None else what.top or None, rules=fitting.rules(),
+        span=how.span, flank=shown.flank, top=TOP if what.top is None else what.top or None, rules=rules,
         compute=computing.compute(),
     )  # fmt: skip
     with ExitStack() as stack:
@@ -268,11 +272,13 @@ def explain(
     _say(run, job, folder)
 
 
-def demand_source(source: str | None, methods: Iterable[str]) -> None:
-    """Raises BadParameter when there is nothing to explain."""
+def demand_subject(source: str | None, methods: Iterable[str]) -> None:
+    """Raises BadParameter when there is nothing to explain, InputError when it is no file."""
     needing = [method for method in methods if method != "maximise"]
     if source is None and needing:
         raise typer.BadParameter(f"{needing[0]} explains a FASTA, BED or VCF file, or a variant", param_hint="SOURCE")
+    if source is not None:
+        demand_source(source)
 
 
 def _write_whole(run: Explanation, job: ExplainJob, folder: ExplainFolder, how: Manner, shown: Showing) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from varscore.cli.groups import grouped
+from varscore.cli.inputs import look_at_files, look_at_references
 from varscore.cli.options import Data, Force, OutputDir, Seed
 from varscore.cli.train import Training, run_study, run_training
 
@@ -27,12 +28,18 @@ class Places:
             metavar="FASTA",
             help="Promoter sequences, as they are transcribed; of longer ones the middle is taken.",
             show_default=False,
+            callback=look_at_files,
         ),
     ] = None
     reference: Annotated[
         Path | None,
         typer.Option(
-            "--reference", "-r", metavar="FASTA", help="Genome to cut promoters from, with --tss.", show_default=False
+            "--reference",
+            "-r",
+            metavar="FASTA",
+            help="Genome to cut promoters from, with --tss.",
+            show_default=False,
+            callback=look_at_references,
         ),
     ] = None
     tss: Annotated[
@@ -42,6 +49,7 @@ class Places:
             help="Start sites: a table with columns for gene, chrom, strand, and start and end (from 0, as UCSC's) or "
             "TSS (from 1), or BED with names and strands. Of a gene the first counts.",
             show_default=False,
+            callback=look_at_files,
         ),
     ] = None
     gene: Annotated[
@@ -124,12 +132,18 @@ def dataset_promoters(
         typer.Option(
             metavar="MATRIX",
             help="Table of genes (lines, named in the first column) by cell types, tab- or comma-separated.",
+            callback=look_at_files,
         ),
     ],
     output: OutputDir,
     genes: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Gene names, one a line, of a matrix that has none.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="Gene names, one a line, of a matrix that has none.",
+            show_default=False,
+            callback=look_at_files,
+        ),
     ] = None,
     lineages: Annotated[
         Path | None,
@@ -138,6 +152,7 @@ def dataset_promoters(
             help="Lineage of each column: lines of a pattern (B.*) and a name, the first that fits counts; by default "
             "eleven lineages of ImmGen's names.",
             show_default=False,
+            callback=look_at_files,
         ),
     ] = None,
     places: Places,

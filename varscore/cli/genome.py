@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from varscore.cli.inputs import look_at_files
+
 if TYPE_CHECKING:
     from varscore.scoring.survey import GenomeRules
 
@@ -42,6 +44,7 @@ class Fitting:
             help="What contigs of the variants are called in the FASTA: two columns, old and new name, as bcftools "
             "annotate takes it. The output keeps the old names.",
             rich_help_panel=GENOME,
+            callback=look_at_files,
         ),
     ] = None
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from varscore.cli.inputs import look_at_files
+
 if TYPE_CHECKING:
     from varscore.annotate.phased import OfHaplotypes
 
@@ -34,7 +36,13 @@ class HaplotypeOptions:
         ),
     ] = None
     samples_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The same, a name a line.", rich_help_panel=PANEL)
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The same, a name a line.",
+            rich_help_panel=PANEL,
+            callback=look_at_files,
+        ),
     ] = None
     phase: Annotated[
         Literal["phased", "all-hom", "unphased-as-is"],
@@ -65,16 +73,21 @@ class HaplotypeOptions:
         ),
     ] = 1
 
+    def demand(self) -> None:
+        """Raises BadParameter for what means nothing without ``--haplotypes``."""
+        given = {
+            "--samples": self.samples,
+            "--samples-file": self.samples_file,
+            "--haplotype-table": self.haplotype_table,
+        }
+        extra = [name for name, value in given.items() if value is not None]
+        if extra and not self.haplotypes:
+            raise typer.BadParameter(f"{extra[0]} belongs to --haplotypes")
+
     def asked(self) -> OfHaplotypes | None:
         """None without ``--haplotypes``. Raises DataError for a file of samples that cannot be read."""
+        self.demand()
         if not self.haplotypes:
-            given = {
-                "--samples": self.samples,
-                "--samples-file": self.samples_file,
-                "--haplotype-table": self.haplotype_table,
-            }
-            if extra := [name for name, value in given.items() if value is not None]:
-                raise typer.BadParameter(f"{extra[0]} belongs to --haplotypes")
             return None
         from varscore.annotate.phased import OfHaplotypes, read_names
         from varscore.scoring.backgrounds import HaplotypeRules

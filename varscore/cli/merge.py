@@ -7,13 +7,18 @@ from typing import Annotated
 
 import typer
 
+from varscore.cli.inputs import demand_free, look_at_files
 from varscore.cli.options import Force
 
 
 def merge(
     shards: Annotated[
         list[str],
-        typer.Argument(metavar="SHARDS...", help="Outputs of annotate --shard, each with its .run.json beside it."),
+        typer.Argument(
+            metavar="SHARDS...",
+            help="Outputs of annotate --shard, each with its .run.json beside it.",
+            callback=look_at_files,
+        ),
     ],
     output: Annotated[
         str,
@@ -40,6 +45,8 @@ def merge(
     force: Force = False,
 ) -> None:
     """Join the outputs of all shards of a run into what one run would have written, byte for byte."""
+    demand_free((output, scores, skipped, motif_table, haplotype_table), force, shards)
+
     import logging
     import shlex
     import sys

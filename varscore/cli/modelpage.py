@@ -50,7 +50,8 @@ def show_model(model: ModelFolder) -> None:
     from collections import Counter
 
     from varscore.nets import find
-    from varscore.scoring.classifier import belonging, open_classifier
+    from varscore.scoring.classifier import open_classifier
+    from varscore.zoo.shelf import classifiers_of
 
     net, layers = _built(model.architecture, model.card.arguments)
     groups = Counter(task.group or "of no group" for task in model.tasks())
@@ -58,7 +59,7 @@ def show_model(model: ModelFolder) -> None:
     typer.echo(f"folder: {model.path}")
     typer.echo(f"sha256: {model.sha256}")
     typer.echo("tasks: " + ", ".join(f"{n:,} {group}" for group, n in groups.items()))
-    if classifiers := belonging(model):
+    if classifiers := classifiers_of(model.path):
         states = [f"{name} ({'on' if open_classifier(path).is_on else 'off'})" for name, path in classifiers.items()]
         typer.echo("classifiers: " + ", ".join(states))
     typer.echo()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from varscore.cli import completing
+from varscore.cli.inputs import demand_free_model, demand_model, look_at_folders, look_at_models
 from varscore.cli.modelpage import outline, show_architecture, show_held_out, show_model
 from varscore.cli.options import Data, Force, ModelName, OutputDir
 from varscore.cli.tables import print_table
@@ -83,7 +84,8 @@ def show(
 
 def verify(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="MODEL...", help="Models' names or folders; by default all there are.")
+        list[str] | None,
+        typer.Argument(metavar="MODEL...", help="Models' names or folders; by default all there are."),
     ] = None,
 ) -> None:
     """Check that models are whole: checksums, weights and task tables. Status 2 when one is not."""
@@ -113,6 +115,7 @@ def tasks(
             help="A model's name or folder; by default the bundled one.",
             show_default=False,
             autocompletion=completing.models,
+            callback=look_at_models,
         ),
     ] = None,
     like: Annotated[
@@ -189,6 +192,9 @@ def select(
     Its predictions are the same. What was made with the whole model is not for it: evaluate it, and make a background
     and classifiers of its own.
     """
+    demand_model(name, globs)
+    demand_free_model(output, force)
+
     import numpy as np
 
     from varscore.tasks import choose
@@ -202,7 +208,14 @@ def select(
 
 
 def import_danq_xgboost(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="GRASP or GWAS, with model.0 ... and scaler.pkl.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="GRASP or GWAS, with model.0 ... and scaler.pkl.",
+            callback=look_at_folders,
+        ),
+    ],
     output: OutputDir,
     model: Annotated[
         str | None,
@@ -212,11 +225,14 @@ def import_danq_xgboost(
             metavar="ID|DIR",
             help="The model of 919 tasks it is to be used with, and no other; by default any.",
             show_default=False,
+            callback=look_at_models,
         ),
     ] = None,
     force: Force = False,
 ) -> None:
     """Read a functional-SNP classifier that DanQ's authors have published; nothing in its pickle is executed."""
+    demand_free_model(output, force)
+
     from varscore.functional.published import import_danq
     from varscore.scoring.tags import tag
     from varscore.zoo.models import find_model
@@ -264,9 +280,10 @@ def _examine(model: ModelFolder) -> str:
     import torch
 
     from varscore.errors import ModelError
-    from varscore.scoring.classifier import belonging, open_classifier
+    from varscore.scoring.classifier import open_classifier
     from varscore.scoring.evalue import BACKGROUND, load_background
     from varscore.zoo.card import CARD
+    from varscore.zoo.shelf import classifiers_of
 
     files = list(model.card.files)
     for name in files:
@@ -280,7 +297,7 @@ def _examine(model: ModelFolder) -> str:
     if len(tasks) != net.n_tasks:
         raise ModelError(f"{len(tasks)} tasks are named, the network has {net.n_tasks}", where=model.path)
     found = f"{len(files)} checksums, {len(tensors)} weight tensors that fit and are finite, {len(tasks):,} tasks"
-    classifiers = belonging(model)
+    classifiers = classifiers_of(model.path)
     for path in classifiers.values():
         classifier = open_classifier(path)
         classifier.check(model)

@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from varscore.cli.groups import grouped
+from varscore.cli.inputs import (
+    demand_files,
+    demand_free,
+    demand_free_folder,
+    demand_model,
+    look_at_files,
+    look_at_paths,
+)
 from varscore.cli.options import Device, Force, Seed, Threads
 
 if TYPE_CHECKING:
@@ -86,7 +94,10 @@ class Matching:
     family: Annotated[
         Path | None,
         typer.Option(
-            metavar="TSV", help="Motif id and family, two columns: colours of that picture.", rich_help_panel=MATCHING
+            metavar="TSV",
+            help="Motif id and family, two columns: colours of that picture.",
+            rich_help_panel=MATCHING,
+            callback=look_at_files,
         ),
     ] = None
 
@@ -102,6 +113,7 @@ class Recurrence:
             help="Sequences without the motifs; by default dinucleotide shuffles of QUERY.",
             show_default=False,
             rich_help_panel=RECURRING,
+            callback=look_at_files,
         ),
     ] = None
     number: Annotated[
@@ -125,7 +137,10 @@ def motifs(
     query: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[QUERY]", help="Of compare: a JASPAR or MEME file; of recurring: a FASTA.", show_default=False
+            metavar="[QUERY]",
+            help="Of compare: a JASPAR or MEME file; of recurring: a FASTA.",
+            show_default=False,
+            callback=look_at_files,
         ),
     ] = None,
     output: Annotated[
@@ -134,7 +149,10 @@ def motifs(
     data: Annotated[
         Path | None,
         typer.Option(
-            metavar="DATA|FASTA", help="Real sequence: a data set of varscore dataset, or a FASTA.", show_default=False
+            metavar="DATA|FASTA",
+            help="Real sequence: a data set of varscore dataset, or a FASTA.",
+            show_default=False,
+            callback=look_at_paths,
         ),
     ] = None,
     against: Annotated[
@@ -144,6 +162,7 @@ def motifs(
             help="JASPAR or MEME text to compare with; repeatable. By default VARSCORE_MOTIFS, or motifs of the "
             "configuration file.",
             show_default=False,
+            callback=look_at_files,
         ),
     ] = None,
     filtering: Filtering,
@@ -159,10 +178,8 @@ def motifs(
     varscore motifs compare QUERY --against MOTIFS compares two files of motifs alone. varscore motifs recurring QUERY
     finds motifs that more of its sequences have than of --control, and where in them they stand.
     """
-    from varscore.cli.inputs import demand_files, demand_free_folder
-
     databases = _databases(against)
-    demand_files(query, data, matching.family, recurrence.control, *databases)
+    demand_files(*databases)
     if data is not None and model in ("compare", "recurring"):
         raise typer.BadParameter(f"--data goes with a model: {model} reads QUERY")
     if recurrence.control is not None and model != "recurring":
@@ -179,6 +196,9 @@ def motifs(
         raise typer.BadParameter("--data DATA|FASTA says which sequences the filters are to read")
 
     demand_free_folder(output, force)
+    demand_model(model)
+    _demand_sequence(data)
+    _demand_motifs(databases)
 
     from varscore.cli.log import progress
     from varscore.engine.device import pick_device, use_threads
@@ -217,33 +237,53 @@ def _databases(against: list[Path] | None) -> list[Path]:
     return [] if found is None else [found]
 
 
-def _compare(query: Path | None, databases: list[Path], output: Path, force: bool) -> None:
-    from varscore.formats.motifs import read_motifs
-    from varscore.motifs.compare import compare_files, warn_of_few
-    from varscore.storage.atomic import refuse_existing
-    from varscore.storage.whole import put_file
+def _demand_sequence(data: Path) -> None:
+    """Raises DataError for what is neither a data set nor a FASTA."""
+    from varscore.datasets.examples import read_info
+    from varscore.errors import DataError
+    from varscore.formats.fasta import looks_like_fasta
 
+    if data.is_dir():
+        read_info(data)
+    elif not looks_like_fasta(str(data)):
+        raise DataError("neither a data set nor a FASTA", where=data, remedy="--data DATA|FASTA")
+
+
+def _demand_motifs(databases: list[Path]) -> None:
+    """Raises DataError for a file without motifs, before anything is computed."""
+    from varscore.formats.motifs import read_motifs
+
+    for path in databases:
+        read_motifs(path)
+
+
+def _compare(query: Path | None, databases: list[Path], output: Path, force: bool) -> None:
     if query is None or not databases:
         raise typer.BadParameter("compare wants QUERY and --against MOTIFS")
-    refuse_existing(str(output), force=force)
+    demand_free((output,), force, [query, *databases])
+
+    from varscore.formats.motifs import read_motifs
+    from varscore.motifs.compare import compare_files, warn_of_few
+    from varscore.storage.whole import put_file
+
     made = compare_files(query, databases)
     warn_of_few([motif for path in databases for motif in read_motifs(path)])
     put_file(output, made)
 
 
 def _recur(query: Path | None, databases: list[Path], output: Path, how: Recurrence, seed: int, force: bool) -> None:
+    if query is None:
+        raise typer.BadParameter("recurring wants QUERY, a FASTA")
+    demand_free_folder(output, force)
+    _demand_motifs(databases)
+
     import logging
 
-    from varscore.formats.motifs import read_motifs
     from varscore.interpret.recurring import FACTS, Question, ask, put_answer
     from varscore.storage.folders import refuse_existing_folder
     from varscore.storage.whole import whole_folder
 
-    if query is None:
-        raise typer.BadParameter("recurring wants QUERY, a FASTA")
     refuse_existing_folder(str(output), FACTS, force=force)
-    for path in databases:  # damaged ones are refused before the search
-        read_motifs(path)
     answer = ask(Question(query, how.control, how.number, not how.one_strand, seed))
     with whole_folder(output) as folder:
         put_answer(folder, answer, databases)

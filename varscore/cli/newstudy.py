@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from varscore.cli.inputs import look_at_files
 from varscore.cli.study import only_branch
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ class NewStudy:
     the study that is there has it."""
 
     space: Annotated[
-        Path | None, _option("What to draw from: a line a key; by default all of Table 2.", metavar="SPACE.toml")
+        Path | None,
+        _option(
+            "What to draw from: a line a key; by default all of Table 2.", metavar="SPACE.toml", callback=look_at_files
+        ),
     ] = None
     sampler: Annotated[
         Literal["random", "tpe"] | None,
@@ -62,9 +66,10 @@ class NewStudy:
         What is wrong is found before anything is written. Raises UsageError, DataError, OutputError, OutputExists.
         """
         from varscore.errors import UsageError
+        from varscore.search.marker import STUDY
         from varscore.search.sampler import demand_optuna
         from varscore.search.space import WHOLE, read_space
-        from varscore.search.study import MAIN, STUDY, begin_study, demand_name, open_data, open_study
+        from varscore.search.study import MAIN, begin_study, demand_name, open_data, open_study
 
         before = open_study(folder) if (folder / STUDY).exists() else None
         if data is None and before is None:

@@ -9,7 +9,8 @@ import typer
 
 from varscore.cli.genome import Fitting
 from varscore.cli.groups import grouped
-from varscore.cli.inputs import Listing, demand_files, demand_source
+from varscore.cli.inputs import demand_free, demand_source
+from varscore.cli.listing import Listing
 from varscore.cli.options import Force, Reference
 
 Output = Annotated[
@@ -46,7 +47,6 @@ def normalise(
     import logging
 
     demand_source(source)
-    demand_files(listing.dbsnp)
     given = listing.read(source)
 
     from varscore.cli.config import find_reference
@@ -54,15 +54,18 @@ def normalise(
     from varscore.genome.sequence import Genome
     from varscore.normalise import normalise as normalised
     from varscore.normalise import skipped_text, write_vcf
-    from varscore.storage.atomic import AtomicFile, is_stream, refuse_existing
+    from varscore.storage.atomic import AtomicFile, is_stream
+    from varscore.storage.outputs import check_names, with_indexes
     from varscore.storage.whole import put_file
 
     if not output.endswith((".vcf", ".vcf.gz", ".vcf.bgz")) and not is_stream(output):
         raise UsageError("unknown kind of output", where=output, remedy="end its name in .vcf, .vcf.gz or .vcf.bgz")
-    for path in filter(None, (output, skipped)):
-        refuse_existing(str(path), force=force)
+    fasta = find_reference(reference, given.path if given.kind.value == "vcf" else "-")
+    outputs = [str(path) for path in (output, skipped) if path is not None]
+    check_names(outputs, with_indexes(*map(str, (*given.files, fasta))))
+    demand_free(outputs, force)
     entries = given.path if given.entry is None else [given.entry]
-    with Genome(find_reference(reference, given.path if given.kind.value == "vcf" else "-")) as genome:
+    with Genome(fasta) as genome:
         found = normalised(
             entries, genome, kind=given.kind, dbsnp=given.dbsnp, left_align=left_align, rules=fitting.rules()
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from varscore.cli import completing
-from varscore.cli.inputs import demand_model, demand_reference
+from varscore.cli.inputs import look_at_data, look_at_models, look_at_references, look_at_target
 
 if TYPE_CHECKING:
     from varscore.engine.compute import Compute
@@ -51,19 +51,6 @@ def _parse_batch_size(text: str) -> int | None:
     if int(text) > MOST:
         raise typer.BadParameter(f"{text} is more than {MOST}")
     return int(text)
-
-
-def _look_at_reference(context: typer.Context, path: Path | None) -> Path | None:
-    if not context.resilient_parsing:
-        demand_reference(path)
-    return path
-
-
-def look_at_model(context: typer.Context, name: str | None) -> str | None:
-    """For every option and argument that names a model: raises ModelError when there is none of the name."""
-    if name is not None and not context.resilient_parsing:
-        demand_model(name)
-    return name
 
 
 def parse_names(text: str) -> tuple[str, ...]:
@@ -125,7 +112,7 @@ Reference = Annotated[
         "-r",
         metavar="FASTA",
         envvar="VARSCORE_REFERENCE",
-        callback=_look_at_reference,
+        callback=look_at_references,
         help="Reference genome, plain or bgzipped; its .fai is made when missing.",
         show_default=False,
     ),
@@ -139,18 +126,35 @@ Model = Annotated[
         help="A model's name (see varscore models list) or folder; by default the bundled one.",
         show_default=False,
         autocompletion=completing.models,
-        callback=look_at_model,
+        callback=look_at_models,
     ),
 ]
 ModelName = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="A model's name or folder.", autocompletion=completing.models, callback=look_at_model
+        metavar="MODEL", help="A model's name or folder.", autocompletion=completing.models, callback=look_at_models
     ),
 ]
-Data = Annotated[Path, typer.Option("--data", metavar="DATA", help="A data set made by varscore dataset.")]
+Data = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        metavar="DATA",
+        help="A data set made by varscore dataset.",
+        callback=look_at_data,
+    ),
+]
 OutputFile = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="File to write.")]
-OutputDir = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")]
+OutputDir = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="DIR",
+        help="Folder to write.",
+        callback=look_at_target,
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 
 # training

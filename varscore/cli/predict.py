@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from varscore.cli.groups import grouped
-from varscore.cli.inputs import demand_files, demand_free
+from varscore.cli.inputs import demand_free, demand_genome, demand_model, look_at_files, look_at_target
 from varscore.cli.options import AutoBatchSize, Computing, Force, ModelName, Reference
 
 TRACKS = "Tracks along the genome"
@@ -27,6 +27,7 @@ class Along:
             help="Instead of a table: predictions along intervals of a BED, regions or whole contigs, one bigWig a "
             "task in this folder, with a UCSC hub and a session of IGV.",
             rich_help_panel=TRACKS,
+            callback=look_at_target,
         ),
     ] = None
     region: Annotated[
@@ -91,6 +92,7 @@ def predict(
         typer.Argument(
             metavar="[FASTA|BED]",
             help="Sequences, plain or gzipped (- is stdin), or intervals of the genome that -r names.",
+            callback=look_at_files,
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT", help="File to write.")] = None,
@@ -114,27 +116,34 @@ def predict(
     A sequence as long as the model's window is taken as it is; a shorter one is centred and padded with N, a longer one
     cut to its middle. For a BED interval it is the window around its middle: base (start + end) // 2 at window // 2.
     """
-    demand_files(source)
     demand_free((output,), force, [source] if source else [])
-
-    from varscore.cli import log
-    from varscore.cli.config import find_reference
-    from varscore.engine.device import use_threads
-    from varscore.formats.fasta import looks_like_fasta
-    from varscore.formats.regions import read_bed
-    from varscore.genome.sequence import Genome
-    from varscore.predict.flow import PredictJob, predict_fasta, predict_intervals
-    from varscore.storage.atomic import refuse_existing
-    from varscore.storage.outputs import check_names, with_indexes
-    from varscore.zoo.models import find_model
-
+    demand_model(model, tasks or ())
     if tracks.bigwig is not None:
         _along(model, source, reference, tasks, tracks, computing, force)
         return
     if source is None or output is None:
         raise typer.BadParameter("give FASTA or BED and --output OUT, or --bigwig DIR")
+
+    from varscore.cli.config import find_reference
+    from varscore.formats.fasta import looks_like_fasta
+    from varscore.formats.regions import read_bed
+    from varscore.predict.tables import suffix_of
+
+    suffix_of(str(output))
+    are_sequences = source == "-" or looks_like_fasta(source)
+    intervals = [] if are_sequences else read_bed(source)
+    fasta = None if are_sequences else find_reference(reference, "-")
+    if fasta is not None:
+        demand_genome(fasta)
+
+    from varscore.cli import log
+    from varscore.engine.device import use_threads
+    from varscore.genome.sequence import Genome
+    from varscore.predict.flow import PredictJob, predict_fasta, predict_intervals
+    from varscore.storage.outputs import check_names, with_indexes
+    from varscore.zoo.models import find_model
+
     use_threads(computing.threads)
-    refuse_existing(str(output), force=force)
     chosen = find_model(model)
     chosen.warn_of_interim()
     check_names([str(output)], [*with_indexes(source, *([str(reference)] if reference else [])), *chosen.files])
@@ -142,12 +151,11 @@ def predict(
         chosen, str(output), tuple(tasks or ()), compute=computing.compute(), batch_size=batch_size,
         force=force,
     )  # fmt: skip
-    if source == "-" or looks_like_fasta(source):
+    if fasta is None:
         with log.progress(None, "sequences") as meter:
             predict_fasta(job, source, meter.advance)
         return
-    intervals = read_bed(source)
-    with Genome(find_reference(reference, "-")) as genome, log.progress(len(intervals), "intervals") as meter:
+    with Genome(fasta) as genome, log.progress(len(intervals), "intervals") as meter:
         predict_intervals(job, intervals, genome, meter.advance)
 
 
@@ -161,24 +169,27 @@ def _along(
     force: bool,
 ) -> None:
     """``--bigwig``"""
-    import logging
-
-    from varscore.cli import log
     from varscore.cli.config import find_reference
-    from varscore.cli.ending import at_last
-    from varscore.cli.stopping import SignalStop
     from varscore.formats.regions import ended, parse_regions, read_bed
     from varscore.genome.sequence import Genome
-    from varscore.predict.tracks import TracksJob, write_tracks
-    from varscore.zoo.models import find_model
 
     assert tracks.bigwig is not None
     texts = [*(tracks.region or []), *(tracks.contig or [])]
     intervals = [*parse_regions(texts), *(read_bed(source) if source else [])]
-    path, chosen = find_reference(reference, "-"), find_model(model)
-    chosen.warn_of_interim()
+    path = find_reference(reference, "-")
     with Genome(path) as genome:
         intervals = ended(intervals, genome)
+
+    import logging
+
+    from varscore.cli import log
+    from varscore.cli.ending import at_last
+    from varscore.cli.stopping import SignalStop
+    from varscore.predict.tracks import TracksJob, write_tracks
+    from varscore.zoo.models import find_model
+
+    chosen = find_model(model)
+    chosen.warn_of_interim()
     job = TracksJob(
         model=chosen, reference=path, folder=tracks.bigwig, tasks=tuple(tasks or ()), intervals=tuple(intervals),
         where=source or ", ".join(texts) or str(path), step=tracks.base_step, value=tracks.value,

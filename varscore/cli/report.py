@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from varscore.cli.groups import grouped
-from varscore.cli.inputs import demand_files, demand_free
+from varscore.cli.inputs import demand_free, look_at_files, look_at_folders, look_at_matrices, look_at_references
 from varscore.cli.options import Device, Force, Model, Threads
 
 if TYPE_CHECKING:
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 Genes = Annotated[
     str | None,
-    typer.Option(metavar="GTF|BED", help="Genes for the locus and the table: GTF, GFF or BED12, plain or compressed."),
+    typer.Option(
+        metavar="GTF|BED",
+        help="Genes for the locus and the table: GTF, GFF or BED12, plain or compressed.",
+        callback=look_at_files,
+    ),
 ]
 Link = Annotated[
     list[str] | None,
@@ -37,12 +41,18 @@ class Further:
     explain: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Logos of a folder that varscore explain has finished, instead of making them."
+            metavar="DIR",
+            help="Logos of a folder that varscore explain has finished, instead of making them.",
+            callback=look_at_folders,
         ),
     ] = None
     motif_table: Annotated[
         str | None,
-        typer.Option(metavar="TSV", help="annotate's --motif-table: all sites lost and gained, over the logos too."),
+        typer.Option(
+            metavar="TSV",
+            help="annotate's --motif-table: all sites lost and gained, over the logos too.",
+            callback=look_at_files,
+        ),
     ] = None
     tracks: Annotated[
         bool,
@@ -56,13 +66,23 @@ class Further:
         typer.Option("--igv", help="igv.js, of the package igv-notebook, in the place of the locus: 0.5 MB more."),
     ] = False
     igv_js: Annotated[
-        Path | None, typer.Option("--igv-js", metavar="FILE", help="The file of igv.js to put inside; it means --igv.")
+        Path | None,
+        typer.Option(
+            "--igv-js", metavar="FILE", help="The file of igv.js to put inside; it means --igv.", callback=look_at_files
+        ),
     ] = None
 
 
 @grouped
 def report(
-    source: Annotated[str, typer.Argument(metavar="SCORED", help="What varscore annotate has written.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SCORED",
+            help="What varscore annotate has written.",
+            callback=look_at_files,
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.html", help="The page to write.")],
     reference: Annotated[
         Path | None,
@@ -73,12 +93,17 @@ def report(
             envvar="VARSCORE_REFERENCE",
             help="The genome that the file was scored on: brings every task and the logos.",
             show_default=False,
+            callback=look_at_references,
         ),
     ] = None,
     model: Model = None,
     scores: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="annotate's --scores of the same run, instead of computing tasks again."),
+        typer.Option(
+            metavar="FILE",
+            help="annotate's --scores of the same run, instead of computing tasks again.",
+            callback=look_at_matrices,
+        ),
     ] = None,
     genes: Genes = None,
     sort: Annotated[str, typer.Option(metavar="diff|sig|e|p_NAME", help="What alleles are ranked by.")] = "diff",
@@ -117,13 +142,15 @@ def report(
 
     The page needs no network and fetches nothing. It wants two packages: pip install bokeh jinja2.
     """
-    demand_files(source, scores)
     demand_free((output, multiqc), force, [path for path in (source, scores) if path is not None])
+
+    from varscore.report.links import Link as PageLink
+
+    links = tuple(map(PageLink.parse, link or []))
 
     from varscore.engine.compute import Compute
     from varscore.engine.device import use_threads
     from varscore.report.job import ReportJob
-    from varscore.report.links import Link as PageLink
     from varscore.zoo.models import find_model
 
     use_threads(threads)
@@ -133,7 +160,7 @@ def report(
         sequence=not further.no_sequence, igv=further.igv or further.igv_js is not None, igv_js=further.igv_js,
         genes=genes, tag_prefix=tag_prefix, sort=sort.lower(), top=top, filter=filter_,
         title=title, explain_top=explain_top,
-        links=tuple(map(PageLink.parse, link or [])), multiqc=multiqc, compute=Compute(device, threads=threads),
+        links=links, multiqc=multiqc, compute=Compute(device, threads=threads),
         force=force,
     )  # fmt: skip
     make_page(job)

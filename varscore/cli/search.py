@@ -10,6 +10,7 @@ import typer
 
 from varscore.cli.crew import Crew, work_together
 from varscore.cli.groups import grouped
+from varscore.cli.inputs import demand_free, look_at_data, look_at_files, look_at_target
 from varscore.cli.newstudy import NewStudy
 from varscore.cli.slurm import Asked
 from varscore.cli.study import DataOf, StudyFolder, only_branch, say_best
@@ -32,11 +33,19 @@ def search(
     new: NewStudy,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DATA", help="A data set with a validation split.", show_default=False),
+        typer.Option(
+            metavar="DATA", help="A data set with a validation split.", show_default=False, callback=look_at_data
+        ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="STUDY", help="Folder of the search, new or to go on with."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="STUDY",
+            help="Folder of the search, new or to go on with.",
+            callback=look_at_target,
+        ),
     ] = None,
     trials: Annotated[
         int | None,
@@ -149,17 +158,16 @@ def narrow(
     Prints the tree of the best trials, what it proposes and why, and whether a fork is in order. A proposal: decide
     yourself. `search run-stages` follows it without asking.
     """
+    demand_free((output,), force)
+
     from varscore.search.proposals import narrow as narrowed_by
     from varscore.search.proposals import propose_fork
     from varscore.search.reading import grow_tree, read_trials
     from varscore.search.space import space_text
     from varscore.search.stages import next_name
     from varscore.search.study import data_of, open_study
-    from varscore.storage.atomic import refuse_existing
     from varscore.storage.whole import put_file
 
-    if output is not None:
-        refuse_existing(str(output), force=force)
     study = open_study(study_folder)
     chosen = only_branch(study, branch)
     trials = read_trials(chosen.trials(), study.metric, chosen.space)
@@ -190,7 +198,12 @@ def fork(
     ] = None,
     space: Annotated[
         Path | None,
-        typer.Option(metavar="SPACE.toml", help="Space to fork instead of the parent's.", show_default=False),
+        typer.Option(
+            metavar="SPACE.toml",
+            help="Space to fork instead of the parent's.",
+            show_default=False,
+            callback=look_at_files,
+        ),
     ] = None,
 ) -> None:
     """Make a branch of a part of another's space, to be searched on its own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ import typer
 
 from varscore.cli.annotate import annotate
 from varscore.cli.groups import grouped
+from varscore.cli.inputs import demand_source, look_first
 from varscore.cli.options import Force
 
 if TYPE_CHECKING:
@@ -137,6 +139,7 @@ def _plan(words: list[str], shards: int, asked: Resources, setup: tuple[str, ...
     if not given["resume"]:
         raise UsageError("not in a job array: --no-resume", cause="a task that is stopped could not carry on")
     source = given["source"] or given["saturate"]
+    demand_source(source)
     output = given["output"] or default_output(source, given["output_format"])
     if is_stream(source) or is_stream(output):
         raise UsageError("a job array cannot read from or write to a stream", remedy="give file names")
@@ -152,6 +155,8 @@ def _plan(words: list[str], shards: int, asked: Resources, setup: tuple[str, ...
 
 def _split_plugins(words: list[str]) -> tuple[list[str], list[str]]:
     """The words without ``--plugin FILE``, and that option for every plugin, named before the ``--`` or after it."""
+    if "varscore.nets.plugins" not in sys.modules and not any(word.startswith("--plugin") for word in words):
+        return words, []  # and torch is not loaded yet
     from varscore.nets.plugins import load_plugin, loaded
 
     rest: list[str] = []
@@ -172,6 +177,7 @@ def _read_words(words: list[str], invoke: bool = False) -> dict[str, Any]:
     app = typer.Typer()
     app.command()(annotate)
     command = get_command(app)
+    look_first(command)
     with command.make_context("varscore annotate", list(words)) as context:
         if invoke:
             command.invoke(context)

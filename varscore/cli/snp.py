@@ -12,6 +12,7 @@ import typer
 
 from varscore.cli.genome import Fitting
 from varscore.cli.groups import grouped
+from varscore.cli.inputs import demand_free_model, demand_genome, look_at_files, look_at_models
 from varscore.cli.options import (
     Computing,
     Force,
@@ -44,11 +45,21 @@ class Choosing:
 
     negatives: Annotated[
         list[str] | None,
-        _option(NEGATIVES, "Variants of the other class: all, or as many as match; repeatable.", metavar="FILE"),
+        _option(
+            NEGATIVES,
+            "Variants of the other class: all, or as many as match; repeatable.",
+            metavar="FILE",
+            callback=look_at_files,
+        ),
     ] = None
     negatives_from: Annotated[
         list[str] | None,
-        _option(NEGATIVES, "Variants to draw negatives from; repeatable.", metavar="FILE"),
+        _option(
+            NEGATIVES,
+            "Variants to draw negatives from; repeatable.",
+            metavar="FILE",
+            callback=look_at_files,
+        ),
     ] = None
     distance: Annotated[
         str,
@@ -70,6 +81,7 @@ class Choosing:
             NEGATIVES,
             "The same for chromosome and distance to the nearest of these TSS (BED, or a table with chrom, pos).",
             metavar="FILE",
+            callback=look_at_files,
         ),
     ] = None
     match_context: Annotated[
@@ -85,7 +97,12 @@ class Choosing:
         float, _option(NEGATIVES, "No negatives whose INFO/AF says they are rarer.", min=0, max=1, metavar="AF")
     ] = 0.0
     restrict: Annotated[
-        str | None, typer.Option(metavar="BED", help="Only variants, of both classes, in these regions.")
+        str | None,
+        typer.Option(
+            metavar="BED",
+            help="Only variants, of both classes, in these regions.",
+            callback=look_at_files,
+        ),
     ] = None
 
     def sources(self, positives: list[str], rules: GenomeRules) -> Sources:
@@ -153,7 +170,12 @@ class Testing:
     ] = ""
     baseline_model: Annotated[
         str | None,
-        _option(TESTING, "Another model, whose features are tested in the same folds.", metavar="ID|DIR"),
+        _option(
+            TESTING,
+            "Another model, whose features are tested in the same folds.",
+            metavar="ID|DIR",
+            callback=look_at_models,
+        ),
     ] = None
 
 
@@ -162,7 +184,9 @@ def train_snp(
     positives: Annotated[
         list[str],
         typer.Option(
-            metavar="FILE", help="Functional variants: VCF, BCF or a table with chrom, pos, ref, alt; repeatable."
+            metavar="FILE",
+            help="Functional variants: VCF, BCF or a table with chrom, pos, ref, alt; repeatable.",
+            callback=look_at_files,
         ),
     ],
     output: OutputDir,
@@ -175,7 +199,11 @@ def train_snp(
     conservation: Conservation = None,
     about: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.toml", help="What else the card is to say: what the classes are, limits, licence."),
+        typer.Option(
+            metavar="FILE.toml",
+            help="What else the card is to say: what the classes are, limits, licence.",
+            callback=look_at_files,
+        ),
     ] = None,
     seed: Seed = 0,
     *,
@@ -187,8 +215,15 @@ def train_snp(
 
     `varscore annotate -c DIR` then gives every variant a probability.
     """
-    from varscore.cli import log
+    demand_free_model(output, force)
+
     from varscore.cli.config import find_reference
+
+    sources, path = choosing.sources(positives, fitting.rules()), find_reference(reference, "-")
+    said = read_about(about) if about else {}
+    demand_genome(path)
+
+    from varscore.cli import log
     from varscore.cli.train import command_line
     from varscore.cpus import available_cpus
     from varscore.functional.flow import SnpJob, train_classifier
@@ -198,8 +233,8 @@ def train_snp(
 
     job = SnpJob(
         output=output,
-        sources=choosing.sources(positives, fitting.rules()),
-        reference=find_reference(reference, "-"),
+        sources=sources,
+        reference=path,
         model=find_model(model),
         tracks=Tracks.open(parse_tracks(conservation)),
         settings=trees.settings(seed, computing.threads or available_cpus()),
@@ -209,7 +244,7 @@ def train_snp(
         folds=testing.folds,
         hold_out=parse_names(testing.hold_out),
         baseline=find_model(testing.baseline_model) if testing.baseline_model else None,
-        about=read_about(about) if about else {},
+        about=said,
         command=command_line(sys.argv[1:]),
         cache=cache,
         force=force,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from varscore.cli.inputs import look_at_files, look_at_folders
+
 if TYPE_CHECKING:
     from varscore.scoring.stored.asked import Reuse
 
@@ -75,6 +77,7 @@ class Storing:
             metavar="FILE.vsa",
             help="Scores of all substitutions of some regions, made by varscore archive build; others are computed.",
             rich_help_panel=STORED,
+            callback=look_at_files,
         ),
     ] = None
     archive_only: Annotated[
@@ -109,7 +112,14 @@ class Storing:
 
 # -- varscore cache --------------------------------------------------------------------------------------------------
 
-CacheFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder that --cache names.")]
+CacheFolder = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DIR",
+        help="The folder that --cache names.",
+        callback=look_at_folders,
+    ),
+]
 
 
 def cache_info(folder: CacheFolder) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from varscore.cli.inputs import demand_free, look_at_data, look_later
 from varscore.cli.options import Device, Threads
 
 if TYPE_CHECKING:
@@ -15,10 +16,28 @@ if TYPE_CHECKING:
     from varscore.search.study import Branch, Study
     from varscore.search.trials import Trial
 
-StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of a search.")]
+
+def look_at_study(context: typer.Context, folder: Path) -> Path:
+    """Have DataError raised for a folder that holds no study."""
+    from varscore.search.marker import demand_study
+
+    look_later(context, demand_study, [folder])
+    return folder
+
+
+StudyFolder = Annotated[
+    Path,
+    typer.Argument(
+        metavar="STUDY",
+        help="Folder of a search.",
+        callback=look_at_study,
+    ),
+]
 DataOf = Annotated[
     Path | None,
-    typer.Option("--data", metavar="DATA", help="Where the study's data set lies now.", show_default=False),
+    typer.Option(
+        "--data", metavar="DATA", help="Where the study's data set lies now.", show_default=False, callback=look_at_data
+    ),
 ]
 
 
@@ -110,12 +129,12 @@ def report(
 
     Also writes tree.txt and tree.svg into the folder of every branch, and STUDY/optuna.journal.
     """
+    demand_free((output,), force)
+
     from varscore.search.page import study_page
     from varscore.search.study import open_study
-    from varscore.storage.atomic import refuse_existing
     from varscore.storage.whole import put_file
 
-    refuse_existing(str(output), force=force)
     study = open_study(study_folder)
     put_file(output, study_page(study, title or f"Search: {study.folder.resolve().name}").html())
     _journal(study)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from varscore.cli.groups import grouped
+from varscore.cli.inputs import look_at_files, look_at_paths, look_at_references, look_at_sets
 from varscore.cli.options import Force, OutputDir, Seed, parse_names
 from varscore.cli.train import Training, run_study
 
@@ -29,17 +30,54 @@ def dataset_tfbs(
             metavar="FILE|DIR",
             help="DeepBind's NAME_AC.seq.gz, with its NAME_B.seq.gz beside it for the test; or a folder of them, of "
             "which each becomes a data set DIR/NAME.",
+            callback=look_at_paths,
         ),
     ] = None,
-    positives: Annotated[Path | None, typer.Option(metavar="FASTA", help="Bound sequences.")] = None,
-    negatives: Annotated[Path | None, typer.Option(metavar="FASTA", help="Sequences that are not bound.")] = None,
-    test_positives: Annotated[Path | None, typer.Option(metavar="FASTA", help="Bound sequences of the test.")] = None,
-    test_negatives: Annotated[Path | None, typer.Option(metavar="FASTA", help="Others of the test.")] = None,
+    positives: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FASTA",
+            help="Bound sequences.",
+            callback=look_at_files,
+        ),
+    ] = None,
+    negatives: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FASTA",
+            help="Sequences that are not bound.",
+            callback=look_at_files,
+        ),
+    ] = None,
+    test_positives: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FASTA",
+            help="Bound sequences of the test.",
+            callback=look_at_files,
+        ),
+    ] = None,
+    test_negatives: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FASTA",
+            help="Others of the test.",
+            callback=look_at_files,
+        ),
+    ] = None,
     peaks: Annotated[
-        Path | None, typer.Option(metavar="BED", help="Peaks, BED or narrowPeak; wants --reference.")
+        Path | None,
+        typer.Option(
+            metavar="BED",
+            help="Peaks, BED or narrowPeak; wants --reference.",
+            callback=look_at_files,
+        ),
     ] = None,
     reference: Annotated[
-        Path | None, typer.Option("--reference", "-r", metavar="FASTA", help="Genome the peaks are on.")
+        Path | None,
+        typer.Option(
+            "--reference", "-r", metavar="FASTA", help="Genome the peaks are on.", callback=look_at_references
+        ),
     ] = None,
     name: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Name of the task; by default the file's.", show_default=False)
@@ -143,7 +181,13 @@ def _say(folder: Path, counts: dict[str, int]) -> None:
 @grouped
 def train_tfbs(
     data: Annotated[
-        Path, typer.Option("--data", metavar="DATA", help="A data set of varscore dataset tfbs, or a folder of them.")
+        Path,
+        typer.Option(
+            "--data",
+            metavar="DATA",
+            help="A data set of varscore dataset tfbs, or a folder of them.",
+            callback=look_at_sets,
+        ),
     ],
     output: OutputDir,
     training: Training,
@@ -172,7 +216,10 @@ def train_tfbs(
         int, typer.Option(min=1, metavar="N", help="Save the attention masks of the N surest positives of the test.")
     ] = 16,
     masks_of: Annotated[
-        Path | None, typer.Option(metavar="FASTA", help="Save the attention masks of these sequences instead.")
+        Path | None,
+        typer.Option(
+            metavar="FASTA", help="Save the attention masks of these sequences instead.", callback=look_at_files
+        ),
     ] = None,
 ) -> None:
     """Train networks that tell bound sequences from others, beside a k-mer model, and test them.

@@ -8,12 +8,22 @@ from typing import Annotated
 
 import typer
 
+from varscore.cli.inputs import demand_files, look_later
+
+
+def look_at_tracks(context: typer.Context, option: typer.CallbackParam, texts: list[str] | None) -> list[str] | None:
+    """Raises BadParameter. A bigWig that is not there is told later."""
+    look_later(context, demand_files, parse_tracks(texts, option.opts[0]).values())
+    return texts
+
+
 Conservation = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=BIGWIG",
         help="A conservation score, one value a base; repeatable. DeepSEA's are called phastcons_primates, "
         "phylop_primates, gerp_neutral and gerp_rejected.",
+        callback=look_at_tracks,
     ),
 ]
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from varscore.cli.groups import grouped
+from varscore.cli.inputs import look_at_files, look_at_models
 from varscore.cli.options import (
     COMPUTING,
     BatchSize,
@@ -131,7 +132,11 @@ class Training:
     ] = None
     init_motifs: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Start the first filters from the motifs of a JASPAR or MEME file."),
+        typer.Option(
+            metavar="FILE",
+            help="Start the first filters from the motifs of a JASPAR or MEME file.",
+            callback=look_at_files,
+        ),
     ] = None
     init_from: Annotated[
         str | None,
@@ -139,6 +144,7 @@ class Training:
             metavar="MODEL",
             help="Start from a model's weights: every layer whose name and shape agree, and of the last one the "
             "outputs of the tasks that both have (fine-tuning).",
+            callback=look_at_models,
         ),
     ] = None
     recipe: RecipeName = "own"

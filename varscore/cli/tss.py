@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from varscore.cli.groups import grouped
+from varscore.cli.inputs import look_at_files, look_at_references
 from varscore.cli.options import Data, Force, OutputDir, Seed, parse_names
 from varscore.cli.train import Training, run_study, run_training
 
@@ -17,13 +18,19 @@ if TYPE_CHECKING:
 
 
 def dataset_tss(
-    reference: Annotated[Path, typer.Option("--reference", "-r", metavar="FASTA", help="Genome the peaks are on.")],
+    reference: Annotated[
+        Path,
+        typer.Option(
+            "--reference", "-r", metavar="FASTA", help="Genome the peaks are on.", callback=look_at_references
+        ),
+    ],
     peaks: Annotated[
         list[Path],
         typer.Option(
             metavar="BED|TABLE",
             help="CAGE peaks: BED with strands, or a table with the columns 'chromosome' and 'strand' and ranges like "
             "(100, 120) in others; repeatable, and what is in several files counts once.",
+            callback=look_at_files,
         ),
     ],
     output: OutputDir,

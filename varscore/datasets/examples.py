@@ -65,7 +65,7 @@ class ExampleSet:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
-        self.info: dict[str, Any] = _read_info(self.folder)
+        self.info: dict[str, Any] = read_info(self.folder)
         try:
             self.window = int(self.info["window"])
             self.contigs = tuple(self.info["contigs"])
@@ -232,7 +232,8 @@ class ExampleSet:
         return names
 
 
-def _read_info(folder: Path) -> dict[str, Any]:
+def read_info(folder: Path) -> dict[str, Any]:
+    """What a data set says of itself. Raises DataError for a folder that is none, or one of another format."""
     try:
         info = json.loads(read_text(folder / "dataset.json", DataError))
     except (FileNotFoundError, NotADirectoryError):
@@ -242,6 +243,16 @@ def _read_info(folder: Path) -> dict[str, Any]:
     if not isinstance(info, dict) or info.get("format") != FORMAT:
         raise DataError(f"not a data set of format {FORMAT}", where=folder, remedy="make it again")
     return info
+
+
+def set_folders(folder: Path) -> list[Path]:
+    """The folder of a data set, or those of data sets in a folder. Raises DataError when there is none."""
+    if (folder / "dataset.json").exists():
+        return [folder]
+    found = sorted(path.parent for path in folder.glob("*/dataset.json") if not path.parent.name.startswith("."))
+    if not found:
+        raise DataError("no data set, and no folder of data sets", where=folder, remedy="see `varscore dataset tfbs`")
+    return found
 
 
 def _population(info: Mapping[str, Any], tasks: int) -> tuple[np.ndarray, np.ndarray]:

@@ -134,6 +134,14 @@ class ParquetPredictions(PredictionWriter):
             self._sink.close()
 
 
+def suffix_of(path: str) -> str | None:
+    """The suffix that says what predictions are written as, None for a bare stream. Raises UsageError for another."""
+    suffix = next((suffix for suffix in SUFFIXES if path.lower().endswith(suffix)), None)
+    if suffix is None and not is_stream(path):
+        raise UsageError("unknown kind of output", where=path, remedy=f"end its name in {', '.join(SUFFIXES)}")
+    return suffix
+
+
 def open_predictions(
     path: str, facts: Sequence[tuple[str, str]], tasks: Sequence[str], *, places: bool, force: bool = False
 ) -> PredictionWriter:
@@ -142,9 +150,7 @@ def open_predictions(
     facts: provenance; tasks: a label for each column; places: whether rows are intervals.
     Raises UsageError, OutputExists and OutputError; nothing is left behind then.
     """
-    suffix = next((suffix for suffix in SUFFIXES if path.lower().endswith(suffix)), None)
-    if suffix is None and not is_stream(path):
-        raise UsageError("unknown kind of output", where=path, remedy=f"end its name in {', '.join(SUFFIXES)}")
+    suffix = suffix_of(path)
     writer = ParquetPredictions if suffix == ".parquet" else TsvPredictions
     output = AtomicFile(path, force=force)
     try:

@@ -230,9 +230,14 @@ def _open_table(path: str, prefix: str) -> Scored:
     head: list[str] = []
     for line in _table_lines(path):
         if not line.startswith("##"):
-            return Scored(path, _columns(line.split("\t"), path), _facts(head, PREFIX), prefix=prefix)
+            return Scored(path, _columns(_names(line), path), _facts(head, PREFIX), prefix=prefix)
         head.append(line)
     raise DataError("the file is empty", where=path)
+
+
+def _names(line: str) -> list[str]:
+    """Of the columns; the first of them may be called ``#chrom``, as other programs want it."""
+    return line.removeprefix("#").split("\t")
 
 
 def _columns(names: Sequence[str], path: str) -> tuple[str, ...]:
@@ -251,10 +256,10 @@ def _of_table(scored: Scored) -> Iterator[Allele]:
     for number, line in enumerate(_table_lines(scored.path), 1):
         if line.startswith("##") or not line:
             continue
-        fields = line.split("\t")
         if names is None:
-            names = fields
+            names = _names(line)
             continue
+        fields = line.split("\t")
         if len(fields) != len(names):
             raise DataError(
                 f"{len(fields)} columns instead of {len(names)}, separated by tabs",

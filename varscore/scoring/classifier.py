@@ -29,6 +29,7 @@ from varscore.storage.digest import sha256
 from varscore.storage.whole import put_file
 from varscore.zoo.card import CARD, read_document, write_card
 from varscore.zoo.models import ModelFolder
+from varscore.zoo.shelf import classifier_folder, classifiers_of
 
 if TYPE_CHECKING:
     from xgboost import Booster
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 LEAST_AUROC = 0.55
 """What the interval of a classifier's AUROC has to lie above for it to be on by default"""
 FORMAT, KIND = 1, "functional-snp"
-FOLDER = "classifiers"
 """Where, in a model's folder, the classifiers lie that belong to it"""
 TREES, SCALER = "classifier.json", "scaler.json"
 CONSTANT_BRIER = 0.25
@@ -253,23 +253,17 @@ def _are_tasks(found: Any, tasks: int) -> bool:
     return isinstance(found, list) and all(type(task) is int and 0 <= task < tasks for task in found)
 
 
-def belonging(model: ModelFolder) -> dict[str, Path]:
-    """The classifiers in a model's folder: name -> folder."""
-    return {card.parent.name: card.parent for card in sorted((model.path / FOLDER).glob(f"*/{CARD}"))}
-
-
 def find_classifiers(model: ModelFolder, names: Sequence[str] | None) -> tuple[Classifier, ...]:
     """Classifiers by name or folder; None: those of the model that its cards say are on by default.
 
     Raises ModelError when there is none of that name, or it belongs to another model; UsageError when two would share a
     tag.
     """
-    known = belonging(model)
     if names is None:
-        found = [open_classifier(path) for path in known.values()]
+        found = [open_classifier(path) for path in classifiers_of(model.path).values()]
         found = [classifier for classifier in found if classifier.is_on]
     else:
-        found = [_find(model, known, name) for name in dict.fromkeys(names)]
+        found = [open_classifier(classifier_folder(model.path, name)) for name in dict.fromkeys(names)]
     columns: dict[str, Classifier] = {}
     for classifier in found:
         classifier.check(model)
@@ -281,12 +275,3 @@ def find_classifiers(model: ModelFolder, names: Sequence[str] | None) -> tuple[C
                 remedy="leave one out, or rename its folder and the id on its card",
             )  # fmt: skip
     return tuple(found)
-
-
-def _find(model: ModelFolder, known: Mapping[str, Path], name: str) -> Classifier:
-    if name in known:
-        return open_classifier(known[name])
-    if Path(name).is_dir():
-        return open_classifier(Path(name))
-    remedy = f"{model.id} has {', '.join(known) or 'none'}; train one with `varscore train-snp`"
-    raise ModelError(f"no classifier {name!r}", remedy=remedy)

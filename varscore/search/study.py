@@ -26,13 +26,14 @@ import tomli_w
 
 from varscore.datasets.examples import ExampleSet
 from varscore.errors import DataError, OutputExists, UsageError
+from varscore.search.marker import STUDY, demand_study
 from varscore.search.space import Point, Space, draws, read_space, space_text
 from varscore.search.trials import METRICS, TRIAL, USUAL, Metric, Trial, read_trial
 from varscore.storage.atomic import output_errors
 from varscore.storage.bounded import read_text
 from varscore.storage.whole import put_file
 
-STUDY, SPACE, BRANCH, TRIALS, BRANCHES = "study.toml", "space.toml", "branch.toml", "trials", "branches"
+SPACE, BRANCH, TRIALS, BRANCHES = "space.toml", "branch.toml", "trials", "branches"
 FORMAT = 1
 MAIN = "main"
 
@@ -199,11 +200,9 @@ _TYPES: dict[Any, Any] = {"str": str, "int": int, "float": (float, int), "bool":
 
 def open_study(folder: Path) -> Study:
     """Raises DataError when there is none, or one that this varscore cannot read."""
+    demand_study(folder)
     path = folder / STUDY
-    try:
-        facts = _read_toml(path)
-    except (FileNotFoundError, NotADirectoryError):
-        raise DataError("no study", where=folder, remedy="`varscore search --data DATA -o STUDY` begins one") from None
+    facts = _read_toml(path)
     try:
         written = facts.pop("format")
         if written != FORMAT:

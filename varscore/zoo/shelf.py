@@ -13,6 +13,8 @@ from varscore.zoo.card import CARD, read_card
 
 DEFAULT = "default"
 """What the default model may be called, in Python and behind ``-m``"""
+CLASSIFIERS = "classifiers"
+"""The folder of a model in which its classifiers lie"""
 
 
 def bundled_folder() -> Path:
@@ -66,3 +68,17 @@ def model_folder(name: str | None) -> Path:
         return Path(name)
     near = difflib.get_close_matches(name, models, 3, 0.3) or sorted(models)
     raise ModelError(f"no model {name!r}", remedy=f"`varscore models list` has {', '.join(near) or 'none'}")
+
+
+def classifiers_of(model: Path) -> dict[str, Path]:
+    """The classifiers in a model's folder: name -> folder."""
+    return on_shelves([model / CLASSIFIERS])
+
+
+def classifier_folder(model: Path, name: str) -> Path:
+    """The folder of a classifier of the model in a folder, by name or by folder of its own. Raises ModelError."""
+    known = classifiers_of(model)
+    if name in known or Path(name).is_dir():
+        return known.get(name, Path(name))
+    remedy = f"{model.name} has {', '.join(known) or 'none'}; train one with `varscore train-snp`"
+    raise ModelError(f"no classifier {name!r}", remedy=remedy)

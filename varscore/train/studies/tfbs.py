@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from varscore.datasets.examples import ExampleSet
+from varscore.datasets.examples import ExampleSet, set_folders
 from varscore.datasets.tfbs import TRAINED
 from varscore.errors import DataError
 from varscore.evaluate import Examined
@@ -80,12 +80,7 @@ class Result:
 
 def open_sets(folder: Path) -> list[ExampleSet]:
     """The data set in a folder, or those in its folders. Raises DataError when there is none."""
-    if (folder / "dataset.json").exists():
-        return [ExampleSet(folder)]
-    found = sorted(path.parent for path in folder.glob("*/dataset.json") if not path.parent.name.startswith("."))
-    if not found:
-        raise DataError("no data set, and no folder of data sets", where=folder, remedy="see `varscore dataset tfbs`")
-    return [ExampleSet(path) for path in found]
+    return [ExampleSet(path) for path in set_folders(folder)]
 
 
 def limited(data: ExampleSet, max_positives: int | None) -> ExampleSet:
