@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from cli.made_runs import HEADER, SEQUENCE, annotate, set_up, written
 
 from varscore.annotate import archives
 from varscore.cli.boundary import run
-from varscore.errors import VarscoreError
-from varscore.scoring.stored.archive import ENTRY, FOOT, Archive
+from varscore.errors import DataError, VarscoreError
+from varscore.scoring.stored.archive import ENTRY, FOOT, Archive, Head, from_stored, to_stored
 from varscore.storage import pieces
 from varscore.zoo.models import ModelFolder
 
@@ -209,10 +210,29 @@ def test_float16_is_rounded_and_says_so() -> None:
     snvs(list(range(1001, 1299, 7)))
     rounded, exact = rows("--archive ../a.vsa"), rows("")
     assert [row["task"] for row in rounded] == [row["task"] for row in exact]
-    values = np.array([[row[name] for name in ("diff", "logodds", "sig")] for row in exact], np.float16)
-    assert np.array([[row[name] for name in ("diff", "logodds", "sig")] for row in rounded]).tolist() == values.tolist()
+    for name in ("diff", "logodds", "sig", "ref_prob", "e", "e_diff"):
+        there, true = ([row[name] for row in table] for table in (rounded, exact))
+        assert there != true
+        np.testing.assert_allclose(there, true, rtol=2.0**-11, atol=1e-11)
     rows("--archive ../a.vsa")
     assert "PRECISION=float16" in pq.read_metadata("o.parquet").metadata[b"varscoreArchive"].decode()
+
+
+def test_float16_keeps_three_digits_of_small_numbers_and_refuses_large_ones() -> None:
+    numbers = np.array([1e-6, -1.2345e-6, 3e-8, 6e-5, 0.1, -1.0, 0.0, np.nan], np.float32)
+    head = Head({}, ["diff", "task", "logodds", "e"], "float16", 16, 1000, {}, ["a", "b"])
+    records = np.zeros(len(numbers), head.record)
+    records["diff"], records["e"], records["task"], records["logodds"] = numbers, numbers, 7, 1000 * numbers
+    found = from_stored(head, to_stored(head, records))
+    for name in ("diff", "e"):
+        np.testing.assert_allclose(found[name], numbers, rtol=2.0**-11)
+    assert found["task"].tolist() == [7] * len(numbers) and found["logodds"][5] == -1000
+    records["logodds"][0] = 70_000
+    with pytest.raises(DataError, match="logodds is too large for 16 bits"):
+        to_stored(head, records)
+    of_values = replace(head, of_values=True)
+    records["logodds"], records["diff"][1] = np.nan, 12_345
+    assert from_stored(of_values, to_stored(of_values, records))["diff"][1] == np.float32(np.float16(12_345))
 
 
 # -- building --------------------------------------------------------------------------------------------------------

@@ -32,9 +32,9 @@ from varscore.genome.coords import Interval
 from varscore.genome.sequence import UNKNOWN, Genome
 from varscore.scoring.annotations import Annotations
 from varscore.scoring.score import ScoreBatch, score_chunks
-from varscore.scoring.stored.archive import BLOCK, Archive, Head, identities
+from varscore.scoring.stored.archive import BLOCK, Archive, Head, from_stored, identities
 from varscore.scoring.stored.building import ArchiveWriter, join
-from varscore.scoring.stored.columns import NO_TASK, from_records, record_of, to_records
+from varscore.scoring.stored.columns import NO_TASK, record_of, to_records
 from varscore.scoring.stored.profile import Arithmetic, profile_of_columns
 from varscore.stop import Stop
 from varscore.storage.atomic import AtomicFile, DamagedPartial, Spool, output_errors, refuse_locked
@@ -364,7 +364,7 @@ def _export_chunks(archive: Archive, extra: Sequence[str]) -> Iterator[tuple[Rec
             continue
         chunk = saturated(names, interval, known, codes[known], number)
         number += len(known)
-        columns = from_records(records[known].reshape(-1))
+        columns = from_stored(archive.head, records[known].reshape(-1))
         scored = columns["task"] != NO_TASK
         logodds = columns.get("logodds", np.full(len(scored), np.nan, np.float32))
         yield (

@@ -29,11 +29,12 @@ import numpy as np
 from varscore.errors import DataError, reason
 from varscore.genome.coords import Interval, anchor
 from varscore.genome.sequence import Genome
-from varscore.scoring.stored.columns import NO_TASK, record_of
+from varscore.scoring.stored.columns import NO_TASK, from_records, record_of
+from varscore.scoring.tags import OF_TASKS
 from varscore.storage.bounded import TABLE_BYTES
 
 MAGIC = b"VSA1"
-FORMAT = 2
+FORMAT = 3
 BLOCK = 16
 """Bases of a block: few, as what is read of an archive are mostly alleles far apart"""
 ENTRY = np.dtype([("contig", "<u4"), ("bases", "<u4"), ("start", "<u8"), ("crc", "<u4"), ("identity", "V16")])
@@ -41,6 +42,8 @@ ENTRY = np.dtype([("contig", "<u4"), ("bases", "<u4"), ("start", "<u8"), ("crc",
 crc: of its bytes in the file; identity: first half of the SHA-256 of the codes of all bases that its windows show"""
 FOOT = struct.Struct("<Q32s")
 _LENGTH = struct.Struct("<4sI")
+_UPSCALED = 2.0**14
+_UNBOUNDED, _UNBOUNDED_VALUES = ("logodds",), ("diff", "ref_prob", "e_diff")
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,15 @@ class Head:
         """Of a block in the file."""
         return block_of(self.block, self.record, self.precision)
 
+    def scale(self, column: str) -> float:
+        """What the numbers of a column are multiplied with on their way into the file.
+
+        float16 has three digits from 6e-5 to 65,504: numbers that are never above 1 are moved up there.
+        """
+        unbounded = (*_UNBOUNDED, *(_UNBOUNDED_VALUES if self.of_values else ()))
+        is_moved = self.precision == "float16" and column not in OF_TASKS and column not in unbounded
+        return _UPSCALED if is_moved else 1.0
+
     @cached_property
     def names(self) -> list[str]:
         return list(self.contigs)
@@ -102,6 +114,26 @@ def block_of(bases: int, record: np.dtype[np.void], precision: str) -> np.dtype[
         kinds = ((name, record[name]) for name in record.names or ())
         record = np.dtype([(name, "<f2" if kind == "<f4" else kind) for name, kind in kinds])
     return np.dtype([("codes", "u1", (bases,)), ("records", record, (bases, 3))])
+
+
+def to_stored(head: Head, records: np.ndarray) -> np.ndarray:
+    """Records as ``head.record`` has them in the form in which a block has them. Raises DataError for a number that is
+    too large for float16."""
+    stored = np.empty(records.shape, head.stored["records"].base)
+    for name in stored.dtype.names or ():
+        scale = head.scale(name)
+        with np.errstate(over="ignore"):
+            stored[name] = records[name] if scale == 1.0 else records[name] * np.float32(scale)
+        if (np.isfinite(records[name]) & ~np.isfinite(stored[name])).any():
+            raise DataError(f"a number of the column {name} is too large for 16 bits", remedy="build it with 32")
+    return stored
+
+
+def from_stored(head: Head, records: np.ndarray, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    """All columns, or those with ``names``, of records as a block has them: see :func:`from_records`."""
+    columns = from_records(records, names)
+    scales = {name: np.float32(head.scale(name)) for name in columns}
+    return {name: column if scales[name] == 1 else column / scales[name] for name, column in columns.items()}
 
 
 class Archive:
@@ -202,10 +234,10 @@ class Archive:
         return np.asarray(found.view(self.head.stored).reshape(-1))
 
     def pieces(self) -> Iterator[tuple[Interval, np.ndarray, np.ndarray]]:
-        """Place, base codes, uint8 (n,), and records, (n, 3), of every block; those of unknown bases are zeros."""
+        """Place, base codes, uint8 (n,), and stored records, (n, 3), of every block; those of unknown bases are zeros."""
         for block in range(len(self)):
             here, content = self.interval(block), self.read(np.array([block]))[0]
-            yield here, content["codes"][: len(here)], content["records"][: len(here)].astype(self.head.record)
+            yield here, content["codes"][: len(here)], content["records"][: len(here)]
 
     def _damaged(self, cause: str, block: int | None = None) -> DataError:
         where = self.path if block is None else f"{self.path}, {self.interval(block)}"

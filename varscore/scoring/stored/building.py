@@ -10,7 +10,7 @@ import numpy as np
 
 from varscore.errors import DataError, UsageError
 from varscore.genome.sequence import UNKNOWN
-from varscore.scoring.stored.archive import ENTRY, FOOT, Archive, Head, octets
+from varscore.scoring.stored.archive import ENTRY, FOOT, Archive, Head, octets, to_stored
 from varscore.storage.atomic import Mark, PartialFile
 
 
@@ -41,7 +41,7 @@ class ArchiveWriter:
         blocks["codes"] = UNKNOWN
         for block, bases, substitutions in zip(blocks, codes, records, strict=True):
             block["codes"][: len(bases)] = bases
-            block["records"][: len(bases)] = substitutions
+            block["records"][: len(bases)] = to_stored(self._head, substitutions)
         entries = np.zeros(len(blocks), ENTRY)
         entries["contig"], entries["start"], entries["identity"] = contig, start, identities
         entries["bases"] = [len(bases) for bases in codes]

@@ -18,7 +18,7 @@ from varscore.genome.sequence import UNKNOWN, Genome, encode
 from varscore.genome.windows import Windows
 from varscore.scoring.effects import Effects
 from varscore.scoring.score import Judged, Stored
-from varscore.scoring.stored.archive import Archive, identities, is_scored
+from varscore.scoring.stored.archive import Archive, from_stored, identities, is_scored
 from varscore.scoring.stored.cache import ScoreCache
 from varscore.scoring.stored.columns import from_records, to_records
 from varscore.scoring.stored.profile import LAST_DIGITS, Profile
@@ -98,13 +98,14 @@ class ArchivedScores:
 
         Raises DataError for a damaged archive, and when most of its blocks do not fit the FASTA.
         """
-        there, alleles, rows = np.zeros(len(judged.rows), bool), judged.alleles, judged.rows
+        head, there = self.archive.head, np.zeros(len(judged.rows), bool)
+        alleles, rows = judged.alleles, judged.rows
         single = (alleles.ref.lengths[rows] == 1) & (alleles.alt.lengths[rows] == 1)
         some = np.flatnonzero(single & (alleles.affected_bases[rows] == 0))
         block = self._blocks(alleles, rows[some], judged.names, genome)
         some, block = some[block >= 0], block[block >= 0]
         if not len(some):
-            return there, from_records(np.zeros(0, self.archive.head.record), self._columns)
+            return there, from_stored(head, np.zeros(0, head.record), self._columns)
         used, which = np.unique(block, return_inverse=True)
         content, rows = self.archive.read(used), rows[some]
         ref, alt = (encode(letters.data[letters.offsets[rows]]) for letters in (alleles.ref, alleles.alt))
@@ -115,7 +116,7 @@ class ArchivedScores:
         known = (content["codes"][which, place] == ref) & (ref != UNKNOWN) & (alt != UNKNOWN) & (ref != alt)
         scored = known & is_scored(records)
         there[some[scored]] = True
-        return there, from_records(records[scored], self._columns)
+        return there, from_stored(head, records[scored], self._columns)
 
     def _blocks(
         self, alleles: AlleleBatch, rows: np.ndarray, names: Sequence[str | None], genome: Genome
