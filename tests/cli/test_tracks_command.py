@@ -162,8 +162,9 @@ def test_killed_when_all_was_written(monkeypatch: pytest.MonkeyPatch, capsys: py
     whole = files("t")
     left = {".tracks.json.varscore-journal", ".tracks.json.varscore-spool"}
     assert left <= whole.keys()
-    assert predict("--tasks *DNase* --contig chr2") == 2  # another run's
-    assert "the folder has tracks already" in capsys.readouterr().err
+    for other in ("*DNase* --contig chr2", "*CTCF* --contig chr2 --bedgraph", "*CTCF* --contig chr2 --assembly hg19"):
+        assert predict(f"--tasks {other}") == 2  # has not been done
+        assert "the folder has tracks already" in capsys.readouterr().err
     assert predict("--tasks *CTCF* --contig chr2") == 0
     assert files("t") == {name: content for name, content in whole.items() if name not in left}
     assert predict("--tasks *CTCF* --contig chr2") == 2

@@ -119,7 +119,8 @@ def write_tracks(
         where = job.compute.where(engines)
         _demand_room(job, grid, net, parts, len(tracks), len(where) * (where[0].type == "cpu"))
         key = _key(job, genome, grid, chosen)
-        if _is_done(job, key):  # the process that wrote them was killed before it had cleared up
+        names = [track.file for _, track in tracks]
+        if _is_done(job, key, names):  # the process that wrote them was killed before it had cleared up
             Spool(str(job.folder / RECORD)).abort()
             later(job.journal.remove)
             return sum(map(len, parts))
@@ -204,14 +205,16 @@ def _read(parts: Sequence[Piece], genome: Genome, grid: Grid) -> Iterator[tuple[
         yield _Part(piece, first, last, known), (stretch, grid.step)
 
 
-def _is_done(job: TracksJob, key: Mapping[str, str]) -> bool:
-    """Whether the folder has all that the run is to write, by its journal."""
-    record = job.folder / RECORD
-    if not (job.resume and record.is_file()):
+def _is_done(job: TracksJob, key: Mapping[str, str], names: Sequence[str]) -> bool:
+    """Whether the folder has all that the run is to write, by its journal. names: of the tracks"""
+    record, wanted = job.folder / RECORD, [job.folder / name for name in names]
+    wanted += [path.with_suffix(".bedgraph") for path in wanted if job.bedgraph]
+    if not (job.resume and all(path.is_file() for path in (record, *wanted))):
         return False
-    with suppress(DamagedJournal, KeyError, TypeError):
-        entry = job.journal.read()
-        return entry is not None and entry.key == key and entry.marks["done"]["sha256"] == file_sha256(record)
+    with suppress(DamagedJournal, KeyError, TypeError, ValueError):
+        entry, assembly = job.journal.read(), json.loads(record.read_text())["assembly"]
+        if entry is not None and entry.key == key and job.assembly in (None, assembly):
+            return bool(entry.marks["done"]["sha256"] == file_sha256(record))
     return False
 
 
