@@ -112,7 +112,7 @@ class Annotator:
             after = [line[end:] for line, end in zip(chunk.lines, ends, strict=True)]
         is_odd = (infos.lengths == 0) | np.isin(infos.last, list(b";."))
         if self._prefix in infos.text:
-            is_odd |= [self._prefix in info for info in infos]
+            is_odd |= np.array([self._prefix in info for info in infos], bool)
         for record in np.flatnonzero(is_odd).tolist():
             info = infos[record]
             head, info = before[record].removesuffix(info), self._without_earlier_tags(info)
