@@ -234,7 +234,7 @@ class Archive:
         return np.asarray(found.view(self.head.stored).reshape(-1))
 
     def pieces(self) -> Iterator[tuple[Interval, np.ndarray, np.ndarray]]:
-        """Place, base codes, uint8 (n,), and stored records, (n, 3), of every block; of unknown bases they are zeros."""
+        """Place, base codes, uint8 (n,), and stored records, (n, 3), of every block; zeros for unknown bases."""
         for block in range(len(self)):
             here, content = self.interval(block), self.read(np.array([block]))[0]
             yield here, content["codes"][: len(here)], content["records"][: len(here)]
