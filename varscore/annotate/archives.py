@@ -45,6 +45,8 @@ from varscore.zoo.models import ModelFolder, ranked_tasks
 
 PIECE = 64 * BLOCK
 """Bases that are scored at a time; what shards are dealt out in"""
+EXPORTED = 256
+"""Blocks that are written at a time"""
 ALWAYS = ("diff", "task")
 """Columns that no archive is without"""
 log = logging.getLogger(__name__)
@@ -358,7 +360,7 @@ def _provenance(archive: Archive) -> Provenance:
 def _export_chunks(archive: Archive, extra: Sequence[str]) -> Iterator[tuple[RecordChunk, AlleleScores]]:
     """The records of the archive's known bases, as SaturationReader makes them."""
     names, number = tuple(dict.fromkeys(interval.contig for interval in archive.intervals())), 0
-    for interval, codes, records in archive.pieces():
+    for interval, codes, records in archive.pieces(EXPORTED):
         known = np.flatnonzero(codes != UNKNOWN)
         if not len(known):
             continue

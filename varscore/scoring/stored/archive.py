@@ -18,7 +18,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -233,11 +233,19 @@ class Archive:
             raise self._damaged("its checksum is wrong", int(wrong[0]))
         return np.asarray(found.view(self.head.stored).reshape(-1))
 
-    def pieces(self) -> Iterator[tuple[Interval, np.ndarray, np.ndarray]]:
-        """Place, base codes, uint8 (n,), and stored records, (n, 3), of every block; zeros for unknown bases."""
-        for block in range(len(self)):
-            here, content = self.interval(block), self.read(np.array([block]))[0]
-            yield here, content["codes"][: len(here)], content["records"][: len(here)]
+    def pieces(self, most: int = 1) -> Iterator[tuple[Interval, np.ndarray, np.ndarray]]:
+        """Place, base codes, uint8 (n,), and stored records, (n, 3), of every block; zeros for unknown bases.
+
+        most: up to so many blocks that follow on one another are one piece
+        """
+        contig, start, bases = (self.index[name].astype(np.int64) for name in ("contig", "start", "bases"))
+        apart = np.flatnonzero((np.diff(contig) != 0) | (start[1:] != (start + bases)[:-1])) + 1
+        for run in np.split(np.arange(len(self)), apart):
+            for first in range(0, len(run), most):
+                blocks = run[first : first + most]
+                content, there = self.read(blocks), np.arange(self.head.block) < bases[blocks, None]
+                here = replace(self.interval(blocks[0]), end=self.interval(blocks[-1]).end)
+                yield here, content["codes"][there], content["records"][there]
 
     def _damaged(self, cause: str, block: int | None = None) -> DataError:
         where = self.path if block is None else f"{self.path}, {self.interval(block)}"
