@@ -33,7 +33,8 @@ NORMALISE = "`varscore normalise FILE -r FASTA -o OUT.vcf.gz`"
 FILES = {
     "20,5,A,C\n20,6,A,C\n": ("CSV", NORMALISE),
     "a\tb\tc\td\n1\t2\t3\t4\n": ("a table", "its first line names the columns chrom, pos, ref and alt"),
-    "SNP CHR BP P\nrs1 1 3 .4\n": ("a table with blanks between columns", "put tabs between the columns"),
+    "CHR BP P\n1 3 .4\n": ("a table with blanks between columns", "its first line names the columns chrom, pos"),
+    "chr1\t10\t20\tpeak\t0\t+\n": ("BED", "`varscore annotate --saturate FILE`"),
     "chr1\t10\t20\n": ("BED", "`varscore annotate --saturate FILE`"),
     "track name=x\nchr1 10 20 peak1\n": ("BED", "--regions FILE limits a VCF to them"),
     ">chr1\nACGT\n": ("FASTA", "`varscore predict MODEL FILE`"),

@@ -24,6 +24,27 @@ KINDS = {
         Kind.TABLE,
         "##varscoreVersion=0\nchrom\tpos\tref\talt\nchr1\t5\tA\tG\nchr1\t7\tAT\tA\nchrX\t9\tC\tCGG\n",
     ),
+    "blanks under one another": (
+        Kind.TABLE,
+        " CHR   SNP   BP  A1  A2\nchr1   rs1    5   G   A\nchr1    .    7   A  AT\nchrX    .    9 CGG   C\n",
+    ),
+    "regenie": (
+        Kind.TABLE,
+        "CHROM GENPOS ID ALLELE0 ALLELE1 N\nchr1 5 a A G 9\nchr1 7 b AT A 9\nchrX 9 c C CGG 9\n",
+    ),
+    "bolt": (
+        Kind.TABLE,
+        "SNP\tCHR\tBP\tGENPOS\tALLELE1\tALLELE0\na\tchr1\t5\t.1\tG\tA\nb\tchr1\t7\t.2\tA\tAT\nc\tchrX\t9\t.3\tCGG\tC\n",
+    ),
+    "plink2": (
+        Kind.TABLE,
+        "#CHROM\tPOS\tID\tREF\tALT\tA1\nchr1\t5\ta\tA\tG\tA\nchr1\t7\tb\tAT\tA\tA\nchrX\t9\tc\tC\tCGG\tC\n",
+    ),
+    "GWAS-SSF": (
+        Kind.TABLE,
+        "chromosome\tbase_pair_location\teffect_allele\tother_allele\nchr1\t5\tG\tA\nchr1\t7\tA\tAT\nchrX\t9\tCGG\tC\n",
+    ),
+    "dbNSFP": (Kind.TABLE, "#chr\tpos(1-based)\tref\talt\nchr1\t5\tA\tG\nchr1\t7\tAT\tA\nchrX\t9\tC\tCGG\n"),
     "one column": (Kind.TABLE, "gene,variant\nA,chr1:5A>G\nB,chr1:7AT>A\nC,chrX:9:C:CGG\n"),
     "bed": (Kind.BED, "track name=x\nchr1\t4\t5\tA/G\nchr1\t6\t8\tAT>A\nchrX\t8\t9\tC|CGG\n"),
 }
@@ -47,7 +68,9 @@ def test_a_list_is_recognised_and_read(name: str, mark: bytes, tmp_path: Path) -
         ("#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n", Kind.VCF),  # whose reader says what is missing
         ("whatever\n", Kind.VCF),
         ("", Kind.VCF),
+        ("#CHROM\tPOS\tID\tREF\tALT\tP\n", Kind.TABLE),
         ("rs12\nrs13\n", Kind.RSID),
+        ("rs12, RS13;rs14\n", Kind.RSID),
         ("NC_000001.10:g.5A>G\n", Kind.HGVS),
         ("chr1\t10\t20\tpeak7\n", Kind.REGION),
         ("chr1:1,000-2,000\n", Kind.REGION),
@@ -57,6 +80,18 @@ def test_a_list_is_recognised_and_read(name: str, mark: bytes, tmp_path: Path) -
 def test_what_else_a_file_may_be(text: str, kind: Kind, tmp_path: Path) -> None:
     (tmp_path / "x").write_text(text)
     assert recognise(str(tmp_path / "x")) is kind
+
+
+def test_alleles_that_are_no_bases(tmp_path: Path) -> None:
+    """``-`` as three programs write it, of one deletion of base 8 and one insertion behind base 8: of 1-based bases."""
+    deleted, inserted = ("delete", 7, 8, "T", ""), ("insert", 7, 9, "", "GG")
+    names = ("Start End Ref Alt", "Start_Position End_Position Reference_Allele Tumor_Seq_Allele2", "start end ref alt")
+    for name, place in zip(names, ("8\t8", "8\t9", "9\t8"), strict=True):
+        header = "chrom\t" + name.replace(" ", "\t")
+        (tmp_path / "t").write_text(f"#version 2.4\n{header}\nchr1\t8\t8\tT\t-\nchr1\t{place}\t-\tGG\n")
+        assert recognise(str(tmp_path / "t")) is Kind.TABLE
+        changes = [entry.change for entry in read_entries(str(tmp_path / "t"), Kind.TABLE)]
+        assert [(c.kind, c.start, c.end, c.ref, c.alt) for c in changes if c] == [deleted, inserted]
 
 
 def test_rsids_alone_and_in_a_table(tmp_path: Path) -> None:
@@ -84,6 +119,8 @@ WRONG = {
     "# c\nchrom,pos,ref,alt\n1,,A,G\n": (Kind.TABLE, "line 3", "is no position"),
     "chrom,pos,ref,alt\n1,5,A\n": (Kind.TABLE, "line 2", "3 columns where the first line has 4"),
     "chrom,pos,ref,alt\n1,5,-,G\n": (Kind.TABLE, "line 2", "spelled with the base before it"),
+    "chrom,start,end,ref,alt\n1,5,9,-,G\n": (Kind.TABLE, "line 2", "with a column end"),
+    "chrom,pos,ref,alt,pos\n1,5,A,G,6\n": (Kind.TABLE, "two columns are called pos", "take one of them out"),
     "chrom,pos,ref,alt\n1,0,A,G\n": (Kind.TABLE, "line 2", "positions count from 1"),
     "a,b\n1,2\n": (Kind.TABLE, "does not name the columns", "chrom, pos, ref, alt"),
     "chr1\t4\t5\tpeak\n": (Kind.BED, "line 1", "REF/ALT"),

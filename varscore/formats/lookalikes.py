@@ -75,7 +75,7 @@ def _describe_text(lines: list[str]) -> tuple[str, str | None]:
         (line.rstrip("\r") for line in lines if line.strip() and not line.startswith(("#", "track", "browser"))), first
     )
     tabs, blanks = body.split("\t"), body.split()
-    if len(tabs) >= 5 and tabs[1].isdigit() and re.fullmatch(r"[A-Za-z]+", tabs[3]):
+    if len(tabs) >= 5 and tabs[1].isdigit() and all(re.fullmatch(r"[ACGTNacgtn,.*]+", allele) for allele in tabs[3:5]):
         return "its first line is not ##fileformat=VCFv...", _LINE
     if re.fullmatch(RSID, body.strip(), re.IGNORECASE):
         return "it looks like a list of rsIDs", _RSID
@@ -91,10 +91,7 @@ def _describe_text(lines: list[str]) -> tuple[str, str | None]:
         (None, "a table with blanks between columns"),
     ):
         if _is_table(lines, delimiter):
-            return (
-                f"it looks like {kind}",
-                _TABLE if delimiter else f"put tabs between the columns; then {_TABLE}",
-            )
+            return f"it looks like {kind}", _TABLE
     return "it looks like other text", _LINE
 
 

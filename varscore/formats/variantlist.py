@@ -26,18 +26,26 @@ HEAD_BYTES, MOST_LINES = 1 << 16, 1 << 10
 """What is looked at to tell what a file is"""
 NAMES = {
     "chrom": ("chrom", "chr", "contig", "chromosome", "seqnames", "hg19chrom", "hg38chrom"),
-    "pos": ("pos", "position", "start", "bp", "base_pair_location"),
-    "ref": ("ref", "reference", "ref_allele", "reference_allele", "other_allele", "a2", "nea"),
-    "alt": ("alt", "alternate", "alternative", "alt_allele", "alternate_allele", "effect_allele", "a1", "ea"),
-    "id": ("id", "rsid", "rs", "rs_id", "snp", "snpid", "name", "variant_id", "marker", "markername"),
-    "variant": ("variant", "variant_id", "hgvs", "spdi", "snp", "snpid", "marker", "markername", "id"),
-}
+    "pos": ("pos", "position", "start", "bp", "base_pair_location", "start_position", "pos(1_based)", "genpos"),
+    "end": ("end", "stop", "end_position"),
+    "ref": ("ref", "reference", "ref_allele", "reference_allele", "other_allele", "a2", "nea", "allele0"),
+    "alt": (
+        "alt", "alternate", "alternative", "alt_allele", "alternate_allele", "effect_allele", "a1", "ea", "allele1",
+        "tumor_seq_allele2",
+    ),
+    "id": ("id", "rsid", "rs", "rs_id", "snp", "snpid", "name", "variant_id", "marker", "markername", "markerid"),
+    "variant": ("variant", "variant_id", "hgvs", "spdi", "snp", "snpid", "marker", "markername", "markerid", "id"),
+}  # fmt: skip
 """What the columns of a table may be called, in either case; of several the first that is there counts"""
 _ALLELES = re.compile(rb"([ACGTN]+)[/>|:]([ACGTN]+)", re.IGNORECASE)
 _REGION = re.compile(r"[\w.]+:[\d,]+-[\d,]+")
 _WHOLE = re.compile(r"\.0*$")
 """What a spreadsheet or a frame with gaps puts behind a whole number"""
 _NOT_LINES = ("#", "track", "browser")
+_VCF_NAMES = "\t".join(("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO"))
+_WORDS = re.compile(r"[\s,;]+")
+BLANKS = " "
+"""The delimiter of a table whose columns are apart by one blank or more"""
 
 
 class Kind(Enum):
@@ -71,14 +79,17 @@ def recognise(path: str) -> Kind:
         return Kind.VCF
     head = _head(path)
     lines = head.decode("utf-8", "replace").splitlines()[:MOST_LINES] or [""]
-    if head.startswith(bcf.MAGIC) or b"\0" in head or re.match("##(?!varscore)|#CHROM\t", lines[0]):
+    if head.startswith(bcf.MAGIC) or b"\0" in head or re.match(f"##(?!varscore)|{_VCF_NAMES}", lines[0]):
         return Kind.VCF
+    header = _header_of(lines)
+    if header is not None and header.has_alleles:
+        return Kind.TABLE
     first = next((line.strip() for line in lines if line.strip() and not line.startswith(_NOT_LINES)), "")
-    if RSID.fullmatch(first):
+    if all(map(RSID.fullmatch, _WORDS.split(first))):
         return Kind.RSID
     if is_variant(first):
         return Kind.HGVS if re.search(r":[a-z]\.", first) else Kind.NAMES
-    if _header_of(lines) is not None:
+    if header is not None:
         return Kind.TABLE
     fields = first.split("\t") if "\t" in first else first.split()
     if len(fields) >= 3 and fields[1].isdigit() and fields[2].isdigit():
@@ -138,9 +149,10 @@ def _names(path: str) -> Iterator[Entry]:
 def _rsids(path: str) -> Iterator[Entry]:
     for number, text in _lines(path):
         where = f"{source_name(path)} line {number}"
-        if not RSID.fullmatch(text):
-            raise DataError(f"not an rsID: {text[:60]!r}", where=where, remedy="one a line, such as rs12345")
-        yield Entry(where, text.lower(), None)
+        for word in _WORDS.split(text.strip(",;")):
+            if not RSID.fullmatch(word):
+                raise DataError(f"not an rsID: {word[:60]!r}", where=where, remedy="one a line, such as rs12345")
+            yield Entry(where, word.lower(), None)
 
 
 def _entry(text: str, where: str, name: str) -> Entry:
@@ -205,13 +217,23 @@ def _header_of(lines: Sequence[str]) -> _Header | None:
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("##"):
             continue
-        for delimiter in ("\t", ",", ";"):
-            cells = next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])
+        for delimiter in ("\t", ",", ";", BLANKS):
+            cells = next((cells for _, cells in _cells(line, delimiter)), [])
             if (header := _chosen(delimiter, cells)) is not None:
                 return replace(header, line=number)
         if not line.startswith("#"):
             return None
     return None
+
+
+def _cells(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The lines of a table, with their numbers; in quotes a line may go on behind its end."""
+    if delimiter == BLANKS:
+        yield from ((number, line.split()) for number, line in enumerate(text.splitlines(), 1))
+        return
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    for row in rows:
+        yield rows.line_num, [cell.strip() for cell in row]
 
 
 def _chosen(delimiter: str, cells: Sequence[str]) -> _Header | None:
@@ -230,13 +252,12 @@ def _chosen(delimiter: str, cells: Sequence[str]) -> _Header | None:
 def _table(path: str) -> Iterator[Entry]:
     """A row a variant: chrom, pos, ref, alt (1-based), or one column of names or rsIDs."""
     text, header = _table_text(path)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=header.delimiter)
-    for row in rows:
-        where = f"{source_name(path)} line {rows.line_num}"
-        if rows.line_num <= header.line or not any(cell.strip() for cell in row) or row[0].startswith("#"):
+    for number, row in _cells(text, header.delimiter):
+        where = f"{source_name(path)} line {number}"
+        if number <= header.line or not any(row) or row[0].startswith("#"):
             continue
         demand_columns(len(row), len(header.columns), where)
-        yield from _row([cell.strip() for cell in row], header, where)
+        yield from _row(row, header, where)
 
 
 def _table_text(path: str) -> tuple[str, _Header]:
@@ -247,6 +268,9 @@ def _table_text(path: str) -> tuple[str, _Header]:
         text = content.decode("latin-1")
     if (header := _header_of(text[:HEAD_BYTES].splitlines())) is None:
         _refuse_header(path, text)
+    for name in (header.columns[column] for column in header.chosen.values()):
+        if header.columns.count(name) > 1:
+            raise DataError(f"two columns are called {name}", where=path, remedy="take one of them out")
     return text, header
 
 
@@ -266,19 +290,43 @@ def _row(cells: Sequence[str], header: _Header, where: str) -> Iterator[Entry]:
         yield _entry(told, where, name if name not in ("", ".") else told)
         return
     contig, pos, ref, alts = (cells[header.chosen[role]] for role in ("chrom", "pos", "ref", "alt"))
-    try:
-        digits = _WHOLE.sub("", pos if header.delimiter == "," else pos.replace(",", ""))
-        start = whole_number(digits) - 1
-    except ValueError as error:
-        raise DataError("not a position", where=where, cause=str(error)) from None
+    start = _position(pos, header, where)
+    end = _position(cells[header.chosen["end"]], header, where) if "end" in header.chosen and ref == "-" else None
     for alt in alts.split(","):
-        if start < 0 or not contig or ref.strip("-") == "" or alt.strip("-") == "":
+        change = _change(contig, start, ref.upper(), alt.upper(), end)
+        if change is None:
             raise DataError(
                 "not a variant", where=where, cause=f"it is {' '.join((contig, pos, ref, alt))[:60]!r}",
-                remedy="positions count from 1, and an indel is spelled with the base before it, as in a VCF",
+                remedy="positions count from 1; an insertion is spelled with the base before it, as in a VCF, or with "
+                "a column end",
             )  # fmt: skip
-        change = Edit(contig, start, start + len(ref), ref.upper(), alt.upper())
         yield Entry(where, re.sub(r"[\s;]+", "_", name) or ".", change)
+
+
+def _position(text: str, header: _Header, where: str) -> int:
+    """0-based. Raises DataError."""
+    try:
+        return whole_number(_WHOLE.sub("", text if header.delimiter == "," else text.replace(",", ""))) - 1
+    except ValueError as error:
+        raise DataError("not a position", where=where, cause=str(error)) from None
+
+
+def _change(contig: str, start: int, ref: str, alt: str, end: int | None) -> Edit | None:
+    """A row's change, None for none. ``-`` is no base, as ANNOVAR, VEP and MAF write it.
+
+    start, end: 0-based, the last base included. Of an insertion they are the base before it (ANNOVAR), or those on both
+    sides, in one order (MAF) or the other (VEP).
+    """
+    if start < 0 or not contig or not ref or not alt or ref == alt == "-":
+        return None
+    if alt == "-":
+        return Edit(contig, start, start + len(ref), ref, "", "delete")
+    if ref != "-":
+        return Edit(contig, start, start + len(ref), ref, alt)
+    if end is None or abs(end - start) > 1 or min(start, end) < 0:
+        return None
+    before = min(start, end)
+    return Edit(contig, before, before + 2, "", alt, "insert")
 
 
 def _head(path: str) -> bytes:

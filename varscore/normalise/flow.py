@@ -80,10 +80,12 @@ def normalise(
     dbsnp: str | None = None,
     left_align: bool = True,
     rules: GenomeRules | None = None,
+    quiet: bool = False,
 ) -> Normalised:
     """Read variants and bring them into the form of a VCF.
 
     source: a file, or entries; kind: of the file, None to recognise it; dbsnp: a VCF in which rsIDs are looked up
+    quiet: nothing is warned of, as it will be when the VCF is read
     Raises DataError, VariantFileError (another assembly than the FASTA's, most REFs contradict it) and UsageError.
     """
     rules = rules or GenomeRules()
@@ -95,7 +97,8 @@ def normalise(
     compare_references([_Piece(given.alleles)], genome, names, rules, where)
     status, alleles = judge(given.alleles, NamedGenome(genome, contigs), Rules(as_written=not left_align))
     order = _order(alleles, contigs, genome)
-    names.warn_of_missing()
+    if not quiet:
+        names.warn_of_missing()
     return Normalised(
         alleles.take(order, np.arange(len(order))), [given.ids[row] for row in order.tolist()], contigs,
         status[order], given.left_out,
