@@ -56,7 +56,7 @@ def test_what_cannot_be_a_record_is_told_and_listed(capsys: pytest.CaptureFixtur
     assert list(scores("o.vcf")) == ["300"]
     assert run([*words, "--force", "--strict"]) == 3
     assert run(["annotate", "ids", "-r", "g.fa", "-o", "p.vcf"]) == 2
-    assert "give dbsnp" in capsys.readouterr().err and not Path("p.vcf").exists()
+    assert "give --dbsnp" in capsys.readouterr().err and not Path("p.vcf").exists()
 
 
 def test_intervals_are_scored_when_that_is_asked_for() -> None:

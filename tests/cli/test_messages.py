@@ -92,6 +92,15 @@ def test_what_is_given_in_the_place_of_a_file(name: str, kind: str, remedy: str)
     assert describe_name("given.vcf") is None
 
 
+def test_an_address_in_the_place_of_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (
+        "annotate https://x.org/in.vcf.gz -r g.fa", "annotate in.vcf -r g.fa --regions ftp://x.org/in.bed",
+        "annotate in.vcf -r g.fa --background s3://in/b",
+    ):  # fmt: skip
+        line = said(capsys, *words.split(), "-o", "out.vcf")
+        assert "varscore opens no network connection; download it, and give the file" in line
+
+
 def test_a_region_in_the_place_of_variants(capsys: pytest.CaptureFixture[str]) -> None:
     line = said(capsys, "annotate", "chr1:1,000-2,000", "-r", "g.fa", "-o", "out.vcf")
     assert "no such file, chr1:1,000-2,000; it looks like a region" in line

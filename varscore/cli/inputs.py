@@ -171,10 +171,12 @@ def demand_files(*paths: str | Path | None) -> None:
 def demand_paths(*paths: str | Path | None) -> None:
     """Raises InputError for the first that is not there. None and ``-`` are no files."""
     from varscore.errors import InputError
+    from varscore.formats.lookalikes import describe_name
 
     for path in paths:
         if path is not None and str(path) != "-" and _is_absent(path):
-            raise InputError("there is no such file", where=path, remedy="check the path")
+            cause, remedy = describe_name(str(path)) or (None, "check the path")
+            raise InputError("there is no such file", where=path, cause=cause, remedy=remedy)
 
 
 def demand_folders(path: str | Path) -> None:

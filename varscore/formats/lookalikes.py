@@ -56,6 +56,8 @@ def describe(head: bytes) -> tuple[str, str | None]:
 
 def describe_name(name: str) -> tuple[str, str] | None:
     """Of what was given in the place of a file and is none: what it looks like, and what to do. None: a file's name."""
+    if re.match("(https?|ftp|s3|gs):/", name, re.IGNORECASE):
+        return "it is an address, and varscore opens no network connection", "download it, and give the file"
     if re.fullmatch(RSID, name, re.IGNORECASE):
         return "it looks like an rsID, and a file is expected", _RSID
     if re.fullmatch(VARIANT, name, re.IGNORECASE):

@@ -225,7 +225,7 @@ def _from_entries(entries: Sequence[Entry], genome: Genome, dbsnp: str | None, r
     if dbsnp is None:
         raise UsageError(
             f"{len(asked):,} rsIDs, which have no position of their own", where=next(iter(asked.values()))[1],
-            remedy="give dbsnp, a VCF with IDs in which they are looked up",
+            remedy="give `dbsnp`, a VCF with IDs in which they are looked up",
         )  # fmt: skip
     known = look_up(dbsnp, asked)
     names = iter(known.ids)
