@@ -52,7 +52,7 @@ def test_cold_warm_and_no_cache_give_the_same_bytes(
     assert annotate(f"{words} {CACHE}") == 0
     assert written() == expected
     hits, misses = counted(output)
-    assert hits == 0 and misses > 1000
+    assert hits == 0 and misses > 250
     remove_all()
     capsys.readouterr()
     assert annotate(f"{words} {CACHE}") == 0
@@ -62,13 +62,13 @@ def test_cold_warm_and_no_cache_give_the_same_bytes(
 
 def test_half_of_it_there(background: str) -> None:
     expected = undisturbed(f"in.vcf -o out.vcf.gz {background}")
-    half = HEADER + "".join(line for number, line in enumerate(VCF.splitlines(True)[4:]) if number % 2)
+    half = HEADER + "".join(line for number, line in enumerate(VCF.removeprefix(HEADER).splitlines(True)) if number % 2)
     Path("../half.vcf").write_text(half)
     assert annotate(f"../half.vcf -o ../half.vcf.gz {background} {CACHE}") == 0
     assert annotate(f"in.vcf -o out.vcf.gz {background} {CACHE}") == 0
     assert written() == expected
     hits, misses = counted()
-    assert hits > 400 and misses > 400
+    assert hits > 100 and misses > 100
 
 
 def test_stopped_and_carried_on(disturb: Disturbance, background: str) -> None:
@@ -85,7 +85,7 @@ def test_stopped_and_carried_on(disturb: Disturbance, background: str) -> None:
     assert annotate(f"{words} {CACHE}") == 0
     assert written() == expected
     hits, misses = counted()
-    assert hits > 600 and misses > 200  # what the run without a cache has done
+    assert hits > 150 and misses > 50  # what the run without a cache has done
 
 
 def test_shards_share_it(background: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,7 +151,7 @@ def test_a_signal_before_the_first_record_leaves_nothing(
         return load(model)
 
     monkeypatch.setattr(ModelFolder, "load", disturbed)
-    assert annotate("in.vcf -o out.vcf.gz", "--batch-size", "256") == 128 + signum
+    assert annotate("in.vcf -o out.vcf.gz") == 128 + signum
     assert capsys.readouterr().err.splitlines()[-1].startswith("varscore: warning: ")
     assert all(Path(name).name.startswith(".") for name in written())
     monkeypatch.setattr(ModelFolder, "load", load)

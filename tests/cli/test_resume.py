@@ -20,7 +20,19 @@ import pysam
 import pysam.bcftools
 import pytest
 from cli.disturbance import Disturbance
-from cli.made_runs import CHUNKS, HEADER, RECORDS, SEQUENCE, VCF, annotate, remove_all, set_up, undisturbed, written
+from cli.made_runs import (
+    CHUNKS,
+    HEADER,
+    PORTION,
+    RECORDS,
+    SEQUENCE,
+    VCF,
+    annotate,
+    remove_all,
+    set_up,
+    undisturbed,
+    written,
+)
 
 from varscore.annotate import outputs
 from varscore.cli import log
@@ -65,7 +77,7 @@ def test_a_stopped_run_carries_on_to_the_same_bytes(
     disturb.signal(2, signal.SIGTERM)
     assert annotate(words) == 143
     assert capsys.readouterr().err == (
-        "varscore: warning: 512 records are done; the same command carries on from there\n"
+        f"varscore: warning: {2 * PORTION} records are done; the same command carries on from there\n"
     )
     assert all(Path(name).name.startswith(".") for name in written())
     disturb.signal(1, signal.SIGTERM)
@@ -74,7 +86,7 @@ def test_a_stopped_run_carries_on_to_the_same_bytes(
     assert annotate(words) == 0
     assert disturb.portions == CHUNKS - 3  # none of them is scored again
     messages = capsys.readouterr().err.splitlines()
-    assert messages[-2] == "varscore: carrying on after the first 768 records"
+    assert messages[-2] == f"varscore: carrying on after the first {3 * PORTION} records"
     assert messages[-1].startswith(f"varscore: {RECORDS:,} records, ")
     assert written() == expected
 
@@ -96,7 +108,7 @@ def test_an_error_in_the_middle_keeps_what_was_done(disturb: Disturbance, capsys
 
     disturb.plan(4, fail)
     assert annotate("in.vcf -o out.vcf.gz") == 1
-    assert "1,024 records are done" in capsys.readouterr().err
+    assert f"{4 * PORTION} records are done" in capsys.readouterr().err
     disturb.plan(None)
     assert annotate("in.vcf -o out.vcf.gz") == 0
     assert disturb.portions == CHUNKS - 4
@@ -176,7 +188,7 @@ def test_a_full_disk_is_status_1_and_the_run_carries_on(
     words = f"in.vcf -o {output} --scores m.h5"
     expected = undisturbed(words)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    disturb.plan(3, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1])))
+    disturb.plan(3, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, limits[1])))
     try:
         assert annotate(words) == 1
     finally:
@@ -194,11 +206,11 @@ def test_a_full_disk_is_status_1_and_the_run_carries_on(
 def test_kills_at_random_moments() -> None:
     script = REPOSITORY / "tests" / "stress" / "kill_trials.py"
     answer = subprocess.run(
-        [sys.executable, script, "--trials", "4", "--seed", "7"], capture_output=True, text=True, timeout=300,
+        [sys.executable, script, "--trials", "2", "--seed", "7"], capture_output=True, text=True, timeout=300,
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)},
     )  # fmt: skip
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert answer.stdout.startswith("4 trials, ")
+    assert answer.stdout.startswith("2 trials, ")
 
 
 def children(process: int) -> list[int]:
@@ -209,7 +221,7 @@ def children(process: int) -> list[int]:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="no /proc")
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_workers_end_with_their_parent_and_the_run_carries_on(tiny_model: ModelFolder, signum: int) -> None:
-    Path("in.vcf").write_text(HEADER + VCF.removeprefix(HEADER) * 12)
+    Path("in.vcf").write_text(HEADER + VCF.removeprefix(HEADER) * 48)
     words = f"annotate in.vcf -o out.vcf -r g.fa -m {tiny_model.path} --threads 2 --batch-size 256".split()
     process = subprocess.Popen([sys.executable, "-m", "varscore", *words], cwd=Path(), env=os.environ, process_group=0)
     part = Path(".out.vcf.varscore-part")
@@ -232,7 +244,7 @@ def test_workers_end_with_their_parent_and_the_run_carries_on(tiny_model: ModelF
 @pytest.mark.slow  # it starts processes
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="no /proc")
 def test_a_worker_that_is_stopped_is_not_waited_for(tiny_model: ModelFolder) -> None:
-    Path("in.vcf").write_text(HEADER + VCF.removeprefix(HEADER) * 12)
+    Path("in.vcf").write_text(HEADER + VCF.removeprefix(HEADER) * 48)
     words = f"annotate in.vcf -o out.vcf -r g.fa -m {tiny_model.path} --threads 2 --batch-size 256".split()
     process = subprocess.Popen([sys.executable, "-m", "varscore", *words], stderr=subprocess.PIPE, text=True)
     part = Path(".out.vcf.varscore-part")
@@ -282,7 +294,7 @@ def test_another_run_is_refused_and_can_start_anew(
     shutil.copytree(tiny_model.path, other_model)
     card = other_model / "card.toml"
     card.write_text(card.read_text().replace("default = true", 'note = "of another training"'))
-    common = ["--threads", "1", "--batch-size", "256", "-o", "out"]
+    common = ["--threads", "1", "--batch-size", str(PORTION), "-o", "out"]
     words = ["annotate", "in.vcf", "-r", "g.fa", "-O", "v", *common]
     other = ["annotate", *OTHERS[what].split(), *common, *([] if "-O" in OTHERS[what] else ["-O", "v"])]
     disturb.signal(3, signal.SIGTERM)
@@ -310,7 +322,7 @@ def test_options_that_change_nothing_do_not_matter(disturb: Disturbance) -> None
     stop_after(disturb, 3, "in.vcf -o out.vcf.gz")
     Path("../moved.vcf").write_text(VCF)
     words = ["annotate", "../moved.vcf", "-r", "g.fa", "-o", "./out.vcf.gz", "--check-ref", "warn", "--strict"]
-    assert run([*words, "--batch-size", "512"]) == 3  # the file is complete
+    assert run([*words, "--batch-size", str(2 * PORTION)]) == 3  # the file is complete
     assert disturb.portions < CHUNKS
     assert written() == expected
 
@@ -429,7 +441,7 @@ def test_the_journal_speaks_of_nothing_that_is_not_on_the_disk(
     monkeypatch.setattr(journals.Journal, "write", watched_write)
     assert annotate("in.vcf -o out.bcf --scores m.h5") == 0
     assert entries >= CHUNKS
-    assert longest > 10_000
+    assert longest > 5_000
 
 
 def test_a_short_run_commits_nothing_but_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -485,9 +497,9 @@ def test_run_json_says_what_was_run(
     assert found["counts"].items() <= lines[-1].items()
     assert lines[-1]["records_per_second"] > 0
     progress = [line for line in lines if line["event"] == "progress"]
-    assert sorted({line["records"] for line in progress}) == [768, 1024, 1280, 1300]
+    assert sorted({line["records"] for line in progress}) == [*range(3 * PORTION, RECORDS, PORTION), RECORDS]
     assert all(line["peak_memory_mb"] > 10 for line in progress)
-    assert all((line["records_per_second"] > 0) == (line["records"] > 768) for line in progress)
+    assert all((line["records_per_second"] > 0) == (line["records"] > 3 * PORTION) for line in progress)
     assert lines[-1]["peak_memory_mb"]["process"] > 10
     assert found["outputs"] == {"annotated": "out.vcf.gz", "scores": "m.zarr"}
     assert set(found["versions"]) == {"varscore", "python", "torch", "numpy"}

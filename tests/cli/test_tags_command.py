@@ -84,7 +84,7 @@ def test_tags_of_another_program_stay(suffix: str) -> None:
     assert annotate(f"once{suffix} -o twice{suffix}") == 0
     assert Path(f"once{suffix}").read_bytes() == Path(f"twice{suffix}").read_bytes()
     for row in lines(f"twice{suffix}"):
-        assert row.startswith("#") or "\tVS_QUAL=7;VS_P_OLD=3;VS=1;VS_STATUS=" in row
+        assert row.startswith("#") or ";VS_QUAL=7;VS_P_OLD=3;VS=1;VS_STATUS=" in row
     assert set(declared.splitlines()) <= set(lines(f"twice{suffix}"))
 
 
