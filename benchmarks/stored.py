@@ -129,7 +129,7 @@ def windows_of(genome: Genome, places: np.ndarray, length: int) -> Windows:
 
 
 def look_up(name: str, archive: Archive, profile: Profile, genome: Genome, places: np.ndarray) -> None:
-    scores = ArchivedScores(archive, profile, archive.head.columns, len(archive.head.tasks), any_device=False)
+    scores = ArchivedScores(archive, profile, archive.head.columns, any_device=False)
     scores.fit(genome)
     chunks = [judged(genome, some) for some in np.array_split(places, -(-len(places) // 1024))]
     with clock(name, len(places)):

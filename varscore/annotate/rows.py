@@ -24,14 +24,6 @@ EVALUE = "evalue"
 """The block of a score matrix that comes with a background"""
 
 
-def allele_scores(found: ScoreBatch, tasks: np.ndarray, extra: Mapping[str, np.ndarray] | None = None) -> AlleleScores:
-    """The columns of the annotated file: the strongest of ``tasks`` (int64 column indices) of every allele.
-
-    extra: further columns of the scored alleles, float32 (m,), or int64 (m,) indices of tasks or numbers of something
-    """
-    return spread_columns(found, strongest_columns(found.effects, tasks, extra))
-
-
 def strongest_columns(
     effects: Effects, tasks: np.ndarray, extra: Mapping[str, np.ndarray] | None = None
 ) -> dict[str, np.ndarray]:

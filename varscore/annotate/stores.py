@@ -38,7 +38,7 @@ def open_store(
     profile = profile_of_columns(job.model, how, job.annotations, ranked, columns)
     archived = cached = None
     if reuse.archive is not None:
-        archived = ArchivedScores(Archive(reuse.archive), profile, columns, tasks, reuse.any_device)
+        archived = ArchivedScores(Archive(reuse.archive), profile, columns, reuse.any_device)
         archived.fit(genome)
     if reuse.cache is not None and reuse.matrix:
         cache = ScoreCache(reuse.cache, profile_of_effects(job.model, how), effects_record(tasks), reuse.limit)

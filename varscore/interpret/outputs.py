@@ -143,7 +143,7 @@ class ExplainFolder:
                 self._rows(method, subject, attribution, number, self._tasks[task].name)
                 self._profile.add(method, task, subject.codes, attribution.scores[number])
                 if method in COMPARED:
-                    self._check(method, subject, attribution, number, self._tasks[task].name)
+                    self._check(method, attribution, number, self._tasks[task].name)
 
     def _array(self, method: str, subject: Subject, attribution: Attribution) -> None:
         for number, task in enumerate(subject.tasks.tolist()):
@@ -183,7 +183,7 @@ class ExplainFolder:
                 for at in places
             )
 
-    def _check(self, method: str, subject: Subject, attribution: Attribution, number: int, task: str) -> None:
+    def _check(self, method: str, attribution: Attribution, number: int, task: str) -> None:
         """Enter whether contributions add up. Raises IncompleteError when those of a complete method do not."""
         total, difference, miss = (
             float(values[number]) for values in (attribution.total, attribution.difference, attribution.miss)

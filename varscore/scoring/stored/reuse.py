@@ -53,9 +53,7 @@ def keys_of(windows: Windows, names: Sequence[str | None] | None = None) -> np.n
 class ArchivedScores:
     """An archive as a run asks it. Raises UsageError when its scores are not those that the run would compute."""
 
-    def __init__(
-        self, archive: Archive, profile: Profile, columns: Sequence[str], tasks: int, any_device: bool
-    ) -> None:
+    def __init__(self, archive: Archive, profile: Profile, columns: Sequence[str], any_device: bool) -> None:
         self.archive = archive
         self.touched = self.stale = 0
         """Blocks that were asked for, and those of them whose bases are not the FASTA's"""
