@@ -89,8 +89,7 @@ def annotate_file(
         plan = None if net is None else job.compute.plan(net, where if several else where[:1])
         pool: Pool = IdlePool() if plan is None else stack.enter_context(engines.pool(plan))
         read = itertools.chain(head, portions)
-        rules = _judging(job)
-        scored = _score(job, read, genome, names, pool, rules, store, _phasing(job, reader, path, genome, names, stack))
+        scored = _score(job, read, genome, names, pool, store, _phasing(job, reader, path, genome, names, stack))
         tally = Tally()
         for portion, found, carried in scored:
             tally.count(carried)
@@ -128,12 +127,11 @@ def _score(
     genome: Genome,
     names: ContigNames,
     pool: Pool,
-    rules: Rules,
     store: StoredScores | None,
     phasing: Phasing | None,
 ) -> Iterator[tuple[Portion, ScoreBatch, OnHaplotypes | None]]:
     """Every portion with what became of its alleles, and of those on haplotypes where these are asked for."""
-    window, untrained = job.model.config().window, job.annotations.untrained
+    window, rules, untrained = job.model.config().window, _judging(job), job.annotations.untrained
     if phasing is not None:
         yield from score_on_haplotypes(read, genome, names, pool, window, rules, phasing, untrained)
         return
