@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import combinations
 
 from varscore.errors import UsageError
@@ -20,6 +21,34 @@ def with_indexes(*paths: str) -> list[str]:
     return [path + suffix for path in paths for suffix in ("", *INDEXES)]
 
 
+@dataclass(frozen=True)
+class _Named:
+    """A path, looked at once. file: device and inode of what has the name, None for nothing; place: without links"""
+
+    path: str
+    is_stream: bool
+    file: tuple[int, int] | None
+    place: str
+
+    @classmethod
+    def of(cls, path: str) -> _Named:
+        file = None
+        with suppress(OSError):
+            about = os.stat(path)
+            file = about.st_dev, about.st_ino
+        return cls(path, is_stream(path), file, os.path.realpath(path))
+
+    def is_same(self, other: _Named) -> bool:
+        if self.is_stream or other.is_stream:
+            return False
+        return self.file == other.file if self.file and other.file else self.place == other.place
+
+    def holds(self, other: _Named) -> bool:
+        """Whether ``other`` lies in this output, a folder (of the one kind there is), and would go with it."""
+        is_folder = self.path.endswith(".zarr") and os.path.isdir(self.path)
+        return is_folder and not other.is_stream and other.place.startswith(os.path.join(self.place, ""))
+
+
 def check_names(outputs: Sequence[str], inputs: Sequence[str], beside: Sequence[str] = ()) -> None:
     """Raises UsageError when two outputs are one file, one of them is an input, its name is too long or its folder is
     not there.
@@ -27,43 +56,27 @@ def check_names(outputs: Sequence[str], inputs: Sequence[str], beside: Sequence[
     beside: files that appear with the outputs under names made of theirs, and replace what has these names
     Links are followed. ``-`` may be an input and an output, but not two outputs; devices and pipes may be anything.
     """
-    for first, second in combinations([*outputs, *beside], 2):
-        if first == second == "-" or _same_file(first, second):
-            raise UsageError("two outputs have the same name", where=second, remedy="give each a name of its own")
-    for output in outputs:
-        _refuse_input(output, inputs, "the output is also an input")
-        if not is_stream(output) and not os.path.isdir(os.path.dirname(os.path.realpath(output))):
-            raise UsageError("the output's folder does not exist", where=output, remedy="make the folder first")
-    for side in beside:
-        _refuse_input(side, inputs, "a file that goes with the output is also an input")
-        if os.path.isdir(side) and not os.path.islink(side):
-            raise UsageError("a folder has the name of a file that goes with the output", where=side, remedy="move it")
-    for name in (*outputs, *beside):
-        if not is_stream(name) or os.path.isdir(name):
-            demand_name(name)
+    written, sides, read = ([_Named.of(path) for path in paths] for paths in (outputs, beside, inputs))
+    for first, second in combinations([*written, *sides], 2):
+        if first.path == second.path == "-" or first.is_same(second):
+            raise UsageError("two outputs have the same name", where=second.path, remedy="give each a name of its own")
+    for output in written:
+        _refuse_input(output, read, "the output is also an input")
+        if not output.is_stream and not os.path.isdir(os.path.dirname(output.place)):
+            raise UsageError("the output's folder does not exist", where=output.path, remedy="make the folder first")
+    for side in sides:
+        _refuse_input(side, read, "a file that goes with the output is also an input")
+        if os.path.isdir(side.path) and not os.path.islink(side.path):
+            raise UsageError(
+                "a folder has the name of a file that goes with the output", where=side.path, remedy="move it"
+            )
+    for name in (*written, *sides):
+        if not name.is_stream or os.path.isdir(name.path):
+            demand_name(name.path)
 
 
-def _refuse_input(output: str, inputs: Sequence[str], message: str) -> None:
-    for path in inputs:
-        if _same_file(output, path) or _holds(output, path):
-            cause = None if path == output else f"it is, or holds, {path}"
-            raise UsageError(message, where=output, cause=cause, remedy="write to another file")
-
-
-def _same_file(first: str, second: str) -> bool:
-    if is_stream(first) or is_stream(second):
-        return False
-    with suppress(OSError):  # one of them is not there
-        return os.path.samefile(first, second)
-    return os.path.realpath(first) == os.path.realpath(second)
-
-
-def _holds(folder: str, path: str) -> bool:
-    """Whether ``path`` lies in an output that is a folder (of the one kind there is), and would go with it."""
-    inside = os.path.join(os.path.realpath(folder), "")
-    return (
-        folder.endswith(".zarr")
-        and os.path.isdir(folder)
-        and not is_stream(path)
-        and os.path.realpath(path).startswith(inside)
-    )
+def _refuse_input(output: _Named, inputs: Sequence[_Named], message: str) -> None:
+    for given in inputs:
+        if output.is_same(given) or output.holds(given):
+            cause = None if given.path == output.path else f"it is, or holds, {given.path}"
+            raise UsageError(message, where=output.path, cause=cause, remedy="write to another file")
