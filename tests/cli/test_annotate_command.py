@@ -352,7 +352,7 @@ def test_debug_shows_where(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["annotate", "gone.vcf", "-r", "g.fa", "--debug"]) == 2
     err = capsys.readouterr().err
     assert err.startswith("Traceback (most recent call last):\n")
-    assert err.splitlines()[-1].startswith("varscore: error: no such file, gone.vcf")
+    assert err.splitlines()[-1].startswith("varscore: error: there is no such file, gone.vcf")
 
 
 # -- real variants ---------------------------------------------------------------------------------------------------
@@ -410,6 +410,7 @@ def test_saturation_gives_what_the_same_variants_in_a_file_get() -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["in.vcf", "--saturate", "some.bed"]])
 def test_either_a_file_or_saturation(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    Path("some.bed").write_text("chr1\t400\t420\n")
     assert run(["annotate", *arguments, "-r", "g.fa", "-o", "out.vcf"]) == 2
     assert "either IN or --saturate" in capsys.readouterr().err
 
