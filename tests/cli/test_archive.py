@@ -214,6 +214,10 @@ def test_float16_is_rounded_and_says_so() -> None:
         there, true = ([row[name] for row in table] for table in (rounded, exact))
         assert there != true
         np.testing.assert_allclose(there, true, rtol=2.0**-11, atol=1e-11)
+    assert run(["archive", "export", "../a.vsa", "-o", "e.parquet"]) == 0
+    saturate("s.parquet")
+    there, true = (pq.read_table(name)["sig"].to_numpy() for name in ("e.parquet", "s.parquet"))
+    np.testing.assert_allclose(there, true, rtol=2.0**-11)
     rows("--archive ../a.vsa")
     assert "PRECISION=float16" in pq.read_metadata("o.parquet").metadata[b"varscoreArchive"].decode()
 
