@@ -123,7 +123,7 @@ class Fields:
             heads = [line[: len(line) - len(line.split(b"\t", first)[first]) - 1] for line in lines]
         text = b"\t".join([*heads, b""])
         tabs = np.flatnonzero(np.frombuffer(text, np.uint8) == _TAB)
-        ends = np.cumsum([len(head) + 1 for head in heads]) - 1
+        ends = np.cumsum(list(map(len, heads))) + np.arange(len(heads))
         if len(tabs) != first * len(heads) or (tabs[first - 1 :: first] != ends).any():
             return None
         return cls(text, tabs.reshape(-1, first))

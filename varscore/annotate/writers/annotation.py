@@ -110,7 +110,8 @@ class Annotator:
         if ends != list(map(len, chunk.lines)):
             before = [line[:end] for line, end in zip(chunk.lines, ends, strict=True)]
             after = [line[end:] for line, end in zip(chunk.lines, ends, strict=True)]
-        is_odd = (infos.lengths == 0) | np.isin(infos.last, list(b";."))
+        last = infos.last
+        is_odd = (infos.lengths == 0) | (last == ord(";")) | (last == ord("."))
         if self._prefix in infos.text:
             is_odd |= np.array([self._prefix in info for info in infos], bool)
         for record in np.flatnonzero(is_odd).tolist():

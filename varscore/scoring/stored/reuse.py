@@ -195,17 +195,18 @@ class StoredScores:
         if self._archived is not None:
             archived, columns = self._archived.find(judged, genome)
         windows = cut(judged.others(archived))
-        others = np.unique(windows.rows)
-        rows = np.union1d(judged.rows[archived], others)
-        there = np.isin(rows, others, assume_unique=True, invert=True)
-        stored = Stored(there, columns, np.full(len(others), not self.only))
+        is_archived = _among(judged.rows[archived], len(judged.alleles))
+        has_windows = _among(windows.rows, len(judged.alleles))
+        rows = np.flatnonzero(is_archived | has_windows)
+        stored = Stored(is_archived[rows], columns, np.full(np.count_nonzero(has_windows), not self.only))
         if self._cached is not None and not self.only:
             stored = self._in_cache(
                 self._cached, stored, keys_of(windows, judged.names if self._cached.positional else None)
             )
         known = int(np.count_nonzero(stored.there)) + (0 if stored.effects is None else len(stored.effects))
         self.hits, self.misses = self.hits + known, self.misses + len(rows) - known
-        return rows, stored, windows.take(np.isin(windows.rows, rows[~stored.there][stored.computed]))
+        is_computed = _among(rows[~stored.there][stored.computed], len(judged.alleles))
+        return rows, stored, windows.take(is_computed[windows.rows])
 
     def _in_cache(self, cached: Cached, stored: Stored, keys: np.ndarray) -> Stored:
         """keys: of the alleles that are not there"""
@@ -264,6 +265,13 @@ class StoredScores:
                 f"{self._archived.stale:,}", f"{self._archived.touched:,}", self._archived.archive.path,
                 "have no score" if self.only else "were computed",
             )  # fmt: skip
+
+
+def _among(rows: np.ndarray, n: int) -> np.ndarray:
+    """bool (n,): whether a row is one of ``rows``."""
+    found = np.zeros(n, bool)
+    found[rows] = True
+    return found
 
 
 def _merged(
