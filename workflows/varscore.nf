@@ -50,8 +50,9 @@ process VARSCORE_MERGE {
     path "*.varscore.vcf.gz*"
 
     script:
+    def stem = name.replaceAll(/\.(vcf|vcf\.b?gz|bcf)$/, '')
     """
-    varscore merge ${shards} -o '${name.replaceAll(/\.(vcf|vcf\.b?gz|bcf)$/, '')}.varscore.vcf.gz'
+    varscore merge ${shards} -o '${stem}.varscore.vcf.gz'
     """
 }
 
@@ -60,7 +61,7 @@ workflow {
         error "give --vcf and --reference"
     }
     reference = file(params.reference, checkIfExists: true)
-    jobs = Channel.fromPath(params.vcf, checkIfExists: true)
+    jobs = channel.fromPath(params.vcf, checkIfExists: true)
         .flatMap { vcf -> (1..params.shards).collect { index -> tuple(vcf, index, params.shards) } }
     VARSCORE_SHARD(jobs, reference, params.options)
     VARSCORE_MERGE(VARSCORE_SHARD.out.groupTuple(size: params.shards))

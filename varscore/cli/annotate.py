@@ -17,6 +17,7 @@ from varscore.cli.inputs import (
     demand_files,
     demand_free,
     demand_genome,
+    demand_kind,
     demand_matrix,
     demand_model,
     demand_source,
@@ -225,17 +226,20 @@ def annotate(
     if source is not None:
         demand_source(source)
     demand_files(looking.file)
+    if output is not None:  # before anything that takes a tenth of a second
+        demand_kind(output, output_format)
+        inputs = [path for path in (source, saturate, reference) if path is not None]
+        demand_free((output, scores, skipped, report, looking.motif_table), force, inputs)
     demand_model(model, tasks or (), held.classifiers)
     given = listing.read(source) if source is not None else saturated(str(saturate))
 
     from varscore.cli.config import find_reference
-    from varscore.formats.kinds import format_of
     from varscore.formats.shards import Shard
     from varscore.storage.outputs import check_names, with_indexes
 
     part = Shard.parse(shard) if shard is not None else None
     target = output or default_output(given.name, output_format, part)
-    format_of(target, output_format)
+    demand_kind(target, output_format)
     fasta = find_reference(reference, given.path if given.kind.value == "vcf" else "-")
     outputs = [str(path) for path in (target, scores, skipped, report, looking.motif_table) if path is not None]
     check_names(outputs, with_indexes(*map(str, (*given.files, fasta))))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from varscore.cli.groups import grouped
-from varscore.cli.inputs import demand_free, demand_model, look_at_files
+from varscore.cli.inputs import demand_free, demand_kind, demand_model, look_at_files
 from varscore.cli.options import COMPUTING, Computing, Force, ModelName, Reference
 from varscore.cli.tracks import Conservation, parse_tracks
 
@@ -227,11 +227,10 @@ def export(
     force: Force = False,
 ) -> None:
     """Write an archive as what annotate --saturate writes, for other programs."""
-    from varscore.formats.kinds import format_of
     from varscore.scoring.stored.archive import Archive
 
     demand_free((output,), force, [archive])
-    format_of(output, None)
+    demand_kind(output)
     Archive(archive)
 
     from varscore.annotate.archives import export_archive

@@ -129,6 +129,13 @@ def demand_free(
                 refuse_existing(path, force=force)
 
 
+def demand_kind(path: str, letter: str | None = None) -> None:
+    """Raises UsageError when neither an output's suffix nor ``-O`` says how it is to be written."""
+    from varscore.formats.kinds import format_of
+
+    format_of(path, letter)
+
+
 def demand_matrix(path: Path | None) -> None:
     """Raises UsageError for a name that is not one of a matrix (``--scores``)."""
     if path is not None:
