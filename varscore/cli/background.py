@@ -16,43 +16,47 @@ from varscore.cli.tracks import Conservation, parse_tracks
 if TYPE_CHECKING:
     from varscore.scoring.evalue import Background
 
+Vcf = Annotated[
+    list[str],
+    typer.Option(
+        metavar="VCF",
+        help="Common variants, VCF or BCF; repeatable.",
+        callback=look_at_files,
+    ),
+]
+Output = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="File to write; background.safetensors in a model's folder is its own.",
+    ),
+]
+Exclude = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BED", help="Leave out variants that touch these regions (a blacklist).", callback=look_at_paths
+    ),
+]
+MinAf = Annotated[
+    float, typer.Option(min=0, max=1, metavar="AF", help="Leave out alleles whose INFO/AF says they are rarer.")
+]
+Tail = Annotated[
+    int,
+    typer.Option(min=1, metavar="N", help="Largest values kept of each task: E-values are exact up to N / variants."),
+]
+
 
 @grouped
 def background(
     model: ModelName,
-    vcf: Annotated[
-        list[str],
-        typer.Option(
-            metavar="VCF",
-            help="Common variants, VCF or BCF; repeatable.",
-            callback=look_at_files,
-        ),
-    ],
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="File to write; background.safetensors in a model's folder is its own.",
-        ),
-    ],
+    vcf: Vcf,
+    output: Output,
     reference: Reference = None,
-    exclude: Annotated[
-        str | None,
-        typer.Option(
-            metavar="BED", help="Leave out variants that touch these regions (a blacklist).", callback=look_at_paths
-        ),
-    ] = None,
-    min_af: Annotated[
-        float, typer.Option(min=0, max=1, metavar="AF", help="Leave out alleles whose INFO/AF says they are rarer.")
-    ] = 0.0,
-    tail: Annotated[
-        int,
-        typer.Option(
-            min=1, metavar="N", help="Largest values kept of each task: E-values are exact up to N / variants."
-        ),
-    ] = 2048,
+    exclude: Exclude = None,
+    min_af: MinAf = 0.0,
+    tail: Tail = 2048,
     conservation: Conservation = None,
     *,
     fitting: Fitting,

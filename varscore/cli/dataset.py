@@ -10,59 +10,64 @@ import typer
 from varscore.cli.inputs import look_at_files, look_at_paths, look_at_references
 from varscore.cli.options import Force, OutputDir, Seed, parse_names
 
+Reference = Annotated[
+    Path,
+    typer.Option("--reference", "-r", metavar="FASTA", help="Genome the peaks are on.", callback=look_at_references),
+]
+Source = Annotated[
+    Path,
+    typer.Option(
+        "--peaks",
+        metavar="DIR|TSV",
+        help="Folder of peak files, or a table with a column 'file'.",
+        callback=look_at_paths,
+    ),
+]
+Exclude = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="BED", help="Leave out windows that touch these regions (a blacklist).", callback=look_at_paths
+    ),
+]
+UnknownOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="TSV",
+        help="Labels that are not known, and so neither train nor count: a table with track (a task or its file; "
+        "* for any letters) and contig, and if need be start and end.",
+        callback=look_at_files,
+    ),
+]
+Shift = Annotated[
+    int, typer.Option(min=0, metavar="BP", help="Begin the first bin here: another grid gives new examples.")
+]
+BinsOption = Annotated[
+    Literal["any", "tf", "all"],
+    typer.Option(help="Bins to keep: with any label, with a transcription-factor label (DeepSEA), or all."),
+]
+Unlabelled = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        metavar="RATIO",
+        help="With --bins all: unlabelled bins per labelled one outside the test split, at most.",
+    ),
+]
+MaxUnknown = Annotated[float, typer.Option(min=0, max=1, metavar="SHARE", help="Unknown bases a window may hold.")]
+
 
 def peaks(
-    reference: Annotated[
-        Path,
-        typer.Option(
-            "--reference", "-r", metavar="FASTA", help="Genome the peaks are on.", callback=look_at_references
-        ),
-    ],
-    source: Annotated[
-        Path,
-        typer.Option(
-            "--peaks",
-            metavar="DIR|TSV",
-            help="Folder of peak files, or a table with a column 'file'.",
-            callback=look_at_paths,
-        ),
-    ],
+    reference: Reference,
+    source: Source,
     output: OutputDir,
-    exclude: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="BED", help="Leave out windows that touch these regions (a blacklist).", callback=look_at_paths
-        ),
-    ] = None,
-    unknown: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="TSV",
-            help="Labels that are not known, and so neither train nor count: a table with track (a task or its file; "
-            "* for any letters) and contig, and if need be start and end.",
-            callback=look_at_files,
-        ),
-    ] = None,
+    exclude: Exclude = None,
+    unknown: UnknownOption = None,
     bin: Annotated[int, typer.Option(min=1, metavar="BP", help="Length of a bin, which labels describe.")] = 200,
     window: Annotated[int, typer.Option(min=1, metavar="BP", help="Length of the window around each bin.")] = 1000,
-    shift: Annotated[
-        int, typer.Option(min=0, metavar="BP", help="Begin the first bin here: another grid gives new examples.")
-    ] = 0,
-    bins: Annotated[
-        Literal["any", "tf", "all"],
-        typer.Option(help="Bins to keep: with any label, with a transcription-factor label (DeepSEA), or all."),
-    ] = "any",
-    unlabelled: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            metavar="RATIO",
-            help="With --bins all: unlabelled bins per labelled one outside the test split, at most.",
-        ),
-    ] = None,
-    max_unknown: Annotated[
-        float, typer.Option(min=0, max=1, metavar="SHARE", help="Unknown bases a window may hold.")
-    ] = 0.0,
+    shift: Shift = 0,
+    bins: BinsOption = "any",
+    unlabelled: Unlabelled = None,
+    max_unknown: MaxUnknown = 0.0,
     validation: Annotated[str, typer.Option(metavar="CHR,..", help="Chromosomes of the validation split.")] = "chr7",
     test: Annotated[str, typer.Option(metavar="CHR,..", help="Chromosomes of the test split.")] = "chr8,chr9",
     skip_contigs: Annotated[str, typer.Option(metavar="CHR,..", help="Chromosomes to leave out altogether.")] = "",

@@ -16,29 +16,33 @@ if TYPE_CHECKING:
     from varscore.evaluate import Report
     from varscore.tasks import Task
 
+LabelledOnly = Annotated[
+    bool, typer.Option("--labelled-only", help="Only examples with a label of some task, as DeepSEA's test set.")
+]
+Compare = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODEL", help="Another model to predict the same examples; repeatable.", callback=look_at_models
+    ),
+]
+Curves = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TASKS",
+        help="Also draw ROC and precision-recall curves of these tasks, by index or a glob such as '*CTCF*'; "
+        "repeatable.",
+    ),
+]
+
 
 def evaluate(
     model: ModelName,
     data: Data,
     output: OutputDir,
     split: Annotated[Literal["train", "validation", "test", "all"], typer.Option(help="Examples to predict.")] = "test",
-    labelled_only: Annotated[
-        bool, typer.Option("--labelled-only", help="Only examples with a label of some task, as DeepSEA's test set.")
-    ] = False,
-    compare: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="MODEL", help="Another model to predict the same examples; repeatable.", callback=look_at_models
-        ),
-    ] = None,
-    curves: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TASKS",
-            help="Also draw ROC and precision-recall curves of these tasks, by index or a glob such as '*CTCF*'; "
-            "repeatable.",
-        ),
-    ] = None,
+    labelled_only: LabelledOnly = False,
+    compare: Compare = None,
+    curves: Curves = None,
     record: Annotated[bool, typer.Option("--record", help="Write the figures into the model's folder, too.")] = False,
     device: Device = "auto",
     precision: Precision = "fp32",

@@ -200,19 +200,22 @@ class Showing:
     picture: Annotated[Literal["none", "svg", "png"], typer.Option(help="Pictures.", rich_help_panel=SHOWN)] = "svg"
 
 
+Source = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[SOURCE]",
+        help="A FASTA, BED, VCF or BCF file, or one variant such as 'chr20:1000010 A>G'.",
+        show_default=False,
+    ),
+]
+
+
 @grouped
 def explain(
     *,
     model: ModelName,
     output: OutputDir,
-    source: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[SOURCE]",
-            help="A FASTA, BED, VCF or BCF file, or one variant such as 'chr20:1000010 A>G'.",
-            show_default=False,
-        ),
-    ] = None,
+    source: Source = None,
     what: Explaining,
     how: Manner,
     shown: Showing,

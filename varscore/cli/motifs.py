@@ -124,47 +124,54 @@ class Recurrence:
     ] = False
 
 
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL|compare|recurring",
+        help="A model's name or folder; compare: only compare QUERY; recurring: find motifs in QUERY.",
+    ),
+]
+Query = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[QUERY]",
+        help="Of compare: a JASPAR or MEME file; of recurring: a FASTA.",
+        show_default=False,
+        callback=look_at_files,
+    ),
+]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", metavar="DIR|TSV", help="Folder to write; of compare, a table.")
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DATA|FASTA",
+        help="Real sequence: a data set of varscore dataset, or a FASTA.",
+        show_default=False,
+        callback=look_at_paths,
+    ),
+]
+Against = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="MOTIFS",
+        help="JASPAR or MEME text to compare with; repeatable. By default VARSCORE_MOTIFS, or motifs of the "
+        "configuration file.",
+        show_default=False,
+        callback=look_at_files,
+    ),
+]
+
+
 @grouped
 def motifs(
     *,
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL|compare|recurring",
-            help="A model's name or folder; compare: only compare QUERY; recurring: find motifs in QUERY.",
-        ),
-    ],
-    query: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[QUERY]",
-            help="Of compare: a JASPAR or MEME file; of recurring: a FASTA.",
-            show_default=False,
-            callback=look_at_files,
-        ),
-    ] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR|TSV", help="Folder to write; of compare, a table.")
-    ],
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DATA|FASTA",
-            help="Real sequence: a data set of varscore dataset, or a FASTA.",
-            show_default=False,
-            callback=look_at_paths,
-        ),
-    ] = None,
-    against: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="MOTIFS",
-            help="JASPAR or MEME text to compare with; repeatable. By default VARSCORE_MOTIFS, or motifs of the "
-            "configuration file.",
-            show_default=False,
-            callback=look_at_files,
-        ),
-    ] = None,
+    model: Model,
+    query: Query = None,
+    output: Output,
+    data: Data = None,
+    against: Against = None,
     filtering: Filtering,
     matching: Matching,
     recurrence: Recurrence,
@@ -180,20 +187,14 @@ def motifs(
     """
     databases = _databases(against)
     demand_files(*databases)
-    if data is not None and model in ("compare", "recurring"):
-        raise typer.BadParameter(f"--data goes with a model: {model} reads QUERY")
-    if recurrence.control is not None and model != "recurring":
-        raise typer.BadParameter("--control goes with recurring alone")
+    _demand_fitting(model, query, data, recurrence)
     if model == "compare":
         _compare(query, databases, output, force)
         return
     if model == "recurring":
         _recur(query, databases, output, recurrence, seed, force)
         return
-    if query is not None:
-        raise typer.BadParameter("QUERY goes with compare and recurring alone")
-    if data is None:
-        raise typer.BadParameter("--data DATA|FASTA says which sequences the filters are to read")
+    assert data is not None
 
     demand_free_folder(output, force)
     demand_model(model)
@@ -223,6 +224,19 @@ def motifs(
         _put_pictures(folder, found, chosen.id, families)
         put_facts(folder, facts(found, chosen, data, databases))
     _say(found, options)
+
+
+def _demand_fitting(model: str, query: Path | None, data: Path | None, recurrence: Recurrence) -> None:
+    """Raises BadParameter for what does not go with a model, with ``compare`` or with ``recurring``."""
+    reads_query = model in ("compare", "recurring")
+    if reads_query and data is not None:
+        raise typer.BadParameter(f"--data goes with a model: {model} reads QUERY")
+    if recurrence.control is not None and model != "recurring":
+        raise typer.BadParameter("--control goes with recurring alone")
+    if not reads_query and query is not None:
+        raise typer.BadParameter("QUERY goes with compare and recurring alone")
+    if not reads_query and data is None:
+        raise typer.BadParameter("--data DATA|FASTA says which sequences the filters are to read")
 
 
 def _databases(against: list[Path] | None) -> list[Path]:

@@ -84,25 +84,27 @@ class Along:
         return int(self.step)
 
 
+Source = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[FASTA|BED]",
+        help="Sequences, plain or gzipped (- is stdin), or intervals of the genome that -r names.",
+        callback=look_at_files,
+    ),
+]
+Tasks = Annotated[
+    list[str] | None,
+    typer.Option("--tasks", "--task", metavar="GLOB", help="Only tasks whose name fits, such as 'K562*'; repeatable."),
+]
+
+
 @grouped
 def predict(
     model: ModelName,
-    source: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[FASTA|BED]",
-            help="Sequences, plain or gzipped (- is stdin), or intervals of the genome that -r names.",
-            callback=look_at_files,
-        ),
-    ] = None,
+    source: Source = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="OUT", help="File to write.")] = None,
     reference: Reference = None,
-    tasks: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--tasks", "--task", metavar="GLOB", help="Only tasks whose name fits, such as 'K562*'; repeatable."
-        ),
-    ] = None,
+    tasks: Tasks = None,
     *,
     tracks: Along,
     computing: Computing,

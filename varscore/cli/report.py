@@ -73,65 +73,74 @@ class Further:
     ] = None
 
 
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SCORED",
+        help="What varscore annotate has written.",
+        callback=look_at_files,
+    ),
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option(
+        "--reference",
+        "-r",
+        metavar="FASTA",
+        envvar="VARSCORE_REFERENCE",
+        help="The genome that the file was scored on: brings every task and the logos.",
+        show_default=False,
+        callback=look_at_references,
+    ),
+]
+Scores = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="annotate's --scores of the same run, instead of computing tasks again.",
+        callback=look_at_matrices,
+    ),
+]
+Top = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=100_000,
+        metavar="N",
+        help="Alleles on the page; the others are counted. Of more than 5,000 the 50 largest differences each.",
+    ),
+]
+Filter = Annotated[
+    str | None,
+    typer.Option(
+        "--filter", metavar="EXPR", help="Only alleles for which this holds: 'VS_SIG<0.01 && status==\"PASS\"'."
+    ),
+]
+ExplainTop = Annotated[
+    int,
+    typer.Option(min=0, max=5000, metavar="N", help="Alleles at the top of the table that get logos and tracks."),
+]
+Multiqc = Annotated[
+    Path | None,
+    typer.Option(metavar="NAME_mqc.json", help="Also write counts for MultiQC, and its general statistics beside."),
+]
+
+
 @grouped
 def report(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="SCORED",
-            help="What varscore annotate has written.",
-            callback=look_at_files,
-        ),
-    ],
+    source: Source,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.html", help="The page to write.")],
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            "--reference",
-            "-r",
-            metavar="FASTA",
-            envvar="VARSCORE_REFERENCE",
-            help="The genome that the file was scored on: brings every task and the logos.",
-            show_default=False,
-            callback=look_at_references,
-        ),
-    ] = None,
+    reference: Reference = None,
     model: Model = None,
-    scores: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="annotate's --scores of the same run, instead of computing tasks again.",
-            callback=look_at_matrices,
-        ),
-    ] = None,
+    scores: Scores = None,
     genes: Genes = None,
     sort: Annotated[str, typer.Option(metavar="diff|sig|e|p_NAME", help="What alleles are ranked by.")] = "diff",
-    top: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            max=100_000,
-            metavar="N",
-            help="Alleles on the page; the others are counted. Of more than 5,000 the 50 largest differences each.",
-        ),
-    ] = 1000,
-    filter_: Annotated[
-        str | None,
-        typer.Option(
-            "--filter", metavar="EXPR", help="Only alleles for which this holds: 'VS_SIG<0.01 && status==\"PASS\"'."
-        ),
-    ] = None,
-    explain_top: Annotated[
-        int,
-        typer.Option(min=0, max=5000, metavar="N", help="Alleles at the top of the table that get logos and tracks."),
-    ] = 50,
+    top: Top = 1000,
+    filter_: Filter = None,
+    explain_top: ExplainTop = 50,
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="By default the file's name.")] = None,
     link: Link = None,
-    multiqc: Annotated[
-        Path | None,
-        typer.Option(metavar="NAME_mqc.json", help="Also write counts for MultiQC, and its general statistics beside."),
-    ] = None,
+    multiqc: Multiqc = None,
     further: Further = Further(),
     tag_prefix: Annotated[str, typer.Option(metavar="NAME", help="annotate's --tag-prefix, if it had one.")] = "VS",
     device: Device = "auto",

@@ -179,16 +179,27 @@ class Testing:
     ] = None
 
 
+Positives = Annotated[
+    list[str],
+    typer.Option(
+        metavar="FILE",
+        help="Functional variants: VCF, BCF or a table with chrom, pos, ref, alt; repeatable.",
+        callback=look_at_files,
+    ),
+]
+About = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.toml",
+        help="What else the card is to say: what the classes are, limits, licence.",
+        callback=look_at_files,
+    ),
+]
+
+
 @grouped
 def train_snp(
-    positives: Annotated[
-        list[str],
-        typer.Option(
-            metavar="FILE",
-            help="Functional variants: VCF, BCF or a table with chrom, pos, ref, alt; repeatable.",
-            callback=look_at_files,
-        ),
-    ],
+    positives: Positives,
     output: OutputDir,
     choosing: Choosing,
     fitting: Fitting,
@@ -197,14 +208,7 @@ def train_snp(
     reference: Reference = None,
     model: Model = None,
     conservation: Conservation = None,
-    about: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.toml",
-            help="What else the card is to say: what the classes are, limits, licence.",
-            callback=look_at_files,
-        ),
-    ] = None,
+    about: About = None,
     seed: Seed = 0,
     *,
     computing: Computing,

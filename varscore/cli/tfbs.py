@@ -21,77 +21,85 @@ if TYPE_CHECKING:
     from varscore.train.studies.study import Plan
     from varscore.train.studies.tfbs import Result
 
+Seq = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE|DIR",
+        help="DeepBind's NAME_AC.seq.gz, with its NAME_B.seq.gz beside it for the test; or a folder of them, of "
+        "which each becomes a data set DIR/NAME.",
+        callback=look_at_paths,
+    ),
+]
+Positives = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FASTA",
+        help="Bound sequences.",
+        callback=look_at_files,
+    ),
+]
+Negatives = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FASTA",
+        help="Sequences that are not bound.",
+        callback=look_at_files,
+    ),
+]
+TestPositives = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FASTA",
+        help="Bound sequences of the test.",
+        callback=look_at_files,
+    ),
+]
+TestNegatives = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FASTA",
+        help="Others of the test.",
+        callback=look_at_files,
+    ),
+]
+PeaksOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="BED",
+        help="Peaks, BED or narrowPeak; wants --reference.",
+        callback=look_at_files,
+    ),
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option("--reference", "-r", metavar="FASTA", help="Genome the peaks are on.", callback=look_at_references),
+]
+NameOption = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Name of the task; by default the file's.", show_default=False)
+]
+Validation = Annotated[
+    float, typer.Option(metavar="SHARE", help="Share of the examples outside the test split, drawn at random.")
+]
+TestShare = Annotated[
+    float, typer.Option(metavar="SHARE", help="Share for the test where there are no test sequences.")
+]
+Test = Annotated[str, typer.Option(metavar="CHR,..", help="Chromosomes whose peaks are for the test.")]
+
 
 def dataset_tfbs(
     output: OutputDir,
-    seq: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE|DIR",
-            help="DeepBind's NAME_AC.seq.gz, with its NAME_B.seq.gz beside it for the test; or a folder of them, of "
-            "which each becomes a data set DIR/NAME.",
-            callback=look_at_paths,
-        ),
-    ] = None,
-    positives: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FASTA",
-            help="Bound sequences.",
-            callback=look_at_files,
-        ),
-    ] = None,
-    negatives: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FASTA",
-            help="Sequences that are not bound.",
-            callback=look_at_files,
-        ),
-    ] = None,
-    test_positives: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FASTA",
-            help="Bound sequences of the test.",
-            callback=look_at_files,
-        ),
-    ] = None,
-    test_negatives: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FASTA",
-            help="Others of the test.",
-            callback=look_at_files,
-        ),
-    ] = None,
-    peaks: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="BED",
-            help="Peaks, BED or narrowPeak; wants --reference.",
-            callback=look_at_files,
-        ),
-    ] = None,
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            "--reference", "-r", metavar="FASTA", help="Genome the peaks are on.", callback=look_at_references
-        ),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Name of the task; by default the file's.", show_default=False)
-    ] = None,
+    seq: Seq = None,
+    positives: Positives = None,
+    negatives: Negatives = None,
+    test_positives: TestPositives = None,
+    test_negatives: TestNegatives = None,
+    peaks: PeaksOption = None,
+    reference: Reference = None,
+    name: NameOption = None,
     window: Annotated[int, typer.Option(min=1, metavar="BP", help="Length of an example.")] = 101,
-    validation: Annotated[
-        float, typer.Option(metavar="SHARE", help="Share of the examples outside the test split, drawn at random.")
-    ] = 0.1,
-    test_share: Annotated[
-        float, typer.Option(metavar="SHARE", help="Share for the test where there are no test sequences.")
-    ] = 0.2,
-    test: Annotated[
-        str, typer.Option(metavar="CHR,..", help="Chromosomes whose peaks are for the test.")
-    ] = "chr8,chr9",
+    validation: Validation = 0.1,
+    test_share: TestShare = 0.2,
+    test: Test = "chr8,chr9",
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
