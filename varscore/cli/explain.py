@@ -255,17 +255,11 @@ def explain(
     with ExitStack() as stack:
         genome = _open_genome(what.genome, source, stack)
         run = explain_source(job, source, genome, stack)
-        folder = stack.enter_context(
-            ExplainFolder(
-                str(output),
-                job,
-                chosen.tasks(),
-                hypothetical=shown.hypothetical,
-                picture=shown.picture,
-                sites=_sites(shown.motifs, chosen, genome),
-                force=force,
-            )  # fmt: skip
-        )
+        made = ExplainFolder(
+            str(output), job, chosen.tasks(), hypothetical=shown.hypothetical, picture=shown.picture,
+            sites=_sites(shown.motifs, chosen, genome), force=force,
+        )  # fmt: skip
+        folder = stack.enter_context(made)
         meter = stack.enter_context(progress(run.total, "inputs"))
         for result in run.results:
             folder.add(result, run.options)
