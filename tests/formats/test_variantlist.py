@@ -44,6 +44,7 @@ KINDS = {
         Kind.TABLE,
         "chromosome\tbase_pair_location\teffect_allele\tother_allele\nchr1\t5\tG\tA\nchr1\t7\tA\tAT\nchrX\t9\tCGG\tC\n",
     ),
+    "with ends": (Kind.TABLE, "chr,start,end,ref,alt\nchr1,5,5,A,G\nchr1,7,8,AT,A\nchrX,9,9,C,CGG\n"),
     "dbNSFP": (Kind.TABLE, "#chr\tpos(1-based)\tref\talt\nchr1\t5\tA\tG\nchr1\t7\tAT\tA\nchrX\t9\tC\tCGG\n"),
     "one column": (Kind.TABLE, "gene,variant\nA,chr1:5A>G\nB,chr1:7AT>A\nC,chrX:9:C:CGG\n"),
     "bed": (Kind.BED, "track name=x\nchr1\t4\t5\tA/G\nchr1\t6\t8\tAT>A\nchrX\t8\t9\tC|CGG\n"),
@@ -109,6 +110,9 @@ def test_names_of_variants_come_along(tmp_path: Path) -> None:
     ]  # fmt: skip
     columns = {"chr": ["1"], "pos": ["5"], "ref": ["A"], "alt": ["C"], "rsid": ["rs9"]}
     assert [e.name for e in entries_of_columns(columns, "the frame")] == ["rs9"]
+    columns = {"Chromosome": ["1"], "Start": ["4"], "End": ["5"], "ref": ["A"], "alt": ["C"]}
+    with pytest.raises(DataError, match="counts from 0, the frame"):
+        list(entries_of_columns(columns, "the frame"))
 
 
 WRONG = {
@@ -120,6 +124,7 @@ WRONG = {
     "chrom,pos,ref,alt\n1,5,A\n": (Kind.TABLE, "line 2", "3 columns where the first line has 4"),
     "chrom,pos,ref,alt\n1,5,-,G\n": (Kind.TABLE, "line 2", "spelled with the base before it"),
     "chrom,start,end,ref,alt\n1,5,9,-,G\n": (Kind.TABLE, "line 2", "with a column end"),
+    "chrom,start,end,ref,alt\n1,4,5,A,G\n1,6,8,AT,A\n": (Kind.TABLE, "the table counts from 0", "add 1 to its start"),
     "chrom,pos,ref,alt,pos\n1,5,A,G,6\n": (Kind.TABLE, "two columns are called pos", "take one of them out"),
     "chrom,pos,ref,alt\n1,0,A,G\n": (Kind.TABLE, "line 2", "positions count from 1"),
     "a,b\n1,2\n": (Kind.TABLE, "does not name the columns", "chrom, pos, ref, alt"),

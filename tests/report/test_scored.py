@@ -63,6 +63,8 @@ def test_the_tables_say_the_same(vcf: Path, tmp_path: Path) -> None:
     table = tmp_path / "made.tsv.gz"
     table.write_bytes(gzip.compress((facts + body).encode()))
     assert list(open_scored(str(table)).alleles()) == alleles
+    (tmp_path / "renamed.tsv").write_text((facts + body).replace("chrom\tpos", "#chrom\tpos", 1))
+    assert list(open_scored(str(tmp_path / "renamed.tsv")).alleles()) == alleles
     assert open_scored(str(table)).model == scored.model
     columns = {
         name: [None if row[i] == "." and name not in ("id", "alt") else row[i] for row in rows]

@@ -120,8 +120,10 @@ def entries_of_columns(columns: Mapping[str, Sequence[str]], where: str) -> Iter
     header = _chosen(",", list(columns))
     if header is None:
         _refuse_header(where, ", ".join(columns))
-    for number, row in enumerate(zip(*columns.values(), strict=True), 1):
-        yield from _row([cell.strip() for cell in row], header, f"{where} row {number}")
+    rows = [[cell.strip() for cell in row] for row in zip(*columns.values(), strict=True)]
+    _demand_from_1(rows, header, where)
+    for number, row in enumerate(rows, 1):
+        yield from _row(row, header, f"{where} row {number}")
 
 
 def read_regions(path: str) -> list[Interval]:
@@ -252,12 +254,31 @@ def _chosen(delimiter: str, cells: Sequence[str]) -> _Header | None:
 def _table(path: str) -> Iterator[Entry]:
     """A row a variant: chrom, pos, ref, alt (1-based), or one column of names or rsIDs."""
     text, header = _table_text(path)
+    rows = []
     for number, row in _cells(text, header.delimiter):
         where = f"{source_name(path)} line {number}"
         if number <= header.line or not any(row) or row[0].startswith("#"):
             continue
         demand_columns(len(row), len(header.columns), where)
+        rows.append((row, where))
+    _demand_from_1([row for row, _ in rows], header, path)
+    for row, where in rows:
         yield from _row(row, header, where)
+
+
+def _demand_from_1(rows: Sequence[Sequence[str]], header: _Header, where: str) -> None:
+    """Raises DataError for a table that has start and end as BED and frames of intervals have them."""
+    if not rows or not header.has_alleles or "end" not in header.chosen:
+        return
+    columns = [header.chosen[role] for role in ("pos", "end", "ref")]
+    for row in rows:
+        start, end, ref = (row[column] for column in columns)
+        if ref == "-" or not (start.isdecimal() and end.isdecimal()) or int(end) - int(start) != len(ref):
+            return
+    raise DataError(
+        "the table counts from 0", where=where, cause="in every row end - start is the length of REF",
+        remedy="add 1 to its start, or leave its end out if it is something else",
+    )  # fmt: skip
 
 
 def _table_text(path: str) -> tuple[str, _Header]:
