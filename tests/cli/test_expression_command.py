@@ -185,8 +185,16 @@ def test_every_gene_is_predicted_once_by_a_network_that_has_not_seen_it(
     ],
 )
 def test_options_that_do_not_go_together(
-    folder: Path, more: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("t.bed", "l.tsv"):
+        Path(name).write_text("chr1\t1\t2\n")
     assert dataset(folder, "no", *more) == 2
     assert message in capsys.readouterr().err and not (folder / "no").exists()
 
