@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -182,6 +183,34 @@ Engine = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What is written beside OUT."""
+
+    scores: Scores = None
+    skipped: Skipped = None
+    report: Page = None
+
+
+@dataclass(frozen=True)
+class Judging:
+    """Which alleles are scored, and in which form."""
+
+    check_ref: CheckRef = "warn"
+    as_written: AsWritten = False
+
+
+@dataclass(frozen=True)
+class Course:
+    """Where a run computes, how much of the input it takes, and what it finds there already."""
+
+    batch_size: AutoBatchSize = None
+    cluster: Cluster = None
+    shard: ShardOf = None
+    resume: ResumeRun = True
+    dry_run: DryRun = False
+
+
 @grouped
 def annotate(
     source: Source = None,
@@ -190,29 +219,22 @@ def annotate(
     output_format: OutputType = None,
     model: Model = None,
     tag_prefix: TagPrefix = "VS",
-    scores: Scores = None,
-    skipped: Skipped = None,
-    report: Page = None,
     *,
+    beside: Beside,
     listing: Listing,
     tasks: Tasks = None,
     where: RegionOptions,
     saturate: Saturate = None,
     held: AnnotationOptions,
     looking: MotifOptions,
-    check_ref: CheckRef = "warn",
-    as_written: AsWritten = False,
+    judging: Judging,
     fitting: Fitting,
     phasing: HaplotypeOptions,
     storing: Storing,
     strict: Strict = False,
     engine: Engine = "exact",
     computing: Computing,
-    batch_size: AutoBatchSize = None,
-    cluster: Cluster = None,
-    shard: ShardOf = None,
-    resume: ResumeRun = True,
-    dry_run: DryRun = False,
+    course: Course,
     force: Force = False,
 ) -> None:
     """Score every variant of a VCF with a chromatin network and write the VCF back with the scores.
@@ -226,10 +248,10 @@ def annotate(
     if source is not None:
         demand_source(source)
     demand_files(looking.file)
+    others = (beside.scores, beside.skipped, beside.report, looking.motif_table)
     if output is not None:  # before anything that takes a tenth of a second
         demand_kind(output, output_format)
-        inputs = [path for path in (source, saturate, reference) if path is not None]
-        demand_free((output, scores, skipped, report, looking.motif_table), force, inputs)
+        demand_free((output, *others), force, [path for path in (source, saturate, reference) if path is not None])
     demand_model(model, tasks or (), held.classifiers)
     given = listing.read(source) if source is not None else saturated(str(saturate))
 
@@ -237,18 +259,18 @@ def annotate(
     from varscore.formats.shards import Shard
     from varscore.storage.outputs import check_names, with_indexes
 
-    part = Shard.parse(shard) if shard is not None else None
+    part = Shard.parse(course.shard) if course.shard is not None else None
     target = output or default_output(given.name, output_format, part)
     demand_kind(target, output_format)
     fasta = find_reference(reference, given.path if given.kind.value == "vcf" else "-")
-    outputs = [str(path) for path in (target, scores, skipped, report, looking.motif_table) if path is not None]
+    outputs = [str(path) for path in (target, *others) if path is not None]
     check_names(outputs, with_indexes(*map(str, (*given.files, fasta))))
     demand_free(outputs, force)
-    demand_matrix(scores)
+    demand_matrix(beside.scores)
     intervals, rules, reuse = where.read(), fitting.rules(), storing.reuse()
     phasing.demand()
     demand_variants(given)
-    if not dry_run:
+    if not course.dry_run:
         demand_genome(fasta)
 
     from varscore.annotate.job import AnnotateJob
@@ -256,43 +278,23 @@ def annotate(
     from varscore.normalise import place_for_vcf
     from varscore.zoo.models import find_model
 
-    chosen = find_model(model)
+    chosen, further = find_model(model), (where.regions, held.background, fitting.rename_chrs)
     with place_for_vcf(target) as made:
         job = AnnotateJob(
-            source=made if given.is_list else given.path,
-            output=target,
-            reference=fasta,
-            model=chosen,
-            output_format=output_format,
-            tasks=tuple(tasks or ()),
-            regions=intervals,
-            saturate=given.intervals(),
-            annotations=held.open(chosen),
-            tag_prefix=tag_prefix,
-            check_ref=check_ref,
-            as_written=as_written,
-            rules=rules,
-            scores=scores,
-            skipped=skipped,
-            motifs=looking.search(chosen),
-            motif_table=looking.motif_table,
-            compute=computing.compute(engine),
-            batch_size=batch_size,
-            force=force,
-            resume=resume,
-            shard=part,
-            inputs=tuple(
-                str(path) for path in (*given.files, where.regions, held.background, fitting.rename_chrs) if path
-            ),
-            reuse=reuse,
+            source=made if given.is_list else given.path, output=target, reference=fasta, model=chosen,
+            output_format=output_format, tasks=tuple(tasks or ()), regions=intervals, saturate=given.intervals(),
+            annotations=held.open(chosen), tag_prefix=tag_prefix, check_ref=judging.check_ref,
+            as_written=judging.as_written, rules=rules, scores=beside.scores, skipped=beside.skipped,
+            motifs=looking.search(chosen), motif_table=looking.motif_table, compute=computing.compute(engine),
+            batch_size=course.batch_size, force=force, resume=course.resume, shard=part,
+            inputs=tuple(str(path) for path in (*given.files, *further) if path), reuse=reuse,
             haplotypes=phasing.asked(),
-        )
-        if cluster and job.reuse.is_on:
-            raise typer.BadParameter(
-                "--cache and --archive do not go with --cluster, whose machines may compute otherwise"
-            )
-        page = page_of(job, report) if report else None
-        check(job) if dry_run else run(job, strict, cluster, given, page)
+        )  # fmt: skip
+        if course.cluster and job.reuse.is_on:
+            cause = "whose machines may compute otherwise"
+            raise typer.BadParameter(f"--cache and --archive do not go with --cluster, {cause}")
+        page = page_of(job, beside.report) if beside.report else None
+        check(job) if course.dry_run else run(job, strict, course.cluster, given, page)
 
 
 def check(job: AnnotateJob) -> None:
