@@ -84,7 +84,10 @@ crnn=crnn-320-projection
 train $crnn $crnn.400bp --data hg19.w400 --init-motifs "$motifs" --prior-bias --lr 1e-3 --epochs 4 --warmup-steps 300 --seed 1
 train $crnn $crnn.stage2 --data hg19.207 --init-from $crnn.400bp --lr 5e-4 --epochs 1 --warmup-steps 300 --seed 1
 train $crnn $crnn.stage3 --data hg19.207 --init-from $crnn.stage2 --lr 5e-4 --epochs 2 --warmup-steps 200 --seed 2
-train $crnn $crnn.hg19-207 --data hg19.207 --init-from $crnn.stage3 --lr 5e-4 --epochs 3 --warmup-steps 200 --seed 3
+train $crnn $crnn.stage4 --data hg19.207 --init-from $crnn.stage3 --lr 5e-4 --epochs 3 --warmup-steps 200 --seed 3
+# and on over all bins: three times as many, and examples of the same peaks that it has not seen
+further=(--recipe fast --lr 1.5e-3 --warmup-steps 100 "${fast[@]}")
+varscore train-chromatin $crnn --data more207.s100 -o $crnn.hg19-207 --init-from $crnn.stage4 --seed 4 --epochs 2 "${further[@]}"
 
 # the one that comes with varscore was stopped in its first stage, after three quarters of an epoch at the full rate
 danq=(--arg dense=360 --prior-bias --seed 1)
