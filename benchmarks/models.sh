@@ -85,22 +85,23 @@ train $crnn $crnn.400bp --data hg19.w400 --init-motifs "$motifs" --prior-bias --
 train $crnn $crnn.stage2 --data hg19.207 --init-from $crnn.400bp --lr 5e-4 --epochs 1 --warmup-steps 300 --seed 1
 train $crnn $crnn.stage3 --data hg19.207 --init-from $crnn.stage2 --lr 5e-4 --epochs 2 --warmup-steps 200 --seed 2
 train $crnn $crnn.stage4 --data hg19.207 --init-from $crnn.stage3 --lr 5e-4 --epochs 3 --warmup-steps 200 --seed 3
-# and on over all bins: three times as many, and examples of the same peaks that it has not seen
+# and on over all bins, three times as many
 further=(--recipe fast --lr 1.5e-3 --warmup-steps 100 "${fast[@]}")
 varscore train-chromatin $crnn --data more207.s100 -o $crnn.hg19-207 --init-from $crnn.stage4 --seed 4 --epochs 2 "${further[@]}"
 
 # the one that comes with varscore was stopped in its first stage, after three quarters of an epoch at the full rate
 danq=(--arg dense=360 --prior-bias --seed 1)
 train danq danq.400bp --data hg19.w400 "${danq[@]}" --init-motifs "$motifs" --lr 1e-3 --epochs 1 --warmup-steps 300
-train danq danq.hg19-207 --data hg19.207 "${danq[@]}" --init-from danq.400bp --lr 7e-4 --epochs 2 --warmup-steps 200 \
-    --storage fp16
+train danq danq.stage2 --data hg19.207 "${danq[@]}" --init-from danq.400bp --lr 7e-4 --epochs 2 --warmup-steps 200 --storage fp16
+varscore train-chromatin danq --data more207 -o danq.hg19-207 --arg dense=360 --init-from danq.stage2 --seed 2 --epochs 1 \
+    --storage fp16 "${further[@]}"
 
-# evaluate MODEL OPTION...: on the test chromosomes, all bins and those with a label; --record puts the figures on the card
+# evaluate MODEL DATA OPTION...: on the test chromosomes, all bins and those with a label; --record puts the figures on the card
 evaluate() {
-    varscore evaluate "$1" --data hg19.207 -o "$1.test" --record --force --threads "$threads" "${@:2}"
-    varscore evaluate "$1" --data hg19.207 -o "$1.labelled" --labelled-only --record --force --threads "$threads" "${@:2}"
+    varscore evaluate "$1" --data "$2" -o "$1.test" --record --force --threads "$threads" "${@:3}"
+    varscore evaluate "$1" --data "$2" -o "$1.labelled" --labelled-only --record --force --threads "$threads" "${@:3}"
 }
 
-evaluate kmer.hg19-207
-evaluate $crnn.hg19-207 --compare kmer.hg19-207
-evaluate danq.hg19-207 --compare kmer.hg19-207
+evaluate kmer.hg19-207 hg19.207
+evaluate $crnn.hg19-207 floor207 --compare kmer.hg19-207
+evaluate danq.hg19-207 floor207 --compare kmer.hg19-207

@@ -22,7 +22,7 @@ from varscore.zoo.models import open_model
 from varscore.zoo.shelf import bundled_folder
 
 GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden" / "bundled.json"
-SAID = ("default", "licence", "intended_use", "limits")
+SAID = ("default", "licence", "intended_use", "limits", "trained_on")
 
 
 def about(folder: Path, said: Path) -> None:
