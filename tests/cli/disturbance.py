@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -32,4 +32,5 @@ class Disturbance:
         self.portions, self.after, self.what = 0, after, what
 
     def signal(self, after: int, signum: int) -> None:
-        self.plan(after, lambda: os.kill(os.getpid(), signum))
+        # to this very thread: one sent to the process may reach another thread, and be heard by the next run
+        self.plan(after, lambda: signal.raise_signal(signum))

@@ -147,7 +147,7 @@ def test_a_signal_before_the_first_record_leaves_nothing(
     load = ModelFolder.load
 
     def disturbed(model: ModelFolder) -> object:
-        os.kill(os.getpid(), signum)
+        signal.raise_signal(signum)
         return load(model)
 
     monkeypatch.setattr(ModelFolder, "load", disturbed)

@@ -6,7 +6,6 @@ import csv
 import dataclasses
 import logging
 import math
-import os
 import re
 import signal
 import subprocess
@@ -219,7 +218,7 @@ def test_a_signal_saves_a_checkpoint_and_says_how_to_go_on(
 
     def disturbed(trainer: Trainer, *given: Any) -> float:
         if trainer.progress.step == 2:
-            os.kill(os.getpid(), signum)
+            signal.raise_signal(signum)
         return step(trainer, *given)
 
     monkeypatch.setattr(Trainer, "_step", disturbed)
@@ -240,7 +239,7 @@ def test_a_signal_before_the_first_step_says_so(
     data: ExampleSet, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stopping, "TRAINING_PATIENCE", 0.1)
-    monkeypatch.setattr(Trainer, "_step", lambda *given: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(20)))
+    monkeypatch.setattr(Trainer, "_step", lambda *given: (signal.raise_signal(signal.SIGTERM), time.sleep(20)))
     assert run(arguments(data, tmp_path / "m")) == 128 + signal.SIGTERM
     assert "stopped before the first checkpoint; the same command starts anew" in capsys.readouterr().err
 
