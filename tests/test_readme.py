@@ -136,6 +136,12 @@ def test_every_page_is_in_the_list_of_pages() -> None:
     assert not missing, f"add a line to docs/index.md for {sorted(missing)}"
 
 
+def test_the_site_has_the_pages_in_the_order_of_the_index() -> None:
+    said = re.findall(r"^\| [^|]* \| \[([^\]]+)\]\(([^)]+)\) \|$", PAGES["docs/index.md"], re.MULTILINE)
+    settings = (ROOT / "mkdocs.yml").read_text()
+    assert said and re.findall(r"^ {6}- (.+): (\S+)$", settings, re.MULTILINE) == said
+
+
 def test_nothing_says_to_install_somebody_else_s_package() -> None:
     """The name belongs to another project on the public index: this one is installed from its source."""
     sources = {str(path.relative_to(ROOT)): path.read_text() for path in (ROOT / "varscore").rglob("*.py")}

@@ -89,7 +89,7 @@ def root(
         typer.Option(
             metavar="FILE.py",
             help="A Python file of yours that registers architectures; it is run, so that models of them can be "
-            "trained and loaded. Repeatable.",
+            "trained and loaded.",
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")] = False,

@@ -58,7 +58,7 @@ class Explaining:
             help="ism (the default): what every substitution would do; deeplift: contributions that add up, through "
             "LSTM gates, attention and max-pooling too; gradient: gradient times input; ig: integrated gradients; "
             "attention: where a network with a mask looks, and the motif there; maximise: the input that it would like "
-            "best, for which no SOURCE is needed. Repeatable.",
+            "best, for which no SOURCE is needed.",
             rich_help_panel=WHAT,
             show_default=False,
         ),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,12 @@ def _spelling(parameter: Any) -> str:
     else:
         names = sorted(parameter.opts + parameter.secondary_opts, key=lambda name: name.startswith("--"))
         words = [", ".join(names)] + ([] if parameter.is_flag else [value])
-    return "`" + " ".join(words).replace("|", "\\|") + "`"
+    return _code(" ".join(words))
+
+
+def _code(text: str) -> str:
+    """Code in a cell. A bar would end the cell, and site builders do not agree on how to escape it."""
+    return f"`{text}`" if "|" not in text else f"<code>{escape(text).replace('|', '&#124;')}</code>"
 
 
 def _kind_of_value(parameter: Any) -> str:
