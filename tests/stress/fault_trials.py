@@ -30,7 +30,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from kill_trials import Quiet, annotate, contents, make_workspace, warm_up
+from kill_trials import Quiet, contents, make_workspace, start, warm_up
 
 PRECIOUS = "a thing that somebody else needs\n"
 PATIENCE = 60.0
@@ -89,7 +89,7 @@ class Bench:
         last = self.dice.choice(
             [self.dice.randint(1, self.quiet.operations), self.quiet.operations - self.dice.randrange(9)]
         )
-        os.waitpid(annotate(self.arguments, last), 0)
+        os.waitpid(start(self.arguments, last), 0)
 
     def run(self) -> tuple[int, str]:
         """Exit status and messages of the command. Raises AssertionError when it hangs or calls itself a bug."""
@@ -99,7 +99,7 @@ class Bench:
     def run_all(self, count: int) -> list[tuple[int, str]]:
         """The same of several at the same time, whose messages are mixed."""
         Path("err.txt").unlink(missing_ok=True)
-        children = [annotate(self.arguments) for _ in range(count)]
+        children = [start(self.arguments) for _ in range(count)]
         statuses = [wait(child) for child in children]
         said = Path("err.txt").read_text() if Path("err.txt").exists() else ""
         assert "internal error" not in said, said
@@ -235,7 +235,7 @@ def run_trials(trials: int, seed: int, root: Path) -> Tally:
     os.environ.update(VARSCORE_CACHE=str(root / "cache"), VARSCORE_CONFIG=str(root / "none.toml"))
     make_workspace(root)
     warm_up(root)
-    common = [str(root / "in.vcf"), "-r", str(root / "g.fa"), "-m", str(root / "model"), "--threads", "1"]
+    common = ["annotate", str(root / "in.vcf"), "-r", str(root / "g.fa"), "-m", str(root / "model"), "--threads", "1"]
     common += ["--device", "cpu", "--batch-size", "256"]
     quiet = {}
     for number in range(trials):
