@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,3 +30,13 @@ def test_what_a_script_imports_is_there(path: Path, monkeypatch: pytest.MonkeyPa
             found = importlib.import_module(module)
             if not hasattr(found, name):
                 importlib.import_module(f"{module}.{name}")
+
+
+def test_make_bench_runs_what_needs_no_arguments() -> None:
+    names = re.search(r"^BENCHMARKS := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert names
+    for name in names[1].split():
+        for node in ast.walk(ast.parse((ROOT / "benchmarks" / f"{name}.py").read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument":
+                asked = ast.literal_eval(node.args[0])
+                assert asked.startswith("-") or "nargs" in {word.arg for word in node.keywords}, f"{name}: {asked}"

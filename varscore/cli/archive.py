@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from varscore.cli.choosing import named_classifiers
 from varscore.cli.groups import grouped
 from varscore.cli.inputs import demand_free, demand_kind, demand_model, look_at_files
 from varscore.cli.options import COMPUTING, Computing, Force, ModelName, Reference
@@ -88,8 +89,7 @@ class AsOfAnnotate:
 
     @property
     def classifiers(self) -> list[str] | None:
-        """None for those that are on by default."""
-        return None if self.classifier is None else [name for name in self.classifier if name != "none"]
+        return named_classifiers(self.classifier)
 
     def annotations(self, model: ModelFolder) -> Annotations:
         from varscore.scoring.annotations import Annotations

@@ -63,6 +63,11 @@ DeepseaFloor = Annotated[
 ]
 
 
+def named_classifiers(given: list[str] | None) -> list[str] | None:
+    """What ``--classifier`` names, with ``none`` for no classifier at all; None for those that are on by default."""
+    return None if given is None else [name for name in given if name != "none"]
+
+
 @dataclass(frozen=True)
 class AnnotationOptions:
     """What effects are held against."""
@@ -74,8 +79,7 @@ class AnnotationOptions:
 
     @property
     def classifiers(self) -> list[str] | None:
-        """None for those that are on by default."""
-        return None if self.classifier is None else [name for name in self.classifier if name != "none"]
+        return named_classifiers(self.classifier)
 
     def open(self, model: ModelFolder) -> Annotations:
         """Raises UsageError, ModelError, DataError."""
