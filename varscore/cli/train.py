@@ -76,6 +76,16 @@ MotifShare = Annotated[
         metavar="SHARE",
     ),
 ]
+RenewedFilters = Annotated[
+    int | None,
+    recipe_option(
+        "With --init-from and --init-motifs: the N filters that the loss would miss least begin anew, as the motifs "
+        "that no filter resembles.",
+        "--renew-filters",
+        min=0,
+        metavar="N",
+    ),
+]
 DecayFilters = Annotated[
     bool | None, recipe_option("Whether weight decay is for the first filters, too.", "--decay-filters/--spare-filters")
 ]
@@ -153,6 +163,7 @@ class Training:
     batch_size: BatchSize = None
     segment: Segment = None
     motif_share: MotifShare = None
+    renewed_filters: RenewedFilters = None
     lr: LearningRate = None
     optimizer: Optimizer = None
     momentum: Momentum = None

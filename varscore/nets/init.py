@@ -25,7 +25,7 @@ def init_motifs(net: SequenceNet, motifs: Sequence[np.ndarray], seed: int = 0) -
 
     Raises UsageError when the network's first layer is no convolution of DNA.
     """
-    layer = _first_layer(net)
+    layer = first_layer(net)
     random = np.random.default_rng(seed)
     filters, _, width = layer.weight.shape
     count = min(len(motifs), filters)
@@ -51,25 +51,43 @@ def lay_motifs(net: SequenceNet, motifs: Sequence[np.ndarray], share: float, see
 
     Raises UsageError when the network's first layer is no convolution of DNA.
     """
-    layer = _first_layer(net)
+    layer = first_layer(net)
     random = np.random.default_rng(seed)
     filters, _, width = layer.weight.shape
     chosen = random.permutation(len(motifs))[: int(filters * share)]
     weight = random.normal(0, 0.5, (filters, width, 4))
     for index, number in enumerate(chosen):
-        motif = informative(np.asarray(motifs[number], np.float64), width) - 0.25
-        at = (width - len(motif)) // 2
-        weight[index] = random.normal(0, 0.02, (width, 4))
-        weight[index, at : at + len(motif)] = motif[::-1, ::-1] if random.random() < 0.5 else motif
-    weight /= np.sqrt(weight.var(2).sum(1))[:, None, None]
-    with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(weight.transpose(0, 2, 1)))
-        if layer.bias is not None:
-            layer.bias.fill_(-1)
+        weight[index] = _laid(motifs[number], width, random)
+    _set(layer, np.arange(filters), weight)
     return len(chosen)
 
 
-def _first_layer(net: SequenceNet) -> SequenceConv:
+def renew(net: SequenceNet, which: np.ndarray, motifs: Sequence[np.ndarray], seed: int = 0) -> None:
+    """Begin the first filters ``which``, int64 (n,), as n ``motifs``, each as :func:`lay_motifs` does it."""
+    layer, random = first_layer(net), np.random.default_rng(seed)
+    _set(layer, which, np.stack([_laid(motif, layer.weight.shape[2], random) for motif in motifs]))
+
+
+def _laid(motif: np.ndarray, width: int, random: np.random.Generator) -> np.ndarray:
+    """A motif in the middle of a filter, float64 (width, 4), either way round."""
+    motif = informative(np.asarray(motif, np.float64), width) - 0.25
+    at = (width - len(motif)) // 2
+    weight: np.ndarray = random.normal(0, 0.02, (width, 4))
+    weight[at : at + len(motif)] = motif[::-1, ::-1] if random.random() < 0.5 else motif
+    return weight
+
+
+def _set(layer: SequenceConv, which: np.ndarray, weight: np.ndarray) -> None:
+    """weight: float64 (n, width, 4), which is brought to outputs of variance 1 on random DNA"""
+    weight = weight / np.sqrt(weight.var(2).sum(1))[:, None, None]
+    with torch.no_grad():
+        layer.weight[which] = torch.from_numpy(weight.transpose(0, 2, 1)).to(layer.weight)
+        if layer.bias is not None:
+            layer.bias[which] = -1
+
+
+def first_layer(net: SequenceNet) -> SequenceConv:
+    """Raises UsageError when it is no convolution of DNA."""
     layer = net.layers[0]
     if not isinstance(layer, SequenceConv):
         raise UsageError("motifs can only initialise a network that begins with a convolution")

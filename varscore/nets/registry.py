@@ -40,6 +40,8 @@ class Recipe:
     motif_share: float = 0.0
     """Share of the first filters that motifs, where some are given, become by :func:`varscore.nets.init.lay_motifs`; 0:
     as many as there are, by DanQ-JASPAR's way"""
+    renewed_filters: int = 0
+    """First filters of a parent that begin anew as motifs that no filter resembles (:mod:`varscore.train.renewal`)"""
     epochs: int = 60
     steps: int = 0
     """Steps to train for, whatever part of an epoch that is; 0: ``epochs``"""

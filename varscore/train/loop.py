@@ -12,7 +12,7 @@ import logging
 import math
 import pickle
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -41,12 +41,15 @@ from varscore.train.optim import (
     penalty,
 )
 from varscore.train.ranks import Ranks
+from varscore.train.renewal import renew_filters
 from varscore.train.validation import Validation
 
 log = logging.getLogger(__name__)
 
 CHECKPOINT, HISTORY = "checkpoint.pt", "history.csv"
 HISTORY_COLUMNS = ("epoch", "step", "lr", "train_loss", "validation_loss", "seconds")
+WEIGHED = 64
+"""Batches that tell how important filters are"""
 
 
 @dataclass
@@ -110,10 +113,11 @@ class Trainer:
         self.saved_step: int | None = None
         """Steps that the folder's checkpoint holds; None while it has none of this run"""
 
-    def start(self, inherited: Inherited | None = None) -> None:
-        """What happens once, before the first step: input statistics and the output bias.
+    def start(self, inherited: Inherited | None = None, motifs: Sequence[np.ndarray] = ()) -> None:
+        """What happens once, before the first step: input statistics, the output bias and renewed filters.
 
-        What is ``inherited`` from another model is left as it is.
+        What is ``inherited`` from another model is left as it is, but for the filters that the recipe renews from the
+        ``motifs``, float (w, 4) frequencies.
         """
         inherited = inherited or Inherited()
         buffers = {name for name, _ in self.net.named_buffers() if name in inherited.names}
@@ -128,6 +132,9 @@ class Trainer:
             if prior is not None:
                 with torch.no_grad():
                     self.net.output.bias[new] = torch.from_numpy(prior[new]).to(self.net.output.bias)
+        if self.recipe.renewed_filters:
+            renewed = renew_filters(self.net, self._losses(), motifs, self.recipe.renewed_filters, self.seed)
+            log.info("filters renewed", extra={"fields": {"filters": len(renewed)}})
         if self.average is not None:
             self.average.update_parameters(self.net)
 
@@ -136,6 +143,16 @@ class Trainer:
             rows = self.rows[first : first + 4096]
             for flip in (False, True) if self.both_strands else (False,):
                 yield self.net.shown(self.examples.batch(rows, np.full(len(rows), flip)).codes)
+
+    def _losses(self) -> Iterator[Tensor]:
+        """Of some batches of the first epoch, in float32 and without dropout."""
+        order, flips = self._plan(0)
+        self.net.eval()
+        for step in np.unique(np.linspace(0, self._last - 1, WEIGHED).astype(int)):
+            batch = self.order.batch(step, len(order))
+            examples = self.examples.batch(order[batch], flips[batch])
+            outputs = self.outputs(examples.codes, examples.count, examples.extra)
+            yield self.net.goal.loss(outputs, examples.targets, examples.known)[0]
 
     @flushing_denormals()  # as which vanishing gradients end
     def run(

@@ -17,10 +17,10 @@ import torch
 
 from varscore import __version__
 from varscore.datasets.examples import ExampleSet
-from varscore.errors import DataError, DivergedError, ModelError, OutputExists
+from varscore.errors import DataError, DivergedError, ModelError, OutputExists, UsageError
 from varscore.formats.motifs import Motif
 from varscore.nets import build, find
-from varscore.nets.init import Inherited, inherit, init_motifs, lay_motifs
+from varscore.nets.init import Inherited, first_layer, inherit, init_motifs, lay_motifs
 from varscore.nets.kernels import bf16
 from varscore.nets.layers import BIN, SequenceNet
 from varscore.nets.registry import Recipe
@@ -83,6 +83,8 @@ def train_model(
     OutputExists when the folder holds a model that was not trained there.
     """
     options = options or RunOptions()
+    if recipe.renewed_filters and not (motifs and parent):
+        raise UsageError("filters are renewed in a parent, from motifs", remedy="`init_from` and `init_motifs`")
     if (folder / CARD).exists() and not (folder / CHECKPOINT).exists():
         raise OutputExists("a model without a checkpoint is there", where=folder, remedy="choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +93,7 @@ def train_model(
         log.warning("this CPU has neither AMX nor AVX512-bf16: it trains more slowly in bf16 than in fp32")
     data = data.cropped(arguments.get("window", find(architecture).window(data.window)))
     net = network_for(architecture, data, arguments, visible)
-    begun = _begin(net, motifs, recipe.motif_share, options.seed)
+    begun = _begin(net, motifs, recipe, options.seed)
     inherited = inherit(net, parent.load(), shared(data.tasks, parent.tasks())) if parent else Inherited()
     with join_ranks(options.device) as ranks:
         trainer = Trainer(
@@ -105,7 +107,7 @@ def train_model(
             if _complete(folder, done, options):
                 return open_model(folder)
         else:
-            trainer.start(inherited)
+            trainer.start(inherited, [motif.frequencies for motif in motifs])
         with options.stopping() as stop:
             _run(trainer, options, stop, progress)
             if ranks.first:
@@ -179,11 +181,13 @@ def network_for(
     return net
 
 
-def _begin(net: SequenceNet, motifs: Sequence[Motif], share: float, seed: int) -> int:
-    """Start the first filters from motifs; returns how many are."""
+def _begin(net: SequenceNet, motifs: Sequence[Motif], recipe: Recipe, seed: int) -> int:
+    """Start the first filters from motifs; returns how many are. Filters to be renewed wait for those of the parent."""
     if not motifs:
         return 0
-    columns = [motif.frequencies for motif in motifs]
+    if recipe.renewed_filters:
+        return min(recipe.renewed_filters, len(motifs), len(first_layer(net).weight))
+    columns, share = [motif.frequencies for motif in motifs], recipe.motif_share
     return lay_motifs(net, columns, share, seed) if share else init_motifs(net, columns, seed=seed)
 
 
