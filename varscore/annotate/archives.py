@@ -1,4 +1,4 @@
-"""Archives: built as ``--saturate`` scores, put together, and written out again as ``--saturate`` writes."""
+"""Archives: built as ``--saturate`` scores, put together, and compared with a genome."""
 
 from __future__ import annotations
 
@@ -10,34 +10,30 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pysam
 
 from varscore import __version__
 from varscore.annotate.job import choose_tasks
 from varscore.annotate.outputs import Later, call_now
-from varscore.annotate.rows import REF_PROB, SPAN, strongest_columns
-from varscore.annotate.saturation import SaturationReader, saturated
-from varscore.annotate.writers.byname import Content, check_output, make_writer
-from varscore.annotate.writers.scores import AlleleScores, Provenance
+from varscore.annotate.rows import REF_PROB, strongest_columns
+from varscore.annotate.saturation import SaturationReader
+from varscore.annotate.writers.scores import Provenance
 from varscore.engine.compute import Compute
 from varscore.engine.pool import LOCAL, Engines
 from varscore.errors import DataError, UsageError, VarscoreError
-from varscore.formats.kinds import OutputFormat
 from varscore.formats.shards import Shard
 from varscore.formats.vcf import RecordChunk
-from varscore.formats.vcf_header import COLUMNS, VcfHeader, encode
-from varscore.genome.alleles import AlleleBatch, Status
+from varscore.genome.alleles import AlleleBatch
 from varscore.genome.contigs import ContigNames, match_contigs
 from varscore.genome.coords import Interval
 from varscore.genome.sequence import UNKNOWN, Genome
 from varscore.scoring.annotations import Annotations
 from varscore.scoring.score import ScoreBatch, score_chunks
-from varscore.scoring.stored.archive import BLOCK, Archive, Head, from_stored, identities
+from varscore.scoring.stored.archive import BLOCK, Archive, Head, identities
 from varscore.scoring.stored.building import ArchiveWriter, join
 from varscore.scoring.stored.columns import NO_TASK, record_of, to_records
 from varscore.scoring.stored.profile import Arithmetic, profile_of_columns
 from varscore.stop import Stop
-from varscore.storage.atomic import AtomicFile, DamagedPartial, Spool, output_errors, refuse_locked
+from varscore.storage.atomic import AtomicFile, DamagedPartial, Spool, refuse_locked
 from varscore.storage.digest import json_sha256
 from varscore.storage.outputs import check_names, with_indexes
 from varscore.storage.pieces import PieceJournal
@@ -45,8 +41,6 @@ from varscore.zoo.models import ModelFolder, ranked_tasks
 
 PIECE = 64 * BLOCK
 """Bases that are scored at a time; what shards are dealt out in"""
-EXPORTED = 256
-"""Blocks that are written at a time"""
 ALWAYS = ("diff", "task")
 """Columns that no archive is without"""
 log = logging.getLogger(__name__)
@@ -317,81 +311,6 @@ def merge_archives(paths: Sequence[Path], output: str, force: bool = False) -> i
         file.abort()
         spool.abort()
     return blocks
-
-
-def export_archive(
-    path: Path, output: str, force: bool = False, advance: Callable[[int], None] = lambda bases: None
-) -> int:
-    """Write an archive as the VCF, TSV or Parquet that ``annotate --saturate`` writes; returns how many bases it has.
-
-    A ``.tsv.gz`` gets a tabix index. Raises DataError, UsageError, OutputExists and OutputError.
-    """
-    archive = Archive(path)
-    head = archive.head
-    check_names([output], [str(path)])
-    kind = check_output(output, force=force)
-    lines = [b"##contig=<ID=%s,length=%d>" % (encode(name), length) for name, length in head.contigs.items()]
-    contigs: dict[str, int | None] = dict(head.contigs)
-    header = VcfHeader((b"##fileformat=VCFv4.2", *lines), b"\t".join(COLUMNS), contigs=contigs)
-    extra = tuple(name for name in head.columns if name not in ("diff", "task", "logodds"))
-    content = Content(
-        header, _provenance(archive), head.tasks, (*extra, SPAN), {}, head.of_values, meanings=head.meanings
-    )
-    file = AtomicFile(output, force=force)
-    writer, bases = make_writer(kind, file, content), 0
-    with writer:
-        for chunk, scores in _export_chunks(archive, extra):
-            writer.write(chunk, scores)
-            bases += len(chunk)
-            advance(len(chunk))
-    if kind is OutputFormat.TSV_GZ:
-        _index_tsv(output, len(_provenance(archive).lines()) + 1)
-    return bases
-
-
-def _provenance(archive: Archive) -> Provenance:
-    head = archive.head
-    notes = tuple((str(name), str(value)) for name, value in head.notes)
-    if head.precision != "float32":
-        notes += (("Archive", f"<SHA256={archive.sha256},PRECISION={head.precision}>"),)
-    return Provenance(**{str(name): str(text) for name, text in head.provenance.items()}, notes=notes)
-
-
-def _export_chunks(archive: Archive, extra: Sequence[str]) -> Iterator[tuple[RecordChunk, AlleleScores]]:
-    """The records of the archive's known bases, as SaturationReader makes them."""
-    names, number = tuple(dict.fromkeys(interval.contig for interval in archive.intervals())), 0
-    for interval, codes, records in archive.pieces(EXPORTED):
-        known = np.flatnonzero(codes != UNKNOWN)
-        if not len(known):
-            continue
-        chunk = saturated(names, interval, known, codes[known], number)
-        number += len(known)
-        columns = from_stored(archive.head, records[known].reshape(-1))
-        scored = columns["task"] != NO_TASK
-        logodds = columns.get("logodds", np.full(len(scored), np.nan, np.float32))
-        yield (
-            chunk,
-            AlleleScores(
-                status=np.where(scored, Status.PASS, Status.N_WINDOW).astype(np.uint8),
-                task=np.where(scored, columns["task"], -1).astype(np.int32),
-                diff=np.where(scored, columns["diff"], np.float32(np.nan)),
-                logodds=np.where(scored, logodds, np.float32(np.nan)),
-                extra={name: _blanked(columns[name], scored) for name in extra} | {SPAN: np.where(scored, 1, -1)},
-            ),
-        )
-
-
-def _blanked(column: np.ndarray, scored: np.ndarray) -> np.ndarray:
-    """Without what stands where there is no score."""
-    if column.dtype == np.float32:
-        return np.where(scored, column, np.float32(np.nan))
-    return np.where(scored, column, -1).astype(np.int32)
-
-
-def _index_tsv(path: str, header: int) -> None:
-    """A tabix index of a table whose first two columns are contig and position; header: lines before its rows"""
-    with output_errors(path):
-        pysam.tabix_index(path, seq_col=0, start_col=1, end_col=1, line_skip=header, meta_char="#", force=True)
 
 
 def verify_archive(path: Path, genome: Genome | None = None, advance: Callable[[int], None] = lambda n: None) -> int:

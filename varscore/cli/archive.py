@@ -233,7 +233,7 @@ def export(
     demand_kind(output)
     Archive(archive)
 
-    from varscore.annotate.archives import export_archive
+    from varscore.annotate.archive_export import export_archive
     from varscore.cli import log
 
     with log.progress(None, "bases") as meter:

@@ -69,6 +69,7 @@ def normalise(
         found = normalised(
             entries, genome, kind=given.kind, dbsnp=given.dbsnp, left_align=left_align, rules=fitting.rules()
         )
+        found.names.warn_of_missing()
         write_vcf(found, genome, AtomicFile(output, force=force))
     if skipped is not None:
         put_file(skipped, skipped_text(found).encode())

@@ -52,7 +52,7 @@ class Normalised:
     """Alleles in VCF order, as they are to be written, and what became of them.
 
     contigs: FASTA contig of each of the batch's, None for one that it does not have; status: uint8 (n,)
-    left_out: what could not be written: where it stood, its text, the reason
+    left_out: what could not be written: where it stood, its text, the reason; names: what the genome calls contigs
     """
 
     alleles: AlleleBatch
@@ -60,6 +60,7 @@ class Normalised:
     contigs: list[str | None]
     status: np.ndarray
     left_out: list[tuple[str, str, str]]
+    names: ContigNames
 
     @property
     def counts(self) -> Counter[str]:
@@ -80,12 +81,11 @@ def normalise(
     dbsnp: str | None = None,
     left_align: bool = True,
     rules: GenomeRules | None = None,
-    quiet: bool = False,
 ) -> Normalised:
     """Read variants and bring them into the form of a VCF.
 
     source: a file, or entries; kind: of the file, None to recognise it; dbsnp: a VCF in which rsIDs are looked up
-    quiet: nothing is warned of, as it will be when the VCF is read
+    What the FASTA lacks is not warned of yet: ``Normalised.names`` does.
     Raises DataError, VariantFileError (another assembly than the FASTA's, most REFs contradict it) and UsageError.
     """
     rules = rules or GenomeRules()
@@ -97,11 +97,9 @@ def normalise(
     compare_references([_Piece(given.alleles)], genome, names, rules, where)
     status, alleles = judge(given.alleles, NamedGenome(genome, contigs), Rules(as_written=not left_align))
     order = _order(alleles, contigs, genome)
-    if not quiet:
-        names.warn_of_missing()
     return Normalised(
         alleles.take(order, np.arange(len(order))), [given.ids[row] for row in order.tolist()], contigs,
-        status[order], given.left_out,
+        status[order], given.left_out, names,
     )  # fmt: skip
 
 

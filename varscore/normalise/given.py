@@ -94,7 +94,7 @@ def make_vcf(given: Given, path: str, reference: Path, rules: GenomeRules) -> No
     """
     source = given.path if given.entry is None else [given.entry]
     with Genome(reference) as genome:
-        found = normalise(source, genome, kind=given.kind, dbsnp=given.dbsnp, left_align=False, rules=rules, quiet=True)
+        found = normalise(source, genome, kind=given.kind, dbsnp=given.dbsnp, left_align=False, rules=rules)
         write_vcf(found, genome, SideFile(path), index=False)
     if found.left_out:
         put_file(Path(path.removesuffix(VCF_SUFFIX) + LEFT_OUT_SUFFIX), skipped_text(found).encode())
