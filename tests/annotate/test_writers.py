@@ -13,6 +13,7 @@ import resource
 import shutil
 import subprocess
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import cyvcf2
@@ -723,6 +724,17 @@ def test_parquet_says_what_the_tsv_says(tmp_path: Path, monkeypatch: pytest.Monk
     assert all(size == 3 for size in groups[:-1])
     metadata = table.schema.metadata
     assert {key: metadata[key.encode()].decode() for key, _ in PROVENANCE.items()} == dict(PROVENANCE.items())
+
+
+def test_of_several_classifiers_none_is_lost_in_metadata(tmp_path: Path) -> None:
+    notes = (("Classifier", "<ID=a,SHA256=1>"), ("Background", "<N=3>"), ("Classifier", "<ID=b,SHA256=2>"))
+    provenance = replace(PROVENANCE, notes=notes)
+    facts = provenance.facts()
+    assert facts["varscoreClassifier"] == "<ID=a,SHA256=1> <ID=b,SHA256=2>" and facts["varscoreBackground"] == "<N=3>"
+    with VariantReader(str(save(tmp_path / "in", SITES))) as reader:
+        open_writer(str(tmp_path / "o.parquet"), reader.header, provenance, ["t"]).commit()
+    said = pq.read_schema(tmp_path / "o.parquet").metadata
+    assert said[b"varscoreClassifier"] == b"<ID=a,SHA256=1> <ID=b,SHA256=2>"
 
 
 def test_unscored_is_null_in_parquet(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def vcf(tmp_path_factory: pytest.TempPathFactory, sequences: dict[str, str]) -> 
     three = sequences["chr3"]
     lines.append(f"chr3\t2000\t.\t{three[1999:2003]}\t{three[1999]}\t.\t.\t.\n")
     lines.append(f"chr3\t3000\t.\t{three[2999]}\t{three[2999]}GATTACA,{OTHER[three[2999]]}\t.\t.\t.\n")
+    lines.append(f"chr3\t3500\t.\t{three[3499]}\t<DEL>,<DUP>\t.\t.\tSVLEN=-40,300\n")
     lines.append(f"chr3\t4000\t.\t{three[3999]}\t<DEL>\t.\t.\t.\nchrQ\t5\t.\tA\tC\t.\t.\t.\n")
     path = tmp_path_factory.mktemp("vcf") / "in.vcf"
     path.write_text(HEADER + "".join(lines))
@@ -82,8 +83,8 @@ def test_scores_are_those_of_the_command(
     summary = varscore.annotate(vcf, out, reference, model=str(model.path), scores=every, progress=seen.append)
     found = loaded.score(vcf, reference, progress=lambda n, of: done.append((n, of)))
     assert found.to_arrow().equals(pq.read_table(out).replace_schema_metadata())
-    assert (summary.alleles, summary.scored) == (len(found), 98) == (100, 98)
-    assert sum(seen) == 99 and done[-1] == (100, 100)
+    assert (summary.alleles, summary.scored) == (len(found), 100) == (102, 100)
+    assert sum(seen) == 100 and done[-1] == (102, 102)
     matrix = pq.read_table(every)
     for name in MATRICES:
         values = np.array([row or [np.nan] * len(found.tasks) for row in matrix[name].to_pylist()], np.float32)
@@ -100,7 +101,10 @@ def test_one_variant_in_every_form(loaded: varscore.Model, reference: Path, sequ
         name, [name], ("chr2", 1000, ref, alt), [("chr2", 1000, ref, alt)], Variant("chr2", 999, ref, alt),
         [Variant("chr2", 999, ref, alt)], pa.table(columns), f"chr2:g.1000{ref}>{alt}",
     ]  # fmt: skip
+    gaps = pa.table({**columns, "id": pa.nulls(1)})  # a gap in a frame is no name
+    forms += [("chr2", np.int64(1000), ref, alt), gaps]
     scores = [loaded.score(form, reference) for form in forms]
+    assert scores[-1].id == ["."]
     assert all(len(one) == 1 and np.array_equal(one.diff, scores[0].diff) for one in scores)
     assert scores[0].status == ["PASS"]
 
@@ -146,6 +150,9 @@ def test_what_cannot_be_is_an_error_of_the_tree(loaded: varscore.Model, referenc
         loaded.score(["rs12"], reference)
     with pytest.raises(UsageError, match="not a table of variants"):
         loaded.score(type("Frame", (), {"columns": ["a"]})(), reference)
+    for sequence in ("ACGU", "MEFLQ", ""):
+        with pytest.raises(DataError, match="sequence 2"):
+            loaded.predict(["ACGT", sequence])
     with pytest.raises(ModelError, match="no model 'nosuch'"):
         varscore.load("nosuch")
     assert issubclass(DataError, varscore.VarscoreError)

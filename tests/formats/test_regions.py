@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,14 @@ def test_edges_by_hand() -> None:
         ("chr3", 15, b"A", 1),
     ]
     assert regions.overlaps(batch(records)).tolist() == [False, True, True, True, False, True, True, False]
+
+
+def test_a_structural_allele_reaches_as_far_as_it_affects() -> None:
+    regions = RegionSet(parse_regions(["chr1:11-20"]))
+    records = batch([("chr1", 4, b"A", 2), ("chr1", 4, b"A", 2), ("chr1", 20, b"A", 1)])
+    affected = np.array([0, 4, 5, 0, 99])  # POS 5 <DEL> up to 9; <DEL>,A up to 10; POS 21 <DEL>
+    assert regions.overlaps(replace(records, affected=affected)).tolist() == [False, False, False]
+    assert regions.overlaps(replace(records, affected=affected + 1)).tolist() == [False, True, False]
 
 
 def test_contigs_are_one_where_the_key_says_so() -> None:

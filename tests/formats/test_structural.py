@@ -24,6 +24,15 @@ from varscore.formats.structural import affected_bases
         ("<DEL>", "END=150;CIEND=0,1", [0]),
         ("<DEL>", "END=150;IMPRECISE", [0]),
         ("<DEL>", "END=150;CIPOS=a,b", [0]),
+        ("<DEL>", "END=150;CILEN=-5,5", [0]),
+        ("<DEL>", "END=150;CILEN=0,0", [50]),
+        ("<DUP>", "END=150;SVCLAIM=D", [0]),  # found by its depth: no breakpoint is claimed
+        ("<DUP>", "END=150;SVCLAIM=DJ", [50]),
+        ("<DEL>,<DEL>", "SVLEN=20,30;SVCLAIM=J,D", [20, 0]),
+        ("<DEL>", "END=150;SVINSLEN=3;SVINSSEQ=ACG", [0]),  # Manta: the junction has bases of its own
+        ("<DEL>", "END=150;SVINSSEQ=ACG", [0]),
+        ("<DUP:TANDEM>", "END=150;INSLEN=2", [0]),  # Delly
+        ("<DEL>", "END=150;INSLEN=0;SVINSLEN=.", [50]),
         ("<DEL>", "END=100", [0]),  # no base after POS
         ("<DEL>", "END=99;SVLEN=-20", [20]),
         ("<DEL>", "END=x", [0]),

@@ -13,7 +13,7 @@ from spellings import random_alleles, repeats, vcf_of
 from varscore.errors import UsageError, VariantFileError
 from varscore.formats.variantlist import Kind
 from varscore.genome.sequence import Genome
-from varscore.normalise import Given, normalise, skipped_text, vcf_text, write_vcf
+from varscore.normalise import Given, listed, normalise, skipped_text, vcf_text, write_vcf
 from varscore.storage.atomic import AtomicFile
 
 SEQUENCE = "GATTACAGGCCATGCACACACATTTTTGGA"
@@ -81,6 +81,40 @@ def test_rsids_are_looked_up_and_unknown_ones_listed(folder: Path, genome: Genom
     assert skipped_text(found).splitlines()[1:] == [f"{folder / 'ids'} line 3\trs77\tUNKNOWN_ID"]
     with pytest.raises(UsageError, match="no position of their own"):
         normalise(str(folder / "ids"), genome)
+
+
+def test_an_id_is_one_of_several_and_may_be_given_twice(folder: Path, genome: Genome) -> None:
+    (folder / "db.vcf").write_text(
+        "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+        "1\t5\trs1\tA\tC\t.\t.\t.\n1\t6\trs2\tC\tT\t.\t.\t.\n1\t7\trs9;rs3\tA\tT\t.\t.\t.\n"
+    )
+    (folder / "ids").write_text("rs3\nrs1\nRS9\nrs1\nrs77\nrs77\n")
+    found = listed(str(folder / "ids"), genome, dbsnp=str(folder / "db.vcf"))
+    assert list(zip(found.ids, found.alleles.start.tolist(), strict=True)) == [
+        ("rs3", 6), ("rs1", 4), ("rs9", 6), ("rs1", 4)
+    ]  # fmt: skip
+    assert [(where[-1], name) for where, name, _ in found.left_out] == [("5", "rs77"), ("6", "rs77")]
+
+
+def test_how_far_a_structural_allele_reaches_is_kept(folder: Path, genome: Genome) -> None:
+    lines = [
+        "chr1\t20\td\tA\t<DEL>\tEND=22",
+        "chr1\t4\tu\tT\t<DUP>,<INV>\tSVLEN=2,5",
+        "chr1\t2\ti\tA\t<DEL>\tIMPRECISE;END=4",
+    ]
+    rows = ["\t".join([*line.split("\t")[:5], ".", ".", line.split("\t")[5]]) for line in lines]
+    (folder / "sv.vcf").write_text(FORMS["vcf"].partition("chr2")[0] + "\n".join(rows) + "\n")
+    found = normalise(str(folder / "sv.vcf"), genome)
+    written = [line for line in vcf_text(found, genome).decode().splitlines() if not line.startswith("##")][1:]
+    assert [line.split("\t") for line in written] == [  # by hand: CA is deleted from CACACACA at 15
+        ["chr1", "2", "i", "A", "<DEL>", ".", ".", "."],
+        ["chr1", "4", "u", "T", "<DUP>", ".", ".", "END=6;SVLEN=2"],
+        ["chr1", "4", "u", "T", "<INV>", ".", ".", "END=9;SVLEN=5"],
+        ["chr1", "14", "d", "G", "<DEL>", ".", ".", "END=16;SVLEN=-2"],
+    ]
+    assert found.counts == {"SYMBOLIC": 1}
+    (folder / "again.vcf").write_bytes(vcf_text(found, genome))
+    assert vcf_text(normalise(str(folder / "again.vcf"), genome), genome) == vcf_text(found, genome)
 
 
 def test_nothing_is_lost_without_a_word(folder: Path, genome: Genome) -> None:

@@ -115,6 +115,20 @@ def test_a_sequence_that_fits_is_no_reason_to_warn(
     assert len(lines) == 5
 
 
+def test_what_is_mostly_unknown_is_told(tmp_path: Path, model: ModelFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    half = WINDOW // 2
+    known, gap = letters(half, 1), letters(200, 2) + "N" * 300
+    source = write_fasta(tmp_path / "s.fa", {"half": known + "N" * half, "gap": known[1:] + "R" + "n" * half, "g": gap})
+    assert run(["predict", str(model.path), str(source), "-o", "-"]) == 0
+    assert "2 of 3 sequences are more than half N" in capsys.readouterr().err
+    write_fasta(tmp_path / "g.fa", {"chr1": gap})
+    (tmp_path / "i.bed").write_text("chr1\t199\t201\nchr1\t200\t202\nchr1\t400\t401\nchr1\t0\t100\n")
+    arguments = [str(model.path), str(tmp_path / "i.bed"), "-r", str(tmp_path / "g.fa"), "-o", str(tmp_path / "p.tsv")]
+    assert run(["predict", *arguments]) == 0
+    err = capsys.readouterr().err
+    assert "2 of 4 windows are more than half N" in err and err.count("warning") == 1
+
+
 def test_probabilities_do_not_depend_on_the_company(tmp_path: Path, model: ModelFolder) -> None:
     records = {f"s{i}": letters(WINDOW, i) for i in range(150)}
     everything = write_fasta(tmp_path / "all.fa", records)

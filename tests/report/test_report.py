@@ -140,6 +140,37 @@ def test_a_matrix_of_another_run_is_refused(job: ReportJob, tmp_path: Path) -> N
         write_report(replace(job, scores=tmp_path / "less.parquet"))
 
 
+def test_alleles_of_one_spelling_keep_their_own_numbers(job: ReportJob, tmp_path: Path) -> None:
+    """Two ``<DEL>`` at one place differ in their ends only; and a record may stand twice."""
+    head, records = Path(job.source).read_text().split("#CHROM")
+    names, *lines = records.splitlines()
+    first = lines[0].split("\t")
+    diffs = [0.25, -0.125, 0.25, 0.5]
+    alts = ["<DEL>", "<DEL>", "G", "G"]
+    rows = []
+    for diff, alt in zip(diffs, alts, strict=True):
+        info = re.sub(r"VS_DIFF=[^;]*", f"VS_DIFF={diff:g}", first[7])
+        rows.append("\t".join([*first[:4], alt, *first[5:7], info]))
+    rows[3] = rows[2]
+    Path(job.source).write_text(head + "#CHROM" + "\n".join([names, *rows, ""]))
+    diff = np.array([[0.25, 0.1], [-0.125, 0.2], [0.25, 0.3], [0.25, 0.3]], np.float32)
+    matrix = open_matrix(str(tmp_path / "all.parquet"), TASKS, FACTS, blocks=["ref", "alt", "diff", "logodds"])
+    blocks = dict.fromkeys(("ref", "alt", "diff", "logodds"), diff)
+    matrix.write(["chr1"] * 4, np.full(4, 100), [b"A"] * 4, [alt.encode() for alt in alts], ["PASS"] * 4, blocks)
+    matrix.commit()
+    table = tmp_path / "sites.tsv"
+    table.write_text(SITES + "chr1\t100\tA\tG\tSP1\tM2\tgained\t-\t.\t98\t1\t9\t0.01\t1e-7\t-0.5\t10\n" * 2)
+    write_report(replace(job, scores=tmp_path / "all.parquet", motif_table=str(table)))
+    page = read(job)
+    order = [(one, row) for row, one in enumerate(page.data["rows"]["diff"])]
+    for said, row in order:
+        alike = diff[np.isclose(diff[:, 0], said)]
+        assert any(np.array_equal(page.arrays["diff"][row], one.astype(np.float16)) for one in alike), (said, row)
+    shown = {page.data["rows"]["alt"][row]: page.arrays["diff"][row].tolist() for said, row in order if said == -0.125}
+    assert shown["<DEL>"] == pytest.approx([-0.125, 0.2], rel=1e-3)
+    assert sorted(map(len, page.data["sites"])) == [0, 0, 1, 1]
+
+
 def test_genes(job: ReportJob, tmp_path: Path) -> None:
     genes = tmp_path / "genes.gtf"
     line = 'chr1\tx\t{}\t{}\t{}\t.\t{}\t.\tgene_id "g{}"; gene_name "{}";\n'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -66,6 +67,9 @@ def test_the_tables_say_the_same(vcf: Path, tmp_path: Path) -> None:
     (tmp_path / "renamed.tsv").write_text((facts + body).replace("chrom\tpos", "#chrom\tpos", 1))
     assert list(open_scored(str(tmp_path / "renamed.tsv")).alleles()) == alleles
     assert open_scored(str(table)).model == scored.model
+    for row in rows:  # annotate has VS_SPAN as whole numbers
+        row.append(40 if row[4] == "<DEL>" else ".")
+    names.append("span")
     columns = {
         name: [None if row[i] == "." and name not in ("id", "alt") else row[i] for row in rows]
         for i, name in enumerate(names)
@@ -73,7 +77,11 @@ def test_the_tables_say_the_same(vcf: Path, tmp_path: Path) -> None:
     metadata = {f"varscore{key}": value for key, value in scored.facts.items() if key != "Tags"}
     parquet = tmp_path / "made.parquet"
     pq.write_table(pa.table(columns).replace_schema_metadata(metadata), parquet)
-    assert list(open_scored(str(parquet)).alleles()) == alleles
+    spans = [{"span": 40.0} if one.alt == "<DEL>" else {} for one in alleles]
+    assert list(open_scored(str(parquet)).alleles()) == [
+        replace(one, values={**one.values, **span}) for one, span in zip(alleles, spans, strict=True)
+    ]
+    assert [one.number("span") for one in open_scored(str(parquet)).alleles() if one.alt == "<DEL>"] == [40.0]
 
 
 def test_alleles_are_ranked_and_counted(vcf: Path) -> None:

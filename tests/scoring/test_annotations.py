@@ -100,12 +100,17 @@ def test_everything_is_computed_as_by_hand(model: ModelFolder, track: Path) -> N
         np.testing.assert_allclose(extra.columns[f"p_{name}"], booster.predict(xgboost.DMatrix(prepared)), rtol=1e-6)
 
 
-def test_without_conservation_significance_is_the_tasks_alone_and_the_header_says_so(model: ModelFolder) -> None:
+def test_without_conservation_significance_is_the_tasks_alone_and_the_header_says_so(
+    model: ModelFolder, track: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     opened = Annotations.open(model)
     assert opened.columns == (*OF_BACKGROUND, "p_plain")  # the other one wants a track
     found = effects(3)
     extra = opened.compute(found, ALLELES, ROWS)
     np.testing.assert_allclose(extra.columns["sig"], slow_significance(found, None), rtol=1e-5)
+    assert "change nothing" not in caplog.text
+    assert Annotations.open(model, ["plain"], tracks={"Cons": track}).columns == (*OF_BACKGROUND, "p_plain")
+    assert "change nothing: Cons; the background takes all of cons or none" in caplog.text
     notes = dict(opened.notes)
     assert "CONSERVATION=none" in notes["Background"] and f"N={N}," in notes["Background"]
     assert "SOURCES=my_common.vcf" in notes["Background"]

@@ -219,7 +219,7 @@ class Outputs:
             self._opened.append(self.haplotypes)
 
     def _open_matrix(self, path: str, carry: Mapping[str, object] | None) -> MatrixWriter | SpooledMatrix:
-        labels, facts = self._plan.labels, dict(self._plan.content.provenance.items())
+        labels, facts = self._plan.labels, self._plan.content.provenance.facts()
         blocks = self._matrix_blocks
 
         def begin() -> MatrixWriter:
@@ -347,7 +347,7 @@ class Outputs:
             index=shard.index + 1,
             of=shard.of,
             blocks=[Block(*block) for block in self._blocks],
-            provenance=dict(self._plan.content.provenance.items()),
+            provenance=self._plan.content.provenance.facts(),
             annotated=self.writer.facts(),
             scores=MatrixFacts(self._plan.labels, self._matrix_blocks) if self.matrix else None,
             skipped=self.skipped.facts() if self.skipped else None,

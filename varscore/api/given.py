@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import pyarrow as pa
@@ -41,9 +42,9 @@ def given(variants: Variants) -> tuple[str | list[Entry], str]:
         return [_of_variant(variants, 1)], "the variant"
     if hasattr(variants, "columns") or hasattr(variants, "__arrow_c_stream__"):
         table = variants if isinstance(variants, pa.Table) else _as_arrow(variants)
-        columns = {name: [str(value) for value in table[name].to_pylist()] for name in table.column_names}
+        columns = {name: list(map(_cell, table[name].to_pylist())) for name in table.column_names}
         return list(entries_of_columns(columns, "the table")), "the table"
-    if isinstance(variants, tuple) and len(variants) == 4 and isinstance(variants[1], int):
+    if isinstance(variants, tuple) and len(variants) == 4 and isinstance(variants[1], Integral):
         variants = [variants]
     entries: list[Entry] = []
     for number, one in enumerate(variants, 1):
@@ -55,6 +56,11 @@ def given(variants: Variants) -> tuple[str | list[Entry], str]:
             chrom, pos, ref, alt = one
             entries.append(_of_variant(Variant.from_vcf(str(chrom), int(pos), str(ref), str(alt)), number))
     return entries, "the variants"
+
+
+def _cell(value: object) -> str:
+    """A cell as text; empty for a missing one."""
+    return "" if value is None else str(value)
 
 
 def _of_variant(one: Variant, number: int) -> Entry:

@@ -23,6 +23,7 @@ from varscore.engine.device import one_thread, pick_device
 from varscore.engine.plain import PlainEngine, demand_sequence_only
 from varscore.engine.pool import busy
 from varscore.errors import UsageError
+from varscore.formats.fasta import demand_dna
 from varscore.genome.alleles import AlleleBatch, Status
 from varscore.genome.coords import one_based
 from varscore.genome.minimal import changed_bases
@@ -97,8 +98,11 @@ class Model:
         """Predictions for sequences of any length: float32 (n, tasks), both strands averaged.
 
         A sequence shorter than the window is centred and padded with N, a longer one cut to its middle.
+        Raises DataError for letters that are not DNA.
         """
         texts = [sequences] if isinstance(sequences, str) else list(sequences)
+        for number, text in enumerate(texts, 1):
+            demand_dna(text.encode(), f"sequence {number}")
         windows = [fit(text.encode(), self.window) for text in texts]
         with self._computing("plain") as engine:
             found = engine.predict(np.stack(windows)) if windows else np.zeros((0, len(self.tasks)), np.float32)

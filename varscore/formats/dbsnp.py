@@ -35,25 +35,28 @@ def look_up(path: str, wanted: Collection[str]) -> Known:
     alleles: list[AlleleBatch] = []
     with VariantReader(path) as reader:
         for chunk in reader.chunks(1 << 14):
-            here = dict(_wanted(chunk, asked))
-            if not here:
-                continue
-            found = chunk.select(np.isin(np.arange(len(chunk)), list(here)))
-            named = list(here.values())
-            ids += [named[record] for record in found.alleles.record.tolist()]
-            alleles.append(found.alleles)
+            for names in _wanted(chunk, asked):
+                found = chunk.select(np.isin(np.arange(len(chunk)), list(names)))
+                named = list(names.values())
+                ids += [named[record] for record in found.alleles.record.tolist()]
+                alleles.append(found.alleles)
         header = reader.header
     lengths = {name: length for name, length in header.contigs.items() if length is not None}
     return Known(ids, alleles, lengths, header.stated)
 
 
-def _wanted(chunk: RecordChunk, asked: set[bytes]) -> Iterator[tuple[int, str]]:
-    """The records, by their number in the chunk, and which of their IDs is asked for."""
+def _wanted(chunk: RecordChunk, asked: set[bytes]) -> Iterator[dict[int, str]]:
+    """Records, by their number in the chunk, and which of their IDs is asked for; again for a further ID of theirs."""
+    turns: list[dict[int, str]] = []
     for record, text in enumerate(chunk.ids):
         if text in asked:
-            yield record, text.decode()
+            names = [text]
         elif b";" in text or b"RS" in text:
-            for one in text.lower().split(b";"):
-                if one in asked:
-                    yield record, one.decode()
-                    break
+            names = [one for one in dict.fromkeys(text.lower().split(b";")) if one in asked]
+        else:
+            continue
+        for turn, name in enumerate(names):
+            if turn == len(turns):
+                turns.append({})
+            turns[turn][record] = name.decode()
+    yield from turns

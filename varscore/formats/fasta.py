@@ -9,6 +9,7 @@ from varscore.errors import DataError
 from varscore.formats.lines import Lines, read_blocks, source_name, without_mark
 
 _DNA = b"ACGTNRYSWKMBDHVacgtnryswkmbdhv-.*"
+_KNOWN = b"ACGTacgt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +22,18 @@ class FastaRecord:
 
 @dataclass
 class Fitted:
-    """Counts sequences that are not as long as the window."""
+    """Counts sequences that are not as long as the window, and those that are mostly no known base."""
 
     window: int
     padded: int = 0
     cut: int = 0
+    unknown: int = 0
 
     def count(self, records: Iterable[FastaRecord]) -> Iterator[FastaRecord]:
         for record in records:
             self.padded += len(record.sequence) < self.window
             self.cut += len(record.sequence) > self.window
+            self.unknown += 2 * len(record.sequence.translate(None, _KNOWN)) > len(record.sequence)
             yield record
 
 
@@ -69,10 +72,14 @@ def read_fasta(path: str) -> Iterator[FastaRecord]:
 def _record(header: bytes, pieces: list[bytes], where: str) -> FastaRecord:
     name = header.decode("utf-8", "replace").strip().partition(" ")[0].partition("\t")[0] or "."
     sequence = b"".join(pieces)
+    demand_dna(sequence, f"{where} record {name}")
+    return FastaRecord(name, sequence)
+
+
+def demand_dna(sequence: bytes, where: str) -> None:
+    """Raises DataError for letters that are not DNA, and for none at all."""
     if not sequence:
-        raise DataError("a record without a sequence", where=f"{where} record {name}")
+        raise DataError("a record without a sequence", where=where)
     if strange := sequence.translate(None, _DNA):
         letter = strange[:1].decode("latin-1")
-        cause = "RNA, protein or a damaged file?"
-        raise DataError(f"{letter!r} is no letter of DNA", where=f"{where} record {name}", cause=cause)
-    return FastaRecord(name, sequence)
+        raise DataError(f"{letter!r} is no letter of DNA", where=where, cause="RNA, protein or a damaged file?")

@@ -125,13 +125,15 @@ class RegionSet:
         return [(c, *span) for c, (a, b) in merged for span in zip(a.tolist(), b.tolist(), strict=True)]
 
     def overlaps(self, alleles: AlleleBatch) -> np.ndarray:
-        """bool (records,): whether the record's REF shares a base with one of the intervals.
+        """bool (records,): whether the record's REF, or what a structural allele of it affects, shares a base with one
+        of the intervals.
 
         ``alleles`` has at least one row for every record, as the chunks of a VariantReader have.
         """
         _, rows = np.unique(alleles.record, return_index=True)
         contig, start = alleles.contig[rows], alleles.start[rows]
-        end = start + alleles.ref.lengths[rows]
+        sizes = np.maximum(alleles.ref.lengths, 1 + alleles.affected_bases)
+        end = start + (np.maximum.reduceat(sizes, rows) if len(rows) else sizes)
         inside = np.zeros(len(rows), bool)
         for index in np.unique(contig):
             starts, ends = self._merged.get(self._key(alleles.contigs[index]), (_NOTHING, _NOTHING))

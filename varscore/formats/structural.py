@@ -11,6 +11,10 @@ from collections.abc import Mapping, Sequence
 
 _KNOWN = re.compile(rb"<(?:DEL(?::[^<>]*)?|DUP(?::TANDEM)?|INV)>")
 _INTEGER = re.compile(rb"[+-]?[0-9]{1,18}")
+_INTERVALS = (b"CIPOS", b"CIEND", b"CILEN")
+"""How far breakpoints may lie from where the record has them; CILEN is VCF 4.4's"""
+_INSERTED = (b"SVINSLEN", b"SVINSSEQ", b"INSLEN")
+"""Bases between the two sides of the junction that the reference has not, as Manta and Delly write them"""
 
 
 def affected_bases(alts: Sequence[bytes], pos: int, info: bytes) -> list[int]:
@@ -33,16 +37,18 @@ def affected_bases(alts: Sequence[bytes], pos: int, info: bytes) -> list[int]:
 
 
 def _is_precise(entries: Mapping[bytes, bytes], index: int, alts: int) -> bool:
-    """Whether both breakpoints of the allele ``index`` are known to the base."""
-    if b"IMPRECISE" in entries:
+    """Whether both breakpoints of the allele ``index`` are known to the base, and nothing is inserted between them."""
+    claims = entries.get(b"SVCLAIM", b".").split(b",")
+    claim = claims[index] if len(claims) == alts else claims[0]
+    if b"IMPRECISE" in entries or claim == b"D":  # VCF 4.4: D is the depth alone, which knows of no breakpoint
         return False
-    for key in (b"CIPOS", b"CIEND"):
+    for key in _INTERVALS:
         around = _integers(entries, key)
         if around is None:
             return False
         if any(around[2 * index : 2 * index + 2] if len(around) == 2 * alts else around):
             return False
-    return True
+    return all(value in (b".", b"0", b"") for key in _INSERTED for value in entries.get(key, b".").split(b","))
 
 
 def _integers(entries: Mapping[bytes, bytes], key: bytes) -> list[int] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -136,13 +136,29 @@ def vcf_text(found: Normalised, genome: Genome) -> bytes:
         f"##source=varscore {__version__} normalise".encode(),
         b"##reference=" + encode(genome.path.name),
         *(b"##contig=<ID=%s,length=%d>" % (encode(name), length) for name, length in genome.contigs.items()),
+        *(_REACH_LINES if alleles.affected_bases.any() else ()),
         b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO",
     ]
     positions = one_based(alleles.start).tolist()
-    for row, (contig, pos, name) in enumerate(zip(alleles.contig.tolist(), positions, found.ids, strict=True)):
-        fields = (names[contig], b"%d" % pos, encode(name), alleles.ref[row], alleles.alt[row], b".\t.\t.")
+    columns = zip(alleles.contig.tolist(), positions, found.ids, alleles.affected_bases.tolist(), strict=True)
+    for row, (contig, pos, name, affected) in enumerate(columns):
+        alt = alleles.alt[row]
+        fields = (names[contig], b"%d" % pos, encode(name), alleles.ref[row], alt, b".\t.", _reach(pos, alt, affected))
         lines.append(b"\t".join(fields))
     return b"\n".join([*lines, b""])
+
+
+_REACH_LINES = (
+    b'##INFO=<ID=END,Number=1,Type=Integer,Description="The last base of a structural allele">',
+    b'##INFO=<ID=SVLEN,Number=A,Type=Integer,Description="Its bases, those of a deletion below 0">',
+)
+
+
+def _reach(pos: int, alt: bytes, affected: int) -> bytes:
+    """INFO of an allele: how far ``<DEL>`` and the like reach."""
+    if not affected:
+        return b"."
+    return b"END=%d;SVLEN=%d" % (pos + affected, -affected if alt.startswith(b"<DEL") else affected)
 
 
 def skipped_text(found: Normalised) -> str:
@@ -204,25 +220,24 @@ def _from_vcf(source: str) -> Listed:
 
 def _joined(parts: Sequence[AlleleBatch]) -> AlleleBatch:
     """Batches of one reader, whose list of contigs only grows, one after the other."""
-    return AlleleBatch(
-        record=np.arange(sum(map(len, parts))),
-        contig=np.concatenate([np.zeros(0, np.int32), *(part.contig for part in parts)]),
-        contigs=parts[-1].contigs if parts else (),
-        start=np.concatenate([np.zeros(0, np.int64), *(part.start for part in parts)]),
-        ref=ByteColumn.joined([part.ref for part in parts]),
-        alt=ByteColumn.joined([part.alt for part in parts]),
-    )
+    if not parts:
+        return _batch(())
+    together = AlleleBatch.joined(parts)
+    return replace(together, record=np.arange(len(together)))
 
 
 def _from_entries(entries: Sequence[Entry], genome: Genome, dbsnp: str | None, rules: GenomeRules) -> Listed:
     """Names spelled out by the genome, rsIDs by dbSNP."""
     rows, left_out = _spelled(entries, genome, rules)
-    asked = {entry.name: (number, entry.where) for number, entry in enumerate(entries) if entry.change is None}
+    asked: dict[str, list[int]] = {}  # an ID may be given several times
+    for number, entry in enumerate(entries):
+        if entry.change is None:
+            asked.setdefault(entry.name, []).append(number)
     if not asked:
         return Listed(_batch(rows), [row.name for row in rows], left_out)
     if dbsnp is None:
         raise UsageError(
-            f"{len(asked):,} rsIDs, which have no position of their own", where=next(iter(asked.values()))[1],
+            f"{len(asked):,} rsIDs, which have no position of their own", where=entries[min(asked.values())[0]].where,
             remedy="give `dbsnp`, a VCF with IDs in which they are looked up",
         )  # fmt: skip
     known = look_up(dbsnp, asked)
@@ -231,10 +246,14 @@ def _from_entries(entries: Sequence[Entry], genome: Genome, dbsnp: str | None, r
         for row in range(len(part)):
             name = next(names)
             ref, alt = (column[row].decode("ascii", "replace") for column in (part.ref, part.alt))
-            rows.append(_Row(asked[name][0], part.contigs[part.contig[row]], int(part.start[row]), ref, alt, name))
+            place = part.contigs[part.contig[row]], int(part.start[row]), ref, alt, name
+            rows += [_Row(number, *place) for number in asked[name]]
     rows.sort(key=lambda row: row.number)
     found = set(known.ids)
-    left_out += [(where, name, UNKNOWN_ID) for name, (_, where) in asked.items() if name not in found]
+    left_out += [
+        (entries[number].where, name, UNKNOWN_ID)
+        for name, numbers in asked.items() if name not in found for number in numbers
+    ]  # fmt: skip
     return Listed(_batch(rows), [row.name for row in rows], left_out, known.lengths, known.stated)
 
 

@@ -18,7 +18,7 @@ from varscore.engine.plain import PlainEngine, demand_sequence_only
 from varscore.formats.fasta import FastaRecord, Fitted, read_fasta
 from varscore.genome.contigs import find_contigs
 from varscore.genome.coords import Interval, window_start
-from varscore.genome.sequence import Genome, fit
+from varscore.genome.sequence import UNKNOWN, Genome, fit
 from varscore.predict.tables import open_predictions
 from varscore.tasks import safe
 from varscore.zoo.models import ModelFolder
@@ -69,6 +69,7 @@ def predict_fasta(job: PredictJob, source: str, advance: Callable[[int], None] =
             "of %s sequences, %s were shorter than the window of %s bp and padded with N, %s were longer and cut to "
             "their middle", f"{done:,}", f"{fitted.padded:,}", f"{fitted.window:,}", f"{fitted.cut:,}",
         )  # fmt: skip
+    _warn_of_unknown(fitted.unknown, done, "sequences")
     return done
 
 
@@ -77,11 +78,28 @@ def predict_intervals(
 ) -> int:
     """Predict the window around the middle of every interval; returns how many there were.
 
-    Raises DataError for an interval that is not on the genome, before anything is computed.
+    One warning counts windows that are mostly N. Raises DataError for an interval that is not on the genome, before
+    anything is computed.
     """
     contigs = find_contigs(intervals, genome)
-    window = job.model.config().window
-    return _predict(job, bed_batches(intervals, genome, contigs, window, job.batch_size or BATCH), genome, advance)
+    window, unknown = job.model.config().window, 0
+
+    def counted() -> Iterator[Batch]:
+        nonlocal unknown
+        for batch in bed_batches(intervals, genome, contigs, window, job.batch_size or BATCH):
+            unknown += int(np.count_nonzero(2 * np.count_nonzero(batch.windows == UNKNOWN, axis=1) > window))
+            yield batch
+
+    done = _predict(job, counted(), genome, advance)
+    _warn_of_unknown(unknown, done, "windows")
+    return done
+
+
+def _warn_of_unknown(unknown: int, of: int, what: str) -> None:
+    if unknown:
+        log.warning(
+            "%s of %s %s are more than half N: what is predicted there says little", f"{unknown:,}", f"{of:,}", what
+        )
 
 
 def fasta_batches(records: Iterator[FastaRecord], length: int, size: int) -> Iterator[Batch]:

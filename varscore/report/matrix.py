@@ -76,10 +76,10 @@ def read_effects(path: Path, scored: Scored, alleles: Sequence[Allele]) -> TaskE
     head = read_head(str(path))
     _demand_run(head, path, scored)
     blocks = [name for name in ("ref", "diff", "evalue") if name in head.blocks]
-    wanted = {allele.key: row for row, allele in enumerate(alleles) if allele.status == PASS}
+    wanted = _Wanted(head.tasks, alleles)
     width = len(head.tasks)
     found = {name: np.full((len(alleles), width), np.nan, np.float32) for name in blocks}
-    total, compared, seen = np.zeros(width), 0, set()
+    total, compared = np.zeros(width), 0
     cursor = MatrixCursor(str(path), blocks)
     for first in range(0, head.rows, BATCH):
         part = cursor.take(min(BATCH, head.rows - first))
@@ -87,17 +87,50 @@ def read_effects(path: Path, scored: Scored, alleles: Sequence[Allele]) -> TaskE
         total += np.abs(part.values["diff"][known]).sum(0, dtype=np.float64)
         compared += int(known.sum())
         for here, key in enumerate(zip(part.chrom, part.pos.tolist(), part.ref, part.alt, strict=True)):
-            row = wanted.get(key)
-            if row is not None:
-                seen.add(row)
+            for row in wanted.nearer(key, part.values["diff"][here]):
                 for name, block in found.items():
                     block[row] = part.values[name][here]
-    if missing := sorted(set(wanted.values()) - seen):
+    if missing := wanted.missing:
         raise DataError(
-            f"the matrix has {len(seen)} of {len(wanted)} alleles of the page", where=path,
+            f"the matrix has {wanted.total - len(missing)} of {wanted.total} alleles of the page", where=path,
             cause=f"{':'.join(map(str, alleles[missing[0]].key))} is not in it", remedy="is it of the same run?",
         )  # fmt: skip
     return TaskEffects(head.tasks, found["ref"], found["diff"], found.get("evalue"), total / max(compared, 1), compared)
+
+
+class _Wanted:
+    """The page's scored alleles, while a matrix is read. tasks: labels of its columns
+
+    A file may have an allele twice, and several structural ones, ``<DEL>`` and ``<DEL>``, at one place: of rows with
+    the same alleles an allele gets the one whose difference is nearest to its own.
+    """
+
+    def __init__(self, tasks: Sequence[str], alleles: Sequence[Allele]) -> None:
+        columns = {label.partition(":")[0]: column for column, label in enumerate(tasks)}
+        self._said: dict[int, tuple[int, float]] = {}
+        self._rows: dict[tuple[str, int, str, str], list[int]] = {}
+        for row, allele in enumerate(alleles):
+            if allele.status == PASS:
+                self._said[row] = columns.get(allele.text("task").partition(":")[0], 0), allele.number("diff")
+                self._rows.setdefault(allele.key, []).append(row)
+        self._off: dict[int, float] = {}
+        self.total = len(self._said)
+
+    def nearer(self, key: tuple[str, int, str, str], diff: np.ndarray) -> list[int]:
+        """The alleles for which a row of the matrix is nearer than all before. diff: float32 (T,), the row's"""
+        found = []
+        for row in self._rows.get(key, ()):
+            column, said = self._said[row]
+            off = abs(float(diff[column]) - said)
+            if row not in self._off or off < self._off[row]:
+                self._off[row] = off
+                found.append(row)
+        return found
+
+    @property
+    def missing(self) -> list[int]:
+        """The alleles that no row belongs to."""
+        return [row for row in self._said if row not in self._off]
 
 
 def _demand_run(head: MatrixHead, path: Path, scored: Scored) -> None:

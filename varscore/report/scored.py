@@ -288,5 +288,6 @@ def _open_parquet(path: str, prefix: str) -> Scored:
 def _of_parquet(scored: Scored) -> Iterator[Allele]:
     for batch in pq.ParquetFile(scored.path).iter_batches(4096):
         for row in batch.to_pylist():
-            values = {name: value for name in scored.columns if (value := row[name]) is not None and value != "."}
+            given = {name: row[name] for name in scored.columns if row[name] is not None and row[name] != "."}
+            values = {name: float(value) if isinstance(value, int) else value for name, value in given.items()}
             yield Allele(row["chrom"], row["pos"], row["id"], row["ref"], row["alt"], values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -42,13 +41,12 @@ def read_sites(path: str, alleles: Sequence[Allele]) -> list[list[Site]]:
 
     Raises DataError, with the line, for what is no table of ``annotate --motif-table``.
     """
-    wanted = {tuple(map(str, allele.key)): row for row, allele in enumerate(alleles)}
-    found: dict[int, list[Site]] = defaultdict(list)
+    keys = [tuple(map(str, allele.key)) for allele in alleles]
+    found: dict[tuple[str, ...], dict[Site, None]] = {key: {} for key in keys}
     for key, site in _lines(path):
-        row = wanted.get(key)
-        if row is not None:
-            found[row].append(site)
-    return [sorted(found[row], key=lambda site: min(site.ref_p, site.alt_p)) for row in range(len(alleles))]
+        if key in found:
+            found[key][site] = None  # a file may have an allele twice, and then has its sites twice
+    return [sorted(found[key], key=lambda site: min(site.ref_p, site.alt_p)) for key in keys]
 
 
 def _lines(path: str) -> Iterator[tuple[tuple[str, ...], Site]]:

@@ -69,13 +69,15 @@ class Annotations:
             _demand_tracks(classifier, opened)
         path = background if background is not None else model.path / BACKGROUND
         there = background is not None or path.is_file()
-        return cls(
+        annotations = cls(
             classifiers=tuple((classifier, classifier.load()) for classifier in found),
             background=load_background(path, model.sha256, model.config().n_tasks) if there else None,
             tracks=opened,
             deepsea_floor=deepsea_floor,
             untrained=tuple(model.untrained.tolist()),
         )
+        annotations._warn_of_unused()
+        return annotations
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -167,6 +169,17 @@ class Annotations:
         """The background's conservation scores when all of them are given, else none."""
         names = self.background.conservation if self.background else ()
         return names if set(names) <= set(self.tracks.names) else ()
+
+    def _warn_of_unused(self) -> None:
+        """Say which of the conservation scores that are given change nothing."""
+        used = {name for classifier, _ in self.classifiers for name in classifier.conservation}
+        unused = [name for name in self.tracks.names if name not in used.union(self._conservation())]
+        if unused:
+            wanted = " ".join(self.background.conservation) if self.background else ""
+            log.warning(
+                "conservation scores that change nothing: %s; %s", ", ".join(unused),
+                f"the background takes all of {wanted} or none" if wanted else "no background or classifier has them",
+            )  # fmt: skip
 
 
 def _has_tracks(classifier: Classifier, tracks: Tracks) -> bool:

@@ -78,6 +78,13 @@ class Provenance:
         ]
         return [(key, " ".join(value.split())) for key, value in pairs]
 
+    def facts(self) -> dict[str, str]:
+        """The same where a key stands once: the values of several classifiers are one, with blanks between them."""
+        found: dict[str, str] = {}
+        for key, value in self.items():
+            found[key] = f"{found[key]} {value}" if key in found else value
+        return found
+
     def lines(self, suffix: str = "") -> list[bytes]:
         """Lines of a header. suffix: of their keys, see files.tags"""
         return [f"##{key}{suffix}={value}".encode() for key, value in self.items()]

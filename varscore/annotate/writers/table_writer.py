@@ -122,7 +122,7 @@ class ParquetWriter(SpooledParquet, Writer):
         floats = {"diff", "logodds", *extra_columns} - {*OF_TASKS, *OF_NUMBERS, *OF_TEXT}
         kinds = {"pos": pa.int64(), **dict.fromkeys(floats, pa.float32()), **dict.fromkeys(OF_NUMBERS, pa.int64())}
         fields = [(name, kinds.get(name, pa.string())) for name in (*COLUMNS, *extra_columns)]
-        self._schema = pa.schema(fields, metadata=dict(provenance.items()))
+        self._schema = pa.schema(fields, metadata=provenance.facts())
         self._spool = TableSpool(output.path, self._schema, carry)
 
     def write(self, chunk: RecordChunk, scores: AlleleScores) -> None:
