@@ -192,7 +192,8 @@ def _of_variants(
     found = choose_alleles(source, job.model, genome, pool, net.window, job.tasks, job.top, job.rules)
     span = job.flank if job.span is None else job.span
     pairs = (
-        scored.pair(genome, net.window, centred=job.centred is not False, span=span) for scored in found.scored
+        scored.pair(genome, net.window, number, centred=job.centred is not False, span=span)
+        for number, scored in enumerate(found.scored)
     )  # fmt: skip
     names = job.model.tasks()
     tasks = np.array(choose(names, job.tasks, "`task`")) if job.tasks else np.arange(len(names))
