@@ -26,7 +26,7 @@ from varscore.datasets.tfbs import (
 )
 from varscore.datasets.tfbs import test_file as file_for_test
 from varscore.errors import DataError, UsageError
-from varscore.genome.sequence import Genome, decode, encode
+from varscore.genome.sequence import Genome, decode, encode, reverse_complement
 
 HEADER = "FoldID\tEventID\tseq\tBound\n"
 OPTIONS = TfbsOptions(window=30)
@@ -181,6 +181,15 @@ def test_what_comes_twice_counts_once_and_for_the_test(tmp_path: Path) -> None:
     assert Counter(name for name in data.names if "shuffled" not in name).most_common(1)[0][1] == 1
 
 
+def test_what_a_network_sees_twice_counts_once_whatever_lies_around_it_and_on_either_strand(tmp_path: Path) -> None:
+    test = reads(6, seed=1)
+    longer = Read("longer", np.concatenate([encode(b"ACGTA"), test[0].codes, encode(b"GGCCT")]), True)
+    turned = Read("turned", reverse_complement(test[1].codes), True)
+    data = build(tmp_path, [*reads(40), longer, turned], test)
+    assert data.info["counts"]["repeats left out"] == 2
+    assert not {"longer", "turned"} & set(data.names)
+
+
 def test_the_seed_decides(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         (tmp_path / name).mkdir()
@@ -220,6 +229,9 @@ def test_summits_and_signals_of_peaks(tmp_path: Path) -> None:
     (tmp_path / "w.bed").write_text("chr1\t10\t20\nchr1\t20\t20\n")
     with pytest.raises(DataError, match="not a peak, .*line 2"):
         read_peaks(tmp_path / "w.bed")
+    (tmp_path / "n.bed").write_text("\n".join(narrow).replace("5.5", "nan") + "\n")
+    with pytest.raises(DataError, match="not a peak, .*line 1"):
+        read_peaks(tmp_path / "n.bed")
     (tmp_path / "j.bed").write_text("chr1\t10\t20\ta\nchr1\t30\t40\tbchr1\t50\t60\tc\n")
     with pytest.raises(DataError, match="7 columns where the first line has 4, .*line 2; a line end was lost"):
         read_peaks(tmp_path / "j.bed")
@@ -249,6 +261,18 @@ def test_windows_around_peaks(genome: Genome, tmp_path: Path) -> None:
     for row, name in enumerate(data.names):
         assert name.startswith(f"{data.contigs[data.contig[row]]}:{data.start[row] + 1}-")
     assert data.info["reference"]["name"] == "g.fa"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_peaks_that_overlap_are_in_one_split(genome: Genome, tmp_path: Path, seed: int) -> None:
+    places = np.random.default_rng(seed).choice(np.arange(100, 3900), 80, replace=False).tolist()
+    (tmp_path / "p.bed").write_text("".join(f"chr1\t{at}\t{at + 11}\n" for at in [*places, 120, 140]) + "chr8\t9\t40\n")
+    build_peaks("F", genome, tmp_path / "p.bed", tmp_path / "d", TfbsOptions(window=30, validation=0.5, seed=seed))
+    data = ExampleSet(tmp_path / "d")
+    near = (np.abs(data.start[:, None] - data.start) < 30) & (data.contig[:, None] == data.contig)
+    assert (data.split[:, None] == data.split)[near].all()
+    assert near.sum() > 3 * len(data), "some overlap"
+    assert set(data.split.tolist()) == {0, 1, 2}
 
 
 def test_peaks_elsewhere_are_an_error(genome: Genome, tmp_path: Path) -> None:

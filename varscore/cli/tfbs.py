@@ -106,7 +106,8 @@ def dataset_tfbs(
     """Make examples of a factor's binding out of bound sequences (--seq or --positives) or --peaks.
 
     Where nothing unbound is given, each bound sequence gets a random one with the same dinucleotides and ends. Longer
-    sequences are cut to their middle, shorter ones lie in the middle of unknown bases. What comes twice counts once.
+    sequences are cut to their middle, shorter ones lie in the middle of unknown bases. What comes twice, on either
+    strand, counts once; peaks that overlap are in one split.
     """
     from varscore.datasets.tfbs import TfbsOptions
     from varscore.errors import UsageError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from varscore.datasets.spans import read_lines
 from varscore.errors import DataError
 from varscore.tasks import Task
 
+log = logging.getLogger(__name__)
 Scale = Literal["auto", "linear", "log2"]
 Outputs = Literal["lineages", "columns", "mean"]
 Lineages = Sequence[tuple[str, str]]
@@ -55,6 +57,10 @@ class Expression:
         if scale == "auto":
             scale = "linear" if np.nanmax(self.values, initial=-np.inf) > _LARGEST_LOG2 else "log2"
         if scale == "log2":
+            if pseudocount:
+                log.warning(
+                    "`pseudocount` changes nothing: the values are taken for log2; `scale=linear` says otherwise"
+                )
             return self, scale
         shifted = self.values + pseudocount
         if (bad := np.argwhere(shifted <= 0)).size:

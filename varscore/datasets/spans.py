@@ -91,6 +91,17 @@ def merge_spans(spans: np.ndarray) -> np.ndarray:
     return np.stack([ordered[heads, 0], reach[np.append(heads[1:], len(ordered)) - 1]], 1)
 
 
+def chains(contig: np.ndarray, start: np.ndarray, reach: int) -> np.ndarray:
+    """int64 (n,), from 0 along the genome: places less than ``reach`` bases apart have one number, and so have those
+    that others between them link. So have windows of that length that overlap. contig, start: int (n,), in any order"""
+    order = np.lexsort((start, contig))
+    opens = np.ones(len(order), bool)
+    opens[1:] = (np.diff(contig[order]) != 0) | (np.diff(start[order]) >= reach)
+    found = np.empty(len(order), np.int64)
+    found[order] = np.cumsum(opens) - 1
+    return found
+
+
 def covered(union: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """Bases of each ``[start, end)`` that lie under a disjoint sorted union. int64 (n,)"""
     before = np.concatenate([[0], np.cumsum(union[:, 1] - union[:, 0])])

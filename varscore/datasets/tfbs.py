@@ -9,6 +9,7 @@ Bound sequences keep their order: the first are the strongest in DeepBind's tabl
 from __future__ import annotations
 
 import logging
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,14 +20,14 @@ import numpy as np
 
 from varscore.datasets.examples import SPLITS, write_examples
 from varscore.datasets.shuffle import shuffle_dinucleotides
-from varscore.datasets.spans import read_lines
+from varscore.datasets.spans import chains, read_lines
 from varscore.errors import DataError, UsageError
 from varscore.formats.fasta import read_fasta
 from varscore.formats.lines import demand_columns
 from varscore.formats.regions import demand_one_interval
 from varscore.genome.contigs import match_contigs
 from varscore.genome.coords import Interval, whole_number
-from varscore.genome.sequence import UNKNOWN, Genome, encode
+from varscore.genome.sequence import UNKNOWN, Genome, encode, reverse_complement
 from varscore.storage.digest import file_sha256
 from varscore.tasks import Task
 
@@ -178,11 +179,12 @@ def with_negatives(sequences: Sequence[Read], window: int, random: np.random.Gen
     return cut + [Read(f"{s.name}:shuffled", order, False) for s, order in zip(cut, shuffled, strict=True)]
 
 
-def without_repeats(sequences: Sequence[Read], before: set[bytes]) -> list[Read]:
-    """Those whose bases have not come yet; ``before`` remembers what has."""
+def without_repeats(sequences: Sequence[Read], window: int, before: set[bytes]) -> list[Read]:
+    """Those of whose bases a network sees what has not come yet, on either strand; ``before`` remembers what has."""
     kept = []
     for sequence in sequences:
-        key = sequence.codes.tobytes()
+        codes = fit(sequence.codes, window)
+        key = min(codes.tobytes(), reverse_complement(codes).tobytes())
         if key not in before:
             kept.append(sequence)
             before.add(key)
@@ -206,12 +208,13 @@ def build_sequences(
 ) -> dict[str, int]:
     """Build a data set; without ``test`` some of ``train`` are drawn for the test. Returns counts.
 
-    What comes twice counts once, and for the test if it is there. Raises DataError.
+    What comes twice counts once, and for the test if it is there; so does what differs outside the window, or is the
+    other strand. Raises DataError.
     """
     random = np.random.default_rng((options.seed, 0))
     seen: set[bytes] = set()
-    last = without_repeats(test, seen)
-    first = without_repeats(train, seen)
+    last = without_repeats(test, options.window, seen)
+    first = without_repeats(train, options.window, seen)
     repeats = len(train) + len(test) - len(first) - len(last)
     parts, splits = [], []
     for part, is_test in ((first, False), (last, True)):
@@ -261,8 +264,8 @@ def read_peaks(path: Path) -> list[Peak]:
             start, end, narrow = whole_number(cells[1]), whole_number(cells[2]), len(cells) >= 10
             signal, summit = (float(cells[6]), int(cells[9])) if narrow else (0.0, -1)
         except (IndexError, ValueError):
-            start, end = 0, -1
-        if not 0 <= start < end:
+            start, end, signal = 0, -1, 0.0
+        if not (0 <= start < end and math.isfinite(signal)):
             raise DataError("not a peak", where=f"{path} line {number}", remedy="BED or narrowPeak: contig, start, end")
         demand_one_interval([cell.encode() for cell in cells], width := width or len(cells), f"{path} line {number}")
         peaks.append(Peak(cells[0], start + summit if 0 <= summit < end - start else (start + end) // 2, signal))
@@ -300,7 +303,9 @@ def build_peaks(name: str, genome: Genome, path: Path, folder: Path, options: Tf
     contig, begin, codes = contig[known], begin[known], codes[known]
     held_out = {name.removeprefix("chr") for name in options.test}
     test = np.array([contigs[number].removeprefix("chr") in held_out for number in contig.tolist()])
-    split = np.where(test, 2, random.random(len(test)) < options.validation).astype(np.uint8)
+    _, first, group = np.unique(chains(contig, begin, options.window), return_index=True, return_inverse=True)
+    drawn = random.random(len(test))[first[group]]  # what overlaps is in one split
+    split = np.where(test, 2, drawn < options.validation).astype(np.uint8)
     spans = [
         str(Interval(contigs[number], at, at + options.window))
         for number, at in zip(contig.tolist(), begin.tolist(), strict=True)

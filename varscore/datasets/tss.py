@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from varscore.datasets.examples import SPLITS, write_examples
-from varscore.datasets.spans import merge_spans, read_lines
+from varscore.datasets.spans import chains, merge_spans, read_lines
 from varscore.errors import DataError, UsageError
 from varscore.formats.lines import demand_columns
 from varscore.formats.regions import demand_one_interval
@@ -262,11 +262,9 @@ def draw_background(
 
 
 def split_sites(sites: Sites, held_out: np.ndarray, options: TssOptions) -> np.ndarray:
-    """uint8 (n,): test on held-out contigs, the rest at random, but overlapping windows together. Sites are sorted."""
-    fresh = np.ones(len(sites), bool)
-    fresh[1:] = (np.diff(sites.contig) != 0) | (np.diff(sites.start) >= options.window)
-    group = np.cumsum(fresh) - 1
-    chosen = np.random.default_rng((options.seed, 2)).random(int(fresh.sum())) < options.validation
+    """uint8 (n,): test on held-out contigs, the rest at random, but overlapping windows together."""
+    group = chains(sites.contig, sites.start, options.window)
+    chosen = np.random.default_rng((options.seed, 2)).random(int(group.max(initial=-1)) + 1) < options.validation
     return np.where(held_out[sites.contig], 2, chosen[group]).astype(np.uint8)
 
 

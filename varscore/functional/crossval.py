@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from varscore.datasets.spans import chains
 from varscore.errors import DataError
 
 LOCUS = 10_000
@@ -12,12 +13,7 @@ LOCUS = 10_000
 
 def loci(contig: np.ndarray, start: np.ndarray, span: int = LOCUS) -> np.ndarray:
     """The locus of each variant, int64 (n,) from 0: two variants of a contig within ``span`` bp have the same one."""
-    order = np.lexsort((start, contig))
-    opens = np.ones(len(order), bool)
-    opens[1:] = (np.diff(contig[order]) != 0) | (np.diff(start[order]) > span)
-    found = np.empty(len(order), np.int64)
-    found[order] = np.cumsum(opens) - 1
-    return found
+    return chains(contig, start, span + 1)
 
 
 def assign_folds(groups: np.ndarray, labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
