@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,9 @@ import pytest
 from made_models import NAMES, WINDOW, bases, genome, model, vcf
 
 from varscore.cli.boundary import run
+from varscore.cli.explain import OF_METHODS, Manner, warn_of_idle
 from varscore.genome.sequence import encode
+from varscore.interpret.methods import METHODS
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,19 @@ def test_a_star_where_the_bases_of_a_site_go_with_the_prediction(made: Made, tmp
         assert allele["motif"].endswith("*") == (-sum(inside) * float(allele["diff"]) > 0)
         stars.append(allele["motif"].endswith("*"))
     assert {True, False} == set(stars), "both kinds are among them"
+
+
+def test_every_allele_is_compared_with_the_sequence_given_for_it(made: Made, tmp_path: Path) -> None:
+    """The second of two alleles with two sequences, as alone with the second one."""
+    s, texts = made.sequence, [bases(WINDOW, seed) for seed in (1, 2)]
+    records = [(at, s[at - 1], "ACGT"[("ACGT".index(s[at - 1]) + 1) % 4]) for at in (500, 700)]
+    for name, chosen in (("both", [0, 1]), ("second", [1])):
+        vcf(tmp_path / f"{name}.vcf", [records[number] for number in chosen])
+        (tmp_path / f"{name}.fa").write_text("".join(f">s{number}\n{texts[number]}\n" for number in chosen))
+        options = ("--method", "deeplift", "--task", "0", "--reference", str(tmp_path / f"{name}.fa"))
+        assert explain(made, tmp_path / f"{name}.vcf", tmp_path / name, *options, "--picture", "none") == 0
+    found = {name: np.load(tmp_path / name / "scores.npz")["deeplift"] for name in ("both", "second")}
+    assert len(found["both"]) == 4 and np.allclose(found["both"][2:], found["second"], rtol=1e-4, atol=1e-6)
 
 
 def test_top_and_order(made: Made, tmp_path: Path) -> None:
@@ -240,6 +255,19 @@ def test_an_existing_folder_is_not_replaced(made: Made, tmp_path: Path) -> None:
     assert explain(made, fasta, tmp_path / "x", *options) == 2
     assert explain(made, fasta, tmp_path / "x", "--force", *options) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "s.fa", "x"]
+
+
+@pytest.mark.parametrize("name", OF_METHODS)
+def test_an_option_for_another_method_is_said(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    value = {"reference": "zeros", "window": "fixed", "raw_gradient": True}.get(name, 7)
+    how = replace(Manner(), **{name: value})
+    for methods in (OF_METHODS[name][:1], [each for each in METHODS if each not in OF_METHODS[name]]):
+        caplog.clear()
+        warn_of_idle(how, methods)
+        assert (f"`{name}` changes nothing" in caplog.text) == (methods != OF_METHODS[name][:1])
+    caplog.clear()
+    warn_of_idle(Manner(), ())
+    assert not caplog.text
 
 
 def test_what_there_is_nothing_of_is_said(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -125,6 +125,13 @@ def test_failures_are_bad_and_large_ones_do_not_count() -> None:
     assert loss.goodness.tolist() == [-0.3, -0.6, -0.6]
 
 
+def test_trials_that_have_all_failed_are_alike() -> None:
+    """Of the loss there is no level of chance: nothing is said of what is good."""
+    failed = [Trial(one.number, one.drawn, "diverged", 10, None) for one in planted(24)]
+    read = read_trials(failed, METRICS["loss"], WHOLE)
+    assert np.ptp(read.goodness) == 0 and importances(read) == [] and interactions(read, []) == []
+
+
 def test_rules_are_in_words() -> None:
     by_key = {(column.key, column.value): column for column in COLUMNS}
     assert by_key["filters", None].rule(24.0, True) == "filters <= 16"

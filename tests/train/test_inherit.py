@@ -15,6 +15,7 @@ from small_nets import small_arguments
 
 from varscore.datasets.examples import ExampleSet
 from varscore.errors import UsageError
+from varscore.formats.motifs import Motif
 from varscore.nets.init import inherit
 from varscore.nets.registry import Recipe, build
 from varscore.train.run import RunOptions, train_model
@@ -64,6 +65,22 @@ def test_a_network_goes_on_with_longer_windows(parent: ModelFolder, long: Exampl
     facts = child.card["training"]["parent"]
     assert (facts["id"], facts["sha256"]) == (parent.id, parent.sha256)
     assert set(facts["inherited"]) >= {name for name, _ in child.load().named_parameters()}
+
+
+def test_motifs_that_the_parents_filters_would_replace_are_refused(
+    parent: ModelFolder, long: ExampleSet, tmp_path: Path
+) -> None:
+    motifs = (Motif("M", "m", np.full((6, 4), 0.25)),)
+    with pytest.raises(
+        UsageError, match="no filter would begin as one of `init_motifs`.*`init_from`.*`renew_filters=N`"
+    ):
+        train(long, tmp_path / "m", STILL, parent=parent, motifs=motifs)
+    assert not (tmp_path / "m").exists()
+    wider = train_model(
+        NAME, long, tmp_path / "w", recipe=STILL, arguments={**SMALL, "width": 12}, options=RunOptions(seed=5),
+        parent=parent, motifs=motifs,
+    )  # fmt: skip
+    assert wider.card["training"]["motifs"] == 1, "filters of another shape are not the parent's"
 
 
 def test_other_tasks_get_an_output_layer_of_their_own(

@@ -170,6 +170,19 @@ class Manner:
     ] = False
 
 
+OF_METHODS: dict[str, tuple[str, ...]] = {
+    "reference": ("deeplift", "ig"),
+    "window": ("ism",),
+    "span": ("ism",),
+    "steps": ("ig",),
+    "blur": ("attention",),
+    "recurring": ("attention",),
+    "start": ("maximise",),
+    "raw_gradient": ("gradient",),
+}
+"""Options of :class:`Manner` that are for some methods only"""
+
+
 @dataclass(frozen=True)
 class Showing:
     """What is written."""
@@ -252,6 +265,7 @@ def explain(
         span=how.span, flank=shown.flank, top=TOP if what.top is None else what.top or None, rules=rules,
         compute=computing.compute(),
     )  # fmt: skip
+    warn_of_idle(how, methods)
     with ExitStack() as stack:
         genome = _open_genome(what.genome, source, stack)
         run = explain_source(job, source, genome, stack)
@@ -276,6 +290,14 @@ def demand_subject(source: str | None, methods: Iterable[str]) -> None:
         raise typer.BadParameter(f"{needing[0]} explains a FASTA, BED or VCF file, or a variant", param_hint="SOURCE")
     if source is not None:
         demand_source(source)
+
+
+def warn_of_idle(how: Manner, methods: Iterable[str]) -> None:
+    """Say which options were set for methods that were not asked for."""
+    usual, asked = Manner(), set(methods)
+    for name, takers in OF_METHODS.items():
+        if getattr(how, name) != getattr(usual, name) and not asked & set(takers):
+            log.warning("`%s` changes nothing: it is for --method %s", name, " or ".join(takers))
 
 
 def _write_whole(run: Explanation, job: ExplainJob, folder: ExplainFolder, how: Manner, shown: Showing) -> None:

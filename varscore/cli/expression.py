@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,6 +17,8 @@ from varscore.cli.train import Training, run_study, run_training
 if TYPE_CHECKING:
     from varscore.datasets.examples import ExampleSet
     from varscore.datasets.promoters import PromoterOptions, Promoters
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Places:
         window = options.window or WINDOW
         upstream = window // 2 if options.upstream is None else options.upstream
         with Genome(self.reference) as genome:
-            facts = {"reference": {"name": genome.path.name, "sha256": genome.sha256}}
+            facts = {"reference": genome.told()}
             return cut_promoters(genome, read_sites(self.tss), window, upstream), facts
 
 
@@ -216,6 +219,8 @@ def train_expression(
     examples = ExampleSet(data)
     folds_of(examples)
     if not cross_validate:
+        if not permuted:
+            log.warning("`permuted=False` changes nothing: permuted genes are for --cross-validate")
         _print_model(architecture, examples, output, training)
         return
     baseline = training.baseline().plan("kmer")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import logging
 import math
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -34,10 +35,12 @@ from varscore.cli.options import (
 if TYPE_CHECKING:
     from varscore.datasets.examples import ExampleSet
     from varscore.formats.motifs import Motif
+    from varscore.nets.registry import Recipe
     from varscore.train.run import RunOptions
     from varscore.train.studies.study import Plan, Study
     from varscore.zoo.models import ModelFolder
 
+log = logging.getLogger(__name__)
 RECIPE = "Recipe (default: the architecture's own)"
 
 
@@ -200,17 +203,19 @@ class Training:
         float, typer.Option(min=0, metavar="N", help="Checkpoint every N minutes.", rich_help_panel=COMPUTING)
     ] = 5.0
 
-    def overrides(self) -> dict[str, Any]:
-        """What is to be other than the architecture's own recipe has it: all fields of a recipe that was named, and
-        those that were set. Raises UsageError when two of them do not go together."""
-        from varscore.errors import UsageError
-        from varscore.nets.registry import FAST, Recipe
+    def given(self) -> dict[str, Any]:
+        """The fields of a recipe that were set."""
+        from varscore.nets.registry import Recipe
 
         fields = [field.name for field in dataclasses.fields(Recipe)]
-        given = {name: getattr(self, name) for name in fields if getattr(self, name, None) is not None}
-        if given.get("optimizer") in ("adam", "adamw") and given.get("momentum"):
-            raise UsageError(f"{given['optimizer']} takes no --momentum", remedy="--optimizer sgd or rmsprop")
-        return {**dataclasses.asdict(FAST), **given} if self.recipe == "fast" else given
+        return {name: getattr(self, name) for name in fields if getattr(self, name, None) is not None}
+
+    def overrides(self) -> dict[str, Any]:
+        """What is to be other than the architecture's own recipe has it: all fields of a recipe that was named, and
+        those that were set."""
+        from varscore.nets.registry import FAST
+
+        return {**dataclasses.asdict(FAST), **self.given()} if self.recipe == "fast" else self.given()
 
     def run_options(self) -> RunOptions:
         """Where and how long to train. Raises DeviceError."""
@@ -238,20 +243,49 @@ class Training:
         return Training(checkpoint_minutes=self.checkpoint_minutes, **{name: getattr(self, name) for name in kept})
 
     def plan(self, architecture: str) -> Plan:
-        """How an architecture is trained. Raises UsageError for arguments that it does not have, DataError."""
+        """How an architecture is trained. Raises UsageError for arguments that it does not have and for options that
+        its recipe has no use for, DataError."""
         from varscore.nets import find
         from varscore.train.studies.study import Plan
         from varscore.zoo.models import find_model
 
         arguments = parse_arguments(find(architecture).config, self.argument or [])
         parent = find_model(self.init_from) if self.init_from else None
-        return Plan(architecture, self.overrides(), arguments, self.motifs(), parent)
+        plan = Plan(architecture, self.overrides(), arguments, self.motifs(), parent)
+        refuse_idle(self.given(), plan.recipe, laid=bool(plan.motifs) and not plan.recipe.renewed_filters)
+        return plan
 
     def motifs(self) -> tuple[Motif, ...]:
         """Raises DataError when there are none in the file."""
         from varscore.formats.motifs import read_motifs
 
         return read_motifs(self.init_motifs) if self.init_motifs else ()
+
+
+OPTIMIZERS = {
+    "momentum": ("sgd", "nesterov", "rmsprop"),
+    "rho": ("rmsprop",),
+    "root_epsilon": ("rmsprop",),
+    "beta2": ("adamw",),
+}
+"""Options that are for some optimizers only"""
+
+
+def refuse_idle(given: Mapping[str, Any], recipe: Recipe, laid: bool) -> None:
+    """Raises UsageError for an option that was set and would change nothing, or warns of it. laid: whether motifs begin
+    filters"""
+    from varscore.errors import UsageError
+
+    for name, takers in OPTIMIZERS.items():
+        if given.get(name) and recipe.optimizer not in takers:
+            raise UsageError(f"{recipe.optimizer} takes no `{name}`", remedy=f"--optimizer {' or '.join(takers)}")
+    if "patience" in given and recipe.schedule == "cosine":
+        log.warning("`patience` changes nothing: a cosine schedule goes on to its end")
+    if "epochs" in given and recipe.steps:
+        raise UsageError("`steps` and `epochs` both say when training ends", remedy="leave out one of them")
+    if given.get("motif_share") and not laid:
+        remedy = "name a file of motifs, and no `renew_filters`"
+        raise UsageError("`motif_share` is for the filters that `init_motifs` begins", remedy=remedy)
 
 
 def run_training(
@@ -266,7 +300,7 @@ def run_training(
 
     visible: positions ``[first, last)`` of the window, outside of which the network sees nothing
     """
-    from varscore.cli import log
+    from varscore.cli.log import progress
     from varscore.engine.device import use_threads
     from varscore.train.allocator import keep_freed_memory
     from varscore.train.run import planned_steps
@@ -275,7 +309,7 @@ def run_training(
     keep_freed_memory()
     use_threads(training.threads)
     run = Run(output.name, replace(training.plan(architecture), visible=visible), data)
-    with log.progress(planned_steps(data, run.plan.recipe), "steps") as meter:
+    with progress(planned_steps(data, run.plan.recipe), "steps") as meter:
         model = run.train(output.parent, training.run_options(), meter.advance)
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes, the first speaks
         card = model.card
@@ -287,14 +321,14 @@ def run_training(
 
 def run_study(study: Study, output: Path, training: Training) -> None:
     """Train and measure what of a study is not trained and measured yet."""
-    from varscore.cli import log
+    from varscore.cli.log import progress
     from varscore.engine.device import use_threads
     from varscore.train.allocator import keep_freed_memory
     from varscore.train.studies.study import carry_out, total_steps
 
     keep_freed_memory()
     use_threads(training.threads)
-    with log.progress(total_steps(study), "steps") as meter:
+    with progress(total_steps(study), "steps") as meter:
         carry_out(study, output, training.run_options(), meter.advance)
 
 

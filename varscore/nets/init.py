@@ -138,6 +138,12 @@ def inherit(net: SequenceNet, parent: SequenceNet, tasks: tuple[np.ndarray, np.n
     return Inherited(tuple(names), outputs if fits else np.zeros(0, np.int64))
 
 
+def keeps_filters(net: SequenceNet, inherited: Inherited) -> bool:
+    """Whether the filters of the first layer are the parent's."""
+    filters = first_layer(net).weight
+    return any(weight is filters for name, weight in net.named_parameters() if name in inherited.names)
+
+
 def informative(motif: np.ndarray, width: int) -> np.ndarray:
     """The ``width`` consecutive columns of a motif (w, 4) with the most information; all of a shorter one."""
     if len(motif) <= width:

@@ -127,7 +127,8 @@ def read_trials(trials: Sequence[Trial], metric: Metric, space: Space) -> Trials
     ]  # fmt: skip
     goodness = np.array(values, np.float64)
     there = np.isfinite(goodness)
-    return Trials(counted, np.where(there, goodness, goodness[there].min(initial=np.inf)), metric, space)
+    worst = goodness[there].min() if there.any() else 0.0
+    return Trials(counted, np.where(there, goodness, worst), metric, space)
 
 
 def _cell(point: dict[str, Value], column: Column) -> float:

@@ -20,7 +20,7 @@ from varscore.datasets.examples import ExampleSet
 from varscore.errors import DataError, DivergedError, ModelError, OutputExists, UsageError
 from varscore.formats.motifs import Motif
 from varscore.nets import build, find
-from varscore.nets.init import Inherited, first_layer, inherit, init_motifs, lay_motifs
+from varscore.nets.init import Inherited, first_layer, inherit, init_motifs, keeps_filters, lay_motifs
 from varscore.nets.kernels import bf16
 from varscore.nets.layers import BIN, SequenceNet
 from varscore.nets.registry import Recipe
@@ -77,7 +77,7 @@ def train_model(
     A network whose window is shorter than the data set's, by its architecture or by an argument, sees their middle;
     ``visible`` are positions ``[first, last)`` of the window, outside of which it is to see nothing.
     ``motifs`` become the first filters; the weights of ``parent`` that fit replace those the network would begin with,
-    of the last layer those of the tasks that both have.
+    of the last layer those of the tasks that both have. Motifs that a parent's filters would replace are refused.
     The weights are those of the lowest validation loss. A run that ``max_seconds`` ended is a model all the same, its
     card marked interim. Raises UsageError for wrong arguments or a checkpoint of another run, DataError for unfit data,
     OutputExists when the folder holds a model that was not trained there.
@@ -87,7 +87,6 @@ def train_model(
         raise UsageError("filters are renewed in a parent, from motifs", remedy="`init_from` and `init_motifs`")
     if (folder / CARD).exists() and not (folder / CHECKPOINT).exists():
         raise OutputExists("a model without a checkpoint is there", where=folder, remedy="choose another folder")
-    folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
     if _in_bf16_on_the_cpu(options) and not bf16.multiplies():
         log.warning("this CPU has neither AMX nor AVX512-bf16: it trains more slowly in bf16 than in fp32")
@@ -95,6 +94,8 @@ def train_model(
     net = network_for(architecture, data, arguments, visible)
     begun = _begin(net, motifs, recipe, options.seed)
     inherited = inherit(net, parent.load(), shared(data.tasks, parent.tasks())) if parent else Inherited()
+    overlaid = bool(begun) and not recipe.renewed_filters and keeps_filters(net, inherited)
+    begun = 0 if overlaid else begun
     with join_ranks(options.device) as ranks:
         trainer = Trainer(
             net, data, recipe, folder, device=options.device, precision=options.precision, seed=options.seed,
@@ -106,8 +107,14 @@ def train_model(
             progress(done.epoch * trainer.steps + done.step)
             if _complete(folder, done, options):
                 return open_model(folder)
+        elif overlaid:
+            raise UsageError(
+                "no filter would begin as one of `init_motifs`", cause="all of them are those of `init_from`",
+                remedy="`renew_filters=N` gives motifs the place of N idle ones, or leave out one of the two",
+            )  # fmt: skip
         else:
             trainer.start(inherited, [motif.frequencies for motif in motifs])
+        folder.mkdir(parents=True, exist_ok=True)
         with options.stopping() as stop:
             _run(trainer, options, stop, progress)
             if ranks.first:

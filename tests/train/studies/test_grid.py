@@ -9,7 +9,7 @@ import pytest
 from small_data import planted_set
 
 from varscore.cli.boundary import run
-from varscore.cli.train import parse_sizes
+from varscore.cli.train import Training, parse_sizes
 from varscore.datasets.examples import ExampleSet
 from varscore.errors import UsageError
 from varscore.formats.csvtable import csv_text
@@ -145,6 +145,12 @@ def test_parts_of_a_study_share_a_folder(data: ExampleSet, tmp_path: Path) -> No
         (["--arg=hidden=3"], "--arg hidden=3"),
         (["--init-from=kmer"], "--init-from is for one network"),
         (["--optimizer=adam", "--momentum=0.5"], "adam takes no --momentum"),
+        (["--momentum=0.5"], "adam takes no --momentum; --optimizer sgd or nesterov or rmsprop"),
+        (["--recipe=fast", "--rho=0.5"], "adamw takes no --rho"),
+        (["--beta2=0.9"], "adam takes no --beta2"),
+        (["--root-epsilon=1e-6"], "adam takes no --root-epsilon"),
+        (["--steps=5", "--epochs=2"], "--steps and --epochs both say when training ends"),
+        (["--motif-share=0.5"], "--motif-share is for the filters that --init-motifs begins"),
     ],
 )
 def test_what_a_study_cannot_do(
@@ -153,6 +159,13 @@ def test_what_a_study_cannot_do(
     assert command(data, tmp_path, *arguments) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_patience_that_nothing_has_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    for schedule, said in (("cosine", True), ("plateau", False)):
+        caplog.clear()
+        Training(schedule=schedule, patience=3).plan("danq-500")
+        assert ("`patience` changes nothing" in caplog.text) == said
 
 
 def test_one_network_or_a_study(data: ExampleSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
