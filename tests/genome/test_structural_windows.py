@@ -207,6 +207,21 @@ def test_statuses(
     assert (len(windows) > 0) == (status == Status.PASS)
 
 
+def test_a_deletion_that_moves_to_an_unknown_base_is_the_same_when_it_is_read_again(tmp_path: Path) -> None:
+    (tmp_path / "n.fa").write_text(">c\nACGTACGTACNCACACATTGACCAGT\n")
+    with Genome(tmp_path / "n.fa", cache_dir=tmp_path) as genome:
+        zero, found = np.zeros(1, np.int64), []
+        for start, ref in ((14, "A"), (10, "N"), (10, "n"), (10, "A")):  # CA of CACACA, after it, before it
+            batch = AlleleBatch(
+                zero, np.zeros(1, np.int32), ("c",), zero + start, ByteColumn.of([ref.encode()]),
+                ByteColumn.of([b"<DEL>"]), zero + 2,
+            )  # fmt: skip
+            status, moved, windows = cut_windows(batch, genome, ["c"], 8)
+            found.append((Status(status[0]).name, int(moved.start[0]), [decode(one) for one in windows.alt]))
+    assert found[0] == ("PASS", 10, [b"TACNCACA"]) and found[1] == found[2] == found[0]
+    assert found[3] == ("REF_UNKNOWN", 10, [])
+
+
 def test_another_base_before_it_is_a_mismatch_unless_nobody_asks(genome: Genome) -> None:
     wrong = "A" if SEQUENCES["d"][100].upper() != "A" else "C"
     batch = batch_of([("d", 100, 20, "<DUP>")], [wrong])

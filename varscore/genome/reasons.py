@@ -196,11 +196,15 @@ def _ref_status(
 def _compare(
     batch: AlleleBatch, rows: np.ndarray, lone_ref: np.ndarray, genome: NamedGenome
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Whether the genome under REF of ``rows`` has another letter; whether it has N under a letter or a lone N."""
+    """Whether the genome under REF of ``rows`` has another letter; whether it has N under a letter or a lone N.
+
+    REF of a structural allele is no part of it: there N over N is as good as any letter.
+    """
     contig, start, lengths = batch.contig[rows], batch.start[rows], batch.ref.lengths[rows]
     there = genome.windows(contig, start, 1)[:, 0]
     claimed = encode(batch.ref.data[batch.ref.offsets[rows]])
-    differs, unknown = there != claimed, (there == UNKNOWN) & ((claimed != UNKNOWN) | lone_ref)
+    asks = lone_ref & (batch.affected_bases[rows] == 0)
+    differs, unknown = there != claimed, (there == UNKNOWN) & ((claimed != UNKNOWN) | asks)
     long = np.flatnonzero(lengths > 1)
     if len(long):
         under = genome.letters(contig[long], start[long], lengths[long])
