@@ -244,6 +244,14 @@ def test_statuses_of_calls(genome: Genome, tmp_path: Path, call: str, status: st
     assert read(path, genome, ["a", "b"]).statuses == [status]
 
 
+def test_phase_sets_that_only_psl_names_are_no_phasing_of_the_whole_contig(genome: Genome, tmp_path: Path) -> None:
+    path = write(tmp_path, [snv(1000, "0|1:x"), snv(1003, "0|1:x"), snv(1006, "1|1:.,x"), snv(1009, "0|1:.,.")])
+    path.write_text(path.read_text().replace("GT:PS\t", "GT:PSL\t"))
+    run = read(path, genome, ["a"])
+    assert run.statuses == ["UNPHASED", "UNPHASED", "PASS", "PASS"]
+    assert [one[:2] for one in run.backgrounds()][-1] == (3, text(1006))
+
+
 def test_modes_of_phase(genome: Genome, tmp_path: Path) -> None:
     path = write(tmp_path, [snv(1000, "0/1"), snv(1003, "0|1"), snv(1006, "1/1"), snv(1009, "0/1")])
     found = {

@@ -36,7 +36,8 @@ class Genotypes:
     """The calls of R records in S samples, of up to P alleles each.
 
     alleles: int16 (R, S, P): 0 is REF, k the k-th ALT, else MISSING or ABSENT
-    phased: bool (R, S), whether every separator is ``|``
+    phased: bool (R, S), whether every separator is ``|``; a call whose haplotype is named by PSL (VCF 4.4), which is
+        not read, is not
     phase_set: int64 (R, S): PS, -1 where there is none
     is_odd: bool (R,), a record with a call that cannot be: more ALTs than it has, no genotype at all, too many alleles
     odd_sets: how many PS are no whole numbers
@@ -65,6 +66,7 @@ def read_genotypes(chunk: RecordChunk, samples: Sequence[int], of: int) -> Genot
     everybody = list(samples) == list(range(of))
     calls, odd, sets = [], np.zeros(len(chunk), bool), np.full((len(chunk), len(samples)), -1, np.int64)
     odd_sets = 0
+    named = np.zeros((len(chunk), len(samples)), bool)
     for record, (line, end) in enumerate(zip(chunk.lines, chunk.info_ends.tolist(), strict=True)):
         names, _, rest = line[end + 1 :].partition(b"\t")
         if everybody and names == b"GT" and _SIMPLE.fullmatch(rest):
@@ -79,9 +81,11 @@ def read_genotypes(chunk: RecordChunk, samples: Sequence[int], of: int) -> Genot
             found = [_phase_set(_field(keys, cell, b"PS")) for cell in chosen]
             odd_sets += found.count(_ODD)
             sets[record] = [max(-1, number) for number in found]
+        elif b"PSL" in keys:
+            named[record] = [_field(keys, cell, b"PSL").strip(b".,") != b"" for cell in chosen]
     alleles, phased = _by_htslib(calls, len(samples))
     odd |= alleles.max((1, 2), initial=0) > np.diff(chunk.rows)
-    return Genotypes(alleles, phased, sets, odd, odd_sets)
+    return Genotypes(alleles, phased & ~named, sets, odd, odd_sets)
 
 
 def _by_htslib(calls: Sequence[bytes], samples: int) -> tuple[np.ndarray, np.ndarray]:
