@@ -32,6 +32,7 @@ from varscore.formats.motifs import Motif
 from varscore.nets import find
 from varscore.nets.kernels import bf16
 from varscore.nets.registry import Recipe
+from varscore.train import loop
 from varscore.train.loop import Trainer
 from varscore.train.run import RunOptions, train_model
 from varscore.zoo.models import ModelFolder, open_model
@@ -99,6 +100,24 @@ def test_a_finished_run_is_left_alone_with_what_was_recorded_of_it(data: Example
     assert train(data, tmp_path / "m").sha256 == model.sha256
     halved = train(data, tmp_path / "m", options={"storage": "fp16"})
     assert halved.card["training"]["storage"] == "fp16" and halved.sha256 != model.sha256
+
+
+def test_a_kill_between_the_last_checkpoint_and_the_history_loses_nothing(
+    data: ExampleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = loop.write_history
+
+    def killed(path: Path, history: list[dict[str, float]]) -> None:
+        if len(history) == QUICK.epochs:
+            raise KeyboardInterrupt
+        written(path, history)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop, "write_history", killed)
+        train(data, tmp_path / "m", options={"pictures": False})
+    train(data, tmp_path / "m", options={"pictures": False})
+    with (tmp_path / "m/history.csv").open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
 
 
 def test_a_network_of_500_bp_learns_from_wider_windows(tmp_path: Path) -> None:

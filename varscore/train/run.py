@@ -27,7 +27,7 @@ from varscore.nets.registry import Recipe
 from varscore.stop import Stop
 from varscore.tasks import Task, shared
 from varscore.train.batches import Order
-from varscore.train.loop import CHECKPOINT, Progress, Trainer, planned
+from varscore.train.loop import CHECKPOINT, HISTORY, Progress, Trainer, planned, write_history
 from varscore.train.pictures import learning_curve, log_to_tensorboard
 from varscore.train.ranks import join_ranks
 from varscore.zoo.card import CARD
@@ -231,6 +231,7 @@ def _write(trainer: Trainer, architecture: str, facts: Mapping[str, Any], option
             cause="the loss is no number",
             remedy="a lower `lr`, or `clip_norm=1`",
         )
+    write_history(folder / HISTORY, state.history)  # a kill may have come between the last checkpoint and its history
     if state.history and options.pictures:
         learning_curve(folder / "learning_curve.png", state.history, architecture, trainer.net.goal.loss_name)
         log_to_tensorboard(folder / "tensorboard", state.history)

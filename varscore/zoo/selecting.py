@@ -19,14 +19,18 @@ from varscore.zoo.priors import Priors
 def select_tasks(model: ModelFolder, chosen: np.ndarray, folder: Path, *, force: bool = False) -> ModelFolder:
     """Write the model that has only the tasks ``chosen``, int64 (k,) ascending; its predictions of them are the same.
 
-    Weights keep their precision. Raises UsageError for an architecture that has more of each task than its last dense
-    layer, or where no task is left, OutputExists, ModelError, OutputError.
+    Weights keep their precision. Raises UsageError for classes, for an architecture that has more of each task than its
+    last dense layer, or where no task is left, OutputExists, ModelError, OutputError.
     """
     if (folder / CARD).exists() and not force:
         raise OutputExists("a model is there", where=folder, remedy="`force` replaces it")
     if not len(chosen):
         raise UsageError("no task is left")
     whole = model.load()
+    if whole.objective == "classes":
+        raise UsageError(
+            "classes cannot be taken apart", where=model.id, cause="the probability of each is what the others leave"
+        )
     net = _of_tasks(whole, model, chosen)
     tasks = model.tasks()
     kept = [dataclasses.replace(tasks[old], index=new) for new, old in enumerate(chosen.tolist())]
