@@ -282,6 +282,7 @@ def test_an_existing_classifier_is_kept_without_force(data: Path, capsys: pytest
         (["--negatives", "{n}", "--distance", "0"], "'0' is not a list of bp"),
         (["--negatives", "{n}", "--distance", "360,360"], "each once"),
         (["--negatives", "{n}", "--ratio", "0"], "--ratio must be above 0"),
+        (["--negatives", "{n}", "--ratio", "nan", "--match-context"], "--ratio must be above 0"),
         (["--negatives", "{n}", "--distance", "360"], "give --negatives-from"),
         (["--negatives", "{n}", "--ratio", "2"], "give --negatives-from or --match-*"),
         (["--negatives", "{n}", "--hold-out", "chr9"], "--hold-out chr9: no such contig"),

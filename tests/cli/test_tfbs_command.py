@@ -265,6 +265,15 @@ def test_a_limit_on_positives(folder: Path) -> None:
     assert limited(data, 60) is data and limited(data, None) is data
 
 
+def test_what_one_of_the_networks_cannot_be_given_is_refused_before_any_is_trained(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "m.txt").write_text(">M1 m\n" + "".join(f"{base} [ 1 2 3 4 5 6 ]\n" for base in "ACGT"))
+    assert train(folder / "sets", tmp_path / "m", "--init-motifs", str(tmp_path / "m.txt")) == 2
+    assert "begins with a convolution" in capsys.readouterr().err
+    assert not (tmp_path / "m").exists()
+
+
 def test_what_is_no_data_set_of_a_factor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from made_kinds import made_set
 

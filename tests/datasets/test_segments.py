@@ -52,7 +52,7 @@ def test_every_row_once_and_neighbours_together(lengths: list[int], size: int, s
         for segment in segments:
             assert 1 <= len(segment) <= size
             assert (np.diff(data.offset[segment]) == 200).all() and len(set(data.contig[segment].tolist())) == 1
-        assert len(segments) <= runs.most
+        assert runs.fewest <= len(segments) <= runs.most
 
 
 def test_runs_are_cut_elsewhere_each_time() -> None:

@@ -202,6 +202,8 @@ def test_the_seed_decides(tmp_path: Path) -> None:
 def test_what_cannot_be_built(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no bound sequence to train on"):
         build(tmp_path, reads(5, bound=False), reads(5, seed=1))
+    with pytest.raises(DataError, match="no unbound sequence is left"):
+        build(tmp_path, [*reads(9), *reads(5, bound=False)], [])
     with pytest.raises(DataError, match="no example is left for the validation split"):
         build(tmp_path, reads(1), reads(5, seed=1), TfbsOptions(window=30, validation=1e-9))
     with pytest.raises(UsageError, match="between 0 and 1"):

@@ -183,6 +183,8 @@ def test_an_unknown_name_lists_near_ones() -> None:
         ({"dropout": "much"}, "dropout = 'much' is no float"),
         ({"dropout": 1.5}, "dropout = 1.5 is no share"),
         ({"recurrent_dropout": 3}, "recurrent_dropout = 3 is no share"),
+        ({"filters": 0}, "cannot be built with these arguments"),
+        ({"dilations": [1], "filters": 0}, "cannot be built with these arguments; nothing is left of layers.0.weight"),
         ({"hidden": 0}, "cannot be built with these arguments; hidden_size"),
         ({"window": 20}, "20 positions are too few"),
         ({"window": 100}, "10 positions are too few"),

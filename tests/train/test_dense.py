@@ -159,6 +159,17 @@ def test_a_batch_is_whole_segments(data: ExampleSet, tmp_path: Path) -> None:
         trainer(data, tmp_path, dataclasses.replace(RECIPE, batch_size=30))
 
 
+def test_every_step_has_a_segment_where_a_batch_is_one(data: ExampleSet, tmp_path: Path) -> None:
+    """Of the run of 9, and of that of 1, an epoch may have fewer segments than it may have at most."""
+    one = dataclasses.replace(RECIPE, batch_size=16, segment=16)
+    trained = trainer(data, tmp_path, one)
+    for epoch in range(30):
+        rows, _ = trained.order.epoch(epoch, True)
+        batches = [trained.order.batch(step, len(rows)) for step in range(trained.steps)]
+        assert all(len(batch) for batch in batches) and np.concatenate(batches).tolist() == list(range(len(rows)))
+    assert trained.run().finished
+
+
 def test_motifs_are_laid_in_equally_loud() -> None:
     torch.manual_seed(0)
     net = build("dilated", n_tasks=2, filters=40, window=400, channels=8, hidden=8, dilations=(1,))

@@ -175,5 +175,7 @@ def test_nesterovs_momentum_looks_ahead() -> None:
         weight = weight - 0.1 * (gradient + 0.9 * speed)
         optimizer.step()
         assert torch.allclose(layer.weight, weight, atol=1e-6)
+    with pytest.raises(UsageError, match="a decay of 1 forgets nothing"):
+        make_optimizer(layer, Recipe(optimizer="adamw", beta2=1))
     with pytest.raises(UsageError, match="nesterov wants a momentum"):
         make_optimizer(layer, Recipe(optimizer="nesterov"))

@@ -20,7 +20,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from small_data import MOTIF, planted_set
-from small_nets import small_arguments
+from small_nets import small, small_arguments
 
 from varscore.cli import stopping
 from varscore.cli.boundary import run
@@ -34,7 +34,7 @@ from varscore.nets.kernels import bf16
 from varscore.nets.registry import Recipe
 from varscore.train import loop
 from varscore.train.loop import Trainer
-from varscore.train.run import RunOptions, train_model
+from varscore.train.run import RunOptions, train_model, warn_of_idle
 from varscore.zoo.models import ModelFolder, open_model
 
 CPU = torch.device("cpu")
@@ -182,6 +182,14 @@ def test_motifs_are_the_first_filters(data: ExampleSet, tmp_path: Path) -> None:
 
 
 # the command
+
+
+@pytest.mark.parametrize(("name", "said"), [("dilated", True), ("danq", False)])
+def test_a_bound_on_recurrent_gradients_that_nothing_has_is_said(
+    name: str, said: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_of_idle(small(name), Recipe(recurrent_clip=1.0), find(name).recipe)
+    assert ("`recurrent_clip` changes nothing" in caplog.text) == said
 
 
 def test_arguments_are_typed() -> None:

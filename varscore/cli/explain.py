@@ -162,7 +162,13 @@ class Manner:
     ] = 0
     start: Annotated[
         float,
-        typer.Option(metavar="X", help="maximise: the value of every base at the start.", rich_help_panel=HOW),
+        typer.Option(
+            min=-1000,
+            max=1000,
+            metavar="X",
+            help="maximise: the value of every base at the start.",
+            rich_help_panel=HOW,
+        ),
     ] = 0.025
     raw_gradient: Annotated[
         bool,

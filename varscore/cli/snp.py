@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ class Choosing:
         matched = self.match_af or self.match_context or self.match_tss is not None
         if not self.negatives and not self.negatives_from:
             raise typer.BadParameter("there are no negatives: give --negatives or --negatives-from")
-        if self.ratio <= 0:
+        if not 0 < self.ratio < math.inf:
             raise typer.BadParameter("--ratio must be above 0")
         if not self.negatives_from and distances != (None,):
             raise typer.BadParameter("--distance is for negatives that are drawn: give --negatives-from")

@@ -35,6 +35,11 @@ class Runs:
         """The largest number of segments that :meth:`segments` may give."""
         return int((1 + -(-(self.length - 1) // self.size)).sum())
 
+    @property
+    def fewest(self) -> int:
+        """The smallest number of segments that :meth:`segments` may give."""
+        return int((-(-self.length // self.size)).sum())
+
     def segments(self, random: np.random.Generator | None = None) -> np.ndarray:
         """Every row once: int64 (m, size), the rows of each segment in order, then ``NONE``.
 

@@ -223,6 +223,8 @@ def build_sequences(
                 continue
             raise DataError("no bound sequence to train on", where=sources[0])
         paired = all(sequence.bound for sequence in part)
+        if paired and not all(sequence.bound for sequence in (test if is_test else train)):
+            raise DataError("no unbound sequence is left", where=sources[0], cause="all of them are bound ones, too")
         part = with_negatives(part, options.window, random)
         bound = np.array([sequence.bound for sequence in part])
         split = draw(bound, options.validation, paired, random).astype(np.uint8)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -101,7 +102,11 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ModelError("cannot read the weights", where=path, cause=reason(error)) from None
-    except (SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError) as error:
+    except pickle.UnpicklingError as error:
+        wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
+        cause = f"it asks for {wanted[1]}, which is not let in" if wanted else "no file of torch.save, or a damaged one"
+        raise ModelError("not a state dict that is safe to read", where=path, cause=cause) from None
+    except (SafetensorError, zipfile.BadZipFile, EOFError) as error:
         raise ModelError("not a state dict that is safe to read", where=path, cause=_first_line(error)) from None
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ModelError("damaged weights", where=path, cause=_first_line(error)) from None

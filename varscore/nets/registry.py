@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -178,7 +179,12 @@ def build(name: str, **arguments: Any) -> SequenceNet:
     architecture = find(name)
     config = architecture.configure(**arguments)
     try:
-        return architecture.network(config)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Initializing zero-element tensors")  # which are refused below
+            net = architecture.network(config)
     except (RuntimeError, ValueError, ZeroDivisionError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{name} cannot be built with these arguments", cause=reason) from None
+    if empty := next((weights for weights, values in net.named_parameters() if not values.numel()), None):
+        raise UsageError(f"{name} cannot be built with these arguments", cause=f"nothing is left of {empty}")
+    return net

@@ -124,6 +124,8 @@ class Order:
         self.rows, self.size, self.segment, self.seed = rows, size, segment, seed
         self.runs = Runs(data, rows, step, segment) if segment > 1 else None
         self.steps = -(-(len(rows) if self.runs is None else self.runs.most) // (size // segment))
+        if self.runs is not None:
+            self.steps = min(self.steps, self.runs.fewest)  # so that no step is without a segment
 
     def epoch(self, number: int, both_strands: bool) -> tuple[np.ndarray, np.ndarray]:
         """Its rows, int64 (n,) or (m, segment), in order, and whether each is seen from the other strand."""

@@ -23,6 +23,8 @@ def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
     if recipe.root_epsilon and recipe.optimizer != "rmsprop":
         raise UsageError(f"{recipe.optimizer} has no epsilon inside a root", remedy="`optimizer=rmsprop`")
+    if recipe.optimizer == "adamw" and not recipe.beta2 < 1:
+        raise UsageError(f"a decay of {recipe.beta2:g} forgets nothing", remedy="a `beta2` below 1")
     if recipe.optimizer == "adam":
         return torch.optim.Adam(groups, lr=recipe.lr)
     if recipe.optimizer == "adamw":

@@ -90,8 +90,9 @@ def train_model(
     torch.manual_seed(options.seed)
     if _in_bf16_on_the_cpu(options) and not bf16.multiplies():
         log.warning("this CPU has neither AMX nor AVX512-bf16: it trains more slowly in bf16 than in fp32")
-    data = data.cropped(arguments.get("window", find(architecture).window(data.window)))
+    data = fitting(data, architecture, arguments)
     net = network_for(architecture, data, arguments, visible)
+    warn_of_idle(net, recipe, find(architecture).recipe)
     begun = _begin(net, motifs, recipe, options.seed)
     inherited = inherit(net, parent.load(), shared(data.tasks, parent.tasks())) if parent else Inherited()
     overlaid = bool(begun) and not recipe.renewed_filters and keeps_filters(net, inherited)
@@ -175,6 +176,11 @@ def planned_steps(data: ExampleSet, recipe: Recipe) -> int:
     return planned(recipe, order.steps)
 
 
+def fitting(data: ExampleSet, architecture: str, arguments: Mapping[str, Any]) -> ExampleSet:
+    """The data set with windows as long as the network's. Raises DataError when they are shorter."""
+    return data.cropped(arguments.get("window", find(architecture).window(data.window)))
+
+
 def network_for(
     architecture: str, data: ExampleSet, arguments: Mapping[str, Any], visible: tuple[int, int] | None = None
 ) -> SequenceNet:
@@ -186,6 +192,15 @@ def network_for(
     objective = net.objective if net.goal.kind == data.kind else data.kind
     net.adapt(objective, "one" if data.strands == "one" else net.strands, visible)
     return net
+
+
+def warn_of_idle(net: SequenceNet, recipe: Recipe, own: Recipe) -> None:
+    """Say what was made other than in the architecture's own recipe and has nothing to act on."""
+    recurrent = any(isinstance(layer, torch.nn.RNNBase) for layer in net.modules())
+    idle = {"recurrent_clip": not recurrent, "output_l1": net.objective != "labels"}
+    for name, is_idle in idle.items():
+        if is_idle and getattr(recipe, name) not in (0, getattr(own, name)):
+            log.warning("`%s` changes nothing: the network has no part that it is for", name)
 
 
 def _begin(net: SequenceNet, motifs: Sequence[Motif], recipe: Recipe, seed: int) -> int:

@@ -16,14 +16,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from varscore.datasets.examples import ExampleSet
 from varscore.errors import UsageError
 from varscore.evaluate import Examined, evaluate_model, record
 from varscore.formats.motifs import Motif
 from varscore.nets import find
+from varscore.nets.init import first_layer
 from varscore.nets.registry import Recipe
 from varscore.storage.folders import one_at_a_time
-from varscore.train.run import RunOptions, planned_steps, train_model
+from varscore.train.run import RunOptions, fitting, network_for, planned_steps, train_model
 from varscore.zoo.models import ModelFolder
 
 log = logging.getLogger(__name__)
@@ -60,6 +63,15 @@ class Run:
     name: str
     plan: Plan
     data: ExampleSet
+
+    def check(self) -> None:
+        """Raises UsageError and DataError for a network that cannot be had; nothing is allocated for one that can."""
+        plan = self.plan
+        data = fitting(self.data, plan.architecture, plan.arguments)
+        with torch.device("meta"):
+            net = network_for(plan.architecture, data, plan.arguments, plan.visible)
+        if plan.motifs:
+            first_layer(net)
 
     def train(self, folder: Path, options: RunOptions, progress: Callable[[int], None]) -> ModelFolder:
         """Train it in the study's folder, or carry on. Raises what :func:`varscore.train.run.train_model` raises."""
@@ -106,6 +118,7 @@ def carry_out(
     runs = study.runs()
     for run in runs:
         _ = Examined(run.data).rows
+        run.check()
     for number, run in enumerate(runs, 1):
         log.info("run", extra={"fields": {"name": run.name, "number": f"{number}/{len(runs)}"}})
         model = run.train(folder, options, progress)
