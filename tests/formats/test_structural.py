@@ -33,6 +33,11 @@ from varscore.formats.structural import affected_bases
         ("<DEL>", "END=150;SVINSSEQ=ACG", [0]),
         ("<DUP:TANDEM>", "END=150;INSLEN=2", [0]),  # Delly
         ("<DEL>", "END=150;INSLEN=0;SVINSLEN=.", [50]),
+        ("<INV>", "END=150;NTLEN=4", [0]),  # Pindel
+        ("<DEL>", "END=150;ALGORITHMS=depth;EVIDENCE=RD", [0]),  # gnomAD-SV
+        ("<DUP>", "END=150;EVIDENCE=BAF,PE,RD", [0]),
+        ("<DEL>", "END=150;EVIDENCE=PE,SR", [50]),
+        ("<DEL>", "END=150;EVIDENCE=.", [50]),
         ("<DEL>", "END=100", [0]),  # no base after POS
         ("<DEL>", "END=99;SVLEN=-20", [20]),
         ("<DEL>", "END=x", [0]),

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from varscore.errors import ModelError
+from varscore.genome.sequence import Genome
 from varscore.report.cells import rank_cells
 from varscore.report.guide import cutoffs
-from varscore.report.matrix import TaskEffects, cell_and_mark
+from varscore.report.matrix import TaskEffects, cell_and_mark, names_in
 from varscore.report.tiles import blocks_of
 from varscore.tasks import Task
 from varscore.zoo.card import Card
@@ -28,6 +29,15 @@ def test_cell_and_mark() -> None:
     told = {"cell": "T-47D", "mark": "DNase", "treatment": "DMSO_0.02pct"}
     assert cell_and_mark(Task(0, "x", "DNase", told)) == ("T-47D", "DNase (DMSO_0.02pct)")
     assert cell_and_mark(Task(0, "liver", "ATAC")) == ("liver", "ATAC")
+
+
+def test_the_mitochondrion_of_a_scored_file_is_the_genome_s_whatever_it_is_called(tmp_path: Path) -> None:
+    (tmp_path / "g.fa").write_text(">chr1\nACGT\n>chrM\nACGTACGT\n")
+    with Genome(tmp_path / "g.fa", cache_dir=tmp_path) as genome:
+        assert names_in(genome).of(["1", "MT", "chrM", "2"]) == ["chr1", "chrM", "chrM", None]
+    (tmp_path / "n.fa").write_text(">chr1\nACGT\n")
+    with Genome(tmp_path / "n.fa", cache_dir=tmp_path) as genome:
+        assert names_in(genome).of(["1", "MT"]) == ["chr1", None]
 
 
 def test_cells_are_ranked_by_the_ratio_of_the_strongest_to_all() -> None:

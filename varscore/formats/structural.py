@@ -13,8 +13,10 @@ _KNOWN = re.compile(rb"<(?:DEL(?::[^<>]*)?|DUP(?::TANDEM)?|INV)>")
 _INTEGER = re.compile(rb"[+-]?[0-9]{1,18}")
 _INTERVALS = (b"CIPOS", b"CIEND", b"CILEN")
 """How far breakpoints may lie from where the record has them; CILEN is VCF 4.4's"""
-_INSERTED = (b"SVINSLEN", b"SVINSSEQ", b"INSLEN")
-"""Bases between the two sides of the junction that the reference has not, as Manta and Delly write them"""
+_INSERTED = (b"SVINSLEN", b"SVINSSEQ", b"INSLEN", b"NTLEN")
+"""Bases between the two sides of the junction that the reference has not, as Manta, Delly and Pindel write them"""
+_CLASSES = {b"BAF", b"PE", b"RD"}
+"""Of EVIDENCE in GATK-SV and gnomAD-SV: reads that are split at a breakpoint (SR) tell of its place, these do not"""
 
 
 def affected_bases(alts: Sequence[bytes], pos: int, info: bytes) -> list[int]:
@@ -40,7 +42,8 @@ def _is_precise(entries: Mapping[bytes, bytes], index: int, alts: int) -> bool:
     """Whether both breakpoints of the allele ``index`` are known to the base, and nothing is inserted between them."""
     claims = entries.get(b"SVCLAIM", b".").split(b",")
     claim = claims[index] if len(claims) == alts else claims[0]
-    if b"IMPRECISE" in entries or claim == b"D":  # VCF 4.4: D is the depth alone, which knows of no breakpoint
+    by_depth = claim == b"D" or set(entries.get(b"EVIDENCE", b".").split(b",")) <= _CLASSES  # D: VCF 4.4
+    if b"IMPRECISE" in entries or by_depth:
         return False
     for key in _INTERVALS:
         around = _integers(entries, key)

@@ -14,7 +14,6 @@ import numpy as np
 
 from varscore.engine.compute import Compute
 from varscore.engine.pool import LOCAL
-from varscore.genome.contigs import ContigNames
 from varscore.genome.coords import Variant, one_based
 from varscore.genome.reasons import Rules
 from varscore.genome.sequence import Genome
@@ -25,7 +24,7 @@ from varscore.interpret.methods import Options
 from varscore.interpret.outputs import UNITS
 from varscore.interpret.subjects import AllelePair, Columns, pair
 from varscore.interpret.targets import default_target
-from varscore.report.matrix import Rescored, TaskEffects
+from varscore.report.matrix import Rescored, TaskEffects, names_in
 from varscore.report.scored import Allele
 from varscore.zoo.models import ModelFolder
 
@@ -185,7 +184,7 @@ def minimal_variants(
     alleles: Sequence[Allele], rows: Sequence[int], genome: Genome, window: int
 ) -> Iterator[tuple[int, str, Variant]]:
     """Row, contig as the genome spells it, and minimal form of those of the alleles that can be drawn."""
-    names = ContigNames(genome, {})
+    names = names_in(genome)
     batch = Rescored(rows, alleles)
     contigs = names.of(batch.alleles.contigs)
     _, minimal, windows = cut_windows(batch.alleles, genome, contigs, window, Rules(check_ref=False))

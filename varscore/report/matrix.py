@@ -14,7 +14,7 @@ from varscore.engine.compute import Compute
 from varscore.engine.pool import LOCAL
 from varscore.errors import DataError
 from varscore.genome.alleles import AlleleBatch, ByteColumn
-from varscore.genome.contigs import ContigNames
+from varscore.genome.contigs import MITOCHONDRIAL, ContigNames
 from varscore.genome.coords import zero_based
 from varscore.genome.reasons import Rules
 from varscore.genome.sequence import Genome
@@ -167,7 +167,7 @@ class Computing:
         with Genome(self.reference) as genome:
             net = self.model.load()
             plan = self.compute.plan(net, self.compute.where()[:1])
-            names = ContigNames(genome, {})
+            names = names_in(genome)
             batches = [Rescored(rows[first : first + BATCH], alleles) for first in range(0, len(rows), BATCH)]
             with LOCAL.pool(plan) as pool:
                 for batch, found in score_chunks(batches, genome, names, pool, net.window, rules):
@@ -181,6 +181,13 @@ class Computing:
         usual = np.abs(diff[known]).mean(0, dtype=np.float64) if known.any() else np.zeros(len(tasks))
         labels = tuple(f"{task.index}:{task.name}" for task in tasks)
         return TaskEffects(labels, ref, diff, evalue if has_evalues else None, usual, int(known.sum()))
+
+
+def names_in(genome: Genome) -> ContigNames:
+    """The genome's contigs by the names that a scored file has for them. What is scored on a mitochondrion, however it
+    is called, is on one of the genome's length."""
+    own = next((genome.contigs[name] for name in MITOCHONDRIAL if name in genome.contigs), None)
+    return ContigNames(genome, dict.fromkeys(MITOCHONDRIAL, own))
 
 
 class Rescored:
