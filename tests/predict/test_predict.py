@@ -15,7 +15,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import varscore
 from varscore.cli.boundary import run
+from varscore.errors import DeviceError
 from varscore.genome.coords import window_start
 from varscore.genome.sequence import decode, fit
 from varscore.nets import build
@@ -127,6 +129,27 @@ def test_what_is_mostly_unknown_is_told(tmp_path: Path, model: ModelFolder, caps
     assert run(["predict", *arguments]) == 0
     err = capsys.readouterr().err
     assert "2 of 4 windows are more than half N" in err and err.count("warning") == 1
+
+
+def test_a_prediction_that_is_no_number_is_an_error(
+    tmp_path: Path, model: ModelFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Written as missing it would look like a variant without an effect, with E-values of 1."""
+    net = model.load()
+    with torch.no_grad():
+        list(net.parameters())[-1][1] = float("nan")
+    broken = save_model(tmp_path / "broken", net, "crnn-320-projection", model.tasks(), {})
+    contig = letters(400, 5)
+    source = write_fasta(tmp_path / "g.fa", {"chr1": contig})
+    variant = f"chr1:200{contig[199]}>{'A' if contig[199] != 'A' else 'C'}"
+    for command in (["predict", str(broken.path), str(source)], ["annotate", variant, "-r", str(source), "-m"]):
+        words = [*command, *([str(broken.path)] if command[-1] == "-m" else []), "-o", str(tmp_path / "o.tsv")]
+        assert run(words) == 1
+        assert "a prediction is not a number" in capsys.readouterr().err and not (tmp_path / "o.tsv").exists()
+    loaded = varscore.load(str(broken.path), device="cpu")
+    for ask in (lambda: loaded.predict(contig), lambda: loaded.score(variant, source)):
+        with pytest.raises(DeviceError, match="not a number"):
+            ask()
 
 
 def test_probabilities_do_not_depend_on_the_company(tmp_path: Path, model: ModelFolder) -> None:

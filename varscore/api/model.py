@@ -20,7 +20,7 @@ from varscore.api.table import MATRICES, ScoreTable
 from varscore.engine import ENGINES
 from varscore.engine.compute import Compute
 from varscore.engine.device import one_thread, pick_device
-from varscore.engine.plain import PlainEngine, demand_sequence_only
+from varscore.engine.plain import PlainEngine, demand_numbers, demand_sequence_only
 from varscore.engine.pool import busy
 from varscore.errors import UsageError
 from varscore.formats.fasta import demand_dna
@@ -98,7 +98,7 @@ class Model:
         """Predictions for sequences of any length: float32 (n, tasks), both strands averaged.
 
         A sequence shorter than the window is centred and padded with N, a longer one cut to its middle.
-        Raises DataError for letters that are not DNA.
+        Raises DataError for letters that are not DNA, DeviceError for a prediction that is no number.
         """
         texts = [sequences] if isinstance(sequences, str) else list(sequences)
         for number, text in enumerate(texts, 1):
@@ -106,6 +106,7 @@ class Model:
         windows = [fit(text.encode(), self.window) for text in texts]
         with self._computing("plain") as engine:
             found = engine.predict(np.stack(windows)) if windows else np.zeros((0, len(self.tasks)), np.float32)
+        demand_numbers(found)
         return np.asarray(found)
 
     def score(

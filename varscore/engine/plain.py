@@ -158,6 +158,16 @@ def unchanged(ref: np.ndarray, codes: np.ndarray, positions: Span) -> np.ndarray
     return out
 
 
+def demand_numbers(*computed: np.ndarray) -> None:
+    """Raises DeviceError when something that a network computed is no number: it would be written as missing, or pass
+    for the largest of all tasks."""
+    if not all(np.isfinite(values).all() for values in computed):
+        raise DeviceError(
+            "a prediction is not a number", cause="weights that are none, or a reduced precision",
+            remedy="fp32; if it is that, train or import the model again",
+        )  # fmt: skip
+
+
 def demand_sequence_only(net: SequenceNet) -> None:
     """Raises UsageError when bases alone are not what a network predicts from."""
     if net.inputs:

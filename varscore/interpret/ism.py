@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from varscore.engine.exact.reach import Span
-from varscore.engine.plain import PlainEngine, substitutions
+from varscore.engine.plain import PlainEngine, demand_numbers, substitutions
 from varscore.genome.coords import anchor
 from varscore.genome.sequence import UNKNOWN
 from varscore.genome.windows import Windows
@@ -34,6 +34,7 @@ def fixed(
     """
     span = positions or Span(0, codes.shape[1])
     ref, alt = engine.saturate(codes, span)
+    demand_numbers(ref)
     strands, n, length, bases, outputs = alt.shape
     same = np.broadcast_to(ref[:, :, None, None], alt.shape).reshape(strands, -1, outputs)
     found = effects(same, alt.reshape(same.shape), engine.net.goal, engine.net.strands)

@@ -14,7 +14,7 @@ from varscore.annotate.job import choose_tasks
 from varscore.annotate.writers.scores import Provenance
 from varscore.engine.compute import Compute
 from varscore.engine.device import evaluating, pick_device
-from varscore.engine.plain import PlainEngine, demand_sequence_only
+from varscore.engine.plain import PlainEngine, demand_numbers, demand_sequence_only
 from varscore.formats.fasta import FastaRecord, Fitted, read_fasta
 from varscore.genome.contigs import find_contigs
 from varscore.genome.coords import Interval, window_start
@@ -129,9 +129,14 @@ def bed_batches(
 
 
 def predict_batches(engine: PlainEngine, batches: Iterable[Batch]) -> Iterator[tuple[Batch, np.ndarray]]:
-    """Each batch with its predictions, float32 (n, tasks). A row does not depend on its batch."""
+    """Each batch with its predictions, float32 (n, tasks). A row does not depend on its batch.
+
+    Raises DeviceError for one that is no number.
+    """
     for batch in batches:
-        yield batch, engine.predict(batch.windows)
+        values = engine.predict(batch.windows)
+        demand_numbers(values)
+        yield batch, values
 
 
 def _predict(job: PredictJob, batches: Iterable[Batch], genome: Genome | None, advance: Callable[[int], None]) -> int:

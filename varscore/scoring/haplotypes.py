@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from varscore.engine.plain import PlainEngine
+from varscore.engine.plain import PlainEngine, demand_numbers
 from varscore.engine.pool import Pool
 from varscore.formats.vcf import RecordChunk
 from varscore.genome.contigs import ContigNames
@@ -157,7 +157,9 @@ def effects_on_haplotypes(
     ordinary = effects(ref[:, :m], alt[:, :m], net.goal, net.strands)
     conditional = effects(ref[:, m:], alt[:, m:], net.goal, net.strands)
     joint = effects(ref[:, asked.pair_of], alt[:, m:], net.goal, net.strands)
-    lone = effects(ref[:, asked.alone_pair], engine.logits(asked.alone), net.goal, net.strands)
+    alone = engine.logits(asked.alone)
+    demand_numbers(alone)
+    lone = effects(ref[:, asked.alone_pair], alone, net.goal, net.strands)
     return ordinary, _of_entries(asked, ordinary, conditional, joint.diff, lone.diff)
 
 

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from varscore.engine.plain import PlainEngine
+from varscore.engine.plain import PlainEngine, demand_numbers
 from varscore.engine.pool import Pool, busy
 from varscore.genome.alleles import AlleleBatch, Status
 from varscore.genome.contigs import ContigNames
@@ -159,8 +159,9 @@ def effects_of(engine: PlainEngine, windows: Windows, untrained: Sequence[int] =
 
 
 def logits_of(engine: PlainEngine, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
-    """Logits of REF and ALT windows, two float32 (S, m, outputs)."""
+    """Logits of REF and ALT windows, two float32 (S, m, outputs). Raises DeviceError where one is no number."""
     ref, alt = engine.score(windows)
+    demand_numbers(ref, alt)
     same = (windows.ref == windows.alt).all(1)
     alt[:, same] = ref[:, same]  # an ALT that changes nothing has no effect, not even one of rounding
     return ref, alt
