@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -30,9 +31,17 @@ def exported(net: SequenceNet, name: str, folder: Path, priors: Priors | None = 
 
 
 def run_onnx(path: Path, codes: np.ndarray) -> np.ndarray:
-    runtime = pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed")
+    """By ONNX Runtime; without it by the package onnx itself, whose LSTM has no other gates than sigmoids."""
+    given = {"sequence": one_hot(codes)}
+    if importlib.util.find_spec("onnxruntime") is None:
+        if b"HardSigmoid" in path.read_bytes():
+            pytest.skip("the package onnxruntime is not installed")
+        reference = importlib.import_module("onnx.reference").ReferenceEvaluator(str(path))
+        predicted: np.ndarray = reference.run(["prediction"], given)[0]
+        return predicted
+    runtime = importlib.import_module("onnxruntime")
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    predicted: np.ndarray = session.run(["prediction"], {"sequence": one_hot(codes)})[0]
+    predicted = session.run(["prediction"], given)[0]
     return predicted
 
 
@@ -69,13 +78,15 @@ def test_an_exported_model_predicts_the_same(
     assert run_onnx(path, codes[:1]) == pytest.approx(expected[:1], abs=1e-5, rel=1e-5)
 
 
-def test_the_shift_of_its_priors_goes_with_it(tmp_path: Path) -> None:
-    net = small("danq", seed=1).eval()
-    priors = Priors(*(np.array([n] * 5) for n in (5, 20, 5, 900)))
-    path = exported(net, "danq", tmp_path, priors)
+@pytest.mark.parametrize(("name", "objective"), [("danq", "labels"), ("deepsea", "labels"), ("tss", "classes")])
+def test_the_shift_of_its_priors_goes_with_it(tmp_path: Path, name: str, objective: str) -> None:
+    net = small(name, seed=1).eval()
+    net.adapt(objective, net.strands, None)
+    priors = Priors(*(np.array([n] * net.n_tasks) for n in (5, 20, 5, 900)))
+    path = exported(net, name, tmp_path, priors)
     codes = random_codes(3, net.window).numpy()
     expected = PlainEngine(open_model(tmp_path / "m").load(), torch.device("cpu")).predict(codes)
-    assert expected.max() < 0.2 < PlainEngine(net, torch.device("cpu")).predict(codes).min()
+    assert (expected < 0.3 * PlainEngine(net, torch.device("cpu")).predict(codes)).all()
     assert run_onnx(path, codes) == pytest.approx(expected, rel=1e-4)
 
 

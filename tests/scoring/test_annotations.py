@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xgboost
-from made_model import GOOD, make_model, variants_at
+from made_model import GOOD, TASKS, make_model, variants_at
 
 from varscore.errors import ModelError, UsageError
 from varscore.formats.bigwig import BigWig
+from varscore.functional.background import BackgroundJob
+from varscore.functional.flow import SnpJob
+from varscore.functional.selection import Sources
 from varscore.functional.trees import Settings, fit
 from varscore.scoring.annotations import OF_BACKGROUND, Annotations
 from varscore.scoring.classifier import save_classifier
 from varscore.scoring.effects import Effects
 from varscore.scoring.evalue import BACKGROUND, BackgroundBuilder, save_background
 from varscore.scoring.features import raw_features
-from varscore.zoo.models import ModelFolder
+from varscore.zoo.models import ModelFolder, save_model
 from varscore.zoo.shelf import CLASSIFIERS
 
 pybigtools = pytest.importorskip("pybigtools")
@@ -149,6 +153,26 @@ def test_another_model_s_background_is_refused(model: ModelFolder, tmp_path: Pat
         Annotations.open(other, background=model.path / BACKGROUND)
     with pytest.raises(ModelError, match="cannot read the background"):
         Annotations.open(model, background=tmp_path / "absent")
+
+
+def test_a_model_of_values_has_neither_background_nor_classifier(tmp_path: Path) -> None:
+    """Effects without log-odds have no magnitude: every variant would be as rare as the rarest."""
+    net = make_model(tmp_path / "labels").load()
+    net.adapt("values", net.strands, None)
+    model = save_model(tmp_path / "values", net, "crnn-320-projection", TASKS, {})
+    assert Annotations.open(model).columns == ()
+    job = BackgroundJob(model, ("common.vcf",), tmp_path / "g.fa", str(tmp_path / "b.safetensors"))
+    snps = SnpJob(
+        tmp_path / "c", tmp_path / "g.fa", make_model(tmp_path / "other"), Sources(("a.vcf",)), baseline=model
+    )
+    for check in (job.check, snps.check, replace(snps, model=model, baseline=None).check):
+        with pytest.raises(UsageError, match="values, which have no odds"):
+            check()
+    builder = BackgroundBuilder(3)
+    builder.add(np.full((9, 3), np.nan, np.float32))
+    save_background(str(model.path / BACKGROUND), builder.finish(model.sha256, (), {}))
+    with pytest.raises(UsageError, match="there is no background"):
+        Annotations.open(model)
 
 
 def test_nothing_scored_is_no_trouble_and_a_copy_computes_the_same(model: ModelFolder, track: Path) -> None:

@@ -224,8 +224,18 @@ def _labels(graph: _Graph, net: SequenceNet, x: str) -> str:
     return graph.add("Sigmoid", graph.add("Add", x, graph.constant(net.goal.shift)) if net.goal.shift.any() else x)
 
 
+def _classes(graph: _Graph, net: SequenceNet, x: str) -> str:
+    """With a shift s, p e^s / (p e^s + 1 - p)."""
+    probability = graph.add("Softmax", x, axis=1)
+    if not net.goal.shift.any():
+        return probability
+    raised = graph.add("Mul", probability, graph.constant(np.exp(net.goal.shift)))
+    rest = graph.add("Sub", graph.constant(np.ones(1, np.float32)), probability)
+    return graph.add("Div", raised, graph.add("Add", raised, rest))
+
+
 _PREDICTIONS: dict[str, Callable[[_Graph, SequenceNet, str], str]] = {
     "labels": _labels,
-    "classes": lambda graph, net, x: graph.add("Softmax", x, axis=1),
+    "classes": _classes,
     "values": _values,
 }

@@ -28,7 +28,7 @@ from varscore.storage.atomic import refuse_existing
 from varscore.storage.digest import file_sha256
 from varscore.storage.outputs import check_names, with_indexes
 from varscore.zoo.card import write_card
-from varscore.zoo.models import ModelFolder
+from varscore.zoo.models import ModelFolder, demand_odds
 
 REMEMBERED = 1 << 14
 """Alleles of a file among which one that comes again is noticed"""
@@ -60,6 +60,7 @@ class BackgroundJob:
 
     def check(self) -> None:
         """Raises UsageError and OutputExists."""
+        demand_odds(self.model, "background")
         read = [*with_indexes(*self.sources, str(self.reference)), *self.inputs, *self.model.files, *self.tracks.paths]
         check_names([self.output], read)
         refuse_existing(self.output, force=self.force)

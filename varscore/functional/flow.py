@@ -27,7 +27,7 @@ from varscore.scoring.platt import calibrate_folds
 from varscore.storage.atomic import is_stream, refuse_existing
 from varscore.storage.digest import file_sha256
 from varscore.zoo.card import CARD
-from varscore.zoo.models import ModelFolder
+from varscore.zoo.models import ModelFolder, demand_odds
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,12 @@ class SnpJob:
     force: bool = False
 
     def check(self) -> None:
-        """Raises OutputExists when the folder has a classifier that must not be replaced, UsageError for ``about``."""
+        """Raises OutputExists when the folder has a classifier that must not be replaced, UsageError for ``about`` and
+        for models of values."""
         refuse_existing(str(self.output / CARD), force=self.force)
+        demand_odds(self.model, "classifier")
+        if self.baseline is not None:
+            demand_odds(self.baseline, "classifier")
         if own := sorted(OWN & self.about.keys()):
             raise UsageError(f"`about` cannot say {', '.join(own)}", cause="train-snp does")
         if self.baseline is not None and self.baseline.config().window != self.model.config().window:

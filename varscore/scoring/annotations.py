@@ -16,7 +16,7 @@ from varscore.scoring.effects import Effects
 from varscore.scoring.evalue import BACKGROUND, Background, load_background, magnitudes, significance
 from varscore.scoring.features import DEEPSEA_CONSERVATION, Tracks, raw_features
 from varscore.tasks import safe
-from varscore.zoo.models import ModelFolder
+from varscore.zoo.models import ModelFolder, demand_odds
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,8 @@ class Annotations:
         """classifiers: names or folders, None for those of the model that are on by default; background: None for the
         model's own, if it has one; tracks: conservation name -> bigWig.
 
-        Raises ModelError for what is damaged or another model's, UsageError for a conservation score that is missing.
+        Raises ModelError for what is damaged or another model's, UsageError for a conservation score that is missing,
+        and for a background or classifiers of a model of values.
         """
         opened = Tracks.open(tracks or {})
         found = find_classifiers(model, classifiers)
@@ -69,6 +70,10 @@ class Annotations:
             _demand_tracks(classifier, opened)
         path = background if background is not None else model.path / BACKGROUND
         there = background is not None or path.is_file()
+        if there:
+            demand_odds(model, "background")
+        if found:
+            demand_odds(model, "classifier")
         annotations = cls(
             classifiers=tuple((classifier, classifier.load()) for classifier in found),
             background=load_background(path, model.sha256, model.config().n_tasks) if there else None,

@@ -221,6 +221,15 @@ def _numbers(row: Mapping[str, str]) -> Iterator[tuple[str, float]]:
             yield name, float(text)
 
 
+def demand_odds(model: ModelFolder, what: str) -> None:
+    """Raises UsageError for a model of values, whose effects have no log-odds. what: is made of them"""
+    if model.card.objective == "values":
+        raise UsageError(
+            f"the model predicts values, which have no odds: there is no {what}", where=model.id,
+            remedy="a model of probabilities; or compare differences of values with those of other variants",
+        )  # fmt: skip
+
+
 def find_model(name: str | None) -> ModelFolder:
     """A model by name, by folder, by the beginning of its name, or the default one (see model_folder).
 
