@@ -58,6 +58,15 @@ def test_labels(known: np.ndarray | None) -> None:
         assert sigmoid(prior[t]) == pytest.approx((counted.sum() + 1) / (len(counted) + 2))
 
 
+def test_what_is_no_example_of_a_class_has_no_part() -> None:
+    """The ends of segments, which have no row of the data set."""
+    goal, there = make_objective("classes", T), KNOWN[:, 0]
+    outputs = outputs_of(goal)
+    mean, weight = loss_of(goal, outputs, CLASSES, np.repeat(there[:, None], T, 1))
+    assert (mean, weight) == (pytest.approx(loss_of(goal, outputs[there], CLASSES[there], None)[0]), there.sum())
+    assert 0 < there.sum() < N
+
+
 def test_classes() -> None:
     goal = make_objective("classes", T)
     outputs = outputs_of(goal)

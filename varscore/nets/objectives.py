@@ -102,7 +102,8 @@ class Labels(Objective):
 
 
 class Classes(Objective):
-    """Every example is of exactly one class, and a task is a class. All are known."""
+    """Every example is of exactly one class, and a task is a class. All are known; what is not is no example, but the
+    end of a segment."""
 
     name = kind = "classes"
     loss_name = "cross-entropy"
@@ -113,7 +114,10 @@ class Classes(Objective):
         return logs
 
     def loss(self, outputs: Tensor, targets: Tensor, known: Tensor | None) -> tuple[Tensor, float]:
-        return F.cross_entropy(outputs, targets.argmax(1)), len(outputs)
+        if known is None:
+            return F.cross_entropy(outputs, targets.argmax(1)), len(outputs)
+        losses = F.cross_entropy(outputs, targets.argmax(1), reduction="none")
+        return _weighted_mean(losses, known.any(1).float())
 
     def odds(self, outputs: np.ndarray) -> np.ndarray:
         """Of each class against all others together."""
