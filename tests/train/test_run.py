@@ -274,11 +274,20 @@ def test_a_signal_before_the_first_step_says_so(
 def test_an_interim_model_is_said_to_be_one_when_it_is_used(
     data: ExampleSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    model, out = str(tmp_path / "m"), tmp_path / "out"
+    uses = [
+        ["evaluate", model, "--data", str(data.folder), "-o", str(out / "e{}")],
+        ["models", "select", model, "--tasks", "planted", "-o", str(out / "s{}")],
+        ["motifs", model, "--data", str(data.folder), "-o", str(out / "f{}"), "--min-sites", "1"],
+        [*arguments(data, out / "c{}"), "--max-minutes=0", "--init-from", model],
+    ]
     for minutes, named in (("0", True), ("9", False)):
         assert run(arguments(data, tmp_path / "m", f"--max-minutes={minutes}")) == 0
-        capsys.readouterr()
-        assert run(["evaluate", str(tmp_path / "m"), "--data", str(data.folder), "-o", str(tmp_path / minutes)]) == 0
-        assert ("the model m is interim: its training did not come to its end" in capsys.readouterr().err) is named
+        for words in uses:
+            capsys.readouterr()
+            assert run([word.format(minutes) for word in words]) == 0
+            said = capsys.readouterr().err
+            assert ("the model m is interim: its training did not come to its end" in said) is named, words
 
 
 def test_the_card_says_what_was_excluded_and_what_is_unknown(data: ExampleSet, tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def annotate_variants(
     Raises the errors of :mod:`varscore.errors`; then there is no output.
     """
     chosen = find_model(model)
+    chosen.warn_of_interim()
     rules = rules or GenomeRules()
     given = Given.of(os.fspath(variants), parse_kind(kind), dbsnp)
     target, genome = os.fspath(output), Path(reference)

@@ -60,7 +60,9 @@ def load(name: str | os.PathLike[str] = "default", *, device: str = "auto", prec
     device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``; precision: ``fp32``, ``tf32``, ``bf16``, ``fp16``.
     Raises ModelError and DeviceError.
     """
-    return Model(find_model(os.fspath(name)), device, precision)
+    found = find_model(os.fspath(name))
+    found.warn_of_interim()
+    return Model(found, device, precision)
 
 
 class Model:

@@ -141,6 +141,7 @@ def export(
     from varscore.zoo.models import find_model
 
     model = find_model(name)
+    model.warn_of_interim()
     export_onnx(model, onnx, force=force)
     config = model.config()
     typer.echo(f"{onnx}: {INPUT} (n, 4, {config.window:,}), channels ACGT -> {OUTPUT} (n, {config.n_tasks:,})")

@@ -202,6 +202,7 @@ def select(
     from varscore.zoo.selecting import select_tasks
 
     model = find_model(name)
+    model.warn_of_interim()
     chosen = np.array(choose(model.tasks(), globs, "--tasks"), np.int64)
     made = select_tasks(model, chosen, output, force=force)
     typer.echo(f"{made.path}: {len(chosen):,} of {len(model.tasks()):,} tasks of {model.id}; sha256 {made.sha256}")

@@ -213,6 +213,7 @@ def motifs(
     use_threads(threads)
     refuse_existing_folder(str(output), NAME, force=force)
     chosen, families = find_model(model), read_families(matching.family)
+    chosen.warn_of_interim()
     options = MotifOptions(
         sequences=filtering.sequences, threshold=filtering.threshold, min_sites=filtering.min_sites, q=matching.q,
         e=matching.e, trim=filtering.trim, cluster=matching.cluster, projection_q=matching.projection_q, seed=seed,

@@ -254,7 +254,8 @@ def train_snp(
         cache=cache,
         force=force,
     )
-    job.model.warn_of_interim()
+    for each in filter(None, (job.model, job.baseline)):
+        each.warn_of_interim()
     with log.progress(None, "variants") as meter:
         outcome = train_classifier(job, meter.advance)
     write_report(outcome, job.model.tasks())

@@ -251,6 +251,8 @@ class Training:
 
         arguments = parse_arguments(find(architecture).config, self.argument or [])
         parent = find_model(self.init_from) if self.init_from else None
+        if parent is not None:
+            parent.warn_of_interim()
         plan = Plan(architecture, self.overrides(), arguments, self.motifs(), parent)
         refuse_idle(self.given(), plan.recipe, laid=bool(plan.motifs) and not plan.recipe.renewed_filters)
         return plan
