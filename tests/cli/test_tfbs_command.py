@@ -22,7 +22,8 @@ from varscore.genome.sequence import encode
 from varscore.train import run as runs
 from varscore.train.studies import study as running
 from varscore.train.studies import tfbs as study
-from varscore.train.studies.tfbs import Result, differences, limited, open_sets, summary
+from varscore.train.studies.study import Plan
+from varscore.train.studies.tfbs import FactorStudy, Result, differences, limited, open_sets, summary
 from varscore.zoo.models import open_model
 
 HEADER = "FoldID\tEventID\tseq\tBound\n"
@@ -251,6 +252,18 @@ def test_masks_of_chosen_sequences(folder: Path, trained: Path, tmp_path: Path) 
     (trained / "A/attentionnet/attention.tsv").unlink()
     assert train(*single, "--masks", "3") == 0
     assert len(read(trained / "A/attentionnet/attention.tsv")) == 3
+    shorter = (folder / "sets/A", tmp_path / "m", "attentionnet", "--no-baseline", *SMALL, "--arg=window=51")
+    assert train(*shorter, "--masks-of", str(tmp_path / "s.fa")) == 0
+    assert read(tmp_path / "m/A/attentionnet/attention.tsv")[0]["sequence"] == (MOTIF * 12)[34:85]
+
+
+def test_a_data_set_that_one_stands_in_has_its_name_in_the_study(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had none, and a model went to the root of the file system."""
+    monkeypatch.chdir(folder / "sets/A")
+    (run,) = FactorStudy([Plan("deepbind")], open_sets(Path())).runs()
+    assert run.name == "A/deepbind"
 
 
 def test_a_limit_on_positives(folder: Path) -> None:

@@ -63,6 +63,17 @@ def test_a_model_of_start_sites(folder: Path, capsys: pytest.CaptureFixture[str]
     assert np.sum(recorded["confusion"], 1).tolist() == labels.labels(labels.rows("test")).sum(0).tolist()
 
 
+def test_a_region_stays_where_it_is_in_shorter_windows(folder: Path, tmp_path: Path) -> None:
+    assert train(folder, "short", "--arg=dense=8", "--arg=window=180", "--safe=tata", "--epochs=1") == 0
+    data, model = ExampleSet(folder / "d"), open_model(folder / "short")
+    seen, whole = model.load().visible, visible(data, "tata")
+    assert seen is not None and whole is not None
+    rows = data.rows("all")
+    bases = data.cropped(180).windows(rows)[:, slice(*seen)]
+    assert np.array_equal(bases, data.windows(rows)[:, slice(*whole)])
+    assert "test" in model.card["metrics"]
+
+
 def test_the_model_is_shown_and_predicts(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(folder, "m", "--arg=dense=8") == 0
     assert run(["models", "show", str(folder / "m")]) == 0

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from varscore.storage.folders import one_at_a_time
+from varscore.storage.folders import one_at_a_time, own_name
+
+
+@pytest.mark.parametrize("path", [".", "../mine", "../mine/.", "deeper/.."])
+def test_a_folder_has_a_name_wherever_we_stand(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    assert own_name(Path(path)) == "mine"
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def _print_means(report: Report) -> None:
             counts = [f"{int(row['tasks'] - row['na'])}", f"{int(row['na'])}"]
             rows.append(["" if number else group, name, *counts, *shown])
     with_label = " with a label" * examined.labelled_only
-    typer.echo(f"{examined.data.folder.name}, {examined.split}: {len(examined.rows):,} examples{with_label}")
+    typer.echo(f"{examined.data.name}, {examined.split}: {len(examined.rows):,} examples{with_label}")
     columns = ["group", "model", "tasks", "NA", *measures.values()]
     print_table(columns, rows, columns[2:])
     notes = ["" if values else "AUPRC is average precision", "* published, on other bins" * bool(report.published)]

@@ -49,6 +49,7 @@ from varscore.errors import DataError, OutputExists
 from varscore.genome.coords import anchor
 from varscore.storage.bounded import read_text
 from varscore.storage.digest import json_sha256
+from varscore.storage.folders import own_name
 from varscore.storage.whole import whole_folder
 from varscore.tasks import Task, format_tasks, parse_tasks
 
@@ -148,6 +149,11 @@ class ExampleSet:
         after = folds[(folds.index(fold) + 1) % len(folds)]
         split = np.where(self.fold == fold, 2, np.where(self.fold == after, 1, 0)).astype(np.uint8)
         return self.with_split(split, held_out_fold=fold)
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return own_name(self.folder)
 
     @property
     def bin(self) -> int:

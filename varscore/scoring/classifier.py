@@ -26,6 +26,7 @@ from varscore.scoring.platt import PRIOR, Platt
 from varscore.scoring.tags import classifier_column, tag
 from varscore.storage.bounded import demand_plain_name, read_bounded
 from varscore.storage.digest import sha256
+from varscore.storage.folders import own_name
 from varscore.storage.whole import put_file
 from varscore.zoo.card import CARD, read_document, write_card
 from varscore.zoo.models import ModelFolder
@@ -199,7 +200,7 @@ def save_classifier(folder: Path, ensemble: Ensemble, facts: Mapping[str, Any]) 
         put_file(folder / name, content)
     sums = {name: sha256(content) for name, content in contents.items()}
     calibration = {"calibration": ensemble.calibration.facts()} if ensemble.calibration != Platt() else {}
-    write_card(folder, {"format": FORMAT, "kind": KIND, "id": folder.name, "files": sums, **calibration, **facts})
+    write_card(folder, {"format": FORMAT, "kind": KIND, "id": own_name(folder), "files": sums, **calibration, **facts})
     return open_classifier(folder)
 
 

@@ -12,7 +12,7 @@ from varscore.evaluate import Examined, Scores, evaluate_model, record
 from varscore.search.space import arguments, recipe
 from varscore.search.study import Branch, Study
 from varscore.search.trials import MODEL, Trial, ranked
-from varscore.storage.folders import refuse_existing_folder
+from varscore.storage.folders import own_name, refuse_existing_folder
 from varscore.storage.whole import whole_folder
 from varscore.train.run import RunOptions, train_model
 from varscore.zoo.card import CARD, write_card
@@ -50,7 +50,7 @@ def place(study: Study, rank: int, branch: str | None = None) -> Place:
 
 def _facts(study: Study, chosen: Place) -> dict[str, object]:
     trial = chosen.trial
-    facts = {"study": study.folder.name, "branch": chosen.branch.name, "trial": trial.number, "rank": chosen.rank}
+    facts = {"study": own_name(study.folder), "branch": chosen.branch.name, "trial": trial.number, "rank": chosen.rank}
     return {**facts, study.metric.name: trial.metric, "rnn_clip": "elements of the gradient, after the backward pass"}
 
 
@@ -67,7 +67,7 @@ def copy_best(study: Study, chosen: Place, folder: Path, force: bool = False) ->
     with whole_folder(folder) as partial:
         for path in map(Path, model.files[1:]):
             shutil.copyfile(path, partial / path.name)
-        write_card(partial, model.card.changed(id=folder.name, search=_facts(study, chosen)))
+        write_card(partial, model.card.changed(id=own_name(folder), search=_facts(study, chosen)))
     return open_model(folder)
 
 

@@ -15,6 +15,11 @@ from varscore.storage.locks import try_lock
 from varscore.storage.stages import Output, Placement
 
 
+def own_name(folder: Path) -> str:
+    """A folder's name, also of one that is called ``.`` from where we stand."""
+    return os.path.basename(os.path.abspath(folder))
+
+
 def refuse_existing_folder(path: str, marker: str, *, force: bool) -> None:
     """Raise OutputExists when ``path`` is there, unless ``force`` and it is a folder that holds a file ``marker``.
 

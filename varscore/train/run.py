@@ -19,6 +19,7 @@ from varscore import __version__
 from varscore.datasets.examples import ExampleSet
 from varscore.errors import DataError, DivergedError, ModelError, OutputExists, UsageError
 from varscore.formats.motifs import Motif
+from varscore.genome.coords import anchor
 from varscore.nets import build, find
 from varscore.nets.init import Inherited, first_layer, inherit, init_motifs, keeps_filters, lay_motifs
 from varscore.nets.kernels import bf16
@@ -75,7 +76,7 @@ def train_model(
     The kind of data decides on the objective, and data of one strand on the network's strands; both are on the card. A
     network that reads tracks or scalars reads all there are, unless ``arguments`` has fewer (0: none of them).
     A network whose window is shorter than the data set's, by its architecture or by an argument, sees their middle;
-    ``visible`` are positions ``[first, last)`` of the window, outside of which it is to see nothing.
+    ``visible`` are positions ``[first, last)`` of the data set's window, outside of which it is to see nothing.
     ``motifs`` become the first filters; the weights of ``parent`` that fit replace those the network would begin with,
     of the last layer those of the tasks that both have. Motifs that a parent's filters would replace are refused.
     The weights are those of the lowest validation loss. A run that ``max_seconds`` ended is a model all the same, its
@@ -90,7 +91,7 @@ def train_model(
     torch.manual_seed(options.seed)
     if _in_bf16_on_the_cpu(options) and not bf16.multiplies():
         log.warning("this CPU has neither AMX nor AVX512-bf16: it trains more slowly in bf16 than in fp32")
-    data = fitting(data, architecture, arguments)
+    data, visible = fitting(data, architecture, arguments, visible)
     net = network_for(architecture, data, arguments, visible)
     warn_of_idle(net, recipe, find(architecture).recipe)
     begun = _begin(net, motifs, recipe, options.seed)
@@ -176,9 +177,16 @@ def planned_steps(data: ExampleSet, recipe: Recipe) -> int:
     return planned(recipe, order.steps)
 
 
-def fitting(data: ExampleSet, architecture: str, arguments: Mapping[str, Any]) -> ExampleSet:
-    """The data set with windows as long as the network's. Raises DataError when they are shorter."""
-    return data.cropped(arguments.get("window", find(architecture).window(data.window)))
+def fitting(
+    data: ExampleSet, architecture: str, arguments: Mapping[str, Any], visible: tuple[int, int] | None
+) -> tuple[ExampleSet, tuple[int, int] | None]:
+    """The data set with windows as long as the network's, and where in these the visible positions of its own ones are.
+
+    Raises DataError when they are shorter.
+    """
+    window = arguments.get("window", find(architecture).window(data.window))
+    shift = anchor(data.window) - anchor(window)
+    return data.cropped(window), visible and (visible[0] - shift, visible[1] - shift)
 
 
 def network_for(

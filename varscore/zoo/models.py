@@ -37,6 +37,7 @@ from varscore.storage.bounded import (
     read_bounded,
 )
 from varscore.storage.digest import sha256
+from varscore.storage.folders import own_name
 from varscore.storage.whole import put_file
 from varscore.tasks import Task, format_tasks, parse_tasks
 from varscore.zoo.card import CARD, FORMAT, PRIORS, TASKS, WEIGHTS, Card, read_card, write_card
@@ -61,7 +62,7 @@ class ModelFolder:
 
     @property
     def id(self) -> str:
-        return self.card.id or self.path.name
+        return self.card.id or own_name(self.path)
 
     @property
     def architecture(self) -> str:
@@ -263,7 +264,7 @@ def save_model(
         put_file(folder / name, content)
     card = {
         "format": FORMAT,
-        "id": folder.name,
+        "id": own_name(folder),
         "architecture": architecture,
         "arguments": dataclasses.asdict(net.config),
         "objective": net.objective,

@@ -67,9 +67,9 @@ class Run:
     def check(self) -> None:
         """Raises UsageError and DataError for a network that cannot be had; nothing is allocated for one that can."""
         plan = self.plan
-        data = fitting(self.data, plan.architecture, plan.arguments)
+        data, visible = fitting(self.data, plan.architecture, plan.arguments, plan.visible)
         with torch.device("meta"):
-            net = network_for(plan.architecture, data, plan.arguments, plan.visible)
+            net = network_for(plan.architecture, data, plan.arguments, visible)
         if plan.motifs:
             first_layer(net)
 

@@ -19,6 +19,7 @@ from varscore.datasets.tfbs import TRAINED
 from varscore.errors import DataError
 from varscore.evaluate import Examined
 from varscore.formats.csvtable import cell, csv_text
+from varscore.genome.coords import anchor
 from varscore.nets.attentionnet import AttentiveNet
 from varscore.storage.whole import put_file
 from varscore.train.attention import CHOSEN, attend, write_masks
@@ -115,7 +116,7 @@ class FactorStudy(Study):
     looks: Looks = Looks()
 
     def runs(self) -> list[Run]:
-        return [Run(f"{data.folder.name}/{plan.architecture}", plan, data) for data in self.sets for plan in self.plans]
+        return [Run(f"{data.name}/{plan.architecture}", plan, data) for data in self.sets for plan in self.plans]
 
     def measure(self, run: Run, model: ModelFolder, options: RunOptions) -> None:
         is_done = measured(model, Examined(run.data))
@@ -134,8 +135,11 @@ def look(model: ModelFolder, data: ExampleSet, device: torch.device, looks: Look
     """Save the attention masks of a network that has them."""
     net = model.load()
     if isinstance(net, AttentiveNet):
-        found = attend(net, data.cropped(net.window), device, looks.count, looks.chosen)
-        write_masks(model.path, found, f"{model.architecture}, {data.folder.name}")
+        chosen, first = looks.chosen, anchor(data.window) - anchor(net.window)
+        if chosen is not None:
+            chosen = chosen[0], np.ascontiguousarray(chosen[1][:, first : first + net.window])
+        found = attend(net, data.cropped(net.window), device, looks.count, chosen)
+        write_masks(model.path, found, f"{model.architecture}, {data.name}")
 
 
 # results

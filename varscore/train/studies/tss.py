@@ -70,6 +70,7 @@ def visible(data: ExampleSet, safe: str) -> tuple[int, int] | None:
 def measure(model: ModelFolder, data: ExampleSet, safe: str, device: torch.device) -> list[Result]:
     """A model on the test split; one of a region twice, the second time with whole windows before it."""
     net, rows, results = model.load(), data.rows("test"), []
+    data = data.cropped(net.window)
     with evaluating(net, device):
         for tested in dict.fromkeys([safe, WHOLE]):
             if tested != safe:
