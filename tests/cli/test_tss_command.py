@@ -91,7 +91,7 @@ def test_the_model_is_shown_and_predicts(folder: Path, tmp_path: Path, capsys: p
     assert np.array([line[1:] for line in lines[1:]], float) == pytest.approx(expected, abs=1e-5)
 
 
-def test_variants_are_annotated_with_it(folder: Path, tmp_path: Path) -> None:
+def test_variants_are_annotated_with_it(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(folder, "m", "--arg=dense=8") == 0
     alt = "A" if BASES[999] != "A" else "C"
     header = "##fileformat=VCFv4.2\n##contig=<ID=chr1,length=60000>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
@@ -99,7 +99,9 @@ def test_variants_are_annotated_with_it(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "o.vcf.gz"
     arguments = ["annotate", tmp_path / "v.vcf", "-r", folder / "g.fa", "-m", folder / "m", "-o", out, *QUICK[:4]]
     assert run(list(map(str, arguments))) == 0
+    assert "the forward strand" in capsys.readouterr().err
     lines = gzip.decompress(out.read_bytes()).decode().splitlines()
+    assert any(line.startswith("##INFO=<ID=VS_REF,") and "on the forward strand" in line for line in lines)
     record = next(line for line in lines if not line.startswith("#"))
     found = dict(entry.split("=") for entry in record.split("\t")[7].split(";"))
     window = [BASES[999 - 99 : 999 + 101], BASES[999 - 99 : 999] + alt + BASES[1000 : 999 + 101]]

@@ -36,7 +36,7 @@ from varscore.scoring.cohort import Cohort
 from varscore.scoring.haplotypes import OnHaplotypes, Phasing, score_on_haplotypes
 from varscore.scoring.score import ScoreBatch, score_chunks
 from varscore.scoring.stored.reuse import StoredScores
-from varscore.scoring.survey import GenomeRules, compared, open_names, tell_of_training
+from varscore.scoring.survey import GenomeRules, compared, open_names, tell_of_strand, tell_of_training
 from varscore.scoring.tags import OF_HAPLOTYPES
 from varscore.stop import Stop
 from varscore.tasks import Task, safe
@@ -75,6 +75,7 @@ def annotate_file(
         reader = stack.enter_context(_open_reader(job, genome, path))
         names = _open_names(job, reader, genome)
         tell_of_training(job.model.id, job.model.card, genome)  # "fine" is said of no variants that are refused
+        tell_of_strand(job.model.id, job.model.card)
         job.annotations.tracks.fit(genome, names.find)
         store = open_store(job, ranked_tasks(job.model, chosen), where[0].type, genome, stack)
         if not outputs.begin(_plan(job, reader, genome, tasks, chosen, where[0].type, store)):

@@ -34,7 +34,7 @@ from varscore.interpret.methods import METHODS
 from varscore.normalise import Listed, listed
 from varscore.scoring.annotations import Annotations
 from varscore.scoring.score import ScoreBatch, score_chunks, spread
-from varscore.scoring.survey import GenomeRules, compare_references, contig_names
+from varscore.scoring.survey import GenomeRules, compare_references, contig_names, tell_of_strand
 from varscore.scoring.tags import OF_NUMBERS, OF_TASKS
 from varscore.tasks import Task
 from varscore.zoo.models import ModelFolder, find_model, ranked_tasks
@@ -151,6 +151,7 @@ class Model:
                     rows.append(_Rows.of(scored, piece.alleles, annotations, ranked))
                     progress(piece.end, len(found.alleles))
         names.warn_of_missing()
+        tell_of_strand(self.id, self.folder.card)
         return _table(found, self.tasks, _Rows.joined(rows))
 
     def explain(

@@ -20,6 +20,7 @@ from varscore.genome.contigs import find_contigs
 from varscore.genome.coords import Interval, window_start
 from varscore.genome.sequence import UNKNOWN, Genome, fit
 from varscore.predict.tables import open_predictions
+from varscore.scoring.survey import tell_of_strand
 from varscore.tasks import safe
 from varscore.zoo.models import ModelFolder
 
@@ -92,6 +93,7 @@ def predict_intervals(
 
     done = _predict(job, counted(), genome, advance)
     _warn_of_unknown(unknown, done, "windows")
+    tell_of_strand(job.model.id, job.model.card)
     return done
 
 

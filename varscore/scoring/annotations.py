@@ -46,6 +46,8 @@ class Annotations:
     deepsea_floor: bool = False
     untrained: tuple[int, ...] = ()
     """Tasks of which the model knows nothing; they take no part in anything"""
+    of_one_strand: bool = False
+    """Whether the model predicts probabilities of the strand that it reads"""
 
     @classmethod
     def open(
@@ -80,6 +82,7 @@ class Annotations:
             tracks=opened,
             deepsea_floor=deepsea_floor,
             untrained=tuple(model.untrained.tolist()),
+            of_one_strand=model.card.strands == "one" and model.card.objective != "values",
         )
         annotations._warn_of_unused()
         return annotations
@@ -93,6 +96,8 @@ class Annotations:
     def meanings(self) -> dict[str, str]:
         """What the columns hold, for the output's header."""
         said = {classifier.column: classifier.meaning for classifier, _ in self.classifiers}
+        if self.of_one_strand:
+            said["ref_prob"] = "Probability of that task with the reference allele, on the forward strand"
         if self.background is None:
             return said
         tasks = self.background.tasks - len(self.untrained)

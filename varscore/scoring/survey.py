@@ -163,3 +163,11 @@ def tell_of_training(model: str, card: Card, genome: Genome) -> None:
     held = " ".join(name for use in ("test", "validation") for name in card.held_out.get(use, ()))
     but = f"its bases were not held out, except those of {held}" if held else "its bases were not held out"
     log.info("%s was trained on %s sequence; scoring %s: fine, but %s", model, theirs, ours, but)
+
+
+def tell_of_strand(model: str, card: Card) -> None:
+    """Say so when a model that reads one strand is shown a genome's forward one."""
+    if card.strands == "one":
+        log.warning(
+            "%s reads one strand, here the forward strand: of a gene on the other one it predicts nothing", model
+        )
