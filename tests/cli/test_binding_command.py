@@ -182,6 +182,17 @@ def test_networks_of_sequence_alone(
     assert message in capsys.readouterr().err and not (folder / "no").exists()
 
 
+@pytest.mark.parametrize(
+    ("data", "inputs", "absent"), [("d", "dnase+shape", "shape"), ("one", "dnase+expression", "expression")]
+)
+def test_an_input_that_is_not_there_is_told(
+    folder: Path, data: str, inputs: str, absent: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A network without it was trained, and its figures were called that input's."""
+    assert train(folder, data, "absent", "--inputs", inputs) == 2
+    assert f"the data set has no {absent}" in capsys.readouterr().err and not (folder / "absent").exists()
+
+
 def test_other_data_sets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from made_kinds import made_set
 

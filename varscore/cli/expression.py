@@ -233,6 +233,7 @@ def train_expression(
 def _print_model(architecture: str, data: ExampleSet, output: Path, training: Training) -> None:
     from varscore.cli.tables import print_table
     from varscore.evaluate import Examined, ValueScores, evaluate_model, record
+    from varscore.formats.csvtable import cell
 
     model = run_training(architecture, data, output, training)
     examined = Examined(data)
@@ -241,4 +242,4 @@ def _print_model(architecture: str, data: ExampleSet, output: Path, training: Tr
     record(model, examined, scores)
     columns = ["output", "genes", "pearson r", "spearman r"]
     found = zip(data.tasks, scores.examples, scores.pearson, scores.spearman, strict=True)
-    print_table(columns, [[t.name, f"{n:,}", f"{r:.4f}", f"{s:.4f}"] for t, n, r, s in found], columns[1:])
+    print_table(columns, [[t.name, f"{n:,}", cell(r, 4), cell(s, 4)] for t, n, r, s in found], columns[1:])

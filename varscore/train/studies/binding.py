@@ -74,6 +74,10 @@ def variant(architecture: str, inputs: str, data: ExampleSet) -> Variant:
         raise DataError("no data set of binding", where=data.folder, remedy="make one with `varscore dataset binding`")
     if inputs == ALL:
         return Variant(architecture, inputs)
+    there = {"shape": len(data.track_names) > 1, "expression": bool(data.scalar_names)}
+    if absent := [what for what in there if what in inputs and not there[what]]:
+        remedy = f"make it with `{absent[0]}`, or `inputs=dnase`"
+        raise DataError(f"the data set has no {absent[0]}", where=data.folder, remedy=remedy)
     wanted = {
         "tracks": 0 if inputs == SEQUENCE else len(data.track_names) if "shape" in inputs else 1,
         "scalars": len(data.scalar_names) if "expression" in inputs else 0,
