@@ -192,6 +192,18 @@ def test_draws_are_as_many_as_asked_for_or_as_there_are(cases: list[int], pool: 
     assert found == Counter({s: n for s, n in expected.items() if n})
 
 
+@pytest.mark.parametrize("ratio", [0.3, 0.5, 1.5, 2.25])
+def test_a_ratio_that_is_no_whole_number_holds_over_all_strata(ratio: float) -> None:
+    """Each positive by itself is a stratum: half a negative for each had been none, and one and a half two."""
+    cases = np.arange(400)
+    rows = draw(cases, np.repeat(cases, 5), ratio, RANDOM(1))
+    each = np.bincount(rows // 5, minlength=400)
+    assert abs(len(rows) - 400 * ratio) <= 1
+    assert set(each.tolist()) == {int(ratio), int(ratio) + 1}
+    halves = each[:200].sum(), each[200:].sum()
+    assert abs(halves[0] - halves[1]) <= 2
+
+
 def test_matching_hides_the_region() -> None:
     """Positives near promoters, negatives anywhere: after matching, distance and chromosome tell nothing."""
     random = RANDOM(5)

@@ -122,11 +122,14 @@ def match_classes(
 def draw(cases: np.ndarray, pool: np.ndarray, ratio: float, random: np.random.Generator) -> np.ndarray:
     """Rows of the pool, sorted: ``ratio`` of them for each case of the same stratum, or as many as the stratum has.
 
-    cases, pool: int64 strata
+    cases, pool: int64 strata. Where that is no whole number it is rounded up or down, so that all strata together come
+    out right.
     """
     names = np.unique(cases[cases >= 0])
-    wanted = np.round(_count(names, cases) * ratio).astype(np.int64)
-    return _pick(names, wanted, pool, random)
+    wanted = _count(names, cases) * ratio
+    if (np.abs(wanted - np.rint(wanted)) > 1e-9).any():
+        wanted = np.diff(np.floor(np.append(0, np.cumsum(wanted)) + random.random()))
+    return _pick(names, np.rint(wanted).astype(np.int64), pool, random)
 
 
 def _count(names: np.ndarray, strata: np.ndarray) -> np.ndarray:
