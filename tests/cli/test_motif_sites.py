@@ -175,6 +175,13 @@ def test_norm_splits_the_tag() -> None:
             assert "," not in line.split("VS_MOTIF=")[1].split(";")[0].split("\t")[0]
 
 
+def test_options_of_motifs_that_there_are_none_of_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert annotate("in.vcf -o out.vcf --motif-models GATA --motif-p 0.01 --motifs none") == 0
+    said = capsys.readouterr().err
+    assert all(f"--{name} changes nothing without --motifs" in said for name in ("motif-models", "motif-p"))
+    assert said.count("changes nothing") == 2
+
+
 def test_the_file_may_be_named_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert annotate(f"in.vcf -o one.vcf {WORDS}") == 0
     expected = Path("one.vcf").read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from varscore.annotate.motifs import MotifSearch
     from varscore.zoo.models import ModelFolder
 
+log = logging.getLogger(__name__)
 SITES = "Binding sites that an allele breaks or makes"
 
 
@@ -106,6 +108,7 @@ class MotifOptions:
         if path is None:
             if self.motif_table is not None:
                 raise typer.BadParameter("--motif-table wants --motifs FILE")
+            self._warn_of_idle()
             return None
         rules = MotifRules(
             p=self.motif_p,
@@ -116,6 +119,13 @@ class MotifOptions:
             one_voice=not self.all_motifs,
         )
         return MotifSearch.open(path, model.path, rules)
+
+    def _warn_of_idle(self) -> None:
+        """Say which options were set for motifs that there are none of."""
+        usual = MotifOptions()
+        for name in ("motif_p", "motif_ratio", "motif_models", "motif_background", "motif_active", "all_motifs"):
+            if getattr(self, name) != getattr(usual, name):
+                log.warning("`%s` changes nothing without `motifs`", name)
 
 
 def parse_background(text: str) -> tuple[float, ...]:
