@@ -150,6 +150,12 @@ def test_what_cannot_be_is_an_error_of_the_tree(loaded: varscore.Model, referenc
         loaded.score(["rs12"], reference)
     with pytest.raises(UsageError, match="not a table of variants"):
         loaded.score(type("Frame", (), {"columns": ["a"]})(), reference)
+    twice = pa.Table.from_arrays([pa.array(["1"])] * 2 + [pa.array([5])], names=["chrom", "chrom", "pos"])
+    with pytest.raises(UsageError, match="two columns are called chrom"):
+        loaded.score(twice, reference)
+    for one in (("chr1", 5.5, "A", "C"), ("chr1", 5, "A"), ("chr1", "x", "A", "C"), 5):
+        with pytest.raises(DataError, match=r"variant 1.*write \(chrom"):
+            loaded.score([one], reference)
     for sequence in ("ACGU", "MEFLQ", ""):
         with pytest.raises(DataError, match="sequence 2"):
             loaded.predict(["ACGT", sequence])

@@ -131,6 +131,24 @@ def test_what_is_mostly_unknown_is_told(tmp_path: Path, model: ModelFolder, caps
     assert "2 of 4 windows are more than half N" in err and err.count("warning") == 1
 
 
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--value", "logit"], "--value belongs to --bigwig"),  # the table would have probabilities all the same
+        (["--region", "chr1:1-9"], "--region belongs to --bigwig"),
+        (["--contig", "chr1"], "--contig belongs to --bigwig"),
+        (["--no-resume"], "--no-resume belongs to --bigwig"),
+        (["--bigwig", "tracks"], "one at a time"),
+    ],
+)
+def test_what_belongs_to_tracks_is_refused_for_a_table(
+    tmp_path: Path, model: ModelFolder, extra: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_fasta(tmp_path / "s.fa", {"exact": letters(WINDOW, 1)})
+    assert run(["predict", str(model.path), str(source), "-o", str(tmp_path / "p.tsv"), *extra]) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "p.tsv").exists()
+
+
 def test_a_prediction_that_is_no_number_is_an_error(
     tmp_path: Path, model: ModelFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from varscore.errors import UsageError
+from varscore.errors import DataError, UsageError
 from varscore.formats.variantlist import Entry, entries_of_columns, read_text
 from varscore.genome.coords import Variant
 from varscore.genome.sequence import Genome
@@ -42,6 +42,8 @@ def given(variants: Variants) -> tuple[str | list[Entry], str]:
         return [_of_variant(variants, 1)], "the variant"
     if hasattr(variants, "columns") or hasattr(variants, "__arrow_c_stream__"):
         table = variants if isinstance(variants, pa.Table) else _as_arrow(variants)
+        if twice := [name for name in table.column_names if table.column_names.count(name) > 1]:
+            raise UsageError(f"two columns are called {twice[0]}", where="the table", remedy="take one of them out")
         columns = {name: list(map(_cell, table[name].to_pylist())) for name in table.column_names}
         return list(entries_of_columns(columns, "the table")), "the table"
     if isinstance(variants, tuple) and len(variants) == 4 and isinstance(variants[1], Integral):
@@ -53,9 +55,20 @@ def given(variants: Variants) -> tuple[str | list[Entry], str]:
         elif isinstance(one, Variant):
             entries.append(_of_variant(one, number))
         else:
-            chrom, pos, ref, alt = one
-            entries.append(_of_variant(Variant.from_vcf(str(chrom), int(pos), str(ref), str(alt)), number))
+            entries.append(_of_variant(_of_tuple(one, number), number))
     return entries, "the variants"
+
+
+def _of_tuple(one: Any, number: int) -> Variant:
+    """Raises DataError for what is not contig, position, REF and ALT."""
+    try:
+        chrom, pos, ref, alt = one
+        if int(pos) != float(pos):
+            raise ValueError(f"{pos} is no position")
+        return Variant.from_vcf(str(chrom), int(pos), str(ref), str(alt))
+    except (TypeError, ValueError) as error:
+        raise DataError("not a variant", where=f"variant {number}", cause=str(error),
+                        remedy="write (chrom, pos, ref, alt)") from None  # fmt: skip
 
 
 def _cell(value: object) -> str:

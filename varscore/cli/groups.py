@@ -30,6 +30,20 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def given_of(options: Any) -> list[str]:
+    """Which options of a group have another value than by default, as they are spelled, in the group's order.
+
+    options: a dataclass of which every field has a default
+    """
+    found = []
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if value != field.default and value != []:
+            name = field.name.replace("_", "-")
+            found.append(f"--no-{name}" if field.default is True else f"--{name}")
+    return found
+
+
 def _fields(group: Any) -> list[inspect.Parameter]:
     """A parameter for each field of a dataclass."""
     hints, empty = get_type_hints(group, include_extras=True), inspect.Parameter.empty

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from varscore.cli.groups import given_of
 from varscore.cli.inputs import look_at_files
 
 if TYPE_CHECKING:
@@ -75,12 +76,7 @@ class HaplotypeOptions:
 
     def demand(self) -> None:
         """Raises BadParameter for what means nothing without ``--haplotypes``."""
-        given = {
-            "--samples": self.samples,
-            "--samples-file": self.samples_file,
-            "--haplotype-table": self.haplotype_table,
-        }
-        extra = [name for name, value in given.items() if value is not None]
+        extra = given_of(self)
         if extra and not self.haplotypes:
             raise typer.BadParameter(f"{extra[0]} belongs to --haplotypes")
 

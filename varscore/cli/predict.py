@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from varscore.cli.groups import grouped
+from varscore.cli.groups import given_of, grouped
 from varscore.cli.inputs import demand_free, demand_genome, demand_model, look_at_files, look_at_target
 from varscore.cli.options import AutoBatchSize, Computing, Force, ModelName, Reference
 
@@ -120,6 +120,10 @@ def predict(
     """
     demand_free((output,), force, [source] if source else [])
     demand_model(model, tasks or ())
+    if tracks.bigwig is None and (extra := given_of(tracks)):
+        raise typer.BadParameter(f"{extra[0]} belongs to --bigwig DIR")
+    if tracks.bigwig is not None and output is not None:
+        raise typer.BadParameter("--output is a table, --bigwig a folder of tracks: one at a time")
     if tracks.bigwig is not None:
         _along(model, source, reference, tasks, tracks, computing, force)
         return
