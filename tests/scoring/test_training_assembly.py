@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from varscore.genome.sequence import Genome
-from varscore.scoring.survey import tell_of_training
+from varscore.scoring.survey import tell_of_strand, tell_of_training
 from varscore.zoo.card import Card
 
 HELD = {"options": {"test": ["chr8", "chr9"], "validation": ["chr7"]}}
@@ -29,6 +29,14 @@ def test_another_assembly_of_the_species_is_fine(caplog: pytest.LogCaptureFixtur
         "net was trained on GRCh37 sequence; scoring GRCh38: fine, but its bases were not held out, except those of "
         "chr8 chr9 chr7"
     )
+
+
+@pytest.mark.parametrize(("strands", "count"), [("one", 1), ("both-mean", 0), ("both-max", 0)])
+def test_a_model_of_one_strand_says_which_it_reads(strands: str, count: int, caplog: pytest.LogCaptureFixture) -> None:
+    tell_of_strand("net", Card({"strands": strands}))
+    assert [r.getMessage().startswith("net reads one strand, here the forward strand") for r in caplog.records] == [
+        True
+    ] * count
 
 
 def test_another_species_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:

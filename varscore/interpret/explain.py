@@ -29,7 +29,7 @@ from varscore.interpret.subjects import AllelePair, Subject, intervals, parse_va
 from varscore.interpret.targets import check_target, default_target
 from varscore.interpret.variants import Chosen, choose_alleles
 from varscore.nets.layers import SequenceNet
-from varscore.scoring.survey import GenomeRules
+from varscore.scoring.survey import GenomeRules, tell_of_strand
 from varscore.storage.atomic import is_stream
 from varscore.tasks import choose
 from varscore.zoo.models import ModelFolder
@@ -119,6 +119,8 @@ def explain_source(
     kind = "variants" if variant is not None else kind_of(source) if source is not None else "nothing"
     if kind in ("variants", "bed") and genome is None:
         raise UsageError("a reference genome is needed", where=source, remedy="pass its FASTA with -r")
+    if kind in ("variants", "bed"):
+        tell_of_strand(job.model.id, job.model.card)
     pool = stack.enter_context(engines.pool(plan))
     if source is None:
         return Explanation(net, options, pool, iter(()), 0, _demanded_tasks(job))
