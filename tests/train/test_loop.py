@@ -202,6 +202,22 @@ def test_a_checkpoint_from_before_a_recipe_had_some_field_carries_on(
     assert same(state(made), state(uninterrupted))
 
 
+def test_a_checkpoint_of_more_than_is_asked_for_trains_nothing_and_carries_on_later(
+    data: ExampleSet, tmp_path: Path, uninterrupted: Trainer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It had ended the epoch that it was in at once, as if the rest of it had been seen."""
+    made = trainer(data, tmp_path)
+    steps = iter(range(made.steps + 3))
+    made.run(stop=lambda: next(steps, None) is None)
+    assert (made.progress.epoch, made.progress.finished) == (1, "") and made.progress.step > 0
+    short = trainer(data, tmp_path, dataclasses.replace(RECIPE, epochs=1))
+    assert "more than the" in caplog.text and "nothing is trained" in caplog.text
+    assert short.run().finished == "more steps done than were asked for" and len(short.progress.history) == 1
+    whole = trainer(data, tmp_path)
+    assert whole.run().finished == "all 3 epochs done"
+    assert same(state(whole), state(uninterrupted))
+
+
 def test_a_cosine_fixes_its_epochs(data: ExampleSet, tmp_path: Path) -> None:
     recipe = dataclasses.replace(RECIPE, schedule="cosine", epochs=1)
     trainer(data, tmp_path, recipe).run()

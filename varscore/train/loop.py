@@ -372,6 +372,11 @@ class Trainer:
         self.scaler.load_state_dict(state["scaler"])
         self.progress = Progress(**state["progress"])
         self.saved_step = self._done
+        if self._done > self.total:
+            log.warning(
+                "%s holds %d steps, more than the %d asked for: nothing is trained", path, self._done, self.total
+            )
+            self.progress.finished = self.progress.finished or "more steps done than were asked for"
         self._reconsider()
         return True
 
