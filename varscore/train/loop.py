@@ -352,10 +352,9 @@ class Trainer:
             theirs["recipe"] = _binding(theirs["recipe"])
             changed = [key for key, value in self._signature().items() if theirs.get(key, value) != value]
         except (OSError, RuntimeError, EOFError, KeyError, AttributeError, TypeError, pickle.UnpicklingError) as error:
-            unpickled = not isinstance(
-                error, pickle.UnpicklingError
-            )  # what torch says of that is an advice to trust it
-            cause = str(error).partition("\n")[0] if unpickled else "no file of torch.save"
+            cause = str(error).partition("\n")[0]
+            if isinstance(error, pickle.UnpicklingError):  # to which torch advises trusting the file
+                cause = "no file of torch.save"
             raise DataError(
                 "damaged checkpoint", where=path, cause=cause, remedy="`resume=False` starts anew"
             ) from None
