@@ -139,6 +139,8 @@ def _draw_scatter(axes: Axes, measure: str, scatter: Scatter) -> None:
     low = float(np.nanmin(both, initial=1.0)) if np.isfinite(both).any() else 0.0
     low = max(0.0, np.floor(20 * low) / 20)
     high = min(1.0, np.ceil(20 * float(np.nanmax(both, initial=0.0))) / 20) if np.isfinite(both).any() else 1.0
+    if low == high:  # all tasks have one value
+        low, high = max(0.0, low - 0.05), min(1.0, high + 0.05)
     axes.plot([low, high], [low, high], color="grey", linewidth=1)
     won = f"larger on {scatter.won:.1%} of {scatter.counted:,} tasks" if np.isfinite(scatter.won) else ""
     axes.set(
