@@ -95,10 +95,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-                    raise ModelError("a packed archive, which torch.save does not write", where=path)
+        _demand_unpacked(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ModelError("cannot read the weights", where=path, cause=reason(error)) from None
@@ -117,6 +114,14 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise ModelError("no state dict", where=path, cause="tensors under their names are wanted")
     tensors = {name: tensor for name, tensor in found.items() if isinstance(tensor, Tensor)}
     return {name: t.detach() for name, t in tensors.items() if t.layout == torch.strided and not t.is_quantized}
+
+
+def _demand_unpacked(path: Path) -> None:
+    """Raises ModelError for a packed archive, whose tensors might be of any size."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                raise ModelError("a packed archive, which torch.save does not write", where=path)
 
 
 def _first_line(error: Exception) -> str:
