@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from varscore.cli.groups import given_of
 
 if TYPE_CHECKING:
     from varscore.annotate.motifs import MotifSearch
@@ -108,7 +110,8 @@ class MotifOptions:
         if path is None:
             if self.motif_table is not None:
                 raise typer.BadParameter("--motif-table wants --motifs FILE")
-            self._warn_of_idle()
+            for option in given_of(replace(self, motifs=None)):
+                log.warning("%s changes nothing without --motifs", option)
             return None
         rules = MotifRules(
             p=self.motif_p,
@@ -119,13 +122,6 @@ class MotifOptions:
             one_voice=not self.all_motifs,
         )
         return MotifSearch.open(path, model.path, rules)
-
-    def _warn_of_idle(self) -> None:
-        """Say which options were set for motifs that there are none of."""
-        usual = MotifOptions()
-        for name in ("motif_p", "motif_ratio", "motif_models", "motif_background", "motif_active", "all_motifs"):
-            if getattr(self, name) != getattr(usual, name):
-                log.warning("`%s` changes nothing without `motifs`", name)
 
 
 def parse_background(text: str) -> tuple[float, ...]:
