@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import logging
 import math
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -31,106 +30,37 @@ from varscore.cli.options import (
     Seed,
     Threads,
 )
+from varscore.cli.recipe import (
+    Beta2,
+    ClipNorm,
+    DecayFilters,
+    MaxNorm,
+    Momentum,
+    MotifShare,
+    MovingAverage,
+    Optimizer,
+    OutputL1,
+    Patience,
+    PriorBias,
+    RecipeName,
+    RecurrentClip,
+    RenewedFilters,
+    Rho,
+    RootEpsilon,
+    Schedule,
+    Segment,
+    Steps,
+    WarmupSteps,
+    WeightDecay,
+    refuse_idle,
+)
 
 if TYPE_CHECKING:
     from varscore.datasets.examples import ExampleSet
     from varscore.formats.motifs import Motif
-    from varscore.nets.registry import Recipe
     from varscore.train.run import RunOptions
     from varscore.train.studies.study import Plan, Study
     from varscore.zoo.models import ModelFolder
-
-log = logging.getLogger(__name__)
-RECIPE = "Recipe (default: the architecture's own)"
-
-
-def recipe_option(help: str, *names: str, **more: Any) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=RECIPE, show_default=False, **more)
-
-
-RecipeName = Annotated[
-    Literal["own", "fast"],
-    typer.Option(
-        "--recipe",
-        help="own: as the architecture's paper has it. fast: neighbouring bins together, high rate, adamw, averaged "
-        "weights; with --init-motifs 85 % of the filters begin as motifs. For data sets of all bins, with "
-        "--precision bf16 where the CPU multiplies in bf16.",
-        rich_help_panel=RECIPE,
-    ),
-]
-Optimizer = Annotated[Literal["adam", "adamw", "rmsprop", "sgd", "nesterov"] | None, recipe_option("Optimizer.")]
-Schedule = Annotated[Literal["plateau", "cosine", "constant"] | None, recipe_option("How the learning rate falls.")]
-Steps = Annotated[
-    int | None, recipe_option("Train for N steps, whatever part of an epoch that is.", min=1, metavar="N")
-]
-Beta2 = Annotated[
-    float | None, recipe_option("Decay of adamw's mean of squared gradients.", min=0, max=1, metavar="DECAY")
-]
-Segment = Annotated[
-    int | None,
-    recipe_option("Read N neighbouring bins as one stretch of DNA; 1: every window for itself.", min=1, metavar="N"),
-]
-MotifShare = Annotated[
-    float | None,
-    recipe_option(
-        "Share of the filters that --init-motifs begins, all equally loud; 0: DanQ-JASPAR's way.",
-        min=0,
-        max=1,
-        metavar="SHARE",
-    ),
-]
-RenewedFilters = Annotated[
-    int | None,
-    recipe_option(
-        "With --init-from and --init-motifs: the N filters that the loss would miss least begin anew, as the motifs "
-        "that no filter resembles.",
-        "--renew-filters",
-        min=0,
-        metavar="N",
-    ),
-]
-DecayFilters = Annotated[
-    bool | None, recipe_option("Whether weight decay is for the first filters, too.", "--decay-filters/--spare-filters")
-]
-Patience = Annotated[
-    int | None, recipe_option("Stop after N epochs without a better validation loss.", min=1, metavar="N")
-]
-WarmupSteps = Annotated[int | None, recipe_option("Steps over which the rate rises from 0.", min=0, metavar="N")]
-Momentum = Annotated[
-    float | None, recipe_option("Momentum of sgd, nesterov or rmsprop.", min=0, max=1, metavar="SHARE")
-]
-Rho = Annotated[
-    float | None, recipe_option("Decay of rmsprop's mean of squared gradients.", min=0, max=1, metavar="DECAY")
-]
-RootEpsilon = Annotated[
-    float | None,
-    recipe_option(
-        "Keras's rmsprop: N is added inside the root, 1e-6 for DanQ's published weights; 0: torch's rule.",
-        min=0,
-        metavar="N",
-    ),
-]
-WeightDecay = Annotated[float | None, recipe_option("L2 decay of weight matrices.", min=0, metavar="RATE")]
-ClipNorm = Annotated[float | None, recipe_option("Clip the gradient to this norm; 0: do not.", min=0, metavar="NORM")]
-RecurrentClip = Annotated[
-    float | None,
-    recipe_option("Cut every element of the gradients of recurrent layers to N; 0: do not.", min=0, metavar="N"),
-]
-MaxNorm = Annotated[
-    float | None,
-    recipe_option("Bound the norm of all weights into a unit, after every step; 0: do not.", min=0, metavar="NORM"),
-]
-OutputL1 = Annotated[
-    float | None,
-    recipe_option("L1 penalty on what the last dense layer gives, the log-odds.", min=0, metavar="RATE"),
-]
-PriorBias = Annotated[
-    bool | None, recipe_option("Start the output bias at each task's log-odds, or at 0.", "--prior-bias/--zero-bias")
-]
-MovingAverage = Annotated[
-    float | None,
-    recipe_option("Validate and keep a moving average of the weights.", "--ema", min=0, max=1, metavar="DECAY"),
-]
 
 
 @dataclass(frozen=True)
@@ -262,32 +192,6 @@ class Training:
         from varscore.formats.motifs import read_motifs
 
         return read_motifs(self.init_motifs) if self.init_motifs else ()
-
-
-OPTIMIZERS = {
-    "momentum": ("sgd", "nesterov", "rmsprop"),
-    "rho": ("rmsprop",),
-    "root_epsilon": ("rmsprop",),
-    "beta2": ("adamw",),
-}
-"""Options that are for some optimizers only"""
-
-
-def refuse_idle(given: Mapping[str, Any], recipe: Recipe, laid: bool) -> None:
-    """Raises UsageError for an option that was set and would change nothing, or warns of it. laid: whether motifs begin
-    filters"""
-    from varscore.errors import UsageError
-
-    for name, takers in OPTIMIZERS.items():
-        if given.get(name) and recipe.optimizer not in takers:
-            raise UsageError(f"{recipe.optimizer} takes no `{name}`", remedy=f"--optimizer {' or '.join(takers)}")
-    if "patience" in given and recipe.schedule == "cosine":
-        log.warning("`patience` changes nothing: a cosine schedule goes on to its end")
-    if "epochs" in given and recipe.steps:
-        raise UsageError("`steps` and `epochs` both say when training ends", remedy="leave out one of them")
-    if given.get("motif_share") and not laid:
-        remedy = "name a file of motifs, and no `renew_filters`"
-        raise UsageError("`motif_share` is for the filters that `init_motifs` begins", remedy=remedy)
 
 
 def run_training(
