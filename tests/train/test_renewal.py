@@ -18,6 +18,7 @@ from varscore.errors import UsageError
 from varscore.formats.motifs import Motif
 from varscore.nets.init import first_layer
 from varscore.nets.registry import Recipe, build
+from varscore.train.loop import Trainer
 from varscore.train.renewal import importance, least_alike, likeness, renew_filters
 from varscore.train.run import RunOptions, train_model
 from varscore.zoo.models import ModelFolder
@@ -26,6 +27,7 @@ NAME = "crnn-320-projection"
 SMALL = {**{k: v for k, v in small_arguments(NAME).items() if k not in ("n_tasks", "window")}, "width": 10}
 QUICK = Recipe(lr=1e-3, batch_size=16, epochs=1)
 STILL = dataclasses.replace(QUICK, lr=1e-30)
+NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 
 
 def frequencies(width: int, seed: int) -> np.ndarray:
@@ -153,6 +155,16 @@ def test_a_run_that_is_carried_on_renews_nothing_again(data: ExampleSet, tmp_pat
     train(data, tmp_path / "parts", dataclasses.replace(recipe, epochs=1), parent, motifs=5)
     parts = train(data, tmp_path / "parts", recipe, parent, motifs=5)
     assert (whole.path / "model.safetensors").read_bytes() == (parts.path / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NEEDS_GPU)])
+def test_importance_is_asked_of_a_calm_network_without_cudnn(data: ExampleSet, tmp_path: Path, device: str) -> None:
+    net = build(NAME, **{**SMALL, "n_tasks": 2, "window": 100})
+    states = []
+    made = Trainer(net, data, QUICK, tmp_path, device=torch.device(device))
+    net.register_forward_pre_hook(lambda *_: states.append((net.training, torch.backends.cudnn.enabled)))
+    assert importance(first_layer(net).weight, made._losses()).all(), "every filter has a gradient"
+    assert set(states) == {(False, False)}, "whose LSTM has a gradient in training alone"
 
 
 @pytest.mark.parametrize(("with_parent", "motifs"), [(False, 5), (True, 0)])

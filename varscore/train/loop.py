@@ -151,7 +151,8 @@ class Trainer:
         for step in np.unique(np.linspace(0, self._last - 1, WEIGHED).astype(int)):
             batch = self.order.batch(step, len(order))
             examples = self.examples.batch(order[batch], flips[batch])
-            outputs = self.outputs(examples.codes, examples.count, examples.extra)
+            with torch.backends.cudnn.flags(enabled=False):  # whose LSTM has no gradient outside of training
+                outputs = self.outputs(examples.codes, examples.count, examples.extra)
             yield self.net.goal.loss(outputs, examples.targets, examples.known)[0]
 
     @flushing_denormals()  # as which vanishing gradients end
