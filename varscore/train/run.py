@@ -86,11 +86,8 @@ def train_model(
     options = options or RunOptions()
     if recipe.renewed_filters and not (motifs and parent):
         raise UsageError("filters are renewed in a parent, from motifs", remedy="`init_from` and `init_motifs`")
-    if (folder / CARD).exists() and not (folder / CHECKPOINT).exists():
-        raise OutputExists("a model without a checkpoint is there", where=folder, remedy="choose another folder")
+    _look_around(folder, options)
     torch.manual_seed(options.seed)
-    if _in_bf16_on_the_cpu(options) and not bf16.multiplies():
-        log.warning("this CPU has neither AMX nor AVX512-bf16: it trains more slowly in bf16 than in fp32")
     data, visible = fitting(data, architecture, arguments, visible)
     net = network_for(architecture, data, arguments, visible)
     warn_of_idle(net, recipe, find(architecture).recipe)
@@ -125,6 +122,14 @@ def train_model(
             if stop is not None and stop.asked:  # the model is whole, what was to come after it is not
                 stop.leave()
     return open_model(folder)
+
+
+def _look_around(folder: Path, options: RunOptions) -> None:
+    """Raises OutputExists, and warns of a CPU that is slow at what it is asked for."""
+    if (folder / CARD).exists() and not (folder / CHECKPOINT).exists():
+        raise OutputExists("a model without a checkpoint is there", where=folder, remedy="choose another folder")
+    if _in_bf16_on_the_cpu(options) and not bf16.multiplies():
+        log.warning("this CPU has neither AMX nor AVX512-bf16: it trains more slowly in bf16 than in fp32")
 
 
 def _run(trainer: Trainer, options: RunOptions, stop: Stop | None, progress: Callable[[int], None]) -> None:
