@@ -35,9 +35,7 @@ NAME = "cut-offs"
 """Of the comments in PAGE"""
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SCORED = 3000
-RULES = {
-    "VS_DIFF": (0.05, 0.1, 0.2), "VS_E": (0.01, 0.001, 0.0002), "VS_SIG": (0.1, 0.05, 0.02, 0.01)
-}  # fmt: skip
+RULES = {"VS_DIFF": (0.05, 0.1, 0.2), "VS_E": (0.01, 0.001, 0.0002), "VS_SIG": (0.1, 0.05, 0.02, 0.01)}
 """Tag -> cut-offs: |VS_DIFF| above, the others below"""
 
 

@@ -116,14 +116,22 @@ def examine(model: ModelFolder, data: ExampleSet, targets: Sequence[Motif], made
     near = np.abs(found.middles - data.window // 2) <= MIDDLE
     elsewhere = attention.footprints(engine, others, task).mean
     return Row(
-        name=data.folder.name, model=model.sha256, epochs=model.card.epochs,
-        auroc=model.card.figures("test").get("auroc", float("nan")), consensus=attention.consensus(motif), best=best,
-        q=q, words=tuple(words), matched=tuple(sorted(matched)),
+        name=data.folder.name,
+        model=model.sha256,
+        epochs=model.card.epochs,
+        auroc=model.card.figures("test").get("auroc", float("nan")),
+        consensus=attention.consensus(motif),
+        best=best,
+        q=q,
+        words=tuple(words),
+        matched=tuple(sorted(matched)),
         with_words=tuple(sorted(matched | like(queries[1:], targets, made)[0])) if words else tuple(sorted(matched)),
         anywhere=tuple(sorted(like([by_chance], targets, made)[0])),
-        peak=float(mean.max() * len(mean)), at=int(found.middles[mean.argmax()] - data.window // 2),
-        middle=float(mean[near].sum()), unbound=float(elsewhere[near].sum()),
-    )  # fmt: skip
+        peak=float(mean.max() * len(mean)),
+        at=int(found.middles[mean.argmax()] - data.window // 2),
+        middle=float(mean[near].sum()),
+        unbound=float(elsewhere[near].sum()),
+    )
 
 
 def data_set(files: tuple[Path, Path | None], folder: Path) -> ExampleSet:
@@ -135,9 +143,7 @@ def data_set(files: tuple[Path, Path | None], folder: Path) -> ExampleSet:
     return ExampleSet(folder)
 
 
-def row_of(
-    out: Path, data: ExampleSet, targets: Sequence[Motif], made: Targets, options: argparse.Namespace
-) -> Row:  # fmt: skip
+def row_of(out: Path, data: ExampleSet, targets: Sequence[Motif], made: Targets, options: argparse.Namespace) -> Row:
     """Train the network, or carry on, and look where it looks."""
     overrides = {"epochs": options.epochs, "batch_size": 25}
     study = FactorStudy([Plan(NETWORK, overrides)], [limited(data, options.max_positives)])

@@ -65,11 +65,18 @@ def examine(model: ModelFolder, data: ExampleSet, motifs: Path) -> Row:
     hits = np.flatnonzero((q < found.options.q).any(0)).tolist()
     known: set[str] = set().union(*(factors_of(found.targets[hit]) for hit in hits))
     return Row(
-        name=data.folder.name, model=model.sha256, auroc=model.card.figures("test").get("auroc", float("nan")),
-        filters=len(found.filters), compared=len(found.matrices), matched_e=found.matched_e, matched_q=found.matched_q,
-        best=found.targets[target].name, q=float(q[matrix, target]),
-        consensus=found.filters[int(found.index[matrix])].consensus, known=tuple(sorted(known)),
-    )  # fmt: skip
+        name=data.folder.name,
+        model=model.sha256,
+        auroc=model.card.figures("test").get("auroc", float("nan")),
+        filters=len(found.filters),
+        compared=len(found.matrices),
+        matched_e=found.matched_e,
+        matched_q=found.matched_q,
+        best=found.targets[target].name,
+        q=float(q[matrix, target]),
+        consensus=found.filters[int(found.index[matrix])].consensus,
+        known=tuple(sorted(known)),
+    )
 
 
 def row_of(out: Path, data: ExampleSet, options: argparse.Namespace) -> Row:
@@ -93,13 +100,17 @@ def markdown(rows: Sequence[Row], in_database: set[str], total: int) -> str:
     chance = sum(float(np.mean([f in row.known for f in factors if f != row.factor] or [0])) for row in checked)
     matched = [sum(getattr(row, name) for row in rows) for name in ("filters", "compared", "matched_e", "matched_q")]
     lines = [
-        f"{len(rows)} of {total} sets", "",
+        f"{len(rows)} of {total} sets",
+        "",
         f"own motif among the filters: {own} of {len(checked)} sets whose factor JASPAR has; {chance:.1f} if names are "
-        "swapped", "",
+        "swapped",
+        "",
         f"of {matched[0]} filters {matched[1]} have sites, {matched[2]} are like a motif at E < .01, {matched[3]} at "
-        "q < .01", "",
-        "| set | AUC | filters with sites | E < .01 | q < .01 | best: filter, motif (q) | own |", "|-|-|-|-|-|-|-|",
-    ]  # fmt: skip
+        "q < .01",
+        "",
+        "| set | AUC | filters with sites | E < .01 | q < .01 | best: filter, motif (q) | own |",
+        "|-|-|-|-|-|-|-|",
+    ]
     for row in sorted(rows, key=lambda row: row.name):
         own_motif = ("yes" if row.factor in row.known else "no") if row.factor in in_database else "not in JASPAR"
         lines.append(

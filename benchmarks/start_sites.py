@@ -81,10 +81,11 @@ def profiles(model: ModelFolder, engine: PlainEngine, data: ExampleSet) -> dict[
         rest = ~np.logical_or.reduce(list(inside.values()))
         top = sorted(np.argsort(-size)[:12].tolist())
         found[name] = {
-            "windows": int(profile.counts[key].sum(0).max()), "miss": miss,
+            "windows": int(profile.counts[key].sum(0).max()),
+            "miss": miss,
             **{region: float(size[where].mean()) for region, where in {**inside, "elsewhere": rest}.items()},
             "largest": [f"{'ACGT'[best[i]]}{at[i]:+d}" for i in top],
-        }  # fmt: skip
+        }
     return found
 
 
@@ -98,8 +99,13 @@ def liked(engine: PlainEngine) -> dict[str, Any]:
         box = letters[middle - 40 : middle - 15]
         loud = one.shown.any(0)
         share = np.mean([letter in "GC" for letter, is_loud in zip(letters, loud, strict=True) if is_loud] or [np.nan])
-        found[name] = {"start": one.start, "final": one.final, "box": box, "centre": letters[middle - 10 : middle + 11],
-                       "gc_of_loud": float(share)}  # fmt: skip
+        found[name] = {
+            "start": one.start,
+            "final": one.final,
+            "box": box,
+            "centre": letters[middle - 10 : middle + 11],
+            "gc_of_loud": float(share),
+        }
     return found
 
 
@@ -133,13 +139,22 @@ def recur(data: ExampleSet, motifs: Path, seed: int) -> list[dict[str, Any]]:
                 middle = one.positions(one.first, data.window)
                 edges = np.arange(-data.window // 2, data.window // 2 + 1, STEP)
                 counts = np.histogram(middle, edges)[0]
-                rows.append({
-                    "class": name, "against": against, "motif": one.motif.name, "like": targets[best].name,
-                    "E": float(compared.e[0, best]), "share": mine / n, "control": theirs / m, "p": one.p,
-                    "median": float(np.median(middle)), "peak": int(edges[counts.argmax()]),
-                    "peak_times": float(counts.max() / max(np.median(counts), 1)),
-                    "profile": (counts / n).tolist(),
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "class": name,
+                        "against": against,
+                        "motif": one.motif.name,
+                        "like": targets[best].name,
+                        "E": float(compared.e[0, best]),
+                        "share": mine / n,
+                        "control": theirs / m,
+                        "p": one.p,
+                        "median": float(np.median(middle)),
+                        "peak": int(edges[counts.argmax()]),
+                        "peak_times": float(counts.max() / max(np.median(counts), 1)),
+                        "profile": (counts / n).tolist(),
+                    }
+                )
     return rows
 
 
@@ -164,10 +179,16 @@ def markdown(found: dict[str, Any]) -> str:
     lines += ["|-|-|-|-|-|-|-|-|-|"]
     for row in found["recurring"]:
         cells = (
-            row["class"], row["against"], row["motif"], f"{row['like']} ({row['E']:.2g})", f"{row['share']:.0%}",
-            f"{row['control']:.0%}", f"{row['p']:.2g}", f"{row['median']:+.0f}",
+            row["class"],
+            row["against"],
+            row["motif"],
+            f"{row['like']} ({row['E']:.2g})",
+            f"{row['share']:.0%}",
+            f"{row['control']:.0%}",
+            f"{row['p']:.2g}",
+            f"{row['median']:+.0f}",
             f"{row['peak']:+d}, {row['peak_times']:.1f}",
-        )  # fmt: skip
+        )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -189,8 +210,14 @@ def main() -> None:
         model = find_model(options.model)
     else:
         recipe = find("tss").recipe
-        model = train_model("tss", data, options.out / "model", recipe=recipe, arguments={},
-                            options=RunOptions(seed=options.seed, pictures=False))  # fmt: skip
+        model = train_model(
+            "tss",
+            data,
+            options.out / "model",
+            recipe=recipe,
+            arguments={},
+            options=RunOptions(seed=options.seed, pictures=False),
+        )
     net = model.load()
     net.eval()
     engine, begin = PlainEngine(net, torch.device("cpu")), time.process_time()

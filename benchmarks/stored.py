@@ -83,10 +83,15 @@ def write_archive(path: Path, job: AnnotateJob, profile: Profile, genome: Genome
     """Made-up records in these blocks of the contig."""
     tasks = [task.name for task in job.model.tasks()]
     head = Head(
-        profile=dict(profile.facts), columns=list(columns_of(job)), precision="float32", block=BLOCK,
-        window=job.model.config().window, contigs=dict(genome.contigs), tasks=tasks,
+        profile=dict(profile.facts),
+        columns=list(columns_of(job)),
+        precision="float32",
+        block=BLOCK,
+        window=job.model.config().window,
+        contigs=dict(genome.contigs),
+        tasks=tasks,
         provenance={"reference_sha256": genome.sha256},
-    )  # fmt: skip
+    )
     file, spool = AtomicFile(str(path), force=True), Spool(str(path))
     writer = ArchiveWriter(file, spool, head)
     for some in np.array_split(blocks, max(1, len(blocks) // 512)):
@@ -164,9 +169,15 @@ def main() -> None:
         model = find_model(None)
         reuse = Reuse(archive=folder / "a.vsa", archive_only=True)
         job = AnnotateJob(
-            str(source), str(folder / "out.vcf.gz"), reference, model, annotations=Annotations.open(model),
-            compute=Compute("cpu", threads=1), resume=False, reuse=reuse,
-        )  # fmt: skip
+            str(source),
+            str(folder / "out.vcf.gz"),
+            reference,
+            model,
+            annotations=Annotations.open(model),
+            compute=Compute("cpu", threads=1),
+            resume=False,
+            reuse=reuse,
+        )
         ranked = ranked_tasks(model, np.arange(len(model.tasks())))
         how = Arithmetic("cpu", "fp32", "exact")
         profile = profile_of_columns(model, how, job.annotations, ranked, columns_of(job))

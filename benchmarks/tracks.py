@@ -103,7 +103,7 @@ def main() -> None:
             globs = tuple(str(model.tasks()[task].index) for task in tasks.tolist())
             job = TracksJob(
                 model, reference, folder / "tracks", globs, tuple(regions), compute=Compute("cpu", threads=1)
-            )  # fmt: skip
+            )
             begin = time.process_time()
             windows = write_tracks(job)
             along = time.process_time() - begin

@@ -136,7 +136,7 @@ def contenders(name: str, tasks: int, batch: int) -> list[Contender]:
         *(made(f"plain, autocast, batch {n}", "bf16", n, 1, by_hand, False) for n in PLAIN_BATCHES),
         made(f"varscore, float32, {rows} x {BINS} bins", "fp32", rows, BINS, as_trained, True),
         made(f"varscore, bf16, {rows} x {BINS} bins", "bf16", rows, BINS, as_trained, True),
-    ]  # fmt: skip
+    ]
 
 
 def agreement(name: str, tasks: int) -> float:

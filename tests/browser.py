@@ -32,8 +32,10 @@ class Browser:
         flags += ["--host-resolver-rules=MAP * ~NOTFOUND", f"--window-size={width},{height}"]
         self._process = subprocess.Popen(
             ["bash", "-c", command, "bash", CHROMIUM, *flags, "about:blank"],
-            pass_fds=(there, back), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            pass_fds=(there, back),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(there)
         os.close(back)
         self._number, self._rest, self._session = 0, b"", None
@@ -102,9 +104,7 @@ class Browser:
         return done["result"].get("value")
 
     def resize(self, width: int, height: int) -> None:
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )  # fmt: skip
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def prefer(self, media: str = "screen", dark: bool = False) -> None:
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]

@@ -52,8 +52,12 @@ def made_set(folder: Path, kind: str, rows: int = 90, **more: Any) -> ExampleSet
     write_examples(
         folder,
         info={
-            "kind": kind, "window": WINDOW, "contigs": ["made"], "strands": more.get("strands", "both"),
-            "tracks": [f"track {i}" for i in range(tracks)], "scalars": [f"scalar {i}" for i in range(scalars)],
+            "kind": kind,
+            "window": WINDOW,
+            "contigs": ["made"],
+            "strands": more.get("strands", "both"),
+            "tracks": [f"track {i}" for i in range(tracks)],
+            "scalars": [f"scalar {i}" for i in range(scalars)],
         },
         tasks=[Task(i, f"task {i}") for i in range(TASKS)],
         codes=np.array_split(codes, 3),
@@ -61,7 +65,7 @@ def made_set(folder: Path, kind: str, rows: int = 90, **more: Any) -> ExampleSet
         arrays=arrays,
         tracks=np.array_split(signal, 4, axis=1),
         names=more.get("names", ()),
-    )  # fmt: skip
+    )
     return ExampleSet(folder)
 
 

@@ -12,7 +12,11 @@ def python_2_pickle(attributes: dict[str, np.ndarray]) -> bytes:
     for name, values in attributes.items():
         data = repr(values.astype("<f8").tobytes())[1:].encode("ascii")
         text += (
-            f"S'{name}'\ncnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I{len(values)}\nt"
-            "cnumpy\ndtype\n(S'f8'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbI00\nS"
-        ).encode() + data + b"\ntbs"  # fmt: skip
+            (
+                f"S'{name}'\ncnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I{len(values)}\nt"
+                "cnumpy\ndtype\n(S'f8'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbI00\nS"
+            ).encode()
+            + data
+            + b"\ntbs"
+        )
     return text + b"S'copy'\nI01\nsb."

@@ -233,9 +233,12 @@ def test_the_command_prints_and_writes_one_table(
     assert re.search(r", 1 thread, torch [^ ]+, CPU, fp32; medians of 1 interleaved rounds of 6 variants$", machine)
     labels = [line.split(" | ")[0].strip("| ") for line in table.splitlines()[2:]]
     assert labels == [
-        "plain PyTorch, batch 8", "plain PyTorch, batch 16", "engine, one alternative a site",
-        "engine, three alternatives a site", "engine, saturation",
-    ]  # fmt: skip
+        "plain PyTorch, batch 8",
+        "plain PyTorch, batch 16",
+        "engine, one alternative a site",
+        "engine, three alternatives a site",
+        "engine, saturation",
+    ]
     assert run(command) == 2
     assert "bench.md" in capsys.readouterr().err
     assert run([*command, "--force", "--precision", "bf16"]) == 0

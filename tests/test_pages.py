@@ -50,8 +50,9 @@ def test_the_start_page_is_walked_from_top_to_bottom(here: Path) -> None:
 def test_the_training_page_is_walked_from_top_to_bottom(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     walk("train.md")
     assert Card(tomllib.loads(Path("mine/card.toml").read_text())).held_out == {
-        "test": ("demo3",), "validation": ("demo2",)
-    }  # fmt: skip
+        "test": ("demo3",),
+        "validation": ("demo2",),
+    }
     assert re.search(r"^demo3 +test +never seen", capsys.readouterr().out, re.MULTILINE)
     with pysam.VariantFile("mine.vcf.gz") as scored:
         assert {task for record in scored for task in record.info.get("VS_TASK", ()) if task} <= {"0:atac", "1:junD"}

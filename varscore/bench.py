@@ -124,9 +124,13 @@ class Result:
         for row in (*self.plain, *self.processes, *self.engine):
             effect = [] if exact else ["" if row.effect_error is None else f"{row.effect_error:.1%}"]
             cells = [
-                row.label, f"{row.rate:,.1f}", f"{row.ratio:.2f}",
-                "" if row.p_error is None else f"{row.p_error:.1e}", *effect, f"{row.memory:,.0f}",
-            ]  # fmt: skip
+                row.label,
+                f"{row.rate:,.1f}",
+                f"{row.ratio:.2f}",
+                "" if row.p_error is None else f"{row.p_error:.1e}",
+                *effect,
+                f"{row.memory:,.0f}",
+            ]
             lines.append("| " + " | ".join(cells) + " |")
         return "\n".join(lines)
 

@@ -113,9 +113,10 @@ def choose(tasks: Sequence[Task], globs: Sequence[str], option: str) -> list[int
         fits = fitting(tasks, glob)
         if not fits:
             raise UsageError(
-                f"{option} {glob!r} matches none of the {len(tasks)} tasks", cause=f"near it are {_near(tasks, glob)}",
+                f"{option} {glob!r} matches none of the {len(tasks)} tasks",
+                cause=f"near it are {_near(tasks, glob)}",
                 remedy="`varscore models tasks MODEL` lists them",
-            )  # fmt: skip
+            )
         chosen.update(fits)
     return sorted(chosen)
 

@@ -53,9 +53,9 @@ def losers(examined: Examined, ours: np.ndarray, theirs: np.ndarray) -> tuple[li
         auroc, auprc = np.subtract(*(ranking.measures() for ranking in pair))
         if auroc > 0 and auprc > 0:
             continue
-        drawn = np.array([
-            np.subtract(*(ranking.measures(weights) for ranking in pair)) for weights in resample(stretch[there], 0)
-        ])  # fmt: skip
+        drawn = np.array(
+            [np.subtract(*(ranking.measures(weights) for ranking in pair)) for weights in resample(stretch[there], 0)]
+        )
         low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
         intervals = [Interval(*map(float, each)) for each in zip((auroc, auprc), low, high, strict=True)]
         found.append(Loser(task.name, int(positive.sum()), *intervals))

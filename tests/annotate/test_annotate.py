@@ -608,9 +608,13 @@ def test_provenance_says_what_changes_scores_and_nothing_else(job: AnnotateJob, 
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "b.vcf").write_text(VCF)
     moved = replace(
-        job, source=str(tmp_path / "elsewhere" / "b.vcf"), output=str(tmp_path / "c.vcf"), batch_size=9,
-        skipped=tmp_path / "s.tsv", check_ref="warn",
-    )  # fmt: skip
+        job,
+        source=str(tmp_path / "elsewhere" / "b.vcf"),
+        output=str(tmp_path / "c.vcf"),
+        batch_size=9,
+        skipped=tmp_path / "s.tsv",
+        check_ref="warn",
+    )
     annotate_file(moved)
     assert (tmp_path / "a.vcf").read_bytes() == (tmp_path / "c.vcf").read_bytes()
     assert replace(job, tasks=("b*", "a*")).command() == replace(job, tasks=("a*", "b*")).command()

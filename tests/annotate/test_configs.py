@@ -63,8 +63,9 @@ def test_bcftools_takes_the_scores_over(scored: str, tmp_path: Path) -> None:
             getattr(pysam.bcftools, name)(*arguments, catch_stdout=False)
     with pysam.VariantFile("out.vcf.gz") as found:
         assert [(r.id, dict(r.info)) for r in found] == [
-            ("mine", {"VS_STATUS": ("PASS",), "VS_DIFF": (0.25,)}), ("not", {})
-        ]  # fmt: skip
+            ("mine", {"VS_STATUS": ("PASS",), "VS_DIFF": (0.25,)}),
+            ("not", {}),
+        ]
 
 
 OTHER = (
@@ -92,9 +93,11 @@ def test_vcfanno_gives_each_allele_its_own(scored: str, tmp_path: Path) -> None:
     write_configs(tmp_path, scored)
     Path("other.vcf").write_text(OTHER)
     assert infos(program("vcfanno", "vcfanno.toml", "other.vcf")) == {
-        ("turned", "G,C", "VS_STATUS=PASS,PASS;VS_DIFF=0.25,-0.5"), ("alike", "T", "VS_STATUS=PASS;VS_DIFF=0.125"),
-        ("other", "G", "."), ("not", "G", "."),
-    }  # fmt: skip
+        ("turned", "G,C", "VS_STATUS=PASS,PASS;VS_DIFF=0.25,-0.5"),
+        ("alike", "T", "VS_STATUS=PASS;VS_DIFF=0.125"),
+        ("other", "G", "."),
+        ("not", "G", "."),
+    }
 
 
 def test_the_bcftools_that_is_installed_runs_its_script(scored: str, tmp_path: Path) -> None:
@@ -103,9 +106,12 @@ def test_the_bcftools_that_is_installed_runs_its_script(scored: str, tmp_path: P
     program("bcftools", "--version")
     program("sh", "bcftools.sh", "other.vcf", "out.vcf.gz")
     assert infos(program("bcftools", "view", "out.vcf.gz")) == {
-        ("turned", "G", "VS_STATUS=PASS;VS_DIFF=0.25"), ("turned", "C", "VS_STATUS=PASS;VS_DIFF=-0.5"),
-        ("alike", "T", "VS_STATUS=PASS;VS_DIFF=0.125"), ("other", "G", "."), ("not", "G", "."),
-    }  # fmt: skip
+        ("turned", "G", "VS_STATUS=PASS;VS_DIFF=0.25"),
+        ("turned", "C", "VS_STATUS=PASS;VS_DIFF=-0.5"),
+        ("alike", "T", "VS_STATUS=PASS;VS_DIFF=0.125"),
+        ("other", "G", "."),
+        ("not", "G", "."),
+    }
 
 
 def test_tabix_reads_a_table_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,8 +50,17 @@ from varscore.formats.vcf import VariantReader
 from varscore.storage.bgzf import EOF_BLOCK, BgzfWriter
 
 TAGS = (
-    "VS_STATUS", "VS_DIFF", "VS_TASK", "VS_LOGODDS", "VS_REF", "VS_E", "VS_E_TASK", "VS_E_DIFF", "VS_SIG", "VS_P_GWAS"
-)  # fmt: skip
+    "VS_STATUS",
+    "VS_DIFF",
+    "VS_TASK",
+    "VS_LOGODDS",
+    "VS_REF",
+    "VS_E",
+    "VS_E_TASK",
+    "VS_E_DIFF",
+    "VS_SIG",
+    "VS_P_GWAS",
+)
 LENGTHS = {"chr1": 1000, "chr2": 500, "1": 2000, "X": 3000}
 
 
@@ -707,10 +716,27 @@ def test_parquet_says_what_the_tsv_says(tmp_path: Path, monkeypatch: pytest.Monk
     text = contents(tmp_path / "out.tsv.gz").decode().splitlines()
     names, *rows = [line.split("\t") for line in text if not line.startswith("#")]
     table = pq.read_table(tmp_path / "out.parquet")
-    assert table.column_names == names == [
-        "chrom", "pos", "id", "ref", "alt", "status", "diff", "task", "logodds",
-        "ref_prob", "e", "e_task", "e_diff", "sig", "p_gwas",
-    ]  # fmt: skip
+    assert (
+        table.column_names
+        == names
+        == [
+            "chrom",
+            "pos",
+            "id",
+            "ref",
+            "alt",
+            "status",
+            "diff",
+            "task",
+            "logodds",
+            "ref_prob",
+            "e",
+            "e_task",
+            "e_diff",
+            "sig",
+            "p_gwas",
+        ]
+    )
     texts = {"chrom", "id", "ref", "alt", "status", "task", "e_task"}
     kinds = dict(zip(names, map(str, table.schema.types), strict=True))
     assert kinds == {name: "string" if name in texts else "int64" if name == "pos" else "float" for name in names}

@@ -75,8 +75,13 @@ def test_the_default_output_is_indexed_and_summed_up(capsys: pytest.CaptureFixtu
     assert out == ""
     assert err == "varscore: 4 records, 4 alleles, 3 scored, 1 SYMBOLIC\n"
     assert sorted(path.name for path in Path().iterdir()) == [
-        "g.fa", "g.fa.fai", "in.varscore.vcf.gz", "in.varscore.vcf.gz.run.json", "in.varscore.vcf.gz.tbi", "in.vcf"
-    ]  # fmt: skip
+        "g.fa",
+        "g.fa.fai",
+        "in.varscore.vcf.gz",
+        "in.varscore.vcf.gz.run.json",
+        "in.varscore.vcf.gz.tbi",
+        "in.vcf",
+    ]
     with pysam.VariantFile("in.varscore.vcf.gz") as file:
         (found,) = file.fetch("chr1", 299, 300)
         assert found.info["VS_STATUS"] == ("PASS",)
@@ -150,11 +155,23 @@ def test_every_option_reaches_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     assert job.model.id == "tiny"
     assert job.regions is not None
     assert job == AnnotateJob(
-        source="in.vcf", output="o", reference=Path("g.fa"), model=job.model, output_format="t", tasks=("0", "K562*"),
-        regions=job.regions, check_ref="skip", scores=Path("s.h5"), skipped=Path("k.tsv"),
-        compute=Compute("cpu", "bf16", 3, "plain"), batch_size=32, force=True,
-        resume=False, shard=Shard(1, 3), inputs=("r.bed",),
-    )  # fmt: skip
+        source="in.vcf",
+        output="o",
+        reference=Path("g.fa"),
+        model=job.model,
+        output_format="t",
+        tasks=("0", "K562*"),
+        regions=job.regions,
+        check_ref="skip",
+        scores=Path("s.h5"),
+        skipped=Path("k.tsv"),
+        compute=Compute("cpu", "bf16", 3, "plain"),
+        batch_size=32,
+        force=True,
+        resume=False,
+        shard=Shard(1, 3),
+        inputs=("r.bed",),
+    )
     assert run(["annotate", "in.vcf", "-r", "g.fa"]) == 0
     assert jobs[1] == AnnotateJob("in.vcf", "in.varscore.vcf.gz", Path("g.fa"), jobs[1].model)
 

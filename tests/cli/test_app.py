@@ -183,8 +183,11 @@ def test_global_options_move_to_the_front_but_not_from_behind_two_dashes() -> No
     words = ["annotate", "x.vcf", "--log-format", "json", "-o", "y", "-q", "--", "--debug", "-v"]
     assert globals_first(words) == ["--log-format=json", "-q", "annotate", "x.vcf", "-o", "y", "--", "--debug", "-v"]
     assert globals_first(["a", "--log-format=text", "--verbose", "--debug"]) == [
-        "--log-format=text", "--verbose", "--debug", "a"
-    ]  # fmt: skip
+        "--log-format=text",
+        "--verbose",
+        "--debug",
+        "a",
+    ]
 
 
 def test_without_a_command_the_help_is_shown_and_the_status_is_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,9 +82,17 @@ def test_bcftools_takes_the_values_of_an_export() -> None:
     places = list(range(1001, 1099, 4))
     snvs(places)
     pysam.bcftools.annotate(
-        "-a", "e.vcf.gz", "-c", "INFO/VS_DIFF,INFO/VS_SIG,INFO/VS_TASK", "-Oz", "-o", "b.vcf.gz", "--no-version",
-        sorted_copy("../snvs.vcf"), catch_stdout=False,
-    )  # fmt: skip
+        "-a",
+        "e.vcf.gz",
+        "-c",
+        "INFO/VS_DIFF,INFO/VS_SIG,INFO/VS_TASK",
+        "-Oz",
+        "-o",
+        "b.vcf.gz",
+        "--no-version",
+        sorted_copy("../snvs.vcf"),
+        catch_stdout=False,
+    )
     expected = rows("")
     with pysam.VariantFile("b.vcf.gz") as file:
         found = [(record.info["VS_DIFF"][0], record.info["VS_SIG"][0]) for record in file]
@@ -173,9 +181,12 @@ def test_another_genome_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     other = "".join(random.Random(5).choices("ACGT", k=3000))
     Path("g.fa").write_text(f">chr1\n{other}\n")
     Path("../snvs.vcf").write_text(
-        HEADER + "".join(f"chr1\t{at + 1}\t.\t{other[at]}\t{'C' if other[at] != 'C' else 'A'}\t.\t.\t.\n"
-                         for at in range(1000, 1300, 20))
-    )  # fmt: skip
+        HEADER
+        + "".join(
+            f"chr1\t{at + 1}\t.\t{other[at]}\t{'C' if other[at] != 'C' else 'A'}\t.\t.\t.\n"
+            for at in range(1000, 1300, 20)
+        )
+    )
     assert annotate(f"../snvs.vcf -o o.parquet {OPTIONS} --archive ../a.vsa") == 2
     assert "blocks of the archive were computed from other bases" in capsys.readouterr().err
     assert run(["archive", "verify", "../a.vsa", "-r", "g.fa"]) == 2
@@ -183,9 +194,13 @@ def test_another_genome_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 @pytest.mark.parametrize(
     ("words", "differs"),
-    [("", "background"), (f"{OPTIONS} --deepsea-floor", "background"), (f"{OPTIONS} --tasks 1", "tasks"),
-     (f"{OPTIONS} --engine plain", "engine")],
-)  # fmt: skip
+    [
+        ("", "background"),
+        (f"{OPTIONS} --deepsea-floor", "background"),
+        (f"{OPTIONS} --tasks 1", "tasks"),
+        (f"{OPTIONS} --engine plain", "engine"),
+    ],
+)
 def test_another_profile_is_refused(words: str, differs: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert build("--threads 1") == 0
     snvs([1010])

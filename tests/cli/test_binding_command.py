@@ -41,13 +41,46 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 bound = [f"{contig}\t{a + 20}\t{b - 30}\n" for contig, a, b in opened[::step]]
                 (folder / f"chip/ChIPseq.{cell}.{factor}.conservative.train.bed").write_text("".join(bound))
     for name, more in (("d", ["--expression", str(folder / "e.tsv")]), ("one", ["--factors", "CTCF"])):
-        assert run([*DATASET, *more, "-r", str(folder / "g.fa"), "--chip", str(folder / "chip"), "--dnase",
-                    str(folder / "dnase"), "-o", str(folder / name)]) == 0  # fmt: skip
+        assert (
+            run(
+                [
+                    *DATASET,
+                    *more,
+                    "-r",
+                    str(folder / "g.fa"),
+                    "--chip",
+                    str(folder / "chip"),
+                    "--dnase",
+                    str(folder / "dnase"),
+                    "-o",
+                    str(folder / name),
+                ]
+            )
+            == 0
+        )
     return folder
 
 
-DATASET = ["dataset", "binding", "--bin", "40", "--stride", "20", "--window", "200", "--bound", "20", "--others", "60",
-           "--test-cells", "MCF-7", "--validation", "chr2", "--test", "chr3"]  # fmt: skip
+DATASET = [
+    "dataset",
+    "binding",
+    "--bin",
+    "40",
+    "--stride",
+    "20",
+    "--window",
+    "200",
+    "--bound",
+    "20",
+    "--others",
+    "60",
+    "--test-cells",
+    "MCF-7",
+    "--validation",
+    "chr2",
+    "--test",
+    "chr3",
+]
 
 
 def train(folder: Path, data: str, name: str, *more: str) -> int:
@@ -78,8 +111,12 @@ def test_the_study_of_inputs(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert train(folder, "one", "study", "--inputs", "study", *SMALL) == 0
     with (folder / "study/binding.csv").open() as file:
         rows = list(csv.DictReader(file))
-    trained = [("binding-shallow", "sequence"), ("binding-shallow", "dnase"), ("kmer", "sequence"),
-               ("kmer-tracks", "dnase")]  # fmt: skip
+    trained = [
+        ("binding-shallow", "sequence"),
+        ("binding-shallow", "dnase"),
+        ("kmer", "sequence"),
+        ("kmer-tracks", "dnase"),
+    ]
     assert [(row["model"], row["inputs"]) for row in rows[:4]] == trained
     assert [row["cell"] for row in rows] == ["MCF-7"] * 4 + [""] * 4
     assert [(row["inputs"], row["auprc"]) for row in rows[4:6]] == [("sequence", "0.263"), ("dnase", "0.655")]
@@ -159,8 +196,9 @@ def test_models_are_ordinary_ones(folder: Path, tmp_path: Path, capsys: pytest.C
     assert run([*annotate, "-m", str(folder / "sequence"), "-o", str(tmp_path / "o.vcf")]) == 0
     record = (tmp_path / "o.vcf").read_text().splitlines()[-1]
     found = dict(entry.split("=") for entry in record.split("\t")[7].split(";"))
-    codes = [["ACGT".index(base) for base in text]
-             for text in (bases[900:1100], bases[900:999] + alt + bases[1000:1100])]  # fmt: skip
+    codes = [
+        ["ACGT".index(base) for base in text] for text in (bases[900:1100], bases[900:999] + alt + bases[1000:1100])
+    ]
     engine = PlainEngine(open_model(folder / "sequence").load(), torch.device("cpu"))
     ref, other = engine.predict(np.array(codes, np.uint8))
     assert found["VS_STATUS"] == "PASS" and float(found["VS_DIFF"]) == pytest.approx((other - ref)[0], abs=1e-6)

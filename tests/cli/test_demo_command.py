@@ -60,8 +60,11 @@ def test_the_table_is_what_the_annotated_file_says(tmp_path: Path, capsys: pytes
             assert float(cells[1]) == pytest.approx(diff, rel=1e-4)
     statuses = [row[2] for row in rows]
     assert {status: statuses.count(status) for status in statuses} == {
-        "PASS": 15, "SYMBOLIC": 1, "REF_MISMATCH": 1, "REF_UNKNOWN": 1
-    }  # fmt: skip
+        "PASS": 15,
+        "SYMBOLIC": 1,
+        "REF_MISMATCH": 1,
+        "REF_UNKNOWN": 1,
+    }
     assert all(len(row[1]) > 10 for row in rows)
     for name in ("demo.fa", "demo.vcf", "demo.varscore.vcf.gz"):
         assert str(folder / name) in out

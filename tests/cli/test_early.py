@@ -148,9 +148,13 @@ def made_wrong(line: str) -> dict[str, str]:
 
 RIGHT = {"m": MODEL, "c": "none", "t": "*"}
 WRONG = {
-    "f": ["nosuch", "empty", "folder"], "d": ["nosuch", "words.txt"], "i": ["nosuch"],
-    "m": ["nosuch"], "c": ["nosuch"], "t": ["nosuch"],
-}  # fmt: skip
+    "f": ["nosuch", "empty", "folder"],
+    "d": ["nosuch", "words.txt"],
+    "i": ["nosuch"],
+    "m": ["nosuch"],
+    "c": ["nosuch"],
+    "t": ["nosuch"],
+}
 
 
 def _parted(word: str) -> tuple[str, str, str]:
@@ -168,9 +172,13 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str, 
     """Command -> its status, what it said, and the heavy libraries that it asked for."""
     folder = tmp_path_factory.mktemp("early")
     texts = {
-        "g.fa": f">chr1\n{SEQUENCE}\n", "in.vcf": VCF, "in.bed": "chr1\t100\t200\n", "words.txt": "not a\nvariant\n",
-        "motifs.meme": "MEME version 4\n\nMOTIF one\nletter-probability matrix: w= 2\n1 0 0 0\n0 1 0 0\n", "empty": "",
-    }  # fmt: skip
+        "g.fa": f">chr1\n{SEQUENCE}\n",
+        "in.vcf": VCF,
+        "in.bed": "chr1\t100\t200\n",
+        "words.txt": "not a\nvariant\n",
+        "motifs.meme": "MEME version 4\n\nMOTIF one\nletter-probability matrix: w= 2\n1 0 0 0\n0 1 0 0\n",
+        "empty": "",
+    }
     texts |= dict.fromkeys(("old", "old.vcf", "old.tsv", "old.html", "old.json", "old.parquet"), "old\n")
     for name, text in texts.items():
         (folder / name).write_text(text)
@@ -183,9 +191,14 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str, 
     settings = {name: value for name, value in os.environ.items() if not name.startswith("VARSCORE_")}
     settings |= {"VARSCORE_CACHE": str(folder / "cache"), "VARSCORE_CONFIG": str(folder / "none.toml")}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(heavy=HEAVY)], input="\n".join(asked), capture_output=True, text=True,
-        cwd=folder, env=settings | {"PYTHONPATH": os.pathsep.join(sys.path)}, timeout=300,
-    )  # fmt: skip
+        [sys.executable, "-c", PROGRAM.format(heavy=HEAVY)],
+        input="\n".join(asked),
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=settings | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     return dict(zip(asked, map(json.loads, done.stdout.splitlines()), strict=True))
 

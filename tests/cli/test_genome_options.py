@@ -87,8 +87,10 @@ def test_other_names_are_named_and_renamed(capsys: pytest.CaptureFixture[str]) -
     assert annotate("in.vcf -o out.vcf") == 0
     assert "2 of the variants' contigs are not in g.fa, which has chr1, chrX: 23, XY" in said(capsys)
     assert [line.partition(";")[0] for line in info("out.vcf")] == [
-        "chr1 VS_STATUS=PASS", "23 VS_STATUS=MISSING_CONTIG", "XY VS_STATUS=MISSING_CONTIG"
-    ]  # fmt: skip
+        "chr1 VS_STATUS=PASS",
+        "23 VS_STATUS=MISSING_CONTIG",
+        "XY VS_STATUS=MISSING_CONTIG",
+    ]
     Path("names.txt").write_text("23\tchrX\nXY X\n24 Y\n")
     assert annotate("in.vcf -o renamed.vcf --rename-chrs names.txt --region X:150-250 --region chr1") == 0
     assert "not in g.fa" not in said(capsys)

@@ -124,12 +124,11 @@ def test_two_substitutions_in_cis_are_the_one_that_spans_both() -> None:
     assert first["joint_task"] == mnv["task"] and first["hap_diff"] != first["diff"]
     assert first["hap_n"] == second["hap_n"] == "1"
     rows = table("cis.table.tsv")
-    assert [row["background"] for row in rows] == [
-        f"503:{both[3]}>{OTHER[both[3]]}", f"500:{both[0]}>{OTHER[both[0]]}"
-    ]  # fmt: skip
+    assert [row["background"] for row in rows] == [f"503:{both[3]}>{OTHER[both[3]]}", f"500:{both[0]}>{OTHER[both[0]]}"]
     assert [(row["pos"], row["carriers"], row["samples"], row["flags"]) for row in rows] == [
-        ("500", "1", "anna|2", "."), ("503", "1", "anna|2", ".")
-    ]  # fmt: skip
+        ("500", "1", "anna|2", "."),
+        ("503", "1", "anna|2", "."),
+    ]
     apart = tags("trans.vcf.gz")
     assert [(one["HAP_DIFF"], one["HAP_N"]) for one in apart] == [(one["DIFF"], "1") for one in apart]
 
@@ -188,11 +187,18 @@ def test_shards_a_stream_small_chunks_and_regions_see_the_same_neighbours(
     assert annotate(f"- -O z {words} --haplotype-table stream.parquet") == 0
     assert gzip.decompress(capsysbinary.readouterr().out) == gzip.decompress(Path("one.vcf.gz").read_bytes())
     parquet = pq.read_table("stream.parquet").to_pylist()
-    assert [{name: "." if v is None else v if isinstance(v, str) else f"{v:g}" for name, v in row.items()}
-            for row in parquet] == [
-        {name: v if name in ("chrom", "task", "ref", "alt", "samples", "background", "flags", "phase_sets") or v == "."
-         else f"{float(v):g}" for name, v in row.items()} for row in rows
-    ]  # fmt: skip
+    assert [
+        {name: "." if v is None else v if isinstance(v, str) else f"{v:g}" for name, v in row.items()}
+        for row in parquet
+    ] == [
+        {
+            name: v
+            if name in ("chrom", "task", "ref", "alt", "samples", "background", "flags", "phase_sets") or v == "."
+            else f"{float(v):g}"
+            for name, v in row.items()
+        }
+        for row in rows
+    ]
     assert annotate(f"in.vcf -o part.vcf.gz {words} --region chr1:900-1000 --batch-size 1") == 0
     assert annotate(f"in.vcf -o none.vcf.gz {words} --region chr1:1-50") == 0 and not tags("none.vcf.gz")
     inside = [one for one, line in zip(found, made(110, 3), strict=True) if 900 <= int(line.split("\t")[1]) <= 1000]

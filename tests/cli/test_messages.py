@@ -94,9 +94,10 @@ def test_what_is_given_in_the_place_of_a_file(name: str, kind: str, remedy: str)
 
 def test_an_address_in_the_place_of_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (
-        "annotate https://x.org/in.vcf.gz -r g.fa", "annotate in.vcf -r g.fa --regions ftp://x.org/in.bed",
+        "annotate https://x.org/in.vcf.gz -r g.fa",
+        "annotate in.vcf -r g.fa --regions ftp://x.org/in.bed",
         "annotate in.vcf -r g.fa --background s3://in/b",
-    ):  # fmt: skip
+    ):
         line = said(capsys, *words.split(), "-o", "out.vcf")
         assert "varscore opens no network connection; download it, and give the file" in line
 

@@ -94,9 +94,12 @@ def test_show_a_model_prints_its_card(
     assert f"sha256: {tiny_model.sha256}" in shown
     assert "tasks: 2 TF, 1 DNase" in shown
     for entry, value in {
-        "licence": "MIT", "training.epochs": "3", "training.recipe.lr": "0.001", "metrics.test.all.auroc": "0.91234",
+        "licence": "MIT",
+        "training.epochs": "3",
+        "training.recipe.lr": "0.001",
+        "metrics.test.all.auroc": "0.91234",
         "hidden": "5",
-    }.items():  # fmt: skip
+    }.items():
         assert re.search(rf"^{re.escape(entry)} +{re.escape(value)}$", shown, re.MULTILINE), entry
 
 

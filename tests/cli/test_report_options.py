@@ -123,9 +123,13 @@ def test_structural_and_long_alleles(tmp_path: Path, tiny_model: ModelFolder) ->
     with Genome(files.fasta) as genome:
         bases = "".join("ACGTN"[code] for code in genome.codes("demo1", 0, 4000))
     records = [
-        (999, "<DEL>", "END=1030"), (1499, "<DUP:TANDEM>", "SVLEN=40"), (1999, "<INV>", "END=2044"),
-        (2499, "<DEL>", "IMPRECISE;END=2544"), (2999, bases[2998] + "ACGTACGTTT" * 4, "."), (3499, "G", "."),
-    ]  # fmt: skip
+        (999, "<DEL>", "END=1030"),
+        (1499, "<DUP:TANDEM>", "SVLEN=40"),
+        (1999, "<INV>", "END=2044"),
+        (2499, "<DEL>", "IMPRECISE;END=2544"),
+        (2999, bases[2998] + "ACGTACGTTT" * 4, "."),
+        (3499, "G", "."),
+    ]
     lines = ["##fileformat=VCFv4.3", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
     lines += [f"demo1\t{pos}\t.\t{bases[pos - 1]}\t{alt}\t.\t.\t{info}" for pos, alt, info in records]
     vcf, out, page = tmp_path / "sv.vcf", tmp_path / "out.vcf", tmp_path / "page.html"

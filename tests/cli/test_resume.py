@@ -206,9 +206,12 @@ def test_a_full_disk_is_status_1_and_the_run_carries_on(
 def test_kills_at_random_moments() -> None:
     script = REPOSITORY / "tests" / "stress" / "kill_trials.py"
     answer = subprocess.run(
-        [sys.executable, script, "--trials", "2", "--seed", "7"], capture_output=True, text=True, timeout=300,
+        [sys.executable, script, "--trials", "2", "--seed", "7"],
+        capture_output=True,
+        text=True,
+        timeout=300,
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)},
-    )  # fmt: skip
+    )
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert answer.stdout.startswith("2 trials, ")
 

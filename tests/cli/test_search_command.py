@@ -110,9 +110,11 @@ def test_a_study_in_which_nothing_was_tried_yet(
     study = str(begin_study(tmp_path / "empty", settings).folder)
     assert "branch" in said(capsys, "search", "status", study)
     for words, message in (
-        (["run-stages"], "no branch"), (["narrow"], "which branch?"), (["best", "-o", "m"], "no trial of rank 1"),
+        (["run-stages"], "no branch"),
+        (["narrow"], "which branch?"),
+        (["best", "-o", "m"], "no trial of rank 1"),
         (["report", "-o", "r.html"], "no trial has ended yet"),
-    ):  # fmt: skip
+    ):
         err = said(capsys, "search", words[0], study, *words[1:], status=2)
         assert message in err and err.count("\n") == 1, err
     out = said(capsys, "search", "-o", study, "--trials", "1", "--space", str(folder / "space.toml"), *QUICK)

@@ -300,14 +300,15 @@ CUTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "one block less": lambda run: run["shard"]["blocks"].pop(),
     "one piece less": lambda run: run["shard"]["annotated"]["pieces"].pop(),
     "one block and its piece less": lambda run: [
-        run["shard"]["blocks"].pop(), run["shard"]["annotated"]["pieces"].pop(),
+        run["shard"]["blocks"].pop(),
+        run["shard"]["annotated"]["pieces"].pop(),
         run["counts"].update(records=sum(records for _, records, _ in run["shard"]["blocks"])),
     ],
     "no header": lambda run: run["shard"]["annotated"]["pieces"].pop(0),
     "a piece twice": lambda run: run["shard"]["annotated"]["pieces"].append(run["shard"]["annotated"]["pieces"][-1]),
     "fewer records": lambda run: run["counts"].update(records=5),
     "a block of another shard": lambda run: run["shard"]["blocks"][-1].__setitem__(0, 3),
-}  # fmt: skip
+}
 
 
 def test_a_record_that_does_not_cover_the_shard_is_refused(

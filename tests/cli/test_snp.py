@@ -243,10 +243,13 @@ def test_distance_groups_and_frequencies_at_full_strength(data: Path) -> None:
         if name != "random":
             here = [row for row in rows if row["group"] == name]
             away = [
-                min(abs(int(row["pos"]) - int(p["pos"])) for p in rows
-                    if p["label"] == "1" and p["chrom"] == row["chrom"])
+                min(
+                    abs(int(row["pos"]) - int(p["pos"]))
+                    for p in rows
+                    if p["label"] == "1" and p["chrom"] == row["chrom"]
+                )
                 for row in here
-            ]  # fmt: skip
+            ]
             assert min(away) >= int(name) / 2 and max(away) <= 1.5 * int(name)
     unmatched = [af for af, yes in zip(frequency, positive, strict=True) if not yes]
     assert roc_auc_score([1] * 40 + [0] * len(unmatched), own + unmatched) > 0.7

@@ -203,8 +203,11 @@ def test_a_study_goes_on_where_it_was(
     capsys.readouterr()
     assert train(*arguments[:2], "deepbind", "--no-baseline", *SMALL, "--epochs", "3") == 0
     assert [(row["network"], row["epochs"]) for row in read(tmp_path / "tfbs.csv")] == [
-        ("deepbind", "3"), ("kmer", "2"), ("deepbind", "3"), ("kmer", "2"),
-    ]  # fmt: skip
+        ("deepbind", "3"),
+        ("kmer", "2"),
+        ("deepbind", "3"),
+        ("kmer", "2"),
+    ]
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].split() == [
         "network",
@@ -305,9 +308,14 @@ def test_tables_by_hand() -> None:
     results += [result("a", "deepmotif", 0.875), result("b", "deepmotif", 0.5), result("c", "deepmotif", float("nan"))]
     one, two, *_ = summary(results)
     assert one == {
-        "network": "deepbind", "sets": "3", "mean_epochs": "3.0", "mean_auc": "0.5833", "median_auc": "0.5000",
-        "beats_deepbind": "NA", "beats_deepmotif": "0.000",
-    }  # fmt: skip
+        "network": "deepbind",
+        "sets": "3",
+        "mean_epochs": "3.0",
+        "mean_auc": "0.5833",
+        "median_auc": "0.5000",
+        "beats_deepbind": "NA",
+        "beats_deepmotif": "0.000",
+    }
     assert (two["sets"], two["mean_auc"], two["beats_deepbind"]) == ("2", "0.6875", "0.500"), "a tie is no win"
     assert differences(results) == {"deepmotif - deepbind": {"a": 0.125, "b": 0.0}}
 

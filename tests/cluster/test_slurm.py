@@ -174,11 +174,20 @@ def test_what_is_asked_for_stands_in_the_scripts(workspace: Path, capsys: pytest
     assert not Path("all.vcf.gz.slurm").exists()
     options = [line.removeprefix("#SBATCH ") for line in array.splitlines() if line.startswith("#SBATCH")]
     assert options == [
-        "--job-name=varscore-all.vcf.gz", "--array=1-40%20", f"--chdir={workspace}",
-        f"--output={workspace}/all.vcf.gz.slurm/logs/%a.log", "--open-mode=append", "--requeue",
-        "--signal=B:TERM@120", "--cpus-per-task=4", "--gres=gpu:1", "--time=2:00:00", "--mem=8G", "--partition=short",
+        "--job-name=varscore-all.vcf.gz",
+        "--array=1-40%20",
+        f"--chdir={workspace}",
+        f"--output={workspace}/all.vcf.gz.slurm/logs/%a.log",
+        "--open-mode=append",
+        "--requeue",
+        "--signal=B:TERM@120",
+        "--cpus-per-task=4",
+        "--gres=gpu:1",
+        "--time=2:00:00",
+        "--mem=8G",
+        "--partition=short",
         "--account=lab",
-    ]  # fmt: skip
+    ]
     assert "\nmodule load cuda\n" in array and "\nmodule load cuda\n" in merge
     assert "--gres" not in merge and "--array" not in merge
     (command,) = [line.rstrip("\\") for line in array.splitlines() if " annotate " in line]

@@ -257,9 +257,11 @@ def test_the_highest_peak_is_the_signal(peaks: list[tuple[int, int, int]], start
 def test_the_column_of_the_signal(genome: Genome, tmp_path: Path) -> None:
     narrow = "chr1\t10\t20\tp\t500\t.\t7.5\t-1\t-1\t5"
     for name, text, column, height in (
-        ("a.narrowPeak", narrow, None, 7.5), ("a.bed", "chr1\t10\t20\t3", None, 3), ("b.bed", narrow, 5, 500),
+        ("a.narrowPeak", narrow, None, 7.5),
+        ("a.bed", "chr1\t10\t20\t3", None, 3),
+        ("b.bed", narrow, 5, 500),
         ("c.bed", "# x\ntrack y\n1 10 20 4\n", None, 4),
-    ):  # fmt: skip
+    ):
         (tmp_path / name).write_text(text + "\n")
         found = read_peak_signal(tmp_path / name, genome, column)
         assert found.along("chr1", 8, 12).tolist() == [0, 0, height, height]
@@ -328,8 +330,9 @@ def test_a_table_of_chip_files(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text("cell\tfactor\tfile\trelaxed\nB\tF\tx.bed\ty.bed\nA\tF\tz.bed\t\n")
     found = find_chip(tmp_path / "t.tsv")
     assert [(c.cell, c.factor, c.conservative.name, c.relaxed and c.relaxed.name) for c in found] == [
-        ("A", "F", "z.bed", None), ("B", "F", "x.bed", "y.bed")
-    ]  # fmt: skip
+        ("A", "F", "z.bed", None),
+        ("B", "F", "x.bed", "y.bed"),
+    ]
     (tmp_path / "t.tsv").write_text("cell\tfactor\tfile\nB\tF\tx.bed\nB\tF\tz.bed\n")
     with pytest.raises(DataError, match="two sets of peaks for F in B"):
         find_chip(tmp_path / "t.tsv")
@@ -344,8 +347,9 @@ def test_cell_types_are_found_in_the_names_of_files(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
     found = match_cells(tmp_path, ["H1-hESC", "HeLaS3", "K562"])
     assert {cell: path.name for cell, path in found.items()} == {
-        "H1-hESC": "wgAwgH1hescUniPk.bed.gz", "HeLaS3": "HeLa-S3.bed"
-    }  # fmt: skip
+        "H1-hESC": "wgAwgH1hescUniPk.bed.gz",
+        "HeLaS3": "HeLa-S3.bed",
+    }
     with pytest.raises(DataError, match="which file is whose"):
         match_cells(tmp_path, ["H1-hESC", "hESC"])
     (tmp_path / "HeLa-S3.rep2.bed").write_text("")

@@ -305,8 +305,12 @@ def test_a_table_names_groups_and_keeps_facts(tmp_path: Path) -> None:
     write_table(tmp_path / "tracks.tsv", rows)
     tracks = find_tracks(tmp_path)
     assert [track.task.name for track in tracks] == [
-        "K562|DNase", "K562|H3K27ac", "K562|CTCF|IFNg", "K562|H2A.Z", "K562|ATAC",
-    ]  # fmt: skip
+        "K562|DNase",
+        "K562|H3K27ac",
+        "K562|CTCF|IFNg",
+        "K562|H2A.Z",
+        "K562|ATAC",
+    ]
     assert [track.task.group for track in tracks] == ["DNase", "histone", "TF", "histone", "open"]
     assert [track.task.index for track in tracks] == [0, 1, 2, 3, 4]
     assert tracks[0].task.facts == {"cell": "K562", "mark": "DNase", **common}

@@ -56,8 +56,11 @@ def test_headers_and_middles_of_a_fasta(tmp_path: Path) -> None:
     assert found.genes == ("Sox4", "Nkx2-1", "Gata1")
     assert [decode(row).decode() for row in found.codes] == [bases[i][1:] for i in (0, 1, 3)]
     assert found.counts == {
-        "promoters read": 6, "shorter promoters": 1, "further promoters": 1, "promoters in unknown sequence": 1,
-    }  # fmt: skip
+        "promoters read": 6,
+        "shorter promoters": 1,
+        "further promoters": 1,
+        "promoters in unknown sequence": 1,
+    }
     assert read_promoters(tmp_path / "p.fa", None).codes.shape == (3, 21), "the commonest length"
     assert read_promoters(tmp_path / "p.fa", None).counts["shorter promoters"] == 1
 

@@ -119,10 +119,15 @@ def test_bound_and_unbound_fastas(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "window", "expected"),
     [
-        ("ACGTA", 5, "ACGTA"), ("ACGTA", 3, "CGT"), ("ACGTA", 2, "CG"), ("ACGT", 2, "CG"), ("ACGT", 1, "C"),
-        ("AC", 5, "NACNN"), ("ACG", 5, "NACGN"),
+        ("ACGTA", 5, "ACGTA"),
+        ("ACGTA", 3, "CGT"),
+        ("ACGTA", 2, "CG"),
+        ("ACGT", 2, "CG"),
+        ("ACGT", 1, "C"),
+        ("AC", 5, "NACNN"),
+        ("ACG", 5, "NACGN"),
     ],
-)  # fmt: skip
+)
 def test_sequences_fit_the_window(text: str, window: int, expected: str) -> None:
     assert decode(fit(encode(text.encode()), window)).decode() == expected
 

@@ -176,9 +176,11 @@ def test_a_table_of_genes(tmp_path: Path) -> None:
         else:
             (tmp_path / name).write_bytes(gzip.compress(text.encode()))
         assert read_peaks(tmp_path / name) == [
-            Peak("chr19", 10, 20, "-", 14), Peak("chr19", 30, 31, "-", 30), Peak("chr19", 10, 20, "-", 14),
+            Peak("chr19", 10, 20, "-", 14),
+            Peak("chr19", 30, 31, "-", 30),
+            Peak("chr19", 10, 20, "-", 14),
             Peak("chr2", 5, 9, "+", 7),
-        ]  # fmt: skip
+        ]
 
 
 def test_the_summit_of_a_bed_line(tmp_path: Path) -> None:
@@ -279,9 +281,7 @@ def test_real_peaks(shared_data: Path) -> None:
 
 def test_frequencies_around_start_sites_in_the_direction_of_transcription(genome: Genome, tmp_path: Path) -> None:
     """Against letters counted one by one; the card of a model has those of the sites that it may learn from."""
-    sites = Sites(
-        np.array([0, 0]), np.array([2300 - 10, 2500 - 9]), np.array([False, True]), np.zeros(2, np.int64)
-    )  # fmt: skip
+    sites = Sites(np.array([0, 0]), np.array([2300 - 10, 2500 - 9]), np.array([False, True]), np.zeros(2, np.int64))
     both = CONTIGS["chr1"][300:2501] + CONTIGS["chr1"][2300:][: 2501 + 2000 - 2300][::-1].translate(OTHER)
     found = base_frequencies(sites, genome, OPTIONS)
     assert found == pytest.approx([both.count(base) / len(both) for base in "ACGT"], abs=1e-6)

@@ -146,8 +146,10 @@ SCORES = scores_of([0.9, 0.7, math.nan, 0.5], [0.5, 0.3, math.nan, 0.2], [60, 50
 
 def test_groups_come_in_order_of_appearance() -> None:
     assert {name: members.tolist() for name, members in groups(GROUPED).items()} == {
-        "all": [0, 1, 2, 3], "TF": [0, 2], "DNase": [1],
-    }  # fmt: skip
+        "all": [0, 1, 2, 3],
+        "TF": [0, 2],
+        "DNase": [1],
+    }
 
 
 def test_means_leave_tasks_without_a_value_out() -> None:
@@ -173,10 +175,21 @@ def test_the_table_says_NA_where_there_is_nothing() -> None:
     other = scores_of([0.1, 0.2, 0.3, 0.4], [0.1] * 4, [60, 50, 0, 49])
     rows = list(csv.DictReader(table_text(GROUPED, SCORES, {"m2": other}).splitlines()))
     assert rows[0] == {
-        "index": "0", "name": "a", "group": "TF", "positives": "60", "auroc": "0.9", "auprc": "0.5", "loss": "0.5",
-        "recall_at_fdr_0.1": "0.5", "auroc:m2": "0.1", "auprc:m2": "0.1", "loss:m2": "0.5",
-        "recall_at_fdr_0.1:m2": "0.1", "published_auroc_x": "0.8", "published_auprc_x": "0.4",
-    }  # fmt: skip
+        "index": "0",
+        "name": "a",
+        "group": "TF",
+        "positives": "60",
+        "auroc": "0.9",
+        "auprc": "0.5",
+        "loss": "0.5",
+        "recall_at_fdr_0.1": "0.5",
+        "auroc:m2": "0.1",
+        "auprc:m2": "0.1",
+        "loss:m2": "0.5",
+        "recall_at_fdr_0.1:m2": "0.1",
+        "published_auroc_x": "0.8",
+        "published_auprc_x": "0.4",
+    }
     assert rows[2]["auroc"] == rows[2]["auprc"] == rows[2]["published_auroc_x"] == "NA"
 
 
@@ -406,21 +419,33 @@ def test_a_report_takes_the_place_of_another_with_more_files(
     assert {"roc.png", "pr.svg", "curves.csv"} <= {path.name for path in out.iterdir()}
     assert evaluate(model.path, "--data", data.folder, "-o", out, "--force") == 0
     assert sorted(path.name for path in out.iterdir()) == [
-        "means.csv", "metrics.csv", "metrics.json", "reliability.csv", "reliability.png", "reliability.svg"
-    ]  # fmt: skip
+        "means.csv",
+        "metrics.csv",
+        "metrics.json",
+        "reliability.csv",
+        "reliability.png",
+        "reliability.svg",
+    ]
 
 
 def test_without_matplotlib_a_report_has_no_pictures(
-    data: ExampleSet, model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    data: ExampleSet,
+    model: ModelFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     out = tmp_path / "out"
     assert evaluate(model.path, "--data", data.folder, "-o", out, "--curves", "0") == 0
     assert "pip install matplotlib" in capsys.readouterr().err
     assert sorted(path.name for path in out.iterdir()) == [
-        "curves.csv", "means.csv", "metrics.csv", "metrics.json", "reliability.csv"
-    ]  # fmt: skip
+        "curves.csv",
+        "means.csv",
+        "metrics.csv",
+        "metrics.json",
+        "reliability.csv",
+    ]
 
 
 def test_means_are_in_a_table_of_their_own(data: ExampleSet, model: ModelFolder, tmp_path: Path) -> None:

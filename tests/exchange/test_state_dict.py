@@ -126,9 +126,13 @@ def test_varscores_own_names_need_no_map(tmp_path: Path, suffix: str) -> None:
     ],
 )
 def test_a_map_that_does_not_fit_is_one_line(
-    theirs: Theirs, name_map: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    change: tuple[str, str], message: str,
-) -> None:  # fmt: skip
+    theirs: Theirs,
+    name_map: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: tuple[str, str],
+    message: str,
+) -> None:
     name_map.write_text(MAP.replace(*change))
     torch.save(theirs.state_dict(), tmp_path / "w.pth")
     imported(tmp_path / "w.pth", "-o", tmp_path / "m", "--map", name_map, *ARGUMENTS, status=2)

@@ -106,8 +106,9 @@ def test_rsids_alone_and_in_a_table(tmp_path: Path) -> None:
 def test_names_of_variants_come_along(tmp_path: Path) -> None:
     (tmp_path / "t").write_text("id\tchrom\tpos\tref\talt\nmy one\t1\t5\tA\tC,G\n")
     assert [(e.name, e.change.alt) for e in read_entries(str(tmp_path / "t"), Kind.TABLE) if e.change] == [
-        ("my_one", "C"), ("my_one", "G")
-    ]  # fmt: skip
+        ("my_one", "C"),
+        ("my_one", "G"),
+    ]
     columns = {"chr": ["1"], "pos": ["5"], "ref": ["A"], "alt": ["C"], "rsid": ["rs9"]}
     assert [e.name for e in entries_of_columns(columns, "the frame")] == ["rs9"]
     columns = {"Chromosome": ["1"], "Start": ["4"], "End": ["5"], "ref": ["A"], "alt": ["C"]}

@@ -130,8 +130,10 @@ def test_contexts_are_what_either_strand_and_either_order_of_the_alleles_shows(
     def spellings(three: str, alt: str) -> frozenset[str]:
         """All that stands for the same: AC[G]>T, AT[G]>C and what the other strand has for both."""
         forms = [(three[0], three[1], three[2], alt), (three[0], alt, three[2], three[1])]
-        back = [(c.translate(opposite), r.translate(opposite), a.translate(opposite), d.translate(opposite))
-                for a, r, c, d in forms]  # fmt: skip
+        back = [
+            (c.translate(opposite), r.translate(opposite), a.translate(opposite), d.translate(opposite))
+            for a, r, c, d in forms
+        ]
         return frozenset("".join(form) for form in forms + back)
 
     def batch(refs: list[str], alts: list[str]) -> Variants:
@@ -151,9 +153,7 @@ def test_contexts_are_what_either_strand_and_either_order_of_the_alleles_shows(
     assert not {*indels.tolist()} & {*found.tolist()}
 
 
-@given(
-    st.lists(st.integers(0, 60), min_size=1, max_size=20), st.lists(st.integers(0, 60), min_size=1, max_size=9)
-)  # fmt: skip
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=20), st.lists(st.integers(0, 60), min_size=1, max_size=9))
 def test_nearest_is_the_nearest(places: list[int], targets: list[int]) -> None:
     ordered = np.unique(targets)
     distance, index = nearest(np.array(places), ordered)
@@ -181,9 +181,7 @@ def test_every_stratum_has_both_classes_at_the_ratio(positive: list[int], negati
             assert n + step[0] > have[0] or m + step[1] > have[1]
 
 
-@given(
-    st.lists(st.integers(-1, 4), max_size=40), st.lists(st.integers(-1, 5), max_size=40), st.integers(1, 3)
-)  # fmt: skip
+@given(st.lists(st.integers(-1, 4), max_size=40), st.lists(st.integers(-1, 5), max_size=40), st.integers(1, 3))
 def test_draws_are_as_many_as_asked_for_or_as_there_are(cases: list[int], pool: list[int], ratio: int) -> None:
     rows = draw(np.array(cases, int), np.array(pool, int), ratio, RANDOM(0))
     found = Counter(pool[row] for row in rows.tolist())

@@ -13,9 +13,12 @@ from varscore.genome.contigs import ContigNames, match_contigs
 
 BY_NAME = {assembly.name: assembly for assembly in ASSEMBLIES}
 TOTALS = {
-    "GRCh37": 3_095_677_412, "GRCh38": 3_088_269_832, "T2T-CHM13v2": 3_117_275_501, "GRCm38": 2_725_521_370,
+    "GRCh37": 3_095_677_412,
+    "GRCh38": 3_088_269_832,
+    "T2T-CHM13v2": 3_117_275_501,
+    "GRCm38": 2_725_521_370,
     "GRCm39": 2_723_414_844,
-}  # fmt: skip
+}
 """Bases of all chromosomes, without the mitochondrion, as the assemblies' own statistics give them"""
 
 
@@ -84,8 +87,11 @@ def test_plink_s_numbers_are_no_names_but_what_renames_say_is() -> None:
     assert match_contigs(["23"], there) == {"23": "chr23"}  # a cow has one
     said = {"23": "chrX", "24": "X", "chr1": "nowhere"}
     assert match_contigs(["23", "24", "chr1", "1"], there, None, said) == {
-        "23": "chrX", "24": "chrX", "chr1": None, "1": "chr1"
-    }  # fmt: skip
+        "23": "chrX",
+        "24": "chrX",
+        "chr1": None,
+        "1": "chr1",
+    }
 
 
 def test_a_contig_with_records_of_another_length_is_refused() -> None:

@@ -134,8 +134,9 @@ def test_padding_costs_no_allele_its_score_and_an_error_in_it_is_an_error(tmp_pa
         unchecked = Rules(check_ref=False, longest=20)  # the genome's bases are REF: nothing is padding any more
         assert forms(genome, [wrong], unchecked)[0] == ["TOO_LONG"]
         assert forms(genome, [(4, "CC", "CG"), (4, "TG", "TC"), (4, "TT", "AC")], unchecked) == (
-            ["PASS", "PASS", "SWAPPED"], [(4, "AC", "CG"), (4, "A", "T"), (4, "TT", "AC")]
-        )  # fmt: skip
+            ["PASS", "PASS", "SWAPPED"],
+            [(4, "AC", "CG"), (4, "A", "T"), (4, "TT", "AC")],
+        )
 
 
 def test_swapped_is_what_bcftools_swaps(tmp_path: Path) -> None:

@@ -506,8 +506,14 @@ def test_contigs_match_with_and_without_chr(tmp_path: Path) -> None:
     genome = named(tmp_path, {"chr1": 10, "2": 10, "X": 10, "chrX": 12})
     found = match_contigs(["1", "chr1", "chr2", "X", "chrX", "3", "GL000192.1"], genome)
     assert found == {
-        "1": "chr1", "chr1": "chr1", "chr2": "2", "X": "X", "chrX": "chrX", "3": None, "GL000192.1": None,
-    }  # fmt: skip
+        "1": "chr1",
+        "chr1": "chr1",
+        "chr2": "2",
+        "X": "X",
+        "chrX": "chrX",
+        "3": None,
+        "GL000192.1": None,
+    }
 
 
 def test_mitochondria_match_only_when_the_lengths_agree(tmp_path: Path) -> None:

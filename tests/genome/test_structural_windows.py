@@ -213,9 +213,14 @@ def test_a_deletion_that_moves_to_an_unknown_base_is_the_same_when_it_is_read_ag
         zero, found = np.zeros(1, np.int64), []
         for start, ref in ((14, "A"), (10, "N"), (10, "n"), (10, "A")):  # CA of CACACA, after it, before it
             batch = AlleleBatch(
-                zero, np.zeros(1, np.int32), ("c",), zero + start, ByteColumn.of([ref.encode()]),
-                ByteColumn.of([b"<DEL>"]), zero + 2,
-            )  # fmt: skip
+                zero,
+                np.zeros(1, np.int32),
+                ("c",),
+                zero + start,
+                ByteColumn.of([ref.encode()]),
+                ByteColumn.of([b"<DEL>"]),
+                zero + 2,
+            )
             status, moved, windows = cut_windows(batch, genome, ["c"], 8)
             found.append((Status(status[0]).name, int(moved.start[0]), [decode(one) for one in windows.alt]))
     assert found[0] == ("PASS", 10, [b"TACNCACA"]) and found[1] == found[2] == found[0]

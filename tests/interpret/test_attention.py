@@ -30,7 +30,7 @@ from varscore.interpret.attention import (
     recurring,
     sites,
     together,
-)  # fmt: skip
+)
 from varscore.interpret.maximise import Liked, maximise
 from varscore.nets.layers import FlattenChannels, SequenceNet, of_layers, one_hot
 
@@ -151,10 +151,18 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     assert run(["explain", str(folder), str(fasta), "-o", str(out), *methods, *common]) == 0
     names = {path.name for path in out.iterdir()}
     assert names == {
-        "attention.tsv", "attention_mean.tsv", "attention.meme", "recurring.tsv", "attention.svg",
-        "attention_motif.svg", "attention_matches.tsv", "maximise.tsv", "maximise.npz",
-        "maximise.K562_CTCF_None.svg", "explain.json",
-    }  # fmt: skip
+        "attention.tsv",
+        "attention_mean.tsv",
+        "attention.meme",
+        "recurring.tsv",
+        "attention.svg",
+        "attention_motif.svg",
+        "attention_matches.tsv",
+        "maximise.tsv",
+        "maximise.npz",
+        "maximise.K562_CTCF_None.svg",
+        "explain.json",
+    }
     table = list(csv.DictReader((out / "attention.tsv").read_text().splitlines(), delimiter="\t"))
     assert [row["name"] for row in table] == [f"s{i}" for i in range(5)] and table[3]["sequence"] == bases(WINDOW, 3)
     mask = np.array([float(value) for value in table[0]["mask"].split(",")])

@@ -68,8 +68,11 @@ def test_a_variant_file(made: Made, tmp_path: Path) -> None:
     assert {row["method"] for row in table} == {"ism"}
     insertion = [row for row in table if row["pos"].startswith("600") and row["allele"] == "alt"]
     assert [(row["pos"], row["base"]) for row in insertion] == [
-        ("600", s[599]), ("600.1", "A"), ("600.2", "C"), ("600.3", "G"),
-    ]  # fmt: skip
+        ("600", s[599]),
+        ("600.1", "A"),
+        ("600.2", "C"),
+        ("600.3", "G"),
+    ]
     arrays = np.load(out / "scores.npz")
     assert arrays["ism"].shape == (6, 4, WINDOW) and arrays["ism"].dtype == np.float32
     assert arrays["sequence"].dtype == np.uint8 and arrays["name"][1].endswith(".alt")

@@ -147,8 +147,10 @@ def test_pairs_of_opposite_strands_are_counted_and_compared() -> None:
     alike = base[motif] + 0.3 * dice.normal(size=(16, 10))
     pairs = strand_pairs(alike, motif, turned)
     assert (pairs.opposite, pairs.same, pairs.other) == (8, 0, 16 * 15 // 2 - 8)
-    expected = [np.dot(alike[i], alike[i + 1]) / np.linalg.norm(alike[i]) / np.linalg.norm(alike[i + 1])
-                for i in range(0, 16, 2)]  # fmt: skip
+    expected = [
+        np.dot(alike[i], alike[i + 1]) / np.linalg.norm(alike[i]) / np.linalg.norm(alike[i + 1])
+        for i in range(0, 16, 2)
+    ]
     assert pairs.opposite_cosine == pytest.approx(np.mean(expected))
     assert pairs.opposite_cosine > 0.8 > pairs.other_cosine + 0.5
     assert pairs.p == pytest.approx(1 / 1001)

@@ -109,9 +109,13 @@ def test_the_command(tmp_path: Path) -> None:
     fasta, s = genome(tmp_path)
     made = model(tmp_path / "m").path
     alleles = [
-        (500, "<DEL>", "END=503"), (520, "<DEL>", "END=900"), (540, "<DUP>", "END=640"), (560, "<INV>", "END=990"),
-        (580, s[579] + bases(90, 3), "."), (600, "<CNV>", "END=700"),
-    ]  # fmt: skip
+        (500, "<DEL>", "END=503"),
+        (520, "<DEL>", "END=900"),
+        (540, "<DUP>", "END=640"),
+        (560, "<INV>", "END=990"),
+        (580, s[579] + bases(90, 3), "."),
+        (600, "<CNV>", "END=700"),
+    ]
     info = '##INFO=<ID=END,Number=1,Type=Integer,Description="x">'
     lines = ["##fileformat=VCFv4.2", info, "##contig=<ID=chr1>", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
     lines += [f"chr1\t{pos}\t.\t{s[pos - 1]}\t{alt}\t.\t.\t{end}" for pos, alt, end in alleles]

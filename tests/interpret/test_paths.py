@@ -110,9 +110,10 @@ def integral(function: nn.Module | object, x: Tensor, x0: Tensor, points: int = 
 
 
 @pytest.mark.parametrize(
-    "layer", [nn.ELU(0.7), nn.Tanh(), nn.Sigmoid(), nn.LeakyReLU(0.2), nn.ReLU(), nn.Linear(5, 3), nn.MaxPool1d(5)],
+    "layer",
+    [nn.ELU(0.7), nn.Tanh(), nn.Sigmoid(), nn.LeakyReLU(0.2), nn.ReLU(), nn.Linear(5, 3), nn.MaxPool1d(5)],
     ids=lambda layer: type(layer).__name__,
-)  # fmt: skip
+)
 def test_a_node_has_its_own_integral(layer: nn.Module) -> None:
     torch.manual_seed(4)
     layer = layer.double()

@@ -34,9 +34,22 @@ def script() -> ModuleType:
 
 def row(script: ModuleType, factor: str, matched: tuple[str, ...], words: tuple[str, ...] = ()) -> Any:
     return script.Row(
-        name=f"{factor}_CELL", model="m", epochs=1, auroc=0.9, consensus="ACGT", best="X", q=0.1, words=(),
-        matched=matched, with_words=tuple({*matched, *words}), anywhere=(), peak=2.0, at=0, middle=0.5, unbound=0.2,
-    )  # fmt: skip
+        name=f"{factor}_CELL",
+        model="m",
+        epochs=1,
+        auroc=0.9,
+        consensus="ACGT",
+        best="X",
+        q=0.1,
+        words=(),
+        matched=matched,
+        with_words=tuple({*matched, *words}),
+        anywhere=(),
+        peak=2.0,
+        at=0,
+        middle=0.5,
+        unbound=0.2,
+    )
 
 
 def test_names_of_motifs_name_factors(script: ModuleType) -> None:
@@ -46,8 +59,12 @@ def test_names_of_motifs_name_factors(script: ModuleType) -> None:
 
 def test_counts_beside_the_published_ones(script: ModuleType) -> None:
     """SRF is right, MYC by a word alone, REST wrong; the fourth cannot be. MYC's motif would be right for SRF."""
-    rows = [row(script, "SRF", ("SRF",)), row(script, "MYC", ("SRF",), ("MYC",)), row(script, "REST", ()),
-            row(script, "SUZ12", ("SRF",))]  # fmt: skip
+    rows = [
+        row(script, "SRF", ("SRF",)),
+        row(script, "MYC", ("SRF",), ("MYC",)),
+        row(script, "REST", ()),
+        row(script, "SUZ12", ("SRF",)),
+    ]
     lines = script.summary(rows, {"SRF", "MYC", "REST"})
     assert "| motif correct | 1 of 3 | 0.5 | 30 of 57 |" in lines
     assert "| motif or one of 3 words correct | 2 of 3 | 0.5 | 42 of 57 |" in lines

@@ -23,9 +23,11 @@ dice = random.Random(18)
 SEQUENCE = letters(150, dice) + "CA" * 12 + letters(60, dice) + "A" * 9 + "GATAGATAGATA" + letters(150, dice)
 SEQUENCE = SEQUENCE[:300] + "N" * 4 + SEQUENCE[304:]
 MOTIFS = [
-    motif("gata", "AGATAAG"), motif("short", "CACA", 0.97), motif("long", "CACACACANNNTTGCA", 0.7),
+    motif("gata", "AGATAAG"),
+    motif("short", "CACA", 0.97),
+    motif("long", "CACACACANNNTTGCA", 0.7),
     *(random_motif(f"random{i}", 5 + i, np.random.default_rng(i)) for i in range(4)),
-]  # fmt: skip
+]
 LOOSE = MotifSet.of(MOTIFS, p=0.02, ratio=2.0, one_voice=False)
 
 
@@ -192,8 +194,10 @@ def test_chance_is_counted_on_drawn_snvs(genome: Genome, tmp_path: Path, monkeyp
     monkeypatch.setenv("VARSCORE_CACHE", str(tmp_path))
     drawn = draw_snvs(genome)
     assert len(drawn) == 2000
-    one = [(drawn.contigs[c], int(s), drawn.ref[i].decode(), drawn.alt[i].decode()) for i, (c, s) in
-           enumerate(zip(drawn.contig.tolist(), drawn.start.tolist(), strict=True))]  # fmt: skip
+    one = [
+        (drawn.contigs[c], int(s), drawn.ref[i].decode(), drawn.alt[i].decode())
+        for i, (c, s) in enumerate(zip(drawn.contig.tolist(), drawn.start.tolist(), strict=True))
+    ]
     sequences = {"c": SEQUENCE, "turned": turned(SEQUENCE)}
     assert all(sequences[contig][start] == ref != alt for contig, start, ref, alt in one)
     assert {contig for contig, *_ in one} == {"c", "turned"}

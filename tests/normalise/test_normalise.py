@@ -91,8 +91,11 @@ def test_an_id_is_one_of_several_and_may_be_given_twice(folder: Path, genome: Ge
     (folder / "ids").write_text("rs3\nrs1\nRS9\nrs1\nrs77\nrs77\n")
     found = listed(str(folder / "ids"), genome, dbsnp=str(folder / "db.vcf"))
     assert list(zip(found.ids, found.alleles.start.tolist(), strict=True)) == [
-        ("rs3", 6), ("rs1", 4), ("rs9", 6), ("rs1", 4)
-    ]  # fmt: skip
+        ("rs3", 6),
+        ("rs1", 4),
+        ("rs9", 6),
+        ("rs1", 4),
+    ]
     assert [(where[-1], name) for where, name, _ in found.left_out] == [("5", "rs77"), ("6", "rs77")]
 
 

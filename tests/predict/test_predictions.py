@@ -45,8 +45,10 @@ def test_tsv(tmp_path: Path, suffix: str, places: list[Interval]) -> None:
     assert [row["name"] for row in rows] == NAMES
     if places:
         assert [(row["chrom"], row["start"], row["end"]) for row in rows] == [
-            ("chr1", "0", "10"), ("chr2", "5", "9"), ("chr1", "3", "3")
-        ]  # fmt: skip
+            ("chr1", "0", "10"),
+            ("chr2", "5", "9"),
+            ("chr1", "3", "3"),
+        ]
     assert list(rows[0]) == ["name", *(["chrom", "start", "end"] if places else []), *TASKS]
     assert [[row[task] for task in TASKS] for row in rows] == [["0.125", "1"], ["1e-09", "0.333333"], ["0.5", "0"]]
 

@@ -30,9 +30,17 @@ HEADER = """##fileformat=VCFv4.3
 
 def scored(status: str, diff: float, task: str, e: float, sig: float) -> dict[str, str]:
     return {
-        "STATUS": status, "DIFF": f"{diff:g}", "TASK": task, "LOGODDS": f"{4 * diff:g}", "REF": "0.4", "E": f"{e:g}",
-        "E_TASK": task, "E_DIFF": f"{diff:g}", "SIG": f"{sig:g}", "P_MADE_UP": f"{abs(diff):g}",
-    }  # fmt: skip
+        "STATUS": status,
+        "DIFF": f"{diff:g}",
+        "TASK": task,
+        "LOGODDS": f"{4 * diff:g}",
+        "REF": "0.4",
+        "E": f"{e:g}",
+        "E_TASK": task,
+        "E_DIFF": f"{diff:g}",
+        "SIG": f"{sig:g}",
+        "P_MADE_UP": f"{abs(diff):g}",
+    }
 
 
 RECORDS = [

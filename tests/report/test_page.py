@@ -31,9 +31,14 @@ def made_page(script: str = "") -> Page:
     content = table(["name", "n"], [[HOSTILE, 3]], right=["n"]) + picture(SVG, HOSTILE) + chart("plot", "two points")
     arrays = {"f": np.array([[0.1, -2.5e-5, np.inf]], np.float16), "b": np.arange(-3, 3, dtype=np.int8)}
     return Page(
-        f"A page of {HOSTILE}", [Section("first", HOSTILE, content)], lead=HOSTILE, data={"said": [HOSTILE, 1.5]},
-        arrays=arrays, charts={"plot": plot}, scripts=[script] if script else [],
-    )  # fmt: skip
+        f"A page of {HOSTILE}",
+        [Section("first", HOSTILE, content)],
+        lead=HOSTILE,
+        data={"said": [HOSTILE, 1.5]},
+        arrays=arrays,
+        charts={"plot": plot},
+        scripts=[script] if script else [],
+    )
 
 
 def test_data_come_back_and_text_stays_text() -> None:
@@ -105,8 +110,13 @@ def test_in_a_browser_the_page_works_and_asks_for_nothing(browser: Browser, tmp_
     found = browser.run("window.found")
     halves = np.array([0.1, -2.5e-5], np.float16).astype(float).tolist()
     assert found == {
-        "said": [HOSTILE, 1.5], "f": halves, "b": list(range(-3, 3)), "infinite": True, "y": [3, 4], "refused": True
-    }  # fmt: skip
+        "said": [HOSTILE, 1.5],
+        "f": halves,
+        "b": list(range(-3, 3)),
+        "infinite": True,
+        "y": [3, 4],
+        "refused": True,
+    }
     assert browser.run("document.querySelectorAll('#chart-plot *').length") > 0
     assert browser.run("document.querySelectorAll('img').length") == 1  # none out of the hostile text
     assert browser.requests == []

@@ -76,8 +76,10 @@ def test_tiles_stand_in_blocks_by_mark_then_by_cell() -> None:
     cells += [("K562", mark) for mark in ("CTCF", "JunD", "SP1", "YY1")] + [("c0", "CTCF"), ("c1", "SP1")]
     blocks = blocks_of(cells, None)
     assert [(block["title"], block["tasks"]) for block in blocks] == [
-        ("DNase by cell", [0, 1, 2, 3, 4]), ("Other marks and factors in K562", [5, 6, 7, 8]), ("Other tasks", [9, 10])
-    ]  # fmt: skip
+        ("DNase by cell", [0, 1, 2, 3, 4]),
+        ("Other marks and factors in K562", [5, 6, 7, 8]),
+        ("Other tasks", [9, 10]),
+    ]
 
 
 def test_tiles_that_change_alike_stand_together() -> None:
@@ -100,8 +102,12 @@ def test_cutoffs_belong_to_the_weights_they_were_measured_with(tmp_path: Path) -
     (tmp_path / "cutoffs.tsv").write_text("# model_sha256 aa\n" + table)
     (found,) = cutoffs(model)
     assert (found.rule, found.common, found.common_n, found.regulatory, found.times) == (
-        "VS_E < 0.01", 0.05, 2000, 0.2, "4.0"
-    )  # fmt: skip
+        "VS_E < 0.01",
+        0.05,
+        2000,
+        0.2,
+        "4.0",
+    )
     (tmp_path / "cutoffs.tsv").write_text("# model_sha256 aa\nrule\tcommon\nx\t1\n")
     with pytest.raises(ModelError, match="damaged table of cut-offs"):
         cutoffs(model)

@@ -46,9 +46,13 @@ def write_matrix(path: Path, vcf: Path, facts: dict[str, str] = FACTS, tasks: Se
         block[unscored] = np.nan
     matrix = open_matrix(str(path), list(tasks), facts, blocks=list(values))
     matrix.write(
-        [one.chrom for one in alleles], np.array([one.pos for one in alleles]), [one.ref.encode() for one in alleles],
-        [one.alt.encode() for one in alleles], [one.status for one in alleles], values,
-    )  # fmt: skip
+        [one.chrom for one in alleles],
+        np.array([one.pos for one in alleles]),
+        [one.ref.encode() for one in alleles],
+        [one.alt.encode() for one in alleles],
+        [one.status for one in alleles],
+        values,
+    )
     matrix.commit()
     return {one.key: {name: block[i] for name, block in values.items()} for i, one in enumerate(alleles)}
 
@@ -175,9 +179,11 @@ def test_genes(job: ReportJob, tmp_path: Path) -> None:
     genes = tmp_path / "genes.gtf"
     line = 'chr1\tx\t{}\t{}\t{}\t.\t{}\t.\tgene_id "g{}"; gene_name "{}";\n'
     genes.write_text(
-        "#!genome\n" + line.format("gene", 50, 250, "+", 1, "FIRST") + line.format("exon", 60, 70, "+", 1, "FIRST")
+        "#!genome\n"
+        + line.format("gene", 50, 250, "+", 1, "FIRST")
+        + line.format("exon", 60, 70, "+", 1, "FIRST")
         + line.format("gene", 700, 950, "-", 2, "LAST")
-    )  # fmt: skip
+    )
     write_report(replace(job, genes=str(genes)))
     data = read(job).data
     near = dict(zip(data["rows"]["pos"], zip(data["rows"]["gene"], data["rows"]["tss"], strict=True), strict=True))
@@ -404,8 +410,13 @@ def test_the_real_igv_draws_and_fetches_nothing(browser: Browser, job: ReportJob
             break
         browser.run("new Promise(done => setTimeout(done, 100))")
     assert browser.run("document.documentElement.dataset.igv") == "yes", browser.messages
-    assert browser.run("document.querySelector('#igv').shadowRoot?.querySelectorAll('canvas').length ?? "
-                       "document.querySelectorAll('#igv canvas').length") >= 3  # fmt: skip
+    assert (
+        browser.run(
+            "document.querySelector('#igv').shadowRoot?.querySelectorAll('canvas').length ?? "
+            "document.querySelectorAll('#igv canvas').length"
+        )
+        >= 3
+    )
     assert browser.requests == [] and browser.blocked == []
 
 

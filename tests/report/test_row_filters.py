@@ -18,16 +18,19 @@ ALLELE = Allele("chr1", 7, "rs1", "A", "G", {"status": "PASS", "diff": -0.5, "re
         ("VS_SIG<0.01", False),
         ("VS_SIG<=0.01", True),
         ("vs_sig<=1e-2 && diff<0", True),
-        ("diff > -.25 || status==\"PASS\"", True),
+        ('diff > -.25 || status=="PASS"', True),
         ("!(diff > -.25 || status=='PASS')", False),
-        ("VS_REF>=0.5 && pos==7 && chrom==\"chr1\"", True),
-        ("sig<1 || sig>1 && status==\"no\"", True),  # && binds more tightly
-        ("(sig<1 || sig>1) && status==\"no\"", False),
-        ("VS_P_MADE_UP>0", False), ("VS_P_MADE_UP<=0", False), ("p_made_up!=3", False),  # it has none
+        ('VS_REF>=0.5 && pos==7 && chrom=="chr1"', True),
+        ('sig<1 || sig>1 && status=="no"', True),  # && binds more tightly
+        ('(sig<1 || sig>1) && status=="no"', False),
+        ("VS_P_MADE_UP>0", False),
+        ("VS_P_MADE_UP<=0", False),
+        ("p_made_up!=3", False),  # it has none
         ("!(p_made_up>0)", True),
-        ("status!=\"PASS\"", False), ("status==1", False),
+        ('status!="PASS"', False),
+        ("status==1", False),
     ],
-)  # fmt: skip
+)
 def test_what_holds(text: str, holds: bool) -> None:
     assert parse_filter(text, COLUMNS)(ALLELE) is holds
 

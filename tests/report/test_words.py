@@ -61,9 +61,11 @@ def test_an_allele_at_a_glance_and_in_a_sentence() -> None:
     assert said('w.reason({diff: -0.1}, ["GGGCGG", 12, false])') == ""  # worth more, though the prediction falls
     assert floor["sure"].startswith("E 1e-4: none of 8,476 common variants changes it more.")
     assert few == {
-        "effect": "hardly changes", "cells": "most: DNase in A (0.70 to 0.71)", "why": "",
+        "effect": "hardly changes",
+        "cells": "most: DNase in A (0.70 to 0.71)",
+        "why": "",
         "sure": "E 0.2: 20 % of common variants change it more. Passes no cut-off.",
-    }  # fmt: skip
+    }
 
 
 def test_other_kinds_have_their_own_words() -> None:
@@ -85,8 +87,12 @@ def test_other_kinds_have_their_own_words() -> None:
 
 def test_numbers_and_both_ways() -> None:
     assert said("[0.000118, 0.0005, -0.25, 123456, 0.00281].map(x => w.figure(x, 2))") == [
-        "1.2e-4", "5e-4", "-0.25", "1.2e+5", "0.0028"
-    ]  # fmt: skip
+        "1.2e-4",
+        "5e-4",
+        "-0.25",
+        "1.2e+5",
+        "0.0028",
+    ]
     both = said("w.glance(row, {...effects, diff: [-0.2, 0.1, 0.3, 0], closes: 1, opens: 2}, about, null)")
     assert both["effect"] == "opens chromatin, closes it in 1"
     assert both["cells"] == (
@@ -102,8 +108,13 @@ def test_the_pages_filter() -> None:
       return typeof holds === "string" ? holds : holds({...row, closes: 2, text: "pass\\na_ctcf"});
     })"""
     assert said(script) == [
-        True, True, True, False, "x is no number.", "There is no nothing; there are diff, e, closes, status, sig."
-    ]  # fmt: skip
+        True,
+        True,
+        True,
+        False,
+        "x is no number.",
+        "There is no nothing; there are diff, e, closes, status, sig.",
+    ]
 
 
 def allele(**values: float | str) -> Allele:

@@ -311,9 +311,12 @@ def test_what_overlaps_an_allele_is_no_background_of_it(genome: Genome, tmp_path
 def test_what_no_letters_tell_of_is_flagged(genome: Genome, tmp_path: Path) -> None:
     base = SEQUENCE[0]
     records = [
-        "100 N <DEL>/END=2600 0|1", snv(1000, "1|1"), f"1010 {SEQUENCE[1009]} {OTHER[SEQUENCE[1009]]},* 1|2",
-        snv(2700, "0|1"), snv(2900, "0|1"),
-    ]  # fmt: skip
+        "100 N <DEL>/END=2600 0|1",
+        snv(1000, "1|1"),
+        f"1010 {SEQUENCE[1009]} {OTHER[SEQUENCE[1009]]},* 1|2",
+        snv(2700, "0|1"),
+        snv(2900, "0|1"),
+    ]
     run = read(write(tmp_path, records), genome, ["a"])
     flags = {(one.allele, run.text(one)): one.is_spanned for one in run.found.carried}
     assert base and flags[1, "."] and not flags[1, text(1010)] and flags[2, text(1000)] is False

@@ -31,8 +31,11 @@ def record(pos: int, kind: str = "right", contig: str = "chr1") -> str:
     there = SEQUENCE[pos - 1]
     second, third = OTHER[there], OTHER[OTHER[there]]
     ref, alt = {
-        "right": (there, second), "wrong": (second, third), "swapped": (second, there), "symbolic": (there, "<DEL>")
-    }[kind]  # fmt: skip
+        "right": (there, second),
+        "wrong": (second, third),
+        "swapped": (second, there),
+        "symbolic": (there, "<DEL>"),
+    }[kind]
     return f"{contig}\t{pos}\t.\t{ref}\t{alt}\t.\t.\t.\n"
 
 

@@ -17,11 +17,19 @@ from varscore.search.worker import Work
 TINY: Space = subspace(
     WHOLE,
     {
-        "conv_width": [3, 5], "filters": [8], "convs_before": [1, 2], "convs_after": [1], "rnn_layers": [0],
-        "fc_layers": [0, 1], "fc_units": [64], "fc_dropout": [0.0, 0.2], "batch_size": [25], "stride": [2],
+        "conv_width": [3, 5],
+        "filters": [8],
+        "convs_before": [1, 2],
+        "convs_after": [1],
+        "rnn_layers": [0],
+        "fc_layers": [0, 1],
+        "fc_units": [64],
+        "fc_dropout": [0.0, 0.2],
+        "batch_size": [25],
+        "stride": [2],
         "lr_scale": [1.0, 2.0],
     },
-)  # fmt: skip
+)
 
 
 @pytest.fixture(autouse=True, scope="package")

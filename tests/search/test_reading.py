@@ -75,9 +75,15 @@ def test_importance_and_interaction_are_those_that_were_planted(trials: Trials) 
 
 def test_a_map_shows_the_product_with_its_counts(trials: Trials) -> None:
     found = interaction(trials, "nonlinearity", "conv_norm")
-    cells = {(one, other): (mean, n) for (one, other), mean, n in zip(
-        itertools.product(found.one_values, found.other_values), found.mean.ravel(), found.counts.ravel(), strict=True
-    )}  # fmt: skip
+    cells = {
+        (one, other): (mean, n)
+        for (one, other), mean, n in zip(
+            itertools.product(found.one_values, found.other_values),
+            found.mean.ravel(),
+            found.counts.ravel(),
+            strict=True,
+        )
+    }
     product, others = cells.pop(("elu", False)), [mean for mean, _ in cells.values()]
     assert product[0] > 0.8 and max(others) < 0.74
     assert found.counts.sum() == 200
@@ -120,8 +126,9 @@ def test_failures_are_bad_and_large_ones_do_not_count() -> None:
     assert len(read) == 59 and read.goodness[0] == 0.5 and read.goodness[1] == 0.5
     loss = read_trials(
         [Trial(0, TABLE_4, "done", 1, 0.3), Trial(1, TABLE_4, "done", 1, 0.6), Trial(2, TABLE_4, "diverged", 1, None)],
-        METRICS["loss"], WHOLE,
-    )  # fmt: skip
+        METRICS["loss"],
+        WHOLE,
+    )
     assert loss.goodness.tolist() == [-0.3, -0.6, -0.6]
 
 

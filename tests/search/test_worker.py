@@ -92,8 +92,9 @@ def test_one_and_three_workers_and_a_kill_give_the_same_trials(
     assert all(each["state"] == "done" and 0 < each["metric"] <= 1 for each in alone), alone
 
 
-def test_a_trial_that_was_begun_goes_on_from_its_checkpoint(begin: Begin, work: Work, alone: list[dict[str, Any]],
-                                                            monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_a_trial_that_was_begun_goes_on_from_its_checkpoint(
+    begin: Begin, work: Work, alone: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not only is it finished: what had been trained is not trained again."""
     study = begin("again")
     branch, data = study.branch("main"), data_of(study)
@@ -178,9 +179,13 @@ def test_a_trial_is_what_training_makes_of_its_point(begin: Begin, work: Work, t
     assert trial.drawn == Draws(study.branch("main"), 0)[0]
     there = open_model(study.branch("main").trial_folder(0) / MODEL)
     again = train_model(
-        "architect", data_of(study), tmp_path / "m", recipe=recipe(trial.drawn, 3), arguments=arguments(trial.drawn),
+        "architect",
+        data_of(study),
+        tmp_path / "m",
+        recipe=recipe(trial.drawn, 3),
+        arguments=arguments(trial.drawn),
         options=RunOptions(seed=there.card["training"]["seed"], pictures=False),
-    )  # fmt: skip
+    )
     assert again.sha256 == there.sha256
     best = min(trial.history, key=lambda row: row["validation_loss"])
     assert (trial.metric, trial.best_epoch) == (best["auroc"], best["epoch"]) and len(trial.history) == 3

@@ -40,8 +40,11 @@ ARRANGEMENTS = (
     ("-o", "out.vcf", "--scores", "m.parquet"),
     ("-o", "out.bcf", "--scores", "m.zarr"),
     ("-o", "out.tsv.gz", "--skipped", "s.tsv.gz", "--shard", "1/2"),
-    ("-o", "out.parquet",),
-)  # fmt: skip
+    (
+        "-o",
+        "out.parquet",
+    ),
+)
 ODD: tuple[Any, ...] = (None, -1, 10**30, "", "\0", [], [[]], {}, {"a": 1}, 1.5, True)
 KEPT = "something else has the name of a file that varscore keeps for itself"
 BUSY = ("another process is writing this file", "another process is writing this folder", "the output exists already")

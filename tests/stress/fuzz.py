@@ -79,7 +79,7 @@ FIELDS: tuple[tuple[tuple[bytes, ...], tuple[bytes, ...]], ...] = (
         (b".", b"AC=1", b"DB", b"AC=1,2;END=90", b"NOTE=a%3Bb%25", b"X=caf\xe9"),
         (b"AC=x", b"AC=", b"=", b";;", b"AC=1;AC=2", b"VS_DIFF=1;AC=1", b"END=0", b"AC=99999999999", b"A B=C", b"GL=."),
     ),
-)  # fmt: skip
+)
 FORMATS = ((b"GT", (b"0/1", b"./.", b"1|0", b"0")), (b"GT:DP", (b"0/1:3", b".", b"0/1", b"0/1:3:4", b"x")))
 NOISE = (b"\0", b"\xff", b"\t", b"\n", b"\r", b"\r\n", b"\n\n", b"#", b"##x\n", b",", b";", b"9", b"\x1f\x8b", b" ")
 

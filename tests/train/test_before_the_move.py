@@ -37,8 +37,10 @@ def test_a_model_is_loaded() -> None:
     model = open_model(OLD)
     model.verify()
     assert (model.architecture, model.card.interim, [task.name for task in model.tasks()]) == (
-        "danq", True, ["planted", "chance"],
-    )  # fmt: skip
+        "danq",
+        True,
+        ["planted", "chance"],
+    )
     np.testing.assert_allclose(logits(OLD), STOPPED, rtol=1e-5)
 
 
@@ -47,11 +49,14 @@ def test_a_checkpoint_is_carried_on_with(tmp_path: Path) -> None:
     shutil.copytree(OLD, folder)
     steps: list[int] = []
     model = train_model(
-        "danq", planted_set(tmp_path / "data", 96, 32, 16), folder,
+        "danq",
+        planted_set(tmp_path / "data", 96, 32, 16),
+        folder,
         recipe=replace(find("danq").recipe, batch_size=16, epochs=2, lr=0.01),
-        arguments={"filters": 4, "hidden": 2, "dense": 3}, options=RunOptions(seed=1, pictures=False),
+        arguments={"filters": 4, "hidden": 2, "dense": 3},
+        options=RunOptions(seed=1, pictures=False),
         progress=steps.append,
-    )  # fmt: skip
+    )
     assert steps == [3, *[1] * 9]
     assert not model.card.interim
     with (folder / "history.csv").open() as file:

@@ -46,10 +46,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> ExampleSet:
         codes=[random.integers(0, 4, bases, dtype=np.uint8)],
         bases=bases,
         arrays={
-            "offset": offset, "contig": contig, "start": start, "labels": np.packbits(labels, axis=1),
-            "known": np.packbits(known, axis=1), "split": (contig == 2).astype(np.uint8),
+            "offset": offset,
+            "contig": contig,
+            "start": start,
+            "labels": np.packbits(labels, axis=1),
+            "known": np.packbits(known, axis=1),
+            "split": (contig == 2).astype(np.uint8),
         },
-    )  # fmt: skip
+    )
     return ExampleSet(folder)
 
 

@@ -77,9 +77,15 @@ def test_motifs_that_the_parents_filters_would_replace_are_refused(
         train(long, tmp_path / "m", STILL, parent=parent, motifs=motifs)
     assert not (tmp_path / "m").exists()
     wider = train_model(
-        NAME, long, tmp_path / "w", recipe=STILL, arguments={**SMALL, "width": 12}, options=RunOptions(seed=5),
-        parent=parent, motifs=motifs,
-    )  # fmt: skip
+        NAME,
+        long,
+        tmp_path / "w",
+        recipe=STILL,
+        arguments={**SMALL, "width": 12},
+        options=RunOptions(seed=5),
+        parent=parent,
+        motifs=motifs,
+    )
     assert wider.card["training"]["motifs"] == 1, "filters of another shape are not the parent's"
 
 

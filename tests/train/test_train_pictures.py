@@ -27,16 +27,26 @@ def test_auroc_and_auprc_have_panels_of_their_own(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(figure, "Figure", Kept)
     history = [
-        {"epoch": n, "train_loss": 0.5 - n / 10, "validation_loss": 0.5, "lr": 1e-3, "auroc": 0.9 + n / 100,
-         "auroc DNase": 0.91, "auprc": 0.2 + n / 10}
+        {
+            "epoch": n,
+            "train_loss": 0.5 - n / 10,
+            "validation_loss": 0.5,
+            "lr": 1e-3,
+            "auroc": 0.9 + n / 100,
+            "auroc DNase": 0.91,
+            "auprc": 0.2 + n / 10,
+        }
         for n in range(3)
-    ]  # fmt: skip
+    ]
     learning_curve(tmp_path / "curve.png", [{**row} for row in history], "made", "cross-entropy")
     assert (tmp_path / "curve.png").stat().st_size > 1000
     panels = made[0].axes
     assert [panel.get_ylabel() for panel in panels] == [
-        "cross-entropy", "validation AUROC", "validation AUPRC", "learning rate"
-    ]  # fmt: skip
+        "cross-entropy",
+        "validation AUROC",
+        "validation AUPRC",
+        "learning rate",
+    ]
     assert [line.get_label() for line in panels[1].lines] == ["all tasks", "DNase"]
     assert list(panels[1].lines[0].get_ydata()) == [0.9, 0.91, 0.92] and panels[1].get_ylim()[0] > 0.85
     assert panels[0].lines[0].get_color() == COLOURS[0] and not panels[0].spines["top"].get_visible()

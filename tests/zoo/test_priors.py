@@ -85,13 +85,20 @@ def test_unknown_labels_are_no_examples_and_another_split_has_no_population(tmp_
     known = np.array([[1, 0], [0, 1], [1, 1], [1, 1]], np.uint8)
     zeros = np.zeros(4, np.int64)
     write_examples(
-        tmp_path / "d", info={"window": 2, "contigs": ["c"], "population": {"examples": [9, 8], "positives": [4, 3]}},
-        tasks=TASKS[:2], codes=[np.zeros(2, np.uint8)], bases=2,
+        tmp_path / "d",
+        info={"window": 2, "contigs": ["c"], "population": {"examples": [9, 8], "positives": [4, 3]}},
+        tasks=TASKS[:2],
+        codes=[np.zeros(2, np.uint8)],
+        bases=2,
         arrays={
-            "offset": zeros, "contig": zeros, "start": zeros, "split": np.array([0, 0, 0, 2], np.uint8),
-            "labels": np.packbits(labels, axis=1), "known": np.packbits(known, axis=1),
+            "offset": zeros,
+            "contig": zeros,
+            "start": zeros,
+            "split": np.array([0, 0, 0, 2], np.uint8),
+            "labels": np.packbits(labels, axis=1),
+            "known": np.packbits(known, axis=1),
         },
-    )  # fmt: skip
+    )
     data = ExampleSet(tmp_path / "d")
     found = count_priors(data)
     counts = (found.positives, found.examples, found.true_positives, found.true_examples)

@@ -35,14 +35,43 @@ NAME = "crnn-320-projection"
 # -- the source ------------------------------------------------------------------------------------------------------
 
 RUNS_WHAT_IT_READS = {
-    "eval", "exec", "compile", "__import__", "pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.load",
-    "marshal.loads", "shelve.open", "joblib.load", "dill.load", "dill.loads", "cloudpickle.load", "cloudpickle.loads",
-    "yaml.load", "yaml.unsafe_load", "torch.jit.load", "torch.hub.load", "pandas.read_pickle", "os.system", "os.popen",
-}  # fmt: skip
+    "eval",
+    "exec",
+    "compile",
+    "__import__",
+    "pickle.load",
+    "pickle.loads",
+    "pickle.Unpickler",
+    "marshal.load",
+    "marshal.loads",
+    "shelve.open",
+    "joblib.load",
+    "dill.load",
+    "dill.loads",
+    "cloudpickle.load",
+    "cloudpickle.loads",
+    "yaml.load",
+    "yaml.unsafe_load",
+    "torch.jit.load",
+    "torch.hub.load",
+    "pandas.read_pickle",
+    "os.system",
+    "os.popen",
+}
 NETWORK = {
-    "socket", "http", "urllib.request", "urllib3", "requests", "httpx", "aiohttp", "ftplib", "smtplib", "pooch",
-    "huggingface_hub", "wget",
-}  # fmt: skip
+    "socket",
+    "http",
+    "urllib.request",
+    "urllib3",
+    "requests",
+    "httpx",
+    "aiohttp",
+    "ftplib",
+    "smtplib",
+    "pooch",
+    "huggingface_hub",
+    "wget",
+}
 UNPICKLER = "formats/scalerpickle.py"
 """Which subclasses the unpickler, to let in stand-ins of its own only; see its tests"""
 

@@ -73,9 +73,10 @@ class BuildJob:
         unknown = [name for name in self.columns if name not in self.every_column]
         if unknown:
             raise UsageError(
-                f"there is no column {unknown[0]!r}", cause=f"there are {', '.join(self.every_column)}",
+                f"there is no column {unknown[0]!r}",
+                cause=f"there are {', '.join(self.every_column)}",
                 remedy="the last ones come with a background and classifiers",
-            )  # fmt: skip
+            )
 
     @property
     def every_column(self) -> tuple[str, ...]:
@@ -165,9 +166,14 @@ def _head(job: BuildJob, genome: Genome, device: str) -> tuple[Head, np.ndarray]
     ranked = ranked_tasks(job.model, choose_tasks(tasks, job.tasks))
     how = Arithmetic(device, job.compute.precision, job.compute.engine)
     provenance = Provenance(
-        version=__version__, command=job.command(), model=job.model.id, model_sha256=job.model.sha256,
-        reference=genome.path.name, reference_sha256=genome.sha256, notes=job.annotations.notes,
-    )  # fmt: skip
+        version=__version__,
+        command=job.command(),
+        model=job.model.id,
+        model_sha256=job.model.sha256,
+        reference=genome.path.name,
+        reference_sha256=genome.sha256,
+        notes=job.annotations.notes,
+    )
     head = Head(
         profile=dict(profile_of_columns(job.model, how, job.annotations, ranked, job.every_column).facts),
         columns=list(job.chosen_columns),
@@ -253,9 +259,12 @@ class _Building:
             seen[alike] = identities(genome, piece.contig, starts[alike], bases, self._head.window)
         spans = list(zip((starts - piece.start).tolist(), (ends - piece.start).tolist(), strict=True))
         self._writer.add(
-            self._head.names.index(piece.contig), starts, [codes[a:b] for a, b in spans],
-            [rows[a:b] for a, b in spans], seen,
-        )  # fmt: skip
+            self._head.names.index(piece.contig),
+            starts,
+            [codes[a:b] for a, b in spans],
+            [rows[a:b] for a, b in spans],
+            seen,
+        )
         self.pieces += 1
         if self._journal.is_time:
             self.commit()

@@ -62,13 +62,24 @@ def annotate_variants(
     target, genome = os.fspath(output), Path(reference)
     with place_for_vcf(target) as made:
         job = AnnotateJob(
-            source=made if given.is_list else given.path, output=target, reference=genome, model=chosen,
-            tasks=tuple(tasks), regions=RegionSet(parse_regions(regions)) if regions else None,
+            source=made if given.is_list else given.path,
+            output=target,
+            reference=genome,
+            model=chosen,
+            tasks=tuple(tasks),
+            regions=RegionSet(parse_regions(regions)) if regions else None,
             saturate=given.intervals(),
             annotations=Annotations.open(chosen, classifiers, _path(background), conservation),
-            check_ref=check_ref, as_written=as_written, rules=rules, scores=_path(scores), skipped=_path(skipped),
-            compute=Compute(device, precision, threads), force=force, resume=resume, inputs=tuple(given.files),
-        )  # fmt: skip
+            check_ref=check_ref,
+            as_written=as_written,
+            rules=rules,
+            scores=_path(scores),
+            skipped=_path(skipped),
+            compute=Compute(device, precision, threads),
+            force=force,
+            resume=resume,
+            inputs=tuple(given.files),
+        )
         job.check()
         if given.is_list:
             make_vcf(given, made, genome, rules)

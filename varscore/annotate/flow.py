@@ -174,10 +174,14 @@ def _plan(
 ) -> Plan:
     further = () if store is None else store.notes
     provenance = Provenance(
-        version=__version__, command=job.command(), model=job.model.id, model_sha256=job.model.sha256,
-        reference=genome.path.name, reference_sha256=genome.sha256,
+        version=__version__,
+        command=job.command(),
+        model=job.model.id,
+        model_sha256=job.model.sha256,
+        reference=genome.path.name,
+        reference_sha256=genome.sha256,
         notes=(*job.annotations.notes, *(job.motifs.notes(genome) if job.motifs else ()), *_plugins(), *further),
-    )  # fmt: skip
+    )
     header = reader.header
     lengths = missing_contigs(genome, header.contigs, reader.first_contigs(SPELLING), job.rules.renames)
     names = [task.name for task in tasks]
@@ -267,7 +271,8 @@ def _demand_matches(chunk: RecordChunk, found: ScoreBatch, genome: Genome, names
     there = decode(genome.codes(names.of([contig])[0] or contig, start, start + len(ref))).decode()
     is_swapped = found.status[row] == Status.SWAPPED
     raise VariantFileError(
-        f"REF of {variant} is not what the FASTA has ({there})", where=genome.path,
+        f"REF of {variant} is not what the FASTA has ({there})",
+        where=genome.path,
         cause="REF and ALT are swapped" if is_swapped else "another assembly, or a shifted POS",
         remedy=f"{SWAP}, or `check_ref=warn`" if is_swapped else "pass the right FASTA, or `check_ref=warn`",
-    )  # fmt: skip
+    )

@@ -109,9 +109,10 @@ class AnnotateJob:
             raise UsageError("a shard cannot be read from or written to a stream", remedy="give file names")
         if self.shard and format_of(self.output, self.output_format) in (OutputFormat.BCF, OutputFormat.BCF_RAW):
             raise UsageError(
-                "a shard cannot be written as BCF, whose header depends on all records", where=self.output,
+                "a shard cannot be written as BCF, whose header depends on all records",
+                where=self.output,
                 remedy="write .vcf.gz; varscore merge makes a .bcf of the shards",
-            )  # fmt: skip
+            )
         if self.reuse.archive is not None and self.scores is not None:
             raise UsageError(
                 "an archive has no score matrix", where=self.reuse.archive, remedy="leave it out, or `scores`"
@@ -307,8 +308,10 @@ def warn_of_assembly(summary: Summary, reference: Path) -> None:
         log.warning(
             "%s of %s REF alleles disagree with %s: the variants are probably on another assembly (GRCh37/hg19 or "
             "GRCh38/hg38?); pass its FASTA with -r",
-            f"{mismatches:,}", f"{mismatches + summary.scored:,}", reference.name,
-        )  # fmt: skip
+            f"{mismatches:,}",
+            f"{mismatches + summary.scored:,}",
+            reference.name,
+        )
 
 
 def warn_of_swapped(summary: Summary, reference: Path) -> None:

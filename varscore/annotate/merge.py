@@ -32,8 +32,7 @@ from varscore.storage.runjson import RunJson
 from varscore.storage.textfacts import HEAD, TextFacts
 
 BCF = (OutputFormat.BCF, OutputFormat.BCF_RAW)
-ARGUMENTS = {"scores": "`scores`", "skipped": "`skipped`", "motifs": "`motif_table`",
-             "haplotypes": "`haplotype_table`"}  # fmt: skip
+ARGUMENTS = {"scores": "`scores`", "skipped": "`skipped`", "motifs": "`motif_table`", "haplotypes": "`haplotype_table`"}
 """What asks for an output beside the annotated file"""
 TEXT = (OutputFormat.VCF, OutputFormat.VCF_GZ)
 log = logging.getLogger(__name__)
@@ -109,9 +108,11 @@ class Piece:
             raise DataError("cannot read", where=self.path, cause=reason(error)) from None
         if len(data) != self.size or crc32(data) != self.crc:
             raise DataError(
-                "the shard is not what was written", where=self.path, cause="it was changed, cut or damaged since",
+                "the shard is not what was written",
+                where=self.path,
+                cause="it was changed, cut or damaged since",
                 remedy="run the shard again",
-            )  # fmt: skip
+            )
         return data
 
 
@@ -172,9 +173,10 @@ def _demand_same_run(first: ShardOutput, other: ShardOutput) -> None:
     differ = [name for name in {**facts[0], **facts[1]} if facts[0].get(name) != facts[1].get(name)]
     if differ:
         raise UsageError(
-            "these shards are not of one run", where=f"{first.path} and {other.path}",
+            "these shards are not of one run",
+            where=f"{first.path} and {other.path}",
             cause=f"not the same: {', '.join(differ)}",
-        )  # fmt: skip
+        )
 
 
 def _check(job: MergeJob, shards: Sequence[ShardOutput]) -> OutputFormat:
@@ -183,9 +185,10 @@ def _check(job: MergeJob, shards: Sequence[ShardOutput]) -> OutputFormat:
     theirs = [_format(shard) for shard in shards][0]
     if kind is not theirs and not (kind in BCF and theirs in TEXT):
         raise UsageError(
-            "the shards are of another format", where=job.output,
+            "the shards are of another format",
+            where=job.output,
             remedy=f"merge them to {_suffix(theirs)}{' or .bcf' if theirs in TEXT else ''}",
-        )  # fmt: skip
+        )
     further = {"scores": job.scores, "skipped": job.skipped, "motifs": job.motifs, "haplotypes": job.haplotypes}
     names = [str(path) for path in further.values() if path is not None]
     theirs_too = [shard.file(name) for shard in shards for name in shard.run.outputs]

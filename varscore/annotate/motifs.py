@@ -68,9 +68,11 @@ class MotifSearch:
         known = None if rules.active is False else read_active(model_folder)
         if rules.active and known is None:
             raise UsageError(
-                "which motifs the model knows is not known", where=model_folder, cause="it has no motifs.json",
+                "which motifs the model knows is not known",
+                where=model_folder,
+                cause="it has no motifs.json",
                 remedy=f"`varscore motifs MODEL --against {path.name}` makes one; or leave `motif_active` out",
-            )  # fmt: skip
+            )
         active = [index for index in chosen if known and motifs[index].id in known]
         if known is not None and not active:
             message = f"none of these {len(chosen)} motifs is among the {len(known)} that match a filter of the model"
@@ -79,9 +81,13 @@ class MotifSearch:
             log.warning("%s: all of them are looked for", message)
         p = rules.p if rules.p is not None else (P_ACTIVE if active else P_ANY)
         ready = MotifSet.of(
-            motifs, p=p, ratio=rules.ratio, background=rules.background, chosen=active or chosen,
+            motifs,
+            p=p,
+            ratio=rules.ratio,
+            background=rules.background,
+            chosen=active or chosen,
             one_voice=rules.one_voice,
-        )  # fmt: skip
+        )
         if deaf := ready.deaf():
             text = "%d of %d motifs are never reported: at p %g not even their best site is rare enough (%s)"
             log.warning(text, len(deaf), len(ready.models), p, ", ".join(motif.name for motif in deaf[:3]))

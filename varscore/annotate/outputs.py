@@ -206,16 +206,12 @@ class Outputs:
             self.skipped = SkippedTable(str(job.skipped), force=job.force, in_pieces=in_pieces, carry=carry("skipped"))
             self._opened.append(self.skipped)
         if job.motif_table is not None and job.motifs is not None:
-            self.motifs = MotifTable(
-                str(job.motif_table), job.motifs.motifs.models, force=job.force, in_pieces=in_pieces,
-                carry=carry("motifs"),
-            )  # fmt: skip
+            path, models = str(job.motif_table), job.motifs.motifs.models
+            self.motifs = MotifTable(path, models, force=job.force, in_pieces=in_pieces, carry=carry("motifs"))
             self._opened.append(self.motifs)
         if job.haplotype_table is not None:
-            self.haplotypes = open_table(
-                str(job.haplotype_table), self._plan.content.tasks, force=job.force, in_pieces=in_pieces,
-                carry=carry("haplotypes"),
-            )  # fmt: skip
+            path, tasks = str(job.haplotype_table), self._plan.content.tasks
+            self.haplotypes = open_table(path, tasks, force=job.force, in_pieces=in_pieces, carry=carry("haplotypes"))
             self._opened.append(self.haplotypes)
 
     def _open_matrix(self, path: str, carry: Mapping[str, object] | None) -> MatrixWriter | SpooledMatrix:
@@ -285,9 +281,12 @@ class Outputs:
             return
         start = time.monotonic()
         named: dict[str, object] = {
-            "writer": self.writer, "matrix": self.matrix, "skipped": self.skipped, "motifs": self.motifs,
+            "writer": self.writer,
+            "matrix": self.matrix,
+            "skipped": self.skipped,
+            "motifs": self.motifs,
             "haplotypes": self.haplotypes,
-        }  # fmt: skip
+        }
         marks = {name: output.mark() for name, output in named.items() if isinstance(output, Resumable)}
         self._enter(marks)
         end = time.monotonic()
@@ -297,9 +296,14 @@ class Outputs:
         assert self.journal is not None
         paths = (self.job.output, *self.job.further)
         entry = Entry(
-            key=self._plan.key, records=self.records, counts=self.summary.mark(), blocks=self._blocks, marks=marks,
-            targets=[os.path.realpath(path) for path in paths], placements=placements,
-        )  # fmt: skip
+            key=self._plan.key,
+            records=self.records,
+            counts=self.summary.mark(),
+            blocks=self._blocks,
+            marks=marks,
+            targets=[os.path.realpath(path) for path in paths],
+            placements=placements,
+        )
         self.journal.write(entry)
         self._entry = entry
 

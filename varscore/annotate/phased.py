@@ -112,8 +112,10 @@ class Tally:
         if self.pairs or self.skipped:
             log.info(
                 "%s pairs of an allele and a background scored, %s left out (more than `max_joint` variants, or fewer "
-                "than `min_count` carriers)", f"{self.pairs:,}", f"{self.skipped:,}",
-            )  # fmt: skip
+                "than `min_count` carriers)",
+                f"{self.pairs:,}",
+                f"{self.skipped:,}",
+            )
         if self.odd:
             log.warning("%s records have genotypes that cannot be: they are UNPHASED", f"{self.odd:,}")
 

@@ -67,8 +67,9 @@ def _of_tuple(one: Any, number: int) -> Variant:
             raise ValueError(f"{pos} is no position")
         return Variant.from_vcf(str(chrom), int(pos), str(ref), str(alt))
     except (TypeError, ValueError) as error:
-        raise DataError("not a variant", where=f"variant {number}", cause=str(error),
-                        remedy="write (chrom, pos, ref, alt)") from None  # fmt: skip
+        raise DataError(
+            "not a variant", where=f"variant {number}", cause=str(error), remedy="write (chrom, pos, ref, alt)"
+        ) from None
 
 
 def _cell(value: object) -> str:

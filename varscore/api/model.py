@@ -184,9 +184,13 @@ class Model:
                 raise UsageError("an allele that is not spelled out", where=where, cause=f"it is {ref}>{alt}")
             one = f"{alleles.contigs[0]}:{one_based(int(alleles.start[0]))}:{ref}:{alt}"
             job = ExplainJob(
-                self.folder, methods=(method,), tasks=globs, flank=flank, rules=rules,
+                self.folder,
+                methods=(method,),
+                tasks=globs,
+                flank=flank,
+                rules=rules,
                 compute=Compute(str(self._device), self.precision, threads=1),
-            )  # fmt: skip
+            )
             run = explain_source(job, one, genome, stack)
             found = list(run.results)
         if not found or not isinstance(found[0], ExplainedPair):

@@ -74,10 +74,13 @@ class ScoreTable:
             [label.decode() for label in task_labels([task.name for task in self.tasks])[:-1]], pa.string()
         )
         fields: dict[str, pa.Array] = {
-            "chrom": pa.array(self.chrom, pa.string()), "pos": pa.array(self.pos, pa.int64()),
-            "id": pa.array(self.id, pa.string()), "ref": pa.array(self.ref, pa.string()),
-            "alt": pa.array(self.alt, pa.string()), "status": pa.array(self.status, pa.string()),
-        }  # fmt: skip
+            "chrom": pa.array(self.chrom, pa.string()),
+            "pos": pa.array(self.pos, pa.int64()),
+            "id": pa.array(self.id, pa.string()),
+            "ref": pa.array(self.ref, pa.string()),
+            "alt": pa.array(self.alt, pa.string()),
+            "status": pa.array(self.status, pa.string()),
+        }
         for name, column in self.columns.items():
             if name in OF_NUMBERS:
                 fields[name] = pa.array(column, pa.int64(), mask=column < 0)

@@ -281,15 +281,32 @@ def annotate(
     chosen, further = find_model(model), (where.regions, held.background, fitting.rename_chrs)
     with place_for_vcf(target) as made:
         job = AnnotateJob(
-            source=made if given.is_list else given.path, output=target, reference=fasta, model=chosen,
-            output_format=output_format, tasks=tuple(tasks or ()), regions=intervals, saturate=given.intervals(),
-            annotations=held.open(chosen), tag_prefix=tag_prefix, check_ref=judging.check_ref,
-            as_written=judging.as_written, rules=rules, scores=beside.scores, skipped=beside.skipped,
-            motifs=looking.search(chosen), motif_table=looking.motif_table, compute=computing.compute(engine),
-            batch_size=course.batch_size, force=force, resume=course.resume, shard=part,
-            inputs=tuple(str(path) for path in (*given.files, *further) if path), reuse=reuse,
+            source=made if given.is_list else given.path,
+            output=target,
+            reference=fasta,
+            model=chosen,
+            output_format=output_format,
+            tasks=tuple(tasks or ()),
+            regions=intervals,
+            saturate=given.intervals(),
+            annotations=held.open(chosen),
+            tag_prefix=tag_prefix,
+            check_ref=judging.check_ref,
+            as_written=judging.as_written,
+            rules=rules,
+            scores=beside.scores,
+            skipped=beside.skipped,
+            motifs=looking.search(chosen),
+            motif_table=looking.motif_table,
+            compute=computing.compute(engine),
+            batch_size=course.batch_size,
+            force=force,
+            resume=course.resume,
+            shard=part,
+            inputs=tuple(str(path) for path in (*given.files, *further) if path),
+            reuse=reuse,
             haplotypes=phasing.asked(),
-        )  # fmt: skip
+        )
         if course.cluster and job.reuse.is_on:
             cause = "whose machines may compute otherwise"
             raise typer.BadParameter(f"--cache and --archive do not go with --cluster, {cause}")
@@ -341,9 +358,7 @@ def run(job: AnnotateJob, strict: bool, cluster: str | None, given: Given, page:
     with log.progress(total, "records") as meter, SignalStop() as stop, engines as there:
         summary = annotate_file(job, meter.advance, stop, info, there, at_last)
     seconds = time.monotonic() - info.began
-    fields = {
-        "seconds": round(seconds, 3), "records_per_second": round(meter.rate, 1), "peak_memory_mb": peak_memory()
-    }  # fmt: skip
+    fields = {"seconds": round(seconds, 3), "records_per_second": round(meter.rate, 1), "peak_memory_mb": peak_memory()}
     logging.getLogger(__name__).info("%s", summary, extra={"json_fields": summary.fields() | fields})
     warn_of_assembly(summary, job.reference)
     warn_of_swapped(summary, job.reference)

@@ -15,6 +15,7 @@ from varscore.cli.options import COMPUTING, Computing, Force, ModelName, Referen
 from varscore.cli.tracks import Conservation, parse_tracks
 
 if TYPE_CHECKING:
+    from varscore.annotate.archives import BuildJob
     from varscore.genome.coords import Interval
     from varscore.scoring.annotations import Annotations
     from varscore.zoo.models import ModelFolder
@@ -127,8 +128,6 @@ def build(
     force: Force = False,
 ) -> None:
     """Score every substitution at every base of some regions into an archive, for annotate --archive."""
-    import logging
-
     demand_free((output,), force)
     demand_model(model, scored.tasks or (), scored.classifiers)
 
@@ -137,26 +136,43 @@ def build(
     path = find_reference(reference, "-")
     intervals = stretches.intervals(path)
 
-    from varscore.annotate.archives import BuildJob, build_archive
-    from varscore.cli import log
-    from varscore.cli.ending import at_last
-    from varscore.cli.stopping import SignalStop
+    from varscore.annotate.archives import BuildJob
     from varscore.formats.shards import Shard
     from varscore.zoo.models import find_model
 
     chosen = find_model(model)
     chosen.warn_of_interim()
     job = BuildJob(
-        model=chosen, reference=path, output=output, intervals=intervals, where=stretches.where,
-        annotations=scored.annotations(chosen), tasks=tuple(scored.tasks or ()),
-        columns=tuple(filter(None, (columns or "").split(","))), stored=f"float{float_bits}",
-        shard=Shard.parse(shard) if shard is not None else None, compute=computing.compute(scored.engine),
-        resume=resume, force=force, inputs=tuple(str(path) for path in (stretches.regions, scored.background) if path),
-    )  # fmt: skip
+        model=chosen,
+        reference=path,
+        output=output,
+        intervals=intervals,
+        where=stretches.where,
+        annotations=scored.annotations(chosen),
+        tasks=tuple(scored.tasks or ()),
+        columns=tuple(filter(None, (columns or "").split(","))),
+        stored=f"float{float_bits}",
+        shard=Shard.parse(shard) if shard is not None else None,
+        compute=computing.compute(scored.engine),
+        resume=resume,
+        force=force,
+        inputs=tuple(str(path) for path in (stretches.regions, scored.background) if path),
+    )
+    _build(job)
+
+
+def _build(job: BuildJob) -> None:
+    import logging
+
+    from varscore.annotate.archives import build_archive
+    from varscore.cli import log
+    from varscore.cli.ending import at_last
+    from varscore.cli.stopping import SignalStop
+
     total = sum(map(len, job.intervals)) if job.shard is None else None
     with log.progress(total, "bases") as meter, SignalStop() as stop:
         bases = build_archive(job, meter.advance, stop, later=at_last)
-    logging.getLogger(__name__).info("%s: %s bases scored", output, f"{bases:,}")
+    logging.getLogger(__name__).info("%s: %s bases scored", job.output, f"{bases:,}")
 
 
 def merge(
@@ -213,9 +229,10 @@ def verify(archive: ArchiveFile, reference: Reference = None) -> None:
         differ = verify_archive(archive, genome, count)
     if differ:
         raise DataError(
-            f"{differ:,} of {blocks:,} blocks were computed from other bases", where=archive,
+            f"{differ:,} of {blocks:,} blocks were computed from other bases",
+            where=archive,
             cause=f"{reference} is not, or no longer, what it was built from",
-        )  # fmt: skip
+        )
     typer.echo(f"{archive}: {blocks:,} blocks, nothing wrong")
 
 

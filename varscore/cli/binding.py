@@ -93,9 +93,15 @@ class Files:
 
         tracks = parse_tracks(self.shape, "--shape")
         return Sources(
-            self.chip, self.dnase, self.relaxed, self.dnase_signal, self.signal_column, tracks, self.expression,
+            self.chip,
+            self.dnase,
+            self.relaxed,
+            self.dnase_signal,
+            self.signal_column,
+            tracks,
+            self.expression,
             self.exclude,
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True)
@@ -132,11 +138,19 @@ class Bins:
         from varscore.datasets.binding import BindingOptions
 
         return BindingOptions(
-            bin=self.bin, stride=self.stride, window=self.window, bound=self.bound, ambiguous=self.ambiguous,
-            others=self.others, seed=seed, factors=parse_names(self.factors), cells=parse_names(self.cells),
-            test_cells=parse_names(self.test_cells), validation=parse_names(self.validation),
+            bin=self.bin,
+            stride=self.stride,
+            window=self.window,
+            bound=self.bound,
+            ambiguous=self.ambiguous,
+            others=self.others,
+            seed=seed,
+            factors=parse_names(self.factors),
+            cells=parse_names(self.cells),
+            test_cells=parse_names(self.test_cells),
+            validation=parse_names(self.validation),
             test=parse_names(self.test),
-        )  # fmt: skip
+        )
 
 
 @grouped

@@ -41,9 +41,16 @@ REMEDIES = {
     errno.EIO: "the disk or network drive is failing: check it, then run the same command again",
 }
 SHORT_OF_MEMORY = (
-    "allocate memory", "bad_alloc", "bad allocation", "out of memory", "start new thread", "failed to map segment",
-    "Unable to allocate", "malloc of size", "Resource temporarily unavailable",
-)  # fmt: skip
+    "allocate memory",
+    "bad_alloc",
+    "bad allocation",
+    "out of memory",
+    "start new thread",
+    "failed to map segment",
+    "Unable to allocate",
+    "malloc of size",
+    "Resource temporarily unavailable",
+)
 VALUED = ("--log-format=", "--plugin=")
 """The program's own options that have a value"""
 WRONG_PATH = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)

@@ -104,9 +104,10 @@ def work_together(
     statuses = [worker.returncode for worker in workers]
     if 0 not in statuses:
         raise VarscoreError(
-            f"none of {len(workers)} workers came to the end", cause=f"they ended with {', '.join(map(str, statuses))}",
+            f"none of {len(workers)} workers came to the end",
+            cause=f"they ended with {', '.join(map(str, statuses))}",
             remedy="the same command goes on where they stopped",
-        )  # fmt: skip
+        )
     for status in statuses:
         if status:
             logging.getLogger(__name__).warning("a worker ended with %d; the others did its work", status)

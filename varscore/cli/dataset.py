@@ -84,9 +84,17 @@ def peaks(
         cause = f"--bins {bins} keeps labelled bins alone"
         raise UsageError("--unlabelled thins bins that are not there", cause=cause, remedy="add --bins all")
     options = BinOptions(
-        bin=bin, window=window, shift=shift, bins=bins, unlabelled=unlabelled, max_unknown=max_unknown, seed=seed,
-        validation=parse_names(validation), test=parse_names(test), skip=parse_names(skip_contigs),
-    )  # fmt: skip
+        bin=bin,
+        window=window,
+        shift=shift,
+        bins=bins,
+        unlabelled=unlabelled,
+        max_unknown=max_unknown,
+        seed=seed,
+        validation=parse_names(validation),
+        test=parse_names(test),
+        skip=parse_names(skip_contigs),
+    )
     fresh_folder(output, force)
     with Genome(reference) as genome:
         counts = build_peaks(genome, source, output, options, exclude, unknown)

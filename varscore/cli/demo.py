@@ -62,10 +62,15 @@ def demo(
     use_threads(threads)
     sites = MotifRules(p=float(SITE_P), active=False)
     job = AnnotateJob(
-        source=str(files.vcf), output=str(files.scored), reference=files.fasta, model=chosen,
-        compute=Compute(device), force=True,
-        annotations=Annotations.open(chosen), motifs=MotifSearch.open(files.motifs, chosen.path, sites),
-    )  # fmt: skip
+        source=str(files.vcf),
+        output=str(files.scored),
+        reference=files.fasta,
+        model=chosen,
+        compute=Compute(device),
+        force=True,
+        annotations=Annotations.open(chosen),
+        motifs=MotifSearch.open(files.motifs, chosen.path, sites),
+    )
     summary = annotate_file(job)
     logging.getLogger(__name__).info("%s", summary)
     _show(records, files)
@@ -113,7 +118,11 @@ def _page(files: DemoFiles, model: ModelFolder) -> str:
     except UsageError:
         return f"not made: {EXTRA}"
     job = ReportJob(
-        source=str(files.scored), output=files.page, model=model, reference=files.fasta, force=True,
+        source=str(files.scored),
+        output=files.page,
+        model=model,
+        reference=files.fasta,
+        force=True,
         title="varscore demo: broken and made binding sites",
-    )  # fmt: skip
+    )
     return f"{write_report(job).output}, open it in a browser"

@@ -111,13 +111,21 @@ def print_confusion(name: str, tasks: Sequence[Task], confusion: np.ndarray) -> 
 
 
 MEASURES = {
-    "auroc": "AUROC", "auroc_median": "median", "auprc": "AUPRC", "auprc_median": "median",
-    "recall_at_fdr_0.1": "recall, FDR 10 %", "recall_at_fdr_0.5": "FDR 50 %", "loss": "loss",
-}  # fmt: skip
+    "auroc": "AUROC",
+    "auroc_median": "median",
+    "auprc": "AUPRC",
+    "auprc_median": "median",
+    "recall_at_fdr_0.1": "recall, FDR 10 %",
+    "recall_at_fdr_0.5": "FDR 50 %",
+    "loss": "loss",
+}
 VALUE_MEASURES = {
-    "pearson": "Pearson r", "pearson_median": "median", "spearman": "Spearman r", "spearman_median": "median",
+    "pearson": "Pearson r",
+    "pearson_median": "median",
+    "spearman": "Spearman r",
+    "spearman_median": "median",
     "mse": "squared error",
-}  # fmt: skip
+}
 
 
 def _print_calibration(report: Report) -> None:

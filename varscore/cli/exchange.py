@@ -114,9 +114,16 @@ def import_torch(
 
     arguments = parse_arguments(find(architecture).config, argument or [])
     model, difference = import_state_dict(
-        file, output, architecture, arguments, name_map=name_map, channels=channels, names=names, check=check or (),
+        file,
+        output,
+        architecture,
+        arguments,
+        name_map=name_map,
+        channels=channels,
+        names=names,
+        check=check or (),
         force=force,
-    )  # fmt: skip
+    )
     typer.echo(f"{model.path}: {model.architecture}, {len(model.tasks()):,} tasks")
     _tell(difference)
 

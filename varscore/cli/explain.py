@@ -256,7 +256,7 @@ def explain(
     from varscore.cli.log import progress
     from varscore.engine.device import use_threads
     from varscore.interpret.explain import TOP, ExplainJob, explain_source
-    from varscore.interpret.outputs import MARKER, ExplainFolder
+    from varscore.interpret.outputs import MARKER
     from varscore.storage.folders import refuse_existing_folder
     from varscore.zoo.models import find_model
 
@@ -265,21 +265,24 @@ def explain(
     chosen = find_model(model)
     chosen.warn_of_interim()
     job = ExplainJob(
-        chosen, methods=tuple(name for name in methods if name in BASES),
-        whole=tuple(name for name in methods if name in WHOLE), tasks=tuple(what.task or ()), target=how.target,
-        options=_options(how, chosen, seed), centred=None if how.window is None else how.window == "centred",
-        span=how.span, flank=shown.flank, top=TOP if what.top is None else what.top or None, rules=rules,
+        chosen,
+        methods=tuple(name for name in methods if name in BASES),
+        whole=tuple(name for name in methods if name in WHOLE),
+        tasks=tuple(what.task or ()),
+        target=how.target,
+        options=_options(how, chosen, seed),
+        centred=None if how.window is None else how.window == "centred",
+        span=how.span,
+        flank=shown.flank,
+        top=TOP if what.top is None else what.top or None,
+        rules=rules,
         compute=computing.compute(),
-    )  # fmt: skip
+    )
     warn_of_idle(how, methods)
     with ExitStack() as stack:
         genome = _open_genome(what.genome, source, stack)
         run = explain_source(job, source, genome, stack)
-        made = ExplainFolder(
-            str(output), job, chosen.tasks(), hypothetical=shown.hypothetical, picture=shown.picture,
-            sites=_sites(shown.motifs, chosen, genome), force=force,
-        )  # fmt: skip
-        folder = stack.enter_context(made)
+        folder = stack.enter_context(_folder(output, job, shown, genome, force))
         meter = stack.enter_context(progress(run.total, "inputs"))
         for result in run.results:
             folder.add(result, run.options)
@@ -287,6 +290,15 @@ def explain(
         _write_whole(run, job, folder, how, shown)
         folder.finish(_facts(source, genome), run.alleles)
     _say(run, job, folder)
+
+
+def _folder(output: Path, job: ExplainJob, shown: Showing, genome: Genome | None, force: bool) -> ExplainFolder:
+    from varscore.interpret.outputs import ExplainFolder
+
+    path, tasks, sites = str(output), job.model.tasks(), _sites(shown.motifs, job.model, genome)
+    return ExplainFolder(
+        path, job, tasks, sites=sites, force=force, hypothetical=shown.hypothetical, picture=shown.picture
+    )
 
 
 def demand_subject(source: str | None, methods: Iterable[str]) -> None:

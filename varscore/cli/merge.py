@@ -56,9 +56,15 @@ def merge(
 
     command = {"run": log.RUN_ID, "command": shlex.join(["varscore", *sys.argv[1:]])}
     job = MergeJob(
-        tuple(shards), output, scores=scores, skipped=skipped, motifs=motif_table, haplotypes=haplotype_table,
-        force=force, run=command,
-    )  # fmt: skip
+        tuple(shards),
+        output,
+        scores=scores,
+        skipped=skipped,
+        motifs=motif_table,
+        haplotypes=haplotype_table,
+        force=force,
+        run=command,
+    )
     counts = merge_shards(job)
     message = f"{len(shards):,} shards, {counts['records']:,} records, {counts['alleles']:,} alleles"
     logging.getLogger(__name__).info(message, extra={"json_fields": counts})

@@ -204,7 +204,7 @@ def motifs(
     from varscore.cli.log import progress
     from varscore.engine.device import pick_device, use_threads
     from varscore.interpret.motif_folder import facts, put_facts, put_found
-    from varscore.interpret.motifs import MotifOptions, discover, read_families
+    from varscore.interpret.motifs import discover, read_families
     from varscore.motifs.active import NAME
     from varscore.storage.folders import refuse_existing_folder
     from varscore.storage.whole import whole_folder
@@ -214,10 +214,7 @@ def motifs(
     refuse_existing_folder(str(output), NAME, force=force)
     chosen, families = find_model(model), read_families(matching.family)
     chosen.warn_of_interim()
-    options = MotifOptions(
-        sequences=filtering.sequences, threshold=filtering.threshold, min_sites=filtering.min_sites, q=matching.q,
-        e=matching.e, trim=filtering.trim, cluster=matching.cluster, projection_q=matching.projection_q, seed=seed,
-    )  # fmt: skip
+    options = _options(filtering, matching, seed)
     with progress(filtering.sequences, "sequences") as meter:
         found = discover(chosen, data, databases, options, pick_device(device), meter.advance)
     with whole_folder(output) as folder:
@@ -225,6 +222,22 @@ def motifs(
         _put_pictures(folder, found, chosen.id, families)
         put_facts(folder, facts(found, chosen, data, databases))
     _say(found, options)
+
+
+def _options(filtering: Filtering, matching: Matching, seed: int) -> MotifOptions:
+    from varscore.interpret.motifs import MotifOptions
+
+    return MotifOptions(
+        sequences=filtering.sequences,
+        threshold=filtering.threshold,
+        min_sites=filtering.min_sites,
+        q=matching.q,
+        e=matching.e,
+        trim=filtering.trim,
+        cluster=matching.cluster,
+        projection_q=matching.projection_q,
+        seed=seed,
+    )
 
 
 def _demand_fitting(model: str, query: Path | None, data: Path | None, recurrence: Recurrence) -> None:
@@ -339,6 +352,13 @@ def _say(found: Found, options: MotifOptions) -> None:
                 "projection, %d filters of q < %g: cosine %.3f in %d pairs of opposite strands, %.3f (sd %.3f) in %d "
             )
             log.info(
-                text + "others, p %.3g", len(placed.chosen), q, pairs.opposite_cosine, pairs.opposite,
-                pairs.other_cosine, pairs.spread, pairs.other, pairs.p,
-            )  # fmt: skip
+                text + "others, p %.3g",
+                len(placed.chosen),
+                q,
+                pairs.opposite_cosine,
+                pairs.opposite,
+                pairs.other_cosine,
+                pairs.spread,
+                pairs.other,
+                pairs.p,
+            )

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from varscore.cli.groups import given_of, grouped
 from varscore.cli.inputs import demand_free, demand_genome, demand_model, look_at_files, look_at_target
 from varscore.cli.options import AutoBatchSize, Computing, Force, ModelName, Reference
+
+if TYPE_CHECKING:
+    from varscore.genome.coords import Interval
+    from varscore.predict.flow import PredictJob
 
 TRACKS = "Tracks along the genome"
 
@@ -142,10 +147,8 @@ def predict(
     if fasta is not None:
         demand_genome(fasta)
 
-    from varscore.cli import log
     from varscore.engine.device import use_threads
-    from varscore.genome.sequence import Genome
-    from varscore.predict.flow import PredictJob, predict_fasta, predict_intervals
+    from varscore.predict.flow import PredictJob
     from varscore.storage.outputs import check_names, with_indexes
     from varscore.zoo.models import find_model
 
@@ -153,10 +156,17 @@ def predict(
     chosen = find_model(model)
     chosen.warn_of_interim()
     check_names([str(output)], [*with_indexes(source, *([str(reference)] if reference else [])), *chosen.files])
-    job = PredictJob(
-        chosen, str(output), tuple(tasks or ()), compute=computing.compute(), batch_size=batch_size,
-        force=force,
-    )  # fmt: skip
+    names = tuple(tasks or ())
+    job = PredictJob(chosen, str(output), names, compute=computing.compute(), batch_size=batch_size, force=force)
+    _table(job, source, intervals, fasta)
+
+
+def _table(job: PredictJob, source: str, intervals: Sequence[Interval], fasta: Path | None) -> None:
+    """``--output``; without a FASTA the source is sequences."""
+    from varscore.cli import log
+    from varscore.genome.sequence import Genome
+    from varscore.predict.flow import predict_fasta, predict_intervals
+
     if fasta is None:
         with log.progress(None, "sequences") as meter:
             predict_fasta(job, source, meter.advance)
@@ -197,11 +207,21 @@ def _along(
     chosen = find_model(model)
     chosen.warn_of_interim()
     job = TracksJob(
-        model=chosen, reference=path, folder=tracks.bigwig, tasks=tuple(tasks or ()), intervals=tuple(intervals),
-        where=source or ", ".join(texts) or str(path), step=tracks.base_step, value=tracks.value,
-        bedgraph=tracks.bedgraph, assembly=tracks.assembly, compute=computing.compute(),
-        resume=tracks.resume, force=force, large=tracks.yes,
-    )  # fmt: skip
+        model=chosen,
+        reference=path,
+        folder=tracks.bigwig,
+        tasks=tuple(tasks or ()),
+        intervals=tuple(intervals),
+        where=source or ", ".join(texts) or str(path),
+        step=tracks.base_step,
+        value=tracks.value,
+        bedgraph=tracks.bedgraph,
+        assembly=tracks.assembly,
+        compute=computing.compute(),
+        resume=tracks.resume,
+        force=force,
+        large=tracks.yes,
+    )
     job.check()
     with log.progress(None, "windows") as meter, SignalStop() as stop:
         windows = write_tracks(job, meter.advance, stop, later=at_last)

@@ -163,16 +163,32 @@ def report(
     from varscore.zoo.models import find_model
 
     use_threads(threads)
-    job = ReportJob(
-        source=source, output=output, model=find_model(model) if model else None, reference=reference, scores=scores,
-        explain=further.explain, motif_table=further.motif_table, tracks=further.tracks,
-        sequence=not further.no_sequence, igv=further.igv or further.igv_js is not None, igv_js=further.igv_js,
-        genes=genes, tag_prefix=tag_prefix, sort=sort.lower(), top=top, filter=filter_,
-        title=title, explain_top=explain_top,
-        links=links, multiqc=multiqc, compute=Compute(device, threads=threads),
-        force=force,
-    )  # fmt: skip
-    make_page(job)
+    make_page(
+        ReportJob(
+            source=source,
+            output=output,
+            model=find_model(model) if model else None,
+            reference=reference,
+            scores=scores,
+            explain=further.explain,
+            motif_table=further.motif_table,
+            tracks=further.tracks,
+            sequence=not further.no_sequence,
+            igv=further.igv or further.igv_js is not None,
+            igv_js=further.igv_js,
+            genes=genes,
+            tag_prefix=tag_prefix,
+            sort=sort.lower(),
+            top=top,
+            filter=filter_,
+            title=title,
+            explain_top=explain_top,
+            links=links,
+            multiqc=multiqc,
+            compute=Compute(device, threads=threads),
+            force=force,
+        )
+    )
 
 
 def page_of(job: AnnotateJob, output: Path) -> ReportJob:
@@ -187,10 +203,16 @@ def page_of(job: AnnotateJob, output: Path) -> ReportJob:
         remedy = "make it later with varscore report, of the whole file"
         raise UsageError(f"--report cannot read {what}", where=job.output, remedy=remedy)
     page = ReportJob(
-        source=job.output, output=output, model=job.model, reference=job.reference, scores=job.scores,
-        motif_table=str(job.motif_table) if job.motif_table else None, tag_prefix=job.tag_prefix, force=job.force,
+        source=job.output,
+        output=output,
+        model=job.model,
+        reference=job.reference,
+        scores=job.scores,
+        motif_table=str(job.motif_table) if job.motif_table else None,
+        tag_prefix=job.tag_prefix,
+        force=job.force,
         compute=Compute(job.compute.device, threads=job.compute.threads),  # logos are made in fp32, whatever the scores
-    )  # fmt: skip
+    )
     page.check()
     return page
 

@@ -83,9 +83,15 @@ def search(
 
 
 def _work(
-    study: Study, branch: Branch, data: ExampleSet, count: int, crew: Crew, asked: Asked,
-    setup: tuple[str, ...] = (), submit: bool = False,
-) -> None:  # fmt: skip
+    study: Study,
+    branch: Branch,
+    data: ExampleSet,
+    count: int,
+    crew: Crew,
+    asked: Asked,
+    setup: tuple[str, ...] = (),
+    submit: bool = False,
+) -> None:
     """Bring the trials of a branch to their end, here or elsewhere, and say which is the best."""
     from varscore.cli import log
     from varscore.search.worker import run_branch

@@ -146,9 +146,16 @@ def _plan(words: list[str], shards: int, asked: Resources, setup: tuple[str, ...
     further = ("scores", "skipped", "motif_table", "haplotype_table")
     names = {name: None if given[name] is None else str(given[name]) for name in further}
     plan = ArrayPlan(
-        [*words, *plugins], source, output, shards, Path.cwd(), force=given["force"],
-        resources=asked, setup=setup, **names,
-    )  # fmt: skip
+        [*words, *plugins],
+        source,
+        output,
+        shards,
+        Path.cwd(),
+        force=given["force"],
+        resources=asked,
+        setup=setup,
+        **names,
+    )
     _read_words([*words, "-o", output, "--dry-run"], invoke=True)
     return plan
 

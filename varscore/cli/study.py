@@ -95,10 +95,17 @@ def status(study_folder: StudyFolder) -> None:
         )
     print_table(["branch", "done", "otherwise ended", "under way", f"best {name}", "why"], rows, ["done", "under way"])
     best_rows = [
-        [str(each.rank), each.branch.name, str(each.trial.number), f"{each.trial.metric:.4f}",
-         f"{each.trial.parameters:,}", f"{each.trial.seconds:.0f}", network_line(each.trial)]
+        [
+            str(each.rank),
+            each.branch.name,
+            str(each.trial.number),
+            f"{each.trial.metric:.4f}",
+            f"{each.trial.parameters:,}",
+            f"{each.trial.seconds:.0f}",
+            network_line(each.trial),
+        ]
         for each in places(study)[:5]
-    ]  # fmt: skip
+    ]
     if best_rows:
         typer.echo()
         columns = ["rank", "branch", "trial", name, "parameters", "seconds", "network"]
@@ -187,9 +194,12 @@ def _retrain(
 
     use_threads(threads)
     options = RunOptions(
-        seed=study.settings.seed, device=pick_device(device), precision=study.settings.precision,
-        command=command_line(sys.argv[1:]), stopping=partial(SignalStop, TRAINING_PATIENCE),
-    )  # fmt: skip
+        seed=study.settings.seed,
+        device=pick_device(device),
+        precision=study.settings.precision,
+        command=command_line(sys.argv[1:]),
+        stopping=partial(SignalStop, TRAINING_PATIENCE),
+    )
     model, _ = train_anew(study, chosen, data, output, epochs, options)
     figures = model.card.figures("test")
     words = ", ".join(f"{name} {figures[name]:.4f}" for name in ("auroc", "auprc", "pearson") if name in figures)

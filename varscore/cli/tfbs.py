@@ -148,9 +148,7 @@ def _from_seq(seq: Path, output: Path, name: str | None, options: TfbsOptions, f
         fresh_folder(folder, force)
     for folder, (task, first, second) in jobs.items():
         files = [path for path in (first, second) if path]
-        counts = build_sequences(
-            task, read_seq(first), read_seq(second) if second else [], files, folder, options
-        )  # fmt: skip
+        counts = build_sequences(task, read_seq(first), read_seq(second) if second else [], files, folder, options)
         _say(folder, counts)
     for stem in alone:
         typer.echo(f"{stem}: left out, it has no training sequences")
@@ -158,8 +156,11 @@ def _from_seq(seq: Path, output: Path, name: str | None, options: TfbsOptions, f
 
 def _from_fasta(
     files: tuple[Path, Path | None, Path | None, Path | None],
-    output: Path, name: str | None, options: TfbsOptions, force: bool,
-) -> None:  # fmt: skip
+    output: Path,
+    name: str | None,
+    options: TfbsOptions,
+    force: bool,
+) -> None:
     from varscore.datasets.examples import fresh_folder
     from varscore.datasets.tfbs import build_sequences, read_fastas
 

@@ -63,11 +63,14 @@ def _connect(address: str | None, machine: dict[str, Any]) -> None:
         ray.init(address, log_to_driver=False, configure_logging=False, **(machine if alone else {}))
     except Exception as error:  # Ray raises bare ones too
         raise DeviceError(
-            "cannot start Ray" if alone else "cannot reach the Ray cluster", where=None if alone else address,
+            "cannot start Ray" if alone else "cannot reach the Ray cluster",
+            where=None if alone else address,
             cause=_gist(str(error)),
-            remedy=None if alone else "`ray start --head` starts one; clients use port 10001 and need its token "
+            remedy=None
+            if alone
+            else "`ray start --head` starts one; clients use port 10001 and need its token "
             "(RAY_AUTH_TOKEN or ~/.ray/auth_token)",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def _gist(message: str) -> str:
@@ -239,9 +242,10 @@ class RayPool:
         task.deaths += 1
         if task.deaths == MOST_DEATHS:
             raise DeviceError(
-                f"{MOST_DEATHS} workers died over the same records", cause="most likely out of memory",
+                f"{MOST_DEATHS} workers died over the same records",
+                cause="most likely out of memory",
                 remedy="a smaller `batch_size`, or more memory for the workers",
-            )  # fmt: skip
+            )
         if dead in self._crew:
             log.warning("worker %s died: its records are scored again by others", dead.peer)
             self._crew.remove(dead)
@@ -284,15 +288,17 @@ class RayPool:
             self._stillborn += 1
             if self._stillborn >= MOST_DEATHS and not self._crew:
                 raise DeviceError(
-                    "Ray's workers cannot start", cause=str(error).strip().splitlines()[-1],
+                    "Ray's workers cannot start",
+                    cause=str(error).strip().splitlines()[-1],
                     remedy="is the same varscore installed on every node?",
-                ) from None  # fmt: skip
+                ) from None
             self._ask_for_one()
             return
         if peer.versions != _versions():
             raise DeviceError(
-                f"the worker on {peer.node} has {peer.versions}", cause=f"here are {_versions()}",
+                f"the worker on {peer.node} has {peer.versions}",
+                cause=f"here are {_versions()}",
                 remedy="install the same on every node",
-            )  # fmt: skip
+            )
         log.debug("worker %s is ready", peer)
         self._crew.append(_Member(actor, peer))

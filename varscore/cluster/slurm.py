@@ -190,20 +190,28 @@ class ArrayPlan:
     def scripts(self) -> dict[str, str]:
         """The text of each script, by name."""
         common = {
-            "folder": shlex.quote(str(self.folder)), "shards": self.shards, "suffix": self.suffix,
+            "folder": shlex.quote(str(self.folder)),
+            "shards": self.shards,
+            "suffix": self.suffix,
             "setup": "\n".join(self.setup),
-        }  # fmt: skip
+        }
         return {
             ARRAY: _ARRAY.format(
-                **common, sbatch=_lines(self._array_options()), source=shlex.quote(self.source),
-                restarts=MOST_RESTARTS, command=self._annotate(),
+                **common,
+                sbatch=_lines(self._array_options()),
+                source=shlex.quote(self.source),
+                restarts=MOST_RESTARTS,
+                command=self._annotate(),
             ),
             MERGE: _MERGE.format(
-                **common, sbatch=_lines(self._merge_options()), output=shlex.quote(self.output), submit=SUBMIT,
+                **common,
+                sbatch=_lines(self._merge_options()),
+                output=shlex.quote(self.output),
+                submit=SUBMIT,
                 command=self._merge(),
             ),
             SUBMIT: _SUBMIT.format(**common, array=ARRAY, merge=MERGE),
-        }  # fmt: skip
+        }
 
     def _annotate(self) -> str:
         outputs = ['-o "$shard"']
@@ -267,9 +275,11 @@ class WorkersPlan:
         where = _anywhere(self.working, self.folder, "%a")
         array = _WORKER.format(
             sbatch=_lines(iter([f"--job-name={name}", *_array(self.tasks, self.resources, where)])),
-            tasks=self.tasks, setup="\n".join(self.setup),
-            command=shlex.join([*PROGRAM, *self.words]), restarts=MOST_RESTARTS,
-        )  # fmt: skip
+            tasks=self.tasks,
+            setup="\n".join(self.setup),
+            command=shlex.join([*PROGRAM, *self.words]),
+            restarts=MOST_RESTARTS,
+        )
         return {ARRAY: array, SUBMIT: _SUBMIT_WORKERS.format(folder=shlex.quote(str(self.folder)), array=ARRAY)}
 
 
@@ -318,9 +328,10 @@ def write_scripts(plan: ArrayPlan | WorkersPlan, force: bool = False) -> Path:
             raise OutputExists("the folder for the scripts is something else", where=plan.folder, remedy="move it away")
         if not force:
             raise OutputExists(
-                "the scripts of an earlier run are here", where=plan.folder,
+                "the scripts of an earlier run are here",
+                where=plan.folder,
                 remedy=f"run its {SUBMIT} to do what is missing, or pass `force` to begin anew",
-            )  # fmt: skip
+            )
     with whole_folder(plan.folder) as folder:
         for name, text in plan.scripts().items():
             put_file(folder / name, text)
@@ -332,9 +343,10 @@ def submit(folder: Path) -> str:
     """Run ``submit.sh``; what it says. Raises UsageError where there is no SLURM, VarscoreError when it refuses."""
     if shutil.which("sbatch") is None:
         raise UsageError(
-            "sbatch is not on the PATH", cause="SLURM is not on this machine",
+            "sbatch is not on the PATH",
+            cause="SLURM is not on this machine",
             remedy=f"run {folder / SUBMIT} on one that has it",
-        )  # fmt: skip
+        )
     done = subprocess.run(["bash", str(folder / SUBMIT)], capture_output=True, text=True)
     if done.returncode:
         cause = " ".join(done.stderr.split()) or None

@@ -229,9 +229,14 @@ def _demand(what: str, names: Sequence[str], there: set[str]) -> None:
 
 
 def _open_cell(
-    name: str, chips: Mapping[str, Chip], genome: Genome, peaks: Path, bigwig: Path | None, column: int | None,
+    name: str,
+    chips: Mapping[str, Chip],
+    genome: Genome,
+    peaks: Path,
+    bigwig: Path | None,
+    column: int | None,
     options: BindingOptions,
-) -> Cell:  # fmt: skip
+) -> Cell:
     if bigwig is None:
         heights = read_peak_signal(peaks, genome, column)
         union, signal = heights.union, log_signal(heights.along)
@@ -321,10 +326,16 @@ def _provenance(
 
 
 def _write(
-    folder: Path, genome: Genome, parts: Sequence[tuple[Grid, np.ndarray]], cells: Sequence[Cell],
-    factors: Sequence[str], shape: Mapping[str, Along], expression: Expression | None, facts: Mapping[str, object],
+    folder: Path,
+    genome: Genome,
+    parts: Sequence[tuple[Grid, np.ndarray]],
+    cells: Sequence[Cell],
+    factors: Sequence[str],
+    shape: Mapping[str, Along],
+    expression: Expression | None,
+    facts: Mapping[str, object],
     options: BindingOptions,
-) -> None:  # fmt: skip
+) -> None:
     contigs = list(genome.contigs)
     states = np.concatenate([states for _, states in parts])
     cell = np.repeat(np.arange(len(cells), dtype=np.int16), [len(grid) for grid, _ in parts])

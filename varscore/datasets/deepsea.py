@@ -75,9 +75,10 @@ class Part:
         known = hot.sum(1, dtype=np.uint8)
         if (known > 1).any() or not (block[hot] == 1).all():
             raise DataError(
-                f"rows {first:,} to {stop:,} of the bases are not one-hot", where=self.path,
+                f"rows {first:,} to {stop:,} of the bases are not one-hot",
+                where=self.path,
                 cause="their axes are in another order, or they are no sequences",
-            )  # fmt: skip
+            )
         codes = np.where(known == 0, np.uint8(UNKNOWN), np.uint8(0))
         for channel, code in enumerate(CODE_OF):
             codes += hot[:, channel] * code
@@ -232,9 +233,10 @@ def _check_pairs(part: Part, first: int, codes: np.ndarray, bits: np.ndarray) ->
     if not same.all():
         row = first + int(np.argmin(same))
         raise DataError(
-            f"row {row + part.rows:,} is not the reverse complement of row {row:,} with its labels", where=part.path,
+            f"row {row + part.rows:,} is not the reverse complement of row {row:,} with its labels",
+            where=part.path,
             cause="other rows are: the file is damaged, or was changed",
-        )  # fmt: skip
+        )
 
 
 def _provenance(parts: Sequence[Part], counts: dict[str, int], names: Path | None) -> dict[str, Any]:

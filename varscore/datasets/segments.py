@@ -26,9 +26,11 @@ class Runs:
         self.first, self.length = rows[heads], np.diff(np.append(heads, len(rows)))
         if len(rows) and self.length.max() == 1:
             raise DataError(
-                f"no two examples of the data set are {step} bases apart", where=data.folder,
-                cause="segments are made of neighbouring bins", remedy="one bin a segment, or a data set of all bins",
-            )  # fmt: skip
+                f"no two examples of the data set are {step} bases apart",
+                where=data.folder,
+                cause="segments are made of neighbouring bins",
+                remedy="one bin a segment, or a data set of all bins",
+            )
 
     @property
     def most(self) -> int:

@@ -49,9 +49,10 @@ def placed_contigs(path: Path, contigs: Iterable[str], genome: Genome, demanded:
     names = match_contigs(contigs, genome)
     if names and not any(names.values()):
         error = DataError(
-            "none of the contigs is in the FASTA", where=path,
+            "none of the contigs is in the FASTA",
+            where=path,
             cause=f"they are {shown(names)}; {genome.path.name} has {shown(genome.contigs)}",
-        )  # fmt: skip
+        )
         if demanded:
             raise error
         log.warning("%s", error)

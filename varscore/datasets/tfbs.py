@@ -326,9 +326,14 @@ def build_peaks(name: str, genome: Genome, path: Path, folder: Path, options: Tf
 
 
 def _write(
-    folder: Path, name: str, sources: Sequence[Path], examples: Examples, options: TfbsOptions,
-    counts: Mapping[str, int], more: Mapping[str, object],
-) -> dict[str, int]:  # fmt: skip
+    folder: Path,
+    name: str,
+    sources: Sequence[Path],
+    examples: Examples,
+    options: TfbsOptions,
+    counts: Mapping[str, int],
+    more: Mapping[str, object],
+) -> dict[str, int]:
     n, window = examples.codes.shape
     found = {part: int(np.count_nonzero(examples.split == number)) for number, part in enumerate(SPLITS)}
     empty = [part for part, number in found.items() if not number]

@@ -320,9 +320,15 @@ def _spans(peaks: Sequence[Peak], names: Mapping[str, str | None]) -> dict[str, 
 
 
 def _write(
-    folder: Path, genome: Genome, sources: Sequence[Path], sites: Sites, split: np.ndarray, options: TssOptions,
-    counts: Mapping[str, int], frequencies: Sequence[float],
-) -> None:  # fmt: skip
+    folder: Path,
+    genome: Genome,
+    sources: Sequence[Path],
+    sites: Sites,
+    split: np.ndarray,
+    options: TssOptions,
+    counts: Mapping[str, int],
+    frequencies: Sequence[float],
+) -> None:
     contigs, window, n = list(genome.contigs), options.window, len(sites)
     info: dict[str, Any] = {
         "kind": "classes",

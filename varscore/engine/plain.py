@@ -126,7 +126,7 @@ class PlainEngine:
                 f"precision {wanted} is not to be trusted here: predictions are up to {error:.2g} from float32's",
                 cause=f"rounding, or a faulty kernel of this PyTorch ({torch.__version__}) for this {self.device.type}",
                 remedy="fp32",
-            )  # fmt: skip
+            )
 
     def _tile(self, inputs: torch.Tensor, first: int, padding: int) -> torch.Tensor:
         """``TILE`` rows from ``first`` on, padded, on the device."""
@@ -163,18 +163,20 @@ def demand_numbers(*computed: np.ndarray) -> None:
     for the largest of all tasks."""
     if not all(np.isfinite(values).all() for values in computed):
         raise DeviceError(
-            "a prediction is not a number", cause="weights that are none, or a reduced precision",
+            "a prediction is not a number",
+            cause="weights that are none, or a reduced precision",
             remedy="fp32; if it is that, train or import the model again",
-        )  # fmt: skip
+        )
 
 
 def demand_sequence_only(net: SequenceNet) -> None:
     """Raises UsageError when bases alone are not what a network predicts from."""
     if net.inputs:
         raise UsageError(
-            f"the model reads {' and '.join(net.inputs)} besides sequence", cause="here is nothing but sequence",
+            f"the model reads {' and '.join(net.inputs)} besides sequence",
+            cause="here is nothing but sequence",
             remedy="`varscore evaluate` predicts the examples of its data set",
-        )  # fmt: skip
+        )
 
 
 def over_strands(predicted: np.ndarray, strands: str) -> np.ndarray:

@@ -170,9 +170,11 @@ class EnginePool:
             stopped = {process for process in workers if is_stopped(process)}
             if still := sorted(before & stopped):
                 raise DeviceError(
-                    "a worker process is stopped", where=f"process {still[0]}", cause="a signal, or a debugger",
+                    "a worker process is stopped",
+                    where=f"process {still[0]}",
+                    cause="a signal, or a debugger",
                     remedy="run the same command again to carry on",
-                )  # fmt: skip
+                )
 
 
 def _done(result: Result) -> Future[Result]:

@@ -144,17 +144,25 @@ def _draw_scatter(axes: Axes, measure: str, scatter: Scatter) -> None:
     axes.plot([low, high], [low, high], color="grey", linewidth=1)
     won = f"larger on {scatter.won:.1%} of {scatter.counted:,} tasks" if np.isfinite(scatter.won) else ""
     axes.set(
-        title=won, xlabel=f"{measure}, {_plain(scatter.x_name)}", ylabel=f"{measure}, {_plain(scatter.y_name)}",
-        xlim=(low, high), ylim=(low, high),
-    )  # fmt: skip
+        title=won,
+        xlabel=f"{measure}, {_plain(scatter.x_name)}",
+        ylabel=f"{measure}, {_plain(scatter.y_name)}",
+        xlim=(low, high),
+        ylim=(low, high),
+    )
     axes.set_box_aspect(1)
     for task, up in _farthest(scatter):
         above = up and scatter.y[task] < high - 0.04 * (high - low)  # a name does not run into the title
         axes.annotate(
-            _plain(_shortened(scatter.labels[task])), (scatter.x[task], scatter.y[task]), fontsize=6, color="dimgrey",
-            xytext=(-3 if up else 3, 3 if above else -3), textcoords="offset points", ha="right" if up else "left",
+            _plain(_shortened(scatter.labels[task])),
+            (scatter.x[task], scatter.y[task]),
+            fontsize=6,
+            color="dimgrey",
+            xytext=(-3 if up else 3, 3 if above else -3),
+            textcoords="offset points",
+            ha="right" if up else "left",
             va="bottom" if above else "top",
-        )  # fmt: skip
+        )
     if any(scatter.groups):
         axes.legend(loc="lower right")
 

@@ -218,8 +218,9 @@ def _agreeing(
     if best is None or not found[chosen] <= TOLERANCE:
         shown = ", ".join(f"{way}: {difference:.2g}" for way, difference in found.items())
         raise ModelError(
-            "the weights predict other than the reference says", where=path,
+            "the weights predict other than the reference says",
+            where=path,
             cause=f"largest difference by the direction of the backward LSTM: {shown}",
             remedy="the reference may be of other weights, or of both strands",
-        )  # fmt: skip
+        )
     return chosen, best, found[chosen]

@@ -152,9 +152,7 @@ def _projection(graph: _Graph, layer: Projection, x: str) -> str:
 @_LAYERS.of(Residual)
 def _residual(graph: _Graph, layer: Residual, x: str) -> str:
     d, weights = layer.dilation, [layer.conv.weight, cast(Tensor, layer.conv.bias)]
-    hidden = graph.add(
-        "Conv", _activation(graph, layer.activation, x), *map(graph.constant, weights), dilations=[d]
-    )  # fmt: skip
+    hidden = graph.add("Conv", _activation(graph, layer.activation, x), *map(graph.constant, weights), dilations=[d])
     mixed = (layer.mix.weight * layer.scale[:, None])[:, :, None]
     added = graph.add("Conv", _activation(graph, layer.activation, hidden), graph.constant(mixed))
     middle = [graph.constant(np.array(values)) for values in ([d], [-d], [2])]

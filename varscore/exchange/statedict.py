@@ -166,10 +166,11 @@ def translate(
         first = missing[0]
         alike = [name for name, t in theirs.items() if _without_ones(t.shape) == _without_ones(shapes[first])]
         raise ModelError(
-            f"nothing for {len(missing)} of the network's {len(shapes)} tensors", where=path,
+            f"nothing for {len(missing)} of the network's {len(shapes)} tensors",
+            where=path,
             cause=f"{first} {shapes[first]} may be {' or '.join(alike[:4]) or 'none that is there'}",
             remedy=f"`map=FILE` with lines for {', '.join(missing)}",
-        )  # fmt: skip
+        )
     state = {name: _arranged(theirs[sources[name].name], sources[name], shapes[name], path) for name in shapes}
     if spare := sorted(theirs.keys() - {source.name for source in sources.values()}):
         log.warning("%d tensors of %s are not used: %s", len(spare), path, ", ".join(spare[:8]))

@@ -45,15 +45,21 @@ class BigWig:
         if not self._of_genome:
             cause = f"it has {shown(self._contigs)}; {genome.path.name} has {shown(genome.contigs)}"
             raise DataError(
-                "none of the bigWig's contigs is in the FASTA", where=self.path, cause=cause,
+                "none of the bigWig's contigs is in the FASTA",
+                where=self.path,
+                cause=cause,
                 remedy="pass the track of the FASTA's assembly",
-            )  # fmt: skip
+            )
         for theirs, ours in self._of_genome.items():
             if self._contigs[ours] != genome.contigs[theirs]:
                 log.warning(
                     "%s is probably of another assembly than %s: its %s has %s bases, the FASTA's %s",
-                    self.path, genome.path.name, ours, f"{self._contigs[ours]:,}", f"{genome.contigs[theirs]:,}",
-                )  # fmt: skip
+                    self.path,
+                    genome.path.name,
+                    ours,
+                    f"{self._contigs[ours]:,}",
+                    f"{genome.contigs[theirs]:,}",
+                )
                 break
 
     def warn_of_missing(self) -> None:
@@ -61,8 +67,10 @@ class BigWig:
         if self._missing * 2 > self._asked:
             log.warning(
                 "%s has no value for %s of %s positions: is it of another assembly?",
-                self.path, f"{self._missing:,}", f"{self._asked:,}",
-            )  # fmt: skip
+                self.path,
+                f"{self._missing:,}",
+                f"{self._asked:,}",
+            )
 
     def values(self, contigs: Sequence[str], contig: np.ndarray, start: np.ndarray) -> np.ndarray:
         """The value at each position, float32 (n,), NaN where the track has none.
@@ -193,9 +201,10 @@ def _library() -> Any:
         import pybigtools
     except ImportError:
         raise UsageError(
-            "bigWig tracks cannot be read or written", cause="pybigtools is missing",
+            "bigWig tracks cannot be read or written",
+            cause="pybigtools is missing",
             remedy="pip install pybigtools",
-        ) from None  # fmt: skip
+        ) from None
     return pybigtools
 
 

@@ -163,10 +163,11 @@ def _check_header(columns: Sequence[int | None], wanted: Sequence[str], path: st
     if not missing:
         return
     raise DataError(
-        "neither a VCF or BCF nor a table", where=path,
+        "neither a VCF or BCF nor a table",
+        where=path,
         cause=f"its first line names no column {', '.join(missing)}",
         remedy=f"a table is tab-separated and begins with the names {', '.join(wanted)}",
-    )  # fmt: skip
+    )
 
 
 def _bed_positions(path: str) -> Iterator[tuple[str, int]]:

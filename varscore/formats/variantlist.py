@@ -190,9 +190,10 @@ def _bed(path: str) -> Iterator[Entry]:
         ref, alt = found[1].decode().upper(), found[2].decode().upper()
         if len(ref) != len(interval):
             raise DataError(
-                f"REF {ref[:20]} has {len(ref)} bases, the interval {len(interval)}", where=where,
+                f"REF {ref[:20]} has {len(ref)} bases, the interval {len(interval)}",
+                where=where,
                 remedy="BED counts from 0, and its end is not part of the interval",
-            )  # fmt: skip
+            )
         yield Entry(where, ".", Edit(interval.contig, interval.start, interval.end, ref, alt))
 
 
@@ -276,9 +277,11 @@ def _demand_from_1(rows: Sequence[Sequence[str]], header: _Header, where: str) -
         if ref == "-" or not (start.isdecimal() and end.isdecimal()) or int(end) - int(start) != len(ref):
             return
     raise DataError(
-        "the table counts from 0", where=where, cause="in every row end - start is the length of REF",
+        "the table counts from 0",
+        where=where,
+        cause="in every row end - start is the length of REF",
         remedy="add 1 to its start, or leave its end out if it is something else",
-    )  # fmt: skip
+    )
 
 
 def _table_text(path: str) -> tuple[str, _Header]:
@@ -298,9 +301,11 @@ def _table_text(path: str) -> tuple[str, _Header]:
 def _refuse_header(path: str, text: str) -> NoReturn:
     first = next(iter(text.splitlines()), "")
     raise DataError(
-        "the table's first line does not name the columns", where=path, cause=f"it is {first[:60]!r}",
+        "the table's first line does not name the columns",
+        where=path,
+        cause=f"it is {first[:60]!r}",
         remedy="name them chrom, pos, ref, alt; or one of them variant or rsid",
-    )  # fmt: skip
+    )
 
 
 def _row(cells: Sequence[str], header: _Header, where: str) -> Iterator[Entry]:
@@ -317,10 +322,12 @@ def _row(cells: Sequence[str], header: _Header, where: str) -> Iterator[Entry]:
         change = _change(contig, start, ref.upper(), alt.upper(), end)
         if change is None:
             raise DataError(
-                "not a variant", where=where, cause=f"it is {' '.join((contig, pos, ref, alt))[:60]!r}",
+                "not a variant",
+                where=where,
+                cause=f"it is {' '.join((contig, pos, ref, alt))[:60]!r}",
                 remedy="positions count from 1; an insertion is spelled with the base before it, as in a VCF, or with "
                 "a column end",
-            )  # fmt: skip
+            )
         yield Entry(where, re.sub(r"[\s;]+", "_", name) or ".", change)
 
 

@@ -62,7 +62,10 @@ def _tree_json(tree: Tree, number: int, width: int) -> dict[str, Any]:
         parents[children[inner]] = inner
     return {
         "base_weights": [0.0] * n,
-        "categories": [], "categories_nodes": [], "categories_segments": [], "categories_sizes": [],
+        "categories": [],
+        "categories_nodes": [],
+        "categories_segments": [],
+        "categories_sizes": [],
         "default_left": tree.default_left.astype(int).tolist(),
         "id": number,
         "left_children": tree.left.tolist(),
@@ -74,7 +77,7 @@ def _tree_json(tree: Tree, number: int, width: int) -> dict[str, Any]:
         "split_type": [0] * n,
         "sum_hessian": [0.0] * n,
         "tree_param": {"num_deleted": "0", "num_feature": str(width), "num_nodes": str(n), "size_leaf_vector": "1"},
-    }  # fmt: skip
+    }
 
 
 def parse_booster(content: bytes, width: int, where: object) -> tuple[Tree, ...]:

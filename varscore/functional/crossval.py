@@ -28,9 +28,10 @@ def assign_folds(groups: np.ndarray, labels: np.ndarray, folds: int, seed: int) 
     folds = min(folds, len(names))
     if folds < 2:
         raise DataError(
-            "nothing to cross-validate on", cause=f"all {len(labels):,} variants lie in one locus or chromosome",
+            "nothing to cross-validate on",
+            cause=f"all {len(labels):,} variants lie in one locus or chromosome",
             remedy="`group_by=none`, or a smaller `locus`",
-        )  # fmt: skip
+        )
     random = np.random.default_rng(seed)
     order = np.lexsort((random.permutation(len(names)), -share))
     load, chosen = np.zeros(folds), np.empty(len(names), np.int64)
@@ -41,7 +42,8 @@ def assign_folds(groups: np.ndarray, labels: np.ndarray, folds: int, seed: int) 
     for test in range(folds):
         if len(np.unique(labels[fold != test])) < 2:
             raise DataError(
-                "only one class is left to train on in a fold", cause="it lies in one locus or chromosome",
+                "only one class is left to train on in a fold",
+                cause="it lies in one locus or chromosome",
                 remedy="`group_by=none`, a smaller `locus`, or more variants",
-            )  # fmt: skip
+            )
     return fold

@@ -160,9 +160,10 @@ def _with_frequencies(positives: Variants, sources: Sequence[Variants]) -> Varia
     unknown = np.isnan(positives.frequency)
     if unknown.all():
         raise DataError(
-            "the allele frequency of no positive is known", cause="neither INFO/AF nor a column af states it",
+            "the allele frequency of no positive is known",
+            cause="neither INFO/AF nor a column af states it",
             remedy="leave out `match_af`",
-        )  # fmt: skip
+        )
     if unknown.any():
         log.warning("%s positives have no known allele frequency: no negative is matched to them", f"{unknown.sum():,}")
     return positives

@@ -65,9 +65,11 @@ def find_contigs(intervals: Iterable[Interval], genome: Genome) -> dict[str, str
         if name is None or interval.end > genome.contigs[name]:
             cause = "no such contig" if name is None else f"{interval.contig} has {genome.contigs[name]:,} bp"
             raise DataError(
-                f"the interval {interval} is not in the FASTA", where=genome.path.name, cause=cause,
+                f"the interval {interval} is not in the FASTA",
+                where=genome.path.name,
+                cause=cause,
                 remedy="pass the FASTA of the intervals' assembly with -r",
-            )  # fmt: skip
+            )
         contigs[interval.contig] = name
     return contigs
 
@@ -118,10 +120,11 @@ class ContigNames:
         the ``declared``."""
         if names and not any(self.find(name) for name in (*names, *declared)):
             raise VariantFileError(
-                "none of the contigs is in the FASTA", where=self._where,
+                "none of the contigs is in the FASTA",
+                where=self._where,
                 cause=f"the variants are on {shown(names)}; {self._genome.path.name} has {shown(self._genome.contigs)}",
                 remedy=f"if only the names differ, {RENAME}; else pass the FASTA of their assembly with -r",
-            )  # fmt: skip
+            )
 
     def key(self, name: str) -> str:
         """The same for all names of a contig, whether the FASTA has it or not."""
@@ -138,9 +141,11 @@ class ContigNames:
         if not strange:
             return
         error = InputError(
-            f"regions on contigs that neither the variants nor {self._genome.path.name} has", where=shown(strange),
-            cause=f"the FASTA has {shown(self._genome.contigs)}", remedy=f"check the names; {RENAME}",
-        )  # fmt: skip
+            f"regions on contigs that neither the variants nor {self._genome.path.name} has",
+            where=shown(strange),
+            cause=f"the FASTA has {shown(self._genome.contigs)}",
+            remedy=f"check the names; {RENAME}",
+        )
         if not partly or len(strange) == len(set(regions)):
             raise error
         log.warning("%s", error)
@@ -153,8 +158,13 @@ class ContigNames:
         plink = " (23 to 26 and XY are plink's names)" if set(missing) & set(PLINK) else ""
         log.warning(
             "%d of the variants' contigs are not in %s, which has %s: %s%s; if only the names differ, %s",
-            len(missing), self._genome.path.name, shown(self._genome.contigs), shown(missing), plink, RENAME,
-        )  # fmt: skip
+            len(missing),
+            self._genome.path.name,
+            shown(self._genome.contigs),
+            shown(missing),
+            plink,
+            RENAME,
+        )
 
     def _compare(self, name: str) -> None:
         cause = self._difference(name) if self._check != "off" else None
@@ -188,9 +198,11 @@ class ContigNames:
 def report_difference(what: str, cause: str, where: str | None, check: str, assembly: str) -> None:
     """Another assembly: raises VariantFileError, or warns, as ``--check-assembly`` says. assembly: the variants'"""
     error = VariantFileError(
-        what, where=where, cause=cause,
+        what,
+        where=where,
+        cause=cause,
         remedy=f"pass the FASTA of {assembly} with -r, or `check_assembly=warn` if this is right",
-    )  # fmt: skip
+    )
     if check == "error":
         raise error
     if check == "warn":

@@ -29,7 +29,7 @@ _PARTED = re.compile(
     rf"{_CONTIG}[\s:_-]\s*(?P<pos>[\d,]+)[\s:_-]\s*(?P<ref>{_BASES})[\s:_/>-]\s*(?P<alt>{_BASES})"
     r"(?:_(?:b37|b38|hg19|hg38|GRCh37|GRCh38))?",
     re.IGNORECASE,
-)  # fmt: skip
+)
 _HGVS = re.compile(r"(?P<contig>[\w.]+):(?P<kind>[a-z])\.(?P<change>\S+)", re.IGNORECASE)
 _PLACE = r"(?P<first>\d+)(?:_(?P<last>\d+))?"
 _CHANGES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(

@@ -183,9 +183,10 @@ def _demanded_tasks(job: ExplainJob) -> np.ndarray:
         return np.zeros(1, np.int64)
     some = ", ".join(task.name for task in tasks[:3])
     raise UsageError(
-        f"which of the {len(tasks)} tasks is to be explained?", cause=f"such as {some}",
+        f"which of the {len(tasks)} tasks is to be explained?",
+        cause=f"such as {some}",
         remedy="name it with `task`; `varscore models tasks MODEL` lists them",
-    )  # fmt: skip
+    )
 
 
 def _of_variants(
@@ -196,7 +197,7 @@ def _of_variants(
     pairs = (
         scored.pair(genome, net.window, number, centred=job.centred is not False, span=span)
         for number, scored in enumerate(found.scored)
-    )  # fmt: skip
+    )
     names = job.model.tasks()
     tasks = np.array(choose(names, job.tasks, "`task`")) if job.tasks else np.arange(len(names))
     return Explanation(net, options, pool, _explained(pool, job, options, pairs), len(found.scored), tasks, found)
@@ -228,5 +229,8 @@ def _warned(results: Iterator[Result], fitted: Fitted) -> Iterator[Result]:
     if fitted.padded or fitted.cut:
         log.warning(
             "%s sequences were shorter than the window of %s bp and padded with N, %s were longer and cut to their "
-            "middle", f"{fitted.padded:,}", f"{fitted.window:,}", f"{fitted.cut:,}",
-        )  # fmt: skip
+            "middle",
+            f"{fitted.padded:,}",
+            f"{fitted.window:,}",
+            f"{fitted.cut:,}",
+        )

@@ -37,9 +37,10 @@ def first_layer(net: nn.Module) -> SequenceConv:
         looks = isinstance(net, AttentiveNet)
         remedy = "--method attention` shows where it looks" if looks else "` shows which bases it rests on"
         raise UsageError(
-            "the network has no first layer of motif filters", where=type(net).__name__,
+            "the network has no first layer of motif filters",
+            where=type(net).__name__,
             remedy=f"`varscore explain MODEL{' ' * looks}{remedy}",
-        )  # fmt: skip
+        )
     return layer
 
 

@@ -96,8 +96,9 @@ def target_of(net: SequenceNet, outputs: N, task: int, strands: int) -> N:
     return apart.maximum() if net.strands == "both-max" else apart.affine(lambda z: z.mean(1))
 
 
-def deeplift(engine: PlainEngine, codes: np.ndarray, tasks: np.ndarray, reference: Reference, number: int, seed: int
-             ) -> Attribution:  # fmt: skip
+def deeplift(
+    engine: PlainEngine, codes: np.ndarray, tasks: np.ndarray, reference: Reference, number: int, seed: int
+) -> Attribution:
     """By the straight-path rule; mean over references. codes: uint8 (window,); tasks: int64 (k,)"""
 
     def multipliers(x: Tensor, x0: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -155,8 +156,11 @@ def demand_gradient(net: SequenceNet) -> None:
     """Raises UsageError for a network whose outputs do not follow from one-hot bases by differentiable steps."""
     x = torch.zeros(2, 4, net.window, requires_grad=True)
     if not net(x).requires_grad or torch.autograd.grad(net(x).sum(), x, allow_unused=True)[0] is None:
-        raise UsageError("this architecture has no gradient with respect to single bases",
-                         cause="it counts k-mers", remedy="ism explains it")  # fmt: skip
+        raise UsageError(
+            "this architecture has no gradient with respect to single bases",
+            cause="it counts k-mers",
+            remedy="ism explains it",
+        )
 
 
 def _gradients(engine: PlainEngine, x: Tensor, tasks: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:

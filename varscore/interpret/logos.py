@@ -35,8 +35,13 @@ def _ring(first: float, last: float, x: float, y: float, wide: float, high: floa
 _OUTER, _INNER = (0.5, 0.5, 0.5, 0.5), (0.5, 0.5, 0.31, 0.33)
 _C = [*_ring(38, 322, *_OUTER), *_ring(318, 42, *_INNER)]
 _G = [
-    *_ring(38, 322, *_OUTER), (0.93, 0.5), (0.52, 0.5), (0.52, 0.36), (0.74, 0.36), *_ring(318, 42, *_INNER),
-]  # fmt: skip
+    *_ring(38, 322, *_OUTER),
+    (0.93, 0.5),
+    (0.52, 0.5),
+    (0.52, 0.36),
+    (0.74, 0.36),
+    *_ring(318, 42, *_INNER),
+]
 GLYPHS: dict[str, list[list[tuple[float, float]]]] = {
     "A": [
         [(0, 0), (0.4, 1), (0.6, 1), (1, 0), (0.79, 0), (0.7, 0.24), (0.3, 0.24), (0.21, 0)],
@@ -299,13 +304,16 @@ def png(picture: Picture, file: BinaryIO, dpi: int = 144) -> None:
             axes.add_patch(PathPatch(path, facecolor=COLOURS[shape.base], linewidth=0))
         elif isinstance(shape, Box):
             colour, size = INK[shape.ink], (shape.width, shape.height)
-            axes.add_patch(
-                Rectangle((shape.x, shape.y), *size, facecolor=colour, linewidth=0, alpha=shape.opacity)
-            )  # fmt: skip
+            axes.add_patch(Rectangle((shape.x, shape.y), *size, facecolor=colour, linewidth=0, alpha=shape.opacity))
         else:
             horizontal = {"start": "left", "middle": "center", "end": "right"}[shape.anchor]
             axes.text(
-                shape.x, shape.y, shape.words.replace("$", r"\$"), fontsize=shape.size, ha=horizontal,
-                weight="bold" if shape.bold else "normal", color=INK["text"],
-            )  # fmt: skip
+                shape.x,
+                shape.y,
+                shape.words.replace("$", r"\$"),
+                fontsize=shape.size,
+                ha=horizontal,
+                weight="bold" if shape.bold else "normal",
+                color=INK["text"],
+            )
     pictures.paint(figure, file, dpi=dpi)

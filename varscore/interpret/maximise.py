@@ -33,9 +33,14 @@ class Liked:
 
 
 def maximise(
-    engine: PlainEngine, task: int, *, start: float = START, rate: float = RATE, decay: float = DECAY,
+    engine: PlainEngine,
+    task: int,
+    *,
+    start: float = START,
+    rate: float = RATE,
+    decay: float = DECAY,
     iterations: int = ITERATIONS,
-) -> Liked:  # fmt: skip
+) -> Liked:
     """x <- x + rate (gradient of z(x) - 2 decay x), from a constant; z is the task's output on the strand given, before
     sigmoid or softmax. Plain gradient ascent, nothing is clamped."""
     net = engine.net

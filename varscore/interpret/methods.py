@@ -61,7 +61,7 @@ def _deeplift(engine: PlainEngine, subject: Subject, options: Options) -> Attrib
 def _ig(engine: PlainEngine, subject: Subject, options: Options) -> Attribution:
     return integrated(
         engine, subject.codes, subject.tasks, options.reference, subject.number, options.seed, options.steps
-    )  # fmt: skip
+    )
 
 
 def _gradient(engine: PlainEngine, subject: Subject, options: Options) -> Attribution:

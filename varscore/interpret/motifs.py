@@ -176,16 +176,25 @@ def discover(
     matrices = [motif for motif in made if motif is not None]
     if not matrices:
         raise UsageError(
-            f"no filter of {model.id} has {options.min_sites} sites in {len(codes):,} sequences", where=data,
+            f"no filter of {model.id} has {options.min_sites} sites in {len(codes):,} sequences",
+            where=data,
             remedy="more `sequences`, a lower `threshold`, or fewer `min_sites`",
-        )  # fmt: skip
+        )
     comparison = compare([smoothed(motif) for motif in matrices], Targets.of([smoothed(motif) for motif in targets]))
     aligned = align([motif.frequencies for motif in matrices])
     counted = np.bincount(codes[codes < 4].reshape(-1), minlength=4) + 1
     return Found(
-        found, matrices, targets, comparison, aligned, clusters(aligned, options.cluster), projection_columns(net),
-        tuple((counted / counted.sum()).tolist()), len(codes), options,
-    )  # fmt: skip
+        found,
+        matrices,
+        targets,
+        comparison,
+        aligned,
+        clusters(aligned, options.cluster),
+        projection_columns(net),
+        tuple((counted / counted.sum()).tolist()),
+        len(codes),
+        options,
+    )
 
 
 def read_sequences(data: Path, window: int, options: MotifOptions) -> np.ndarray:

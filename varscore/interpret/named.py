@@ -72,9 +72,19 @@ def end_that_counts(windows: Windows, found: Effects, untrained: Sequence[int]) 
 
 
 def named_pair(
-    allele: NamedAllele, variant: Variant, contig: str, genome: Genome, window: int, tasks: np.ndarray,
-    diff: np.ndarray, logodds: np.ndarray, number: int = 0, *, centred: bool = True, span: int | None = None,
-) -> AllelePair:  # fmt: skip
+    allele: NamedAllele,
+    variant: Variant,
+    contig: str,
+    genome: Genome,
+    window: int,
+    tasks: np.ndarray,
+    diff: np.ndarray,
+    logodds: np.ndarray,
+    number: int = 0,
+    *,
+    centred: bool = True,
+    span: int | None = None,
+) -> AllelePair:
     """See :func:`varscore.interpret.subjects.pair`; the span lies around the bases that change, or where they begin."""
     at = allele.end
     windows = allele.windows(genome, contig, window)
@@ -87,16 +97,17 @@ def named_pair(
     name = file_name(variant, allele.affected)
     subjects = []
     for kind, codes, around, places in zip(
-        ("ref", "alt"), (windows.ref, windows.alt), (wide.ref, wide.alt),
-        places_of(variant, allele.affected, at, window), strict=True,
-    ):  # fmt: skip
+        ("ref", "alt"),
+        (windows.ref, windows.alt),
+        (wide.ref, wide.alt),
+        places_of(variant, allele.affected, at, window),
+        strict=True,
+    ):
         context = around[at, first : first + len(mutated) + window - 1] if centred else None
         labels = [str(one_based(place)) for place in places.tolist()]
         subjects.append(Subject(name, codes[at], mutated, tasks, labels, context, variant.contig, kind, number))
     ref, alt = subjects
-    return AllelePair(
-        name, variant, contig, ref, alt, _columns(windows, at, inside), diff, logodds, allele.affected
-    )  # fmt: skip
+    return AllelePair(name, variant, contig, ref, alt, _columns(windows, at, inside), diff, logodds, allele.affected)
 
 
 def _inside(lo: int, hi: int) -> Span:

@@ -50,9 +50,16 @@ class ExplainFolder:
     """
 
     def __init__(
-        self, path: str, job: ExplainJob, tasks: Sequence[Task], *, hypothetical: bool = False, picture: str = "svg",
-        sites: Callable[[AllelePair], Sequence[MotifChange]] | None = None, force: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        path: str,
+        job: ExplainJob,
+        tasks: Sequence[Task],
+        *,
+        hypothetical: bool = False,
+        picture: str = "svg",
+        sites: Callable[[AllelePair], Sequence[MotifChange]] | None = None,
+        force: bool = False,
+    ) -> None:
         self._sites, self._changed = sites, dict[str, list[list[Told]]]()
         self._path, self._job, self._tasks = path, job, tasks
         self._hypothetical, self._picture = hypothetical, picture

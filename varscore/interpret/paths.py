@@ -194,10 +194,8 @@ def through(layers: Iterable[nn.Module], pair: Pair) -> Pair:
     return pair
 
 
-@RULES.of(
-    nn.Linear, nn.Conv1d, Conv, nn.BatchNorm1d, nn.AvgPool1d, nn.Flatten,
-    Projection, PositionPool, MeanOverTime, FlattenTime, FlattenChannels,
-)  # fmt: skip
+@RULES.of(nn.Linear, nn.Conv1d, Conv, nn.BatchNorm1d, nn.AvgPool1d, nn.Flatten)
+@RULES.of(Projection, PositionPool, MeanOverTime, FlattenTime, FlattenChannels)
 def _affine(layer: nn.Module, pair: Pair) -> Pair:
     if isinstance(layer, nn.BatchNorm1d) and layer.training:
         raise NoRule("batch normalisation in training is no affine function of one input")
@@ -381,13 +379,12 @@ def _along(outputs: Sequence[Pair]) -> Pair:
 
 def demand_rules(net: SequenceNet) -> None:
     """Raises UsageError, which says why, for a network that this rule cannot explain."""
-    if not is_list(net):
-        raise UsageError("deeplift cannot explain this architecture", cause="it is no plain list of layers",
-                         remedy="ism explains it")  # fmt: skip
-    unknown = [layer for layer in flat(net) if RULES.find(layer) is None]
+    cause = None if is_list(net) else "it is no plain list of layers"
+    unknown = [] if cause else [layer for layer in flat(net) if RULES.find(layer) is None]
     if unknown:
-        raise UsageError("deeplift cannot explain this architecture", remedy="ism explains it",
-                         cause=f"it has no rule for a layer of the kind {type(unknown[0]).__name__}")  # fmt: skip
+        cause = f"it has no rule for a layer of the kind {type(unknown[0]).__name__}"
+    if cause:
+        raise UsageError("deeplift cannot explain this architecture", cause=cause, remedy="ism explains it")
 
 
 def outputs_of(net: SequenceNet, pair: Pair) -> Pair:

@@ -22,9 +22,14 @@ WIDEST = 2800.0
 
 
 def allele_picture(
-    pair: AllelePair, ref: np.ndarray, alt: np.ndarray, flank: int, title: Sequence[str],
-    site: MotifChange | None = None, unit: str = "",
-) -> Picture:  # fmt: skip
+    pair: AllelePair,
+    ref: np.ndarray,
+    alt: np.ndarray,
+    flank: int,
+    title: Sequence[str],
+    site: MotifChange | None = None,
+    unit: str = "",
+) -> Picture:
     """REF and ALT one below the other, then ALT - REF of every column, where a gap counts as 0; not of a long allele,
     whose windows go on apart. Last the logo of a site's motif, where it stands.
 

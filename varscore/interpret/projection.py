@@ -69,9 +69,15 @@ def strand_pairs(columns: np.ndarray, motif: np.ndarray, turned: np.ndarray, see
         as_high += _mean(cosine[np.ix_(order, order)][opposite]) >= observed
     p = (1 + as_high) / (1 + PERMUTATIONS) if opposite.any() else float("nan")
     return Pairs(
-        int(opposite.sum()), observed, int(same.sum()), _mean(cosine[same]), int(other.sum()), _mean(cosine[other]),
-        float(cosine[other].std()) if other.any() else float("nan"), p,
-    )  # fmt: skip
+        int(opposite.sum()),
+        observed,
+        int(same.sum()),
+        _mean(cosine[same]),
+        int(other.sum()),
+        _mean(cosine[other]),
+        float(cosine[other].std()) if other.any() else float("nan"),
+        p,
+    )
 
 
 def _mean(values: np.ndarray) -> float:

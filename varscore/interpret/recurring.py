@@ -25,8 +25,12 @@ from varscore.storage.digest import file_sha256
 from varscore.storage.whole import put_file
 
 MEME, TABLE, PROFILE, MATCHES, PICTURE = (
-    "recurring.meme", "recurring.tsv", "profile.tsv", "matches.tsv", "recurring.svg",
-)  # fmt: skip
+    "recurring.meme",
+    "recurring.tsv",
+    "profile.tsv",
+    "matches.tsv",
+    "recurring.svg",
+)
 FACTS = "recurring.json"
 SHUFFLES = 3
 """Of each sequence, where there is no control"""
@@ -66,9 +70,7 @@ def ask(question: Question) -> Answer:
         other, _ = read_codes(question.control, length)
     else:
         other = shuffles(first, question.seed)
-    found = recurring(
-        first, other, number=question.number, both_strands=question.both_strands, seed=question.seed
-    )  # fmt: skip
+    found = recurring(first, other, number=question.number, both_strands=question.both_strands, seed=question.seed)
     return Answer(question, first, other, list(found))
 
 
@@ -119,9 +121,20 @@ def put_answer(folder: Path, answer: Answer, against: Sequence[Path]) -> None:
 
 
 HEAD = (
-    "motif", "consensus", "threshold", "with_site", "share", "control_with_site", "control_share", "p", "E",
-    "median_position", "quartile_range", "near_middle", "control_near_middle",
-)  # fmt: skip
+    "motif",
+    "consensus",
+    "threshold",
+    "with_site",
+    "share",
+    "control_with_site",
+    "control_share",
+    "p",
+    "E",
+    "median_position",
+    "quartile_range",
+    "near_middle",
+    "control_near_middle",
+)
 
 
 def rows(answer: Answer) -> Iterator[tuple[str | int | float, ...]]:
@@ -131,9 +144,20 @@ def rows(answer: Answer) -> Iterator[tuple[str | int | float, ...]]:
         middle, others = positions(answer, one, one.first), positions(answer, one, one.other)
         low, median, high = np.percentile(middle, [25, 50, 75]).tolist() if len(middle) else [float("nan")] * 3
         yield (
-            one.motif.id, one.motif.name, one.threshold, mine, mine / n, theirs, theirs / m, one.p,
-            one.p * len(answer.found), median, high - low, near(middle), near(others),
-        )  # fmt: skip
+            one.motif.id,
+            one.motif.name,
+            one.threshold,
+            mine,
+            mine / n,
+            theirs,
+            theirs / m,
+            one.p,
+            one.p * len(answer.found),
+            median,
+            high - low,
+            near(middle),
+            near(others),
+        )
 
 
 def positions(answer: Answer, one: Recurring, sites: Sites) -> np.ndarray:

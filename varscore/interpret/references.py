@@ -78,8 +78,9 @@ def parse_reference(text: str, frequencies: Sequence[float] | None = None) -> Re
         return Reference("constant", text)
     if text == "frequencies":
         if frequencies is None:
-            raise UsageError("the model's card states no frequencies of bases",
-                             remedy="give them: A,C,G,T=.295,.205,.205,.295")  # fmt: skip
+            raise UsageError(
+                "the model's card states no frequencies of bases", remedy="give them: A,C,G,T=.295,.205,.205,.295"
+            )
         return Reference("constant", text, constant=_four(frequencies, text))
     if shuffles := re.fullmatch(r"shuffle(?::(\d+))?", text):
         count = int(shuffles[1] or 20)
@@ -106,8 +107,12 @@ def read_reference(path: str, window: int) -> Reference:
     given = []
     for record in read_fasta(path):
         if len(record.sequence) > LONGEST:
-            raise UsageError(f"a sequence of {len(record.sequence):,} bases to compare with", where=path,
-                             cause="a genome?", remedy="that is passed with -r")  # fmt: skip
+            raise UsageError(
+                f"a sequence of {len(record.sequence):,} bases to compare with",
+                where=path,
+                cause="a genome?",
+                remedy="that is passed with -r",
+            )
         given.append(fit(record.sequence, window))
     return Reference("given", Path(path).name, given=np.stack(given))
 
@@ -116,5 +121,8 @@ def demand_given(reference: Reference, inputs: int) -> None:
     """Raises UsageError when there is neither one sequence to compare with nor one for each input."""
     count = 1 if reference.given is None else len(reference.given)
     if count not in (1, inputs):
-        raise UsageError(f"{count:,} sequences to compare {inputs:,} inputs with", where=reference.label,
-                         remedy="give one, or as many as there are inputs")  # fmt: skip
+        raise UsageError(
+            f"{count:,} sequences to compare {inputs:,} inputs with",
+            where=reference.label,
+            remedy="give one, or as many as there are inputs",
+        )

@@ -107,8 +107,12 @@ def parse_variant(text: str, genome: Genome | None = None) -> Variant | None:
         if genome is None:
             raise UsageError("the variant does not say its bases", where=repr(text), remedy="`varscore normalise` does")
         if (contig := ContigNames(genome, {}).find(edit.contig)) is None:
-            raise UsageError("the variant does not say its bases", where=repr(text),
-                             cause=f"{genome.path.name} has no {edit.contig}", remedy="pass its FASTA")  # fmt: skip
+            raise UsageError(
+                "the variant does not say its bases",
+                where=repr(text),
+                cause=f"{genome.path.name} has no {edit.contig}",
+                remedy="pass its FASTA",
+            )
         return Variant(edit.contig, *spelling.spell(edit, genome, contig))
     except ValueError as error:
         raise UsageError("not a variant", where=repr(text), cause=str(error), remedy=f"write {FORMS}") from None
@@ -130,9 +134,14 @@ def sequences(records: Iterable[FastaRecord], window: int, tasks: np.ndarray) ->
 
 
 def intervals(
-    wanted: Sequence[Interval], genome: Genome, window: int, tasks: np.ndarray, *, centred: bool = True,
+    wanted: Sequence[Interval],
+    genome: Genome,
+    window: int,
+    tasks: np.ndarray,
+    *,
+    centred: bool = True,
     span: int | None = None,
-) -> Iterator[Subject]:  # fmt: skip
+) -> Iterator[Subject]:
     """The window around the middle of each interval. centred: each mutated base gets a window of its own
 
     span: bases on either side of the middle that are mutated; None: all of the window. Raises DataError.
@@ -149,9 +158,18 @@ def intervals(
 
 
 def pair(
-    variant: Variant, contig: str, genome: Genome, window: int, tasks: np.ndarray, diff: np.ndarray,
-    logodds: np.ndarray, number: int = 0, *, centred: bool = True, span: int | None = None,
-) -> AllelePair:  # fmt: skip
+    variant: Variant,
+    contig: str,
+    genome: Genome,
+    window: int,
+    tasks: np.ndarray,
+    diff: np.ndarray,
+    logodds: np.ndarray,
+    number: int = 0,
+    *,
+    centred: bool = True,
+    span: int | None = None,
+) -> AllelePair:
     """REF and ALT windows of an allele in its minimal form, the first base of REF at ``anchor(window)``.
 
     contig: its name in the FASTA; centred, span: see :func:`intervals`; the span lies around the allele

@@ -24,8 +24,9 @@ def check_target(target: str, goal: Objective, methods: Sequence[str]) -> None:
     of_values = goal.kind == "values"
     if (target == "value") != of_values:
         predicts = "values" if of_values else "probabilities"
-        raise UsageError(f"the model predicts {predicts}: {target} cannot be explained",
-                         remedy=f"the target {default_target(goal)}")  # fmt: skip
+        raise UsageError(
+            f"the model predicts {predicts}: {target} cannot be explained", remedy=f"the target {default_target(goal)}"
+        )
     others = [method for method in methods if method not in ("ism", "attention")]
     if target == "prob" and others:
         raise UsageError(f"{others[0]} explains log-odds, which add up, not probabilities", remedy="ism, or logodds")

@@ -60,9 +60,17 @@ class Scored:
         assert self.variant is not None
         make = pair if self.named is None else partial(named_pair, self.named)
         return make(
-            self.variant, self.contig, genome, window, self.tasks, self.diff, self.logodds, number, centred=centred,
+            self.variant,
+            self.contig,
+            genome,
+            window,
+            self.tasks,
+            self.diff,
+            self.logodds,
+            number,
+            centred=centred,
             span=span,
-        )  # fmt: skip
+        )
 
 
 @dataclass
@@ -85,9 +93,15 @@ class _One:
 
 
 def choose_alleles(
-    source: str | Variant, model: ModelFolder, genome: Genome, pool: Pool, window: int, globs: Sequence[str],
-    top: int | None, rules: GenomeRules,
-) -> Chosen:  # fmt: skip
+    source: str | Variant,
+    model: ModelFolder,
+    genome: Genome,
+    pool: Pool,
+    window: int,
+    globs: Sequence[str],
+    top: int | None,
+    rules: GenomeRules,
+) -> Chosen:
     """Score the alleles of a file, or one allele, and keep the ``top`` ones of largest difference; None: all.
 
     globs: the tasks to explain each by; without any it is an allele's own strongest one
@@ -177,9 +191,15 @@ def _of_chunk(written: AlleleBatch, found: ScoreBatch, names: ContigNames, how: 
         is_named = found.alleles.affected_bases[row] > 0
         one = NamedAllele(found.alleles.take(np.array([row]), np.zeros(1, np.int64))) if is_named else None
         yield Scored(
-            spelled, status, contigs[int(written.contig[row])] or "", _variant(found.alleles, row), columns,
-            found.effects.diff[at, columns], found.effects.logodds[at, columns], one,
-        )  # fmt: skip
+            spelled,
+            status,
+            contigs[int(written.contig[row])] or "",
+            _variant(found.alleles, row),
+            columns,
+            found.effects.diff[at, columns],
+            found.effects.logodds[at, columns],
+            one,
+        )
 
 
 def _variant(batch: AlleleBatch, row: int) -> Variant:
@@ -196,6 +216,8 @@ def _refuse(variant: Variant, status: str, genome: Genome) -> None:
         swapped = "REF and ALT are swapped: " if status == Status.SWAPPED.name else ""
         there = f"{swapped}the FASTA has {bases} there"
     raise VariantFileError(
-        f"{variant} cannot be scored: {status}", where=genome.path.name, cause=there,
+        f"{variant} cannot be scored: {status}",
+        where=genome.path.name,
+        cause=there,
         remedy="another assembly? pass its FASTA with -r",
-    )  # fmt: skip
+    )

@@ -43,9 +43,15 @@ class Looking:
 
 
 def attend(
-    folder: Path, pool: Pool, codes: np.ndarray, names: Sequence[str], tasks: np.ndarray, how: Looking, title: str,
+    folder: Path,
+    pool: Pool,
+    codes: np.ndarray,
+    names: Sequence[str],
+    tasks: np.ndarray,
+    how: Looking,
+    title: str,
     picture: str,
-) -> Footprints | None:  # fmt: skip
+) -> Footprints | None:
     """Masks of sequences, uint8 (n, window): their mean, each under a blur, and the motif around the maxima of the best
     predicted ones. None for no sequence."""
     if not len(codes):
@@ -79,9 +85,7 @@ def _footprints(engine: PlainEngine, codes: np.ndarray, tasks: np.ndarray) -> Fo
     return attention.footprints(engine, codes, tasks)
 
 
-def _mask_lines(
-    found: Footprints, blurred: np.ndarray, codes: np.ndarray, names: Sequence[str]
-) -> Iterator[str]:  # fmt: skip
+def _mask_lines(found: Footprints, blurred: np.ndarray, codes: np.ndarray, names: Sequence[str]) -> Iterator[str]:
     yield "name\tprediction\tmaximum\tsequence\tmask\tblurred"
     tops = found.middles[found.masks.argmax(1)].tolist()
     for name, predicted, top, sequence, mask, soft in zip(

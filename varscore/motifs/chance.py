@@ -70,9 +70,13 @@ def draw_snvs(genome: Genome, n: int = SNVS, seed: int = SEED) -> AlleleBatch:
     ref = np.concatenate([np.zeros(0, np.uint8), *bases])[:count]
     alt = (ref + random.integers(1, 4, count).astype(np.uint8)) % 4
     return AlleleBatch(
-        record=np.arange(count), contig=np.repeat(np.array(which, np.int32), EACH)[:count], contigs=contigs,
-        start=np.concatenate([np.zeros(0, np.int64), *places])[:count], ref=_letters(ref), alt=_letters(alt),
-    )  # fmt: skip
+        record=np.arange(count),
+        contig=np.repeat(np.array(which, np.int32), EACH)[:count],
+        contigs=contigs,
+        start=np.concatenate([np.zeros(0, np.int64), *places])[:count],
+        ref=_letters(ref),
+        alt=_letters(alt),
+    )
 
 
 def _letters(codes: np.ndarray) -> ByteColumn:

@@ -121,18 +121,26 @@ class MotifSet:
         change = np.where(passes.all(1), 0, np.where(passes[:, 0], -1, 1))
         kept = p.max(1) >= self.ratio * p.min(1)
         found = Changes(
-            row=rows, motif=np.full(len(rows), index), change=change,
+            row=rows,
+            motif=np.full(len(rows), index),
+            change=change,
             backward=best.backward[pairs][np.arange(len(rows)), better],
-            score=np.where(score == LOWEST, np.nan, score / SCALE), p=p,
+            score=np.where(score == LOWEST, np.nan, score / SCALE),
+            p=p,
             start=np.where(start < 0, -1, start - around.codes.offsets[pairs] + around.origin[rows, None]),
-        )  # fmt: skip
+        )
         return found.take(kept)
 
 
 _NONE = Changes(
-    row=np.zeros(0, np.int64), motif=np.zeros(0, np.int64), change=np.zeros(0, np.int64), backward=np.zeros(0, bool),
-    score=np.zeros((0, 2)), p=np.zeros((0, 2)), start=np.zeros((0, 2), np.int64),
-)  # fmt: skip
+    row=np.zeros(0, np.int64),
+    motif=np.zeros(0, np.int64),
+    change=np.zeros(0, np.int64),
+    backward=np.zeros(0, bool),
+    score=np.zeros((0, 2)),
+    p=np.zeros((0, 2)),
+    start=np.zeros((0, 2), np.int64),
+)
 
 
 @dataclass(frozen=True)
@@ -154,24 +162,34 @@ class MotifChange:
 def motif_changes(variant: Variant, genome: Genome, motifs: MotifSet) -> list[MotifChange]:
     """What one allele does, the better p first; the variant's contig and REF are what the FASTA has."""
     batch = AlleleBatch(
-        record=np.zeros(1, np.int64), contig=np.zeros(1, np.int32), contigs=(variant.contig,),
-        start=np.array([variant.start]), ref=ByteColumn.of([variant.ref.encode()]),
+        record=np.zeros(1, np.int64),
+        contig=np.zeros(1, np.int32),
+        contigs=(variant.contig,),
+        start=np.array([variant.start]),
+        ref=ByteColumn.of([variant.ref.encode()]),
         alt=ByteColumn.of([variant.alt.encode()]),
-    )  # fmt: skip
+    )
     found = motifs.changes(batch, np.zeros(1, np.int64), NamedGenome(genome, [variant.contig]))
     rows = zip(
-        found.motif.tolist(), found.change.tolist(), found.backward.tolist(), found.start.tolist(),
-        found.score.tolist(), found.p.tolist(), strict=True,
-    )  # fmt: skip
+        found.motif.tolist(),
+        found.change.tolist(),
+        found.backward.tolist(),
+        found.start.tolist(),
+        found.score.tolist(),
+        found.p.tolist(),
+        strict=True,
+    )
     return [
         MotifChange(
-            sign=SIGNS[change], motif=motifs.models[motif].motif, strand="-" if backward else "+",
+            sign=SIGNS[change],
+            motif=motifs.models[motif].motif,
+            strand="-" if backward else "+",
             start=(_or_none(start[0], -1), _or_none(start[1], -1)),
             score=(None if np.isnan(score[0]) else score[0], None if np.isnan(score[1]) else score[1]),
             p=(p[0], p[1]),
         )
         for motif, change, backward, start, score, p in rows
-    ]  # fmt: skip
+    ]
 
 
 def _or_none(value: int, missing: int) -> int | None:

@@ -25,9 +25,16 @@ def matches(queries: Sequence[Motif], targets: Sequence[Motif], compared: Compar
             if e[i, j] >= MOST_E:
                 break
             yield (
-                query.id, targets[j].id, targets[j].name, float(p[i, j]), float(e[i, j]), float(q[i, j]),
-                int(compared.offset[i, j]), int(compared.overlap[i, j]), STRANDS[bool(compared.turned[i, j])],
-            )  # fmt: skip
+                query.id,
+                targets[j].id,
+                targets[j].name,
+                float(p[i, j]),
+                float(e[i, j]),
+                float(q[i, j]),
+                int(compared.offset[i, j]),
+                int(compared.overlap[i, j]),
+                STRANDS[bool(compared.turned[i, j])],
+            )
 
 
 def compare_files(query: Path, against: Sequence[Path]) -> str:

@@ -165,12 +165,16 @@ def recurring(
             return
         sites = best_sites(sets.codes, odds_of(found.frequencies, sets.background), both_strands)
         hit = sites.score >= found.threshold
-        p = fisher(*(int((hit & aside & of).sum()) for of in (is_first, ~is_first)),
-                   *(int((aside & of).sum()) for of in (is_first, ~is_first)))  # fmt: skip
+        p = fisher(
+            *(int((hit & aside & of).sum()) for of in (is_first, ~is_first)),
+            *(int((aside & of).sum()) for of in (is_first, ~is_first)),
+        )
         name = "".join(BASES[base] for base in found.frequencies.argmax(1))
         motif = Motif(f"recurring-{index + 1}", name, found.frequencies, float(found.chosen.sum()))
-        parts = [Sites(*(column[of] for column in (sites.score, sites.start, sites.backward)))
-                 for of in (is_first, ~is_first)]  # fmt: skip
+        parts = [
+            Sites(*(column[of] for column in (sites.score, sites.start, sites.backward)))
+            for of in (is_first, ~is_first)
+        ]
         yield Recurring(motif, found.threshold, parts[0], parts[1], p)
         _hide(sets.codes, sites, hit, len(found.frequencies))
 

@@ -374,11 +374,9 @@ class SequenceNet(nn.Module):
     def counts(self) -> tuple[int, int]:
         """Trainable parameters: with one LSTM bias vector a gate (Keras), and with torch's two."""
         total = sum(p.numel() for p in self.parameters() if p.requires_grad)
-        second = sum(
-            p.numel()
-            for m in self.modules() if isinstance(m, nn.RNNBase)
-            for name, p in m.named_parameters() if name.startswith("bias_hh")
-        )  # fmt: skip
+        recurrent = [module for module in self.modules() if isinstance(module, nn.RNNBase)]
+        named = [pair for module in recurrent for pair in module.named_parameters()]
+        second = sum(p.numel() for name, p in named if name.startswith("bias_hh"))
         return total - second, total
 
 

@@ -98,9 +98,13 @@ def normalise(
     status, alleles = judge(given.alleles, NamedGenome(genome, contigs), Rules(as_written=not left_align))
     order = _order(alleles, contigs, genome)
     return Normalised(
-        alleles.take(order, np.arange(len(order))), [given.ids[row] for row in order.tolist()], contigs,
-        status[order], given.left_out, names,
-    )  # fmt: skip
+        alleles.take(order, np.arange(len(order))),
+        [given.ids[row] for row in order.tolist()],
+        contigs,
+        status[order],
+        given.left_out,
+        names,
+    )
 
 
 def write_vcf(found: Normalised, genome: Genome, output: AtomicFile, *, index: bool = True) -> None:
@@ -200,9 +204,10 @@ def listed(
             return _from_vcf(source)
         if kind is Kind.REGION:
             raise UsageError(
-                "intervals without alleles", where=source,
+                "intervals without alleles",
+                where=source,
                 remedy="`varscore annotate` scores every substitution in them",
-            )  # fmt: skip
+            )
         entries: Iterable[Entry] = read_entries(source, kind)
     else:
         entries = source
@@ -237,9 +242,10 @@ def _from_entries(entries: Sequence[Entry], genome: Genome, dbsnp: str | None, r
         return Listed(_batch(rows), [row.name for row in rows], left_out)
     if dbsnp is None:
         raise UsageError(
-            f"{len(asked):,} rsIDs, which have no position of their own", where=entries[min(asked.values())[0]].where,
+            f"{len(asked):,} rsIDs, which have no position of their own",
+            where=entries[min(asked.values())[0]].where,
             remedy="give `dbsnp`, a VCF with IDs in which they are looked up",
-        )  # fmt: skip
+        )
     known = look_up(dbsnp, asked)
     names = iter(known.ids)
     for part in known.alleles:
@@ -252,8 +258,10 @@ def _from_entries(entries: Sequence[Entry], genome: Genome, dbsnp: str | None, r
     found = set(known.ids)
     left_out += [
         (entries[number].where, name, UNKNOWN_ID)
-        for name, numbers in asked.items() if name not in found for number in numbers
-    ]  # fmt: skip
+        for name, numbers in asked.items()
+        if name not in found
+        for number in numbers
+    ]
     return Listed(_batch(rows), [row.name for row in rows], left_out, known.lengths, known.stated)
 
 

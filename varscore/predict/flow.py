@@ -68,8 +68,12 @@ def predict_fasta(job: PredictJob, source: str, advance: Callable[[int], None] =
     if fitted.padded or fitted.cut:
         log.warning(
             "of %s sequences, %s were shorter than the window of %s bp and padded with N, %s were longer and cut to "
-            "their middle", f"{done:,}", f"{fitted.padded:,}", f"{fitted.window:,}", f"{fitted.cut:,}",
-        )  # fmt: skip
+            "their middle",
+            f"{done:,}",
+            f"{fitted.padded:,}",
+            f"{fitted.window:,}",
+            f"{fitted.cut:,}",
+        )
     _warn_of_unknown(fitted.unknown, done, "sequences")
     return done
 
@@ -163,7 +167,11 @@ def _predict(job: PredictJob, batches: Iterable[Batch], genome: Genome | None, a
 def _facts(job: PredictJob, genome: Genome | None) -> list[tuple[str, str]]:
     """Provenance; sequences of a FASTA have no reference genome."""
     provenance = Provenance(
-        version=__version__, command=job.command(), model=job.model.id, model_sha256=job.model.sha256,
-        reference=genome.path.name if genome else "", reference_sha256=genome.sha256 if genome else "",
-    )  # fmt: skip
+        version=__version__,
+        command=job.command(),
+        model=job.model.id,
+        model_sha256=job.model.sha256,
+        reference=genome.path.name if genome else "",
+        reference_sha256=genome.sha256 if genome else "",
+    )
     return [(key, value) for key, value in provenance.items() if genome or key != "varscoreReference"]

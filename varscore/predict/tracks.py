@@ -274,10 +274,19 @@ def _write(
     locus = f"{parts[0].contig}:{parts[0].start + 1}-{parts[0].end}" if parts else "all"
     put_file(job.folder / "igv_session.json", igv_session(known, genome.path.name, locus, names, bounds))
     record = {
-        "format": 1, "varscore": __version__, "model": job.model.id, "model_sha256": job.model.sha256,
-        "reference": genome.path.name, "reference_sha256": genome.sha256, "assembly": known, "window": grid.window,
-        "step": grid.step, "value": job.value, "precision": job.compute.precision, "tracks": entries,
-    }  # fmt: skip
+        "format": 1,
+        "varscore": __version__,
+        "model": job.model.id,
+        "model_sha256": job.model.sha256,
+        "reference": genome.path.name,
+        "reference_sha256": genome.sha256,
+        "assembly": known,
+        "window": grid.window,
+        "step": grid.step,
+        "value": job.value,
+        "precision": job.compute.precision,
+        "tracks": entries,
+    }
     text = json.dumps(record, indent=1) + "\n"
     spool.settle(text)
     put_file(job.folder / RECORD, text)
@@ -319,20 +328,27 @@ def _demand_room(job: TracksJob, grid: Grid, net: SequenceNet, parts: Sequence[P
     size = BYTES * windows * tracks + 4.0 * windows * tracks
     estimate = f"about {hours * 60:,.0f} minutes" if cpus else "on a GPU"
     log.info(
-        "%s windows, %s bases apart, %s tracks: %s, %s MB", f"{windows:,}", grid.step, f"{tracks:,}", estimate,
+        "%s windows, %s bases apart, %s tracks: %s, %s MB",
+        f"{windows:,}",
+        grid.step,
+        f"{tracks:,}",
+        estimate,
         f"{size / 1e6:,.1f}",
-    )  # fmt: skip
+    )
     if grid.step % stride(net):
         log.info("`step=%s` is no multiple of the network's stride of %s: less is shared", grid.step, stride(net))
     if cpus and windows > MOST_WINDOWS and not job.large:
         raise UsageError(
-            f"{windows:,} windows take about {hours:,.0f} hours here", cause=f"{cpus} CPU threads",
+            f"{windows:,} windows take about {hours:,.0f} hours here",
+            cause=f"{cpus} CPU threads",
             remedy="`yes` if that is meant; `contig` or `region` for less, `step` for fewer",
-        )  # fmt: skip
+        )
     there = next(folder for folder in (job.folder, *job.folder.resolve().parents) if folder.is_dir())
     free = shutil.disk_usage(there).free
     if size > free:
         raise OutputError(
-            f"the tracks need about {size / 1e6:,.0f} MB", where=there, cause=f"{free / 1e6:,.0f} MB are free",
+            f"the tracks need about {size / 1e6:,.0f} MB",
+            where=there,
+            cause=f"{free / 1e6:,.0f} MB are free",
             remedy="fewer tasks, or a larger `step`",
-        )  # fmt: skip
+        )

@@ -47,9 +47,10 @@ class Around:
                 found[row] = tracks, variant.start, label
         width = max((len(tracks.start) for tracks, *_ in found.values()), default=0)
         made = cls(
-            np.full((len(alleles), 2, width), np.nan, np.float32), np.zeros((len(alleles), width + 1), np.int32),
+            np.full((len(alleles), 2, width), np.nan, np.float32),
+            np.zeros((len(alleles), width + 1), np.int32),
             [""] * len(alleles),
-        )  # fmt: skip
+        )
         tasks = list(made.tasks)
         for row, (tracks, start, label) in found.items():
             tasks[row] = label + made._enter(row, tracks, start)

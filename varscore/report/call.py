@@ -49,14 +49,29 @@ def report_page(
     Raises the errors of :mod:`varscore.errors`; then there is no page.
     """
     job = ReportJob(
-        source=os.fspath(scored), output=Path(output), model=find_model(model) if model else None,
-        reference=_path(reference), scores=_path(scores), explain=_path(explain),
+        source=os.fspath(scored),
+        output=Path(output),
+        model=find_model(model) if model else None,
+        reference=_path(reference),
+        scores=_path(scores),
+        explain=_path(explain),
         motif_table=None if motif_table is None else os.fspath(motif_table),
-        genes=None if genes is None else os.fspath(genes), tag_prefix=tag_prefix, sort=sort.lower(), top=top,
-        filter=filter, title=title, links=tuple(Link.parse(f"{name}={url}") for name, url in (links or {}).items()),
-        explain_top=explain_top, tracks=tracks, sequence=sequence, igv=igv or igv_js is not None,
-        igv_js=_path(igv_js), multiqc=_path(multiqc), compute=Compute(device, threads=1), force=force,
-    )  # fmt: skip
+        genes=None if genes is None else os.fspath(genes),
+        tag_prefix=tag_prefix,
+        sort=sort.lower(),
+        top=top,
+        filter=filter,
+        title=title,
+        links=tuple(Link.parse(f"{name}={url}") for name, url in (links or {}).items()),
+        explain_top=explain_top,
+        tracks=tracks,
+        sequence=sequence,
+        igv=igv or igv_js is not None,
+        igv_js=_path(igv_js),
+        multiqc=_path(multiqc),
+        compute=Compute(device, threads=1),
+        force=force,
+    )
     with one_thread():
         return write_report(job)
 

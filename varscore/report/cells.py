@@ -74,9 +74,15 @@ def rank_cells(effects: TaskEffects | None, tasks: Sequence[Task]) -> CellRankin
     best = sorted(means, key=lambda cell: (-means[cell], cell))[:SHOWN]
     notes = [_note(effects, top, of_cell[cell]) for cell in best]
     return CellRanking(
-        best, [means[cell] for cell in best], notes, float(np.median(ratios)), _chance(size @ share, len(top)),
-        len(top), effects.compared, len(means),
-    )  # fmt: skip
+        best,
+        [means[cell] for cell in best],
+        notes,
+        float(np.median(ratios)),
+        _chance(size @ share, len(top)),
+        len(top),
+        effects.compared,
+        len(means),
+    )
 
 
 def _shares(of_cell: Sequence[list[int]], usual: np.ndarray) -> np.ndarray:

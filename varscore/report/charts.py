@@ -54,15 +54,16 @@ def histogram(name: str, edges: Sequence[float], counts: Sequence[int], label: s
     """Counts on a logarithmic axis: most alleles do little."""
     from bokeh.models import ColumnDataSource, HoverTool
 
-    shown = [
-        (left, right, count)
-        for left, right, count in zip(edges[:-1], edges[1:], counts, strict=True)
-        if count
-    ]  # fmt: skip
+    shown = [(left, right, count) for left, right, count in zip(edges[:-1], edges[1:], counts, strict=True) if count]
     plot = _figure(
-        name, 190, y_axis_type="log", x_range=(edges[0], edges[-1]),
-        y_range=(0.5, 2 * max((count for *_, count in shown), default=1)), x_axis_label=label, y_axis_label="alleles",
-    )  # fmt: skip
+        name,
+        190,
+        y_axis_type="log",
+        x_range=(edges[0], edges[-1]),
+        y_range=(0.5, 2 * max((count for *_, count in shown), default=1)),
+        x_axis_label=label,
+        y_axis_label="alleles",
+    )
     for colour, sign in (("down", -1), ("up", 1)):
         part = [bar for bar in shown if sign * (bar[0] + bar[1]) > 0]
         data = {"left": [b[0] for b in part], "right": [b[1] for b in part], "count": [b[2] for b in part]}
@@ -91,12 +92,20 @@ def allele_table(columns: Sequence[tuple[str, str, str]]) -> DataTable:
     shown = [
         TableColumn(field=key, title=title, formatter=_formatter(kind), width=_WIDTHS.get(key, 92))
         for key, title, kind in columns
-    ]  # fmt: skip
+    ]
     return DataTable(
-        name="alleles", source=_source("alleles-rows", "row", *(key for key, _, _ in columns)), columns=shown,
-        index_position=None, height=430, sizing_mode="stretch_width", autosize_mode="none", row_height=26,
-        selectable=True, reorderable=False, stylesheets=[InlineStyleSheet(css=_TABLE_STYLE)],
-    )  # fmt: skip
+        name="alleles",
+        source=_source("alleles-rows", "row", *(key for key, _, _ in columns)),
+        columns=shown,
+        index_position=None,
+        height=430,
+        sizing_mode="stretch_width",
+        autosize_mode="none",
+        row_height=26,
+        selectable=True,
+        reorderable=False,
+        stylesheets=[InlineStyleSheet(css=_TABLE_STYLE)],
+    )
 
 
 _WIDTHS = {
@@ -124,9 +133,15 @@ def locus_charts(has_genes: bool) -> dict[str, UIElement]:
 
     axis = Range1d(start=0, end=1, name="locus-range")
     plot = _figure(
-        "locus", 230, x_range=axis, tools="xpan,xwheel_zoom,reset", toolbar_location="above", active_drag="xpan",
-        y_axis_label="VS_DIFF", x_axis_label="position",
-    )  # fmt: skip
+        "locus",
+        230,
+        x_range=axis,
+        tools="xpan,xwheel_zoom,reset",
+        toolbar_location="above",
+        active_drag="xpan",
+        y_axis_label="VS_DIFF",
+        x_axis_label="position",
+    )
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
     zero: Any = Span(location=0, dimension="width", tags=["line_color=line"])
     plot.add_layout(zero)
@@ -167,11 +182,15 @@ def _gene_chart(axis: Any) -> Figure:
 
 def allele_charts(amount: str, has_evalues: bool) -> dict[str, UIElement]:
     """The heat map of all tasks and the bars of the ten largest effects of one allele. amount: what is predicted"""
+    tips = [("task", "@task"), ("reference", "@ref"), ("alternative", "@alt"), ("difference", "@diff")]
+    tips += [("E-value", "@e")] if has_evalues else []
+    return {"heat": _heat(tips), "bars": _bars(tips, amount)}
+
+
+def _heat(tips: list[tuple[str, str]]) -> Figure:
     from bokeh.models import HoverTool, Range1d
 
     columns = ("x", "y", "label", "color", "ink", "task", "cell", "mark", "ref", "alt", "diff", "e")
-    tips = [("task", "@task"), ("reference", "@ref"), ("alternative", "@alt"), ("difference", "@diff")]
-    tips += [("E-value", "@e")] if has_evalues else []
     heat = _figure(
         "heat", 400, x_range=Range1d(start=0, end=1, name="heat-x"), y_range=Range1d(start=0, end=1, name="heat-y")
     )
@@ -182,17 +201,40 @@ def allele_charts(amount: str, has_evalues: bool) -> dict[str, UIElement]:
     source = _source("heat-tiles", *columns)
     tiles = heat.rect(x="x", y="y", width=0.96, height=0.92, color="color", source=source)
     words = heat.text(
-        x="x", y="y", text="label", text_color="ink", text_font_size="10px", text_align="center",
-        text_baseline="middle", source=source,
-    )  # fmt: skip
-    titles = heat.text(x="x", y="y", text="text", text_font_size="12px", text_font_style="bold", text_baseline="middle",
-                       source=_source("heat-titles", "x", "y", "text"))  # fmt: skip
+        x="x",
+        y="y",
+        text="label",
+        text_color="ink",
+        text_font_size="10px",
+        text_align="center",
+        text_baseline="middle",
+        source=source,
+    )
+    titles = heat.text(
+        x="x",
+        y="y",
+        text="text",
+        text_font_size="12px",
+        text_font_style="bold",
+        text_baseline="middle",
+        source=_source("heat-titles", "x", "y", "text"),
+    )
     _tag(titles, "text_color=ink")
     tiles.nonselection_glyph = words.nonselection_glyph = None
     heat.add_tools(HoverTool(renderers=[tiles], tooltips=tips))
+    return heat
 
-    bars = _figure("bars", 300, x_axis_label=f"difference of {amount} (alternative - reference)",
-                   y_range=Range1d(start=-10.5, end=0.5), x_range=Range1d(start=-1, end=1, name="bars-x"))  # fmt: skip
+
+def _bars(tips: list[tuple[str, str]], amount: str) -> Figure:
+    from bokeh.models import HoverTool, Range1d
+
+    bars = _figure(
+        "bars",
+        300,
+        x_axis_label=f"difference of {amount} (alternative - reference)",
+        y_range=Range1d(start=-10.5, end=0.5),
+        x_range=Range1d(start=-1, end=1, name="bars-x"),
+    )
     bars.yaxis.visible = False
     bars.ygrid.visible = False
     found = _source("bars-found", "y", "diff", "color", "task", "text", "ref", "alt", "e", "place", "anchor")
@@ -208,7 +250,7 @@ def allele_charts(amount: str, has_evalues: bool) -> dict[str, UIElement]:
     )
     _tag(said, "text_color=ink")
     bars.add_tools(HoverTool(tooltips=tips, renderers=[drawn]))
-    return {"heat": heat, "bars": bars}
+    return bars
 
 
 def cell_chart(names: Sequence[str], relative: Sequence[float], notes: Sequence[str]) -> Figure:
@@ -219,9 +261,12 @@ def cell_chart(names: Sequence[str], relative: Sequence[float], notes: Sequence[
     data = {"name": list(names), "ratio": list(relative), "note": list(notes)}
     low, high = min([0.9, *relative]), max([1.1, *relative])
     plot = _figure(
-        "cells", 50 + 20 * len(names), y_range=list(names)[::-1], x_range=(low - 0.02, high + 0.02),
+        "cells",
+        50 + 20 * len(names),
+        y_range=list(names)[::-1],
+        x_range=(low - 0.02, high + 0.02),
         x_axis_label="times as much as in the median cell",
-    )  # fmt: skip
+    )
     plot.min_border_left = 120
     source = ColumnDataSource(data)
     plot.segment(y0="name", y1="name", x0=1, x1="ratio", line_width=2, source=source).glyph.tags = ["line_color=accent"]
@@ -238,9 +283,13 @@ def track_chart(amount: str) -> Figure:
     from bokeh.models import HoverTool, Range1d
 
     plot = _figure(
-        "tracks-chart", 210, x_range=Range1d(start=-2000, end=2000, name="tracks-x"),
-        y_range=Range1d(start=0, end=1, name="tracks-y"), y_axis_label=amount, x_axis_label="bases from the allele",
-    )  # fmt: skip
+        "tracks-chart",
+        210,
+        x_range=Range1d(start=-2000, end=2000, name="tracks-x"),
+        y_range=Range1d(start=0, end=1, name="tracks-y"),
+        y_axis_label=amount,
+        x_axis_label="bases from the allele",
+    )
     source = _source("tracks", "left", "right", "middle", "ref", "alt")
     differ = plot.quad(
         left="left", right="right", bottom="ref", top="alt", line_width=0, fill_alpha=0.35, source=source
@@ -275,8 +324,15 @@ def logo_chart() -> Figure:
     plot.yaxis.visible = False
     plot.grid.visible = False
     plot.xaxis.axis_label = "bases from the first changed base"
-    marks = plot.quad(left="left", right="right", top=1.15, bottom=-4.8, fill_alpha=0.55, line_width=0,
-                      source=_source("logo-marks", "left", "right"))  # fmt: skip
+    marks = plot.quad(
+        left="left",
+        right="right",
+        top=1.15,
+        bottom=-4.8,
+        fill_alpha=0.55,
+        line_width=0,
+        source=_source("logo-marks", "left", "right"),
+    )
     _tag(marks, "fill_color=mark", "line_color=mark")
     letters = ColumnDataSource({"xs": [], "ys": [], "color": []}, name="logo")
     plot.multi_polygons(xs="xs", ys="ys", color="color", line_width=0, source=letters)

@@ -76,7 +76,7 @@ class Contents:
             around = Around.make(first, effects, model, job.reference, job.compute)
         return cls(
             job, scored, chosen, model, effects, tasks, logos, around, sites, genes, rank_cells(effects, tasks), igv
-        )  # fmt: skip
+        )
 
     @property
     def igv_size(self) -> int:
@@ -107,11 +107,16 @@ class Contents:
             Section("provenance", "Provenance and limits", self._provenance()),
         ]
         return Page(
-            title=self.job.title or f"varscore: {os.path.basename(self.scored.path)}", lead=self._lead(),
-            sections=sections, data=self._data(columns), arrays=self._arrays(), charts=self._charts(columns),
-            scripts=[script("words.js"), script("report.js")], libraries=[self.igv] if self.igv else [],
+            title=self.job.title or f"varscore: {os.path.basename(self.scored.path)}",
+            lead=self._lead(),
+            sections=sections,
+            data=self._data(columns),
+            arrays=self._arrays(),
+            charts=self._charts(columns),
+            scripts=[script("words.js"), script("report.js")],
+            libraries=[self.igv] if self.igv else [],
             styles=script("report.css"),
-        )  # fmt: skip
+        )
 
     def _charts(self, columns: Sequence[Column]) -> dict[str, UIElement]:
         made: dict[str, UIElement] = {**charts.summary_charts(self.chosen.counts)}
@@ -139,21 +144,35 @@ class Contents:
         counts = self.chosen.counts
         return markup(
             "summary.html",
-            counts=counts, shown=len(self.chosen.alleles), filter=self.job.filter, cut=is_cut(self.effects),
-            sort=tag(self.job.sort, self.scored.prefix), kept=KEPT, dense=DENSE,
+            counts=counts,
+            shown=len(self.chosen.alleles),
+            filter=self.job.filter,
+            cut=is_cut(self.effects),
+            sort=tag(self.job.sort, self.scored.prefix),
+            kept=KEPT,
+            dense=DENSE,
             reasons=facts.reasons(counts.by_status),
-            assembly=facts.assembly_hint(counts.by_status), words=self.words, clear=CLEAR, logos=self.logos,
-            motifs="motif" in self.scored.columns or self.sites is not None, effects=self.effects,
+            assembly=facts.assembly_hint(counts.by_status),
+            words=self.words,
+            clear=CLEAR,
+            logos=self.logos,
+            motifs="motif" in self.scored.columns or self.sites is not None,
+            effects=self.effects,
             cutoffs=bool(cutoffs(self.model)),
-        )  # fmt: skip
+        )
 
     def _file(self) -> Markup:
         counts = self.chosen.counts
         return markup(
-            "file.html", counts=counts, reasons=facts.reasons(counts.by_status), chart=chart, words=self.words,
-            background=facts.background(self.scored.facts.get("Background", "")), has_e=any(counts.evalues),
+            "file.html",
+            counts=counts,
+            reasons=facts.reasons(counts.by_status),
+            chart=chart,
+            words=self.words,
+            background=facts.background(self.scored.facts.get("Background", "")),
+            has_e=any(counts.evalues),
             limits=[(limit, counts.below[limit]) for limit in (1e-2, 1e-3, 1e-4)],
-        )  # fmt: skip
+        )
 
     def _table(self, columns: Sequence[Column]) -> Markup:
         rows = self.rows.values()
@@ -161,17 +180,31 @@ class Contents:
         some = [key for key, _, _ in columns]
         first = [[shown(rows[key][i]) for key in some] for i in range(min(PRINTED, len(self.chosen.alleles)))]
         return markup(
-            "table.html", chart=chart, printed=table([title for _, title, _ in columns], first), count=len(first),
-            shown=len(self.chosen.alleles), passed=self.chosen.counts.passed,
-        )  # fmt: skip
+            "table.html",
+            chart=chart,
+            printed=table([title for _, title, _ in columns], first),
+            count=len(first),
+            shown=len(self.chosen.alleles),
+            passed=self.chosen.counts.passed,
+        )
 
     def _allele(self) -> Markup:
         return markup(
-            "allele.html", chart=chart, effects=self.effects, logos=self.logos, around=self.around, words=self.words,
-            motifs="motif" in self.scored.columns, sites=self.sites is not None, sites_shown=SHOWN,
-            explained=0 if self.logos is None else self.logos.drawn, model=self.model, name=self.scored.model[0],
-            sequence=self.job.sequence, haplotypes="hap_diff" in self.scored.columns,
-        )  # fmt: skip
+            "allele.html",
+            chart=chart,
+            effects=self.effects,
+            logos=self.logos,
+            around=self.around,
+            words=self.words,
+            motifs="motif" in self.scored.columns,
+            sites=self.sites is not None,
+            sites_shown=SHOWN,
+            explained=0 if self.logos is None else self.logos.drawn,
+            model=self.model,
+            name=self.scored.model[0],
+            sequence=self.job.sequence,
+            haplotypes="hap_diff" in self.scored.columns,
+        )
 
     def _locus(self) -> Markup:
         return markup("locus.html", chart=chart, genes=self.genes, igv=bool(self.igv), shown=len(self.chosen.alleles))
@@ -187,17 +220,27 @@ class Contents:
             for one in found
         ]
         return markup(
-            "guide.html", entries=entries(self.rows.there, self.scored.meanings, tags, self.words), words=self.words,
-            cutoffs=found, cutoff_rows=rows, table=table, tasks=len(self.tasks) or None,
-            alleles=self.chosen.counts.scored, has_e="e" in self.scored.columns,
-        )  # fmt: skip
+            "guide.html",
+            entries=entries(self.rows.there, self.scored.meanings, tags, self.words),
+            words=self.words,
+            cutoffs=found,
+            cutoff_rows=rows,
+            table=table,
+            tasks=len(self.tasks) or None,
+            alleles=self.chosen.counts.scored,
+            has_e="e" in self.scored.columns,
+        )
 
     def _provenance(self) -> Markup:
         return markup(
-            "provenance.html", table=table, card=None if self.model is None else self.model.card,
-            name=self.scored.model[0], facts=sorted(self.scored.facts.items()), run=facts.run_facts(self.scored),
+            "provenance.html",
+            table=table,
+            card=None if self.model is None else self.model.card,
+            name=self.scored.model[0],
+            facts=sorted(self.scored.facts.items()),
+            run=facts.run_facts(self.scored),
             version=__version__,
-        )  # fmt: skip
+        )
 
     # -- its data ----------------------------------------------------------------------------------------------------
 
@@ -206,19 +249,24 @@ class Contents:
         tags = {key: tag(key, self.scored.prefix) for key in self.rows.there}
         opening = self.rows.opening
         return {
-            "columns": [[key, title, kind] for key, title, kind in columns], "rows": self.rows.values(), "tags": tags,
-            "sort": self.job.sort, "background": facts.floor(self.scored.facts.get("Background", "")),
-            "kind": self.words.kind, "openable": opening.of if opening else 0,
+            "columns": [[key, title, kind] for key, title, kind in columns],
+            "rows": self.rows.values(),
+            "tags": tags,
+            "sort": self.job.sort,
+            "background": facts.floor(self.scored.facts.get("Background", "")),
+            "kind": self.words.kind,
+            "openable": opening.of if opening else 0,
             "cutoffs": [[one.rule, one.common, one.regulatory] for one in cutoffs(self.model)],
             "tasks": [[f"{one.index}:{one.name}", *where] for one, where in zip(self.tasks, cells, strict=True)],
             "blocks": blocks_of(cells, None if self.effects is None else self.effects.diff),
-            "genes": self._genes(), "links": [[link.name, link.pattern] for link in self.job.links],
+            "genes": self._genes(),
+            "links": [[link.name, link.pattern] for link in self.job.links],
             "logos": None if self.logos is None else self.logos.facts(),
             "around": None if self.around is None else self.around.facts(),
             "sites": None if self.sites is None else [[site.row() for site in one[:SHOWN]] for one in self.sites],
             "more_sites": None if self.sites is None else [max(0, len(one) - SHOWN) for one in self.sites],
             "igv": igv_contigs(self.chosen.alleles, self.job.reference) if self.igv else None,
-        }  # fmt: skip
+        }
 
     def _genes(self) -> list[list[object]]:
         if self.genes is None:

@@ -108,9 +108,10 @@ def _facts(folder: Path, scored: Scored) -> dict[str, Any]:
         raise _damaged(folder, "it does not explain variants")
     if safe(str(facts.get("model_sha256"))) != scored.model[1]:
         raise DataError(
-            "`explain`: the folder is of another model", where=folder,
+            "`explain`: the folder is of another model",
+            where=folder,
             cause=f"it was made with {facts.get('model')}, the file was scored with {scored.model[0]}",
-        )  # fmt: skip
+        )
     return facts
 
 

@@ -27,8 +27,13 @@ _TOKEN = re.compile(
     r"(?P<sign>&&|\|\||<=|>=|==|!=|[<>!()]))"
 )
 _COMPARISONS: dict[str, Callable[[float | str, float | str], bool]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
-}  # fmt: skip
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
 _PLACE = ("chrom", "pos", "id", "ref", "alt")
 MOST_NESTED = 50
 
@@ -67,9 +72,11 @@ def _tokens(text: str) -> list[_Token]:
 
 def _error(text: str, place: int, why: str) -> UsageError:
     return UsageError(
-        f"`filter` cannot be read at character {place + 1}", where=repr(text[:200]), cause=why,
-        remedy="such as VS_SIG<0.01 && (VS_E<0.001 || status==\"PASS\")",
-    )  # fmt: skip
+        f"`filter` cannot be read at character {place + 1}",
+        where=repr(text[:200]),
+        cause=why,
+        remedy='such as VS_SIG<0.01 && (VS_E<0.001 || status=="PASS")',
+    )
 
 
 class _Parser:

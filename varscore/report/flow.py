@@ -50,9 +50,10 @@ def find_scorer(job: ReportJob, scored: Scored) -> ModelFolder | None:
     if job.model is not None:
         if safe(job.model.sha256) != sha256:
             raise ModelError(
-                "the file was scored with another model", where=scored.path,
+                "the file was scored with another model",
+                where=scored.path,
                 cause=f"it names {name} (sha256 {sha256[:12]}), {job.model.id} has {job.model.sha256[:12]}",
-            )  # fmt: skip
+            )
         return job.model
     try:
         found = find_model(name)

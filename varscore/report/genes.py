@@ -99,9 +99,11 @@ def _of_line(fields: list[str], where: str) -> Iterator[tuple[Gene, int]]:
         yield Gene(contig, int(start), int(end), name, fields[5] if len(fields) > 5 else "+"), 0
     except ValueError:
         raise DataError(
-            "neither a GTF nor a BED line", where=where, cause=f"it has {len(fields)} columns, separated by tabs",
+            "neither a GTF nor a BED line",
+            where=where,
+            cause=f"it has {len(fields)} columns, separated by tabs",
             remedy="a GTF has nine, a BED file of genes at least four: contig, start, end, name",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def _merged(genes: list[Gene]) -> list[Gene]:

@@ -68,9 +68,13 @@ class Logos:
 
     @classmethod
     def make(
-        cls, alleles: Sequence[Allele], effects: TaskEffects, model: ModelFolder, reference: Path,
+        cls,
+        alleles: Sequence[Allele],
+        effects: TaskEffects,
+        model: ModelFolder,
+        reference: Path,
         compute: Compute,
-    ) -> Logos:  # fmt: skip
+    ) -> Logos:
         """Explain the task of the largest difference of every allele that has been scored.
 
         effects: the rows of ``alleles`` first. Raises the errors of explain.
@@ -95,9 +99,15 @@ class Logos:
     def empty(cls, alleles: int, method: str, unit: str) -> Logos:
         shape = (alleles, 2, WIDTH)
         return cls(
-            np.zeros(shape, np.float32), np.full(shape, GAP, np.uint8), np.zeros((alleles, WIDTH), bool),
-            np.zeros(alleles, np.int64), np.zeros((alleles, 2), np.int64), [""] * alleles, method, unit,
-        )  # fmt: skip
+            np.zeros(shape, np.float32),
+            np.full(shape, GAP, np.uint8),
+            np.zeros((alleles, WIDTH), bool),
+            np.zeros(alleles, np.int64),
+            np.zeros((alleles, 2), np.int64),
+            [""] * alleles,
+            method,
+            unit,
+        )
 
     def about(self, tasks: Sequence[str]) -> Logos:
         return replace(self, tasks=tasks)
@@ -164,10 +174,17 @@ class Logos:
     def facts(self) -> dict[str, object]:
         """The rest, as JSON."""
         return {
-            "tasks": list(self.tasks), "width": WIDTH, "flank": FLANK, "glyphs": GLYPHS, "colours": COLOURS,
-            "method": self.method, "unit": self.unit, "starts": self.starts.tolist(), "sizes": self.sizes.tolist(),
+            "tasks": list(self.tasks),
+            "width": WIDTH,
+            "flank": FLANK,
+            "glyphs": GLYPHS,
+            "colours": COLOURS,
+            "method": self.method,
+            "unit": self.unit,
+            "starts": self.starts.tolist(),
+            "sizes": self.sizes.tolist(),
             "sites": [self.site(row) for row in range(len(self))],
-        }  # fmt: skip
+        }
 
 
 def _pairs(

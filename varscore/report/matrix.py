@@ -92,9 +92,11 @@ def read_effects(path: Path, scored: Scored, alleles: Sequence[Allele]) -> TaskE
                     block[row] = part.values[name][here]
     if missing := wanted.missing:
         raise DataError(
-            f"the matrix has {wanted.total - len(missing)} of {wanted.total} alleles of the page", where=path,
-            cause=f"{':'.join(map(str, alleles[missing[0]].key))} is not in it", remedy="is it of the same run?",
-        )  # fmt: skip
+            f"the matrix has {wanted.total - len(missing)} of {wanted.total} alleles of the page",
+            where=path,
+            cause=f"{':'.join(map(str, alleles[missing[0]].key))} is not in it",
+            remedy="is it of the same run?",
+        )
     return TaskEffects(head.tasks, found["ref"], found["diff"], found.get("evalue"), total / max(compared, 1), compared)
 
 
@@ -226,8 +228,9 @@ def _demand_same(scored: Scored, alleles: Sequence[Allele], diff: np.ndarray, ho
         again = float(diff[row, int(task)])
         if not abs(again - allele.number("diff")) <= AGREEMENT:
             raise DataError(
-                "the file's scores are not those of this model and FASTA", where=scored.path,
+                "the file's scores are not those of this model and FASTA",
+                where=scored.path,
                 cause=f"{':'.join(map(str, allele.key))} has {allele.number('diff'):.3g} in the file and {again:.3g} "
                 f"with {how.model.id} on {how.reference.name}",
                 remedy=f"pass the FASTA it was scored on ({scored.reference[0] or 'not said'})",
-            )  # fmt: skip
+            )

@@ -36,9 +36,7 @@ def write_multiqc(path: Path, sample: str, counts: Counts) -> list[Path]:
         figures["varscore_rare"] = counts.below[1e-2]
         said = "Alleles whose smallest E-value is below 0.01"
         headers.append({"varscore_rare": {"title": "E < 0.01", "description": said, "format": "{:,.0f}"}})
-    table = {
-        "id": "varscore_general", "plot_type": "generalstats", "pconfig": headers, "data": {sample: figures}
-    }  # fmt: skip
+    table = {"id": "varscore_general", "plot_type": "generalstats", "pconfig": headers, "data": {sample: figures}}
     put_file(path, json.dumps(bars, indent=1) + "\n")
     put_file(general, json.dumps(table, indent=1) + "\n")
     return [path, general]

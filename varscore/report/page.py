@@ -123,9 +123,13 @@ def _template(name: str) -> Any:
         raise _missing("jinja2") from None
     loader = PackageLoader("varscore", "report")
     pages = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
         keep_trailing_newline=True,
-    )  # fmt: skip
+    )
     return pages.get_template(name)
 
 

@@ -41,8 +41,10 @@ class Rows:
         """Of the table: what happens and where first, then how unusual that is."""
         there = self.there
         found: list[Column] = [
-            ("place", "position", charts.TEXT), ("change", "alleles", charts.TEXT), ("id", "ID", charts.TEXT)
-        ]  # fmt: skip
+            ("place", "position", charts.TEXT),
+            ("change", "alleles", charts.TEXT),
+            ("id", "ID", charts.TEXT),
+        ]
         if self.genes is not None:
             found += [("gene", "gene", charts.TEXT), ("tss", "to its start", charts.WHOLE)]
         kinds = {"diff": ("difference", charts.NUMBER), "task": ("strongest task", charts.TEXT)}
@@ -50,9 +52,10 @@ class Rows:
         if self.opening is not None:
             found += [("closes", "cells closed", charts.WHOLE), ("opens", "cells opened", charts.WHOLE)]
         kinds = {
-            "e": ("E-value", charts.SMALL), "e_task": ("task of the E-value", charts.TEXT),
+            "e": ("E-value", charts.SMALL),
+            "e_task": ("task of the E-value", charts.TEXT),
             "sig": ("significance", charts.SMALL),
-        }  # fmt: skip
+        }
         found += [(key, *kinds[key]) for key in kinds if key in there]
         found += [(key, tag(key, self.scored.prefix), charts.NUMBER) for key in there if key.startswith("p_")]
         found += [("motif", "motifs", charts.TEXT)] if "motif" in there else []
@@ -65,10 +68,12 @@ class Rows:
         rows: dict[str, list[object]] = {
             "place": [f"{one.chrom}:{one.pos}" for one in alleles],
             "change": [f"{_short(one.ref)}>{_short(one.alt)}" for one in alleles],
-            "chrom": [one.chrom for one in alleles], "pos": [one.pos for one in alleles],
-            "ref": [one.ref for one in alleles], "alt": [one.alt for one in alleles],
+            "chrom": [one.chrom for one in alleles],
+            "pos": [one.pos for one in alleles],
+            "ref": [one.ref for one in alleles],
+            "alt": [one.alt for one in alleles],
             "id": ["" if one.id == "." else one.id for one in alleles],
-        }  # fmt: skip
+        }
         for column in self.there:
             rows[column] = [one.values.get(column) for one in alleles]
         if self.opening is not None:

@@ -102,10 +102,11 @@ def open_scored(path: str, prefix: str = PREFIX) -> Scored:
     if "Model" not in scored.facts or not set(ALWAYS) <= set(scored.columns):
         missing = [column for column in ALWAYS if column not in scored.columns]
         raise DataError(
-            "the file has no scores of varscore", where=path,
+            "the file has no scores of varscore",
+            where=path,
             cause=f"it has no {', '.join(missing)}" if missing else f"its header has no ##varscoreModel{_end(prefix)}",
             remedy="score it with varscore annotate" if prefix == PREFIX else f"is {prefix} its `tag_prefix`?",
-        )  # fmt: skip
+        )
     return scored
 
 
@@ -163,9 +164,13 @@ def _open_vcf(path: str, prefix: str) -> Scored:
     tags = {name: _column(name, prefix) for name in named if name.startswith(f"{prefix}_")}
     samples = decode(header.columns).split("\t")[9:]
     return Scored(
-        path, tuple(tags.values()), facts, dict(_meanings(header, tags)), samples[0] if len(samples) == 1 else None,
+        path,
+        tuple(tags.values()),
+        facts,
+        dict(_meanings(header, tags)),
+        samples[0] if len(samples) == 1 else None,
         prefix,
-    )  # fmt: skip
+    )
 
 
 def _declared(lines: Sequence[str], prefix: str) -> list[str]:
@@ -205,14 +210,19 @@ def _of_chunk(scored: Scored, chunk: RecordChunk, where: str) -> Iterator[Allele
             if len(values) != last - first:
                 raise VariantFileError(
                     f"{_tag(name, scored.prefix)} has {len(values)} values for {last - first} alleles",
-                    where=f"{where} record {int(chunk.numbers[record]) + 1}", cause="another program has changed it",
-                )  # fmt: skip
+                    where=f"{where} record {int(chunk.numbers[record]) + 1}",
+                    cause="another program has changed it",
+                )
         for row in range(first, last):
             texts = [values[row - first] for values in found.values()]
             yield Allele(
-                alleles.contigs[int(alleles.contig[row])], int(alleles.start[row]) + 1, decode(chunk.ids[record]),
-                decode(alleles.ref[row]), decode(alleles.alt[row]), _values(list(found), texts),
-            )  # fmt: skip
+                alleles.contigs[int(alleles.contig[row])],
+                int(alleles.start[row]) + 1,
+                decode(chunk.ids[record]),
+                decode(alleles.ref[row]),
+                decode(alleles.alt[row]),
+                _values(list(found), texts),
+            )
 
 
 def _tag(column: str, prefix: str) -> str:
@@ -245,9 +255,11 @@ def _columns(names: Sequence[str], path: str) -> tuple[str, ...]:
     missing = [name for name in (*_PLACE, *ALWAYS) if name not in names]
     if missing:
         raise DataError(
-            "neither a VCF or BCF nor a table of varscore", where=path,
-            cause=f"its first line names no column {', '.join(missing)}", remedy="score it with varscore annotate",
-        )  # fmt: skip
+            "neither a VCF or BCF nor a table of varscore",
+            where=path,
+            cause=f"its first line names no column {', '.join(missing)}",
+            remedy="score it with varscore annotate",
+        )
     return tuple(name for name in names if name not in _PLACE)
 
 

@@ -12,9 +12,7 @@ from varscore.report.scored import Allele
 
 SHOWN = 30
 """Sites of an allele on the page, best p first; the others are counted"""
-_WANTED = (
-    "chrom", "pos", "ref", "alt", "motif", "change", "strand", "ref_pos", "alt_pos", "ref_p", "alt_p"
-)  # fmt: skip
+_WANTED = ("chrom", "pos", "ref", "alt", "motif", "change", "strand", "ref_pos", "alt_pos", "ref_p", "alt_p")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +29,7 @@ class Site:
     width: int
 
     def row(self) -> list[object]:
-        return [
-            self.motif, self.change, self.strand, self.ref_pos, self.alt_pos, self.ref_p, self.alt_p, self.width
-        ]  # fmt: skip
+        return [self.motif, self.change, self.strand, self.ref_pos, self.alt_pos, self.ref_p, self.alt_p, self.width]
 
 
 def read_sites(path: str, alleles: Sequence[Allele]) -> list[list[Site]]:
@@ -56,9 +52,11 @@ def _lines(path: str) -> Iterator[tuple[tuple[str, ...], Site]]:
     missing = [name for name in _WANTED if name not in names]
     if missing:
         raise DataError(
-            "not a table of motifs", where=where, cause=f"its first line names no column {', '.join(missing)}",
+            "not a table of motifs",
+            where=where,
+            cause=f"its first line names no column {', '.join(missing)}",
             remedy="annotate `motifs=FILE` `motif_table` writes one",
-        )  # fmt: skip
+        )
     for number, line in enumerate(lines, 2):
         fields = line.split("\t")
         try:

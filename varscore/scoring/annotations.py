@@ -187,9 +187,10 @@ class Annotations:
         if unused:
             wanted = " ".join(self.background.conservation) if self.background else ""
             log.warning(
-                "conservation scores that change nothing: %s; %s", ", ".join(unused),
+                "conservation scores that change nothing: %s; %s",
+                ", ".join(unused),
                 f"the background takes all of {wanted} or none" if wanted else "no background or classifier has them",
-            )  # fmt: skip
+            )
 
 
 def _has_tracks(classifier: Classifier, tracks: Tracks) -> bool:
@@ -204,9 +205,10 @@ def _demand_tracks(classifier: Classifier, tracks: Tracks) -> None:
     absent = [name for name in classifier.conservation if name not in tracks.names]
     if missing := [name for name in absent if name not in DEEPSEA_CONSERVATION]:
         raise UsageError(
-            f"the classifier {classifier.id} wants conservation scores that are not given", where=", ".join(missing),
+            f"the classifier {classifier.id} wants conservation scores that are not given",
+            where=", ".join(missing),
             remedy=f"`conservation={missing[0]}=BIGWIG`",
-        )  # fmt: skip
+        )
     if absent:
         constants = ", ".join(f"{name} = {DEEPSEA_CONSERVATION[name]:g}" for name in absent)
         log.warning("classifier %s: constants stand in for scores that are not given: %s", classifier.id, constants)

@@ -165,9 +165,11 @@ class Classifier:
         made_with, tasks = self.card.get("model", {}), int(self.card["features"]["tasks"])
         if made_with.get("sha256") not in (None, model.sha256):
             raise ModelError(
-                f"the classifier {self.id} belongs to another model", where=self.path,
-                cause=f"it was made with {made_with.get('id')}", remedy=f"use that model, or train one for {model.id}",
-            )  # fmt: skip
+                f"the classifier {self.id} belongs to another model",
+                where=self.path,
+                cause=f"it was made with {made_with.get('id')}",
+                remedy=f"use that model, or train one for {model.id}",
+            )
         if model.config().n_tasks != tasks:
             cause = f"{model.id} has {model.config().n_tasks}"
             raise ModelError(f"the classifier {self.id} wants a model of {tasks} tasks", where=self.path, cause=cause)
@@ -180,9 +182,11 @@ class Classifier:
             raise ModelError(f"cannot read {name!r}", where=self.path, cause=str(error)) from None
         if sha256(content) != self.card["files"].get(name):
             raise ModelError(
-                f"{name} does not have the checksum on the card", where=self.path,
-                cause="a damaged copy, or an edited file", remedy="copy the classifier again",
-            )  # fmt: skip
+                f"{name} does not have the checksum on the card",
+                where=self.path,
+                cause="a damaged copy, or an edited file",
+                remedy="copy the classifier again",
+            )
         return content
 
 
@@ -274,5 +278,5 @@ def find_classifiers(model: ModelFolder, names: Sequence[str] | None) -> tuple[C
                 f"two classifiers share the tag {tag(classifier.column)}",
                 where=f"{other.path}, {classifier.path}",
                 remedy="leave one out, or rename its folder and the id on its card",
-            )  # fmt: skip
+            )
     return tuple(found)

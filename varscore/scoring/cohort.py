@@ -216,9 +216,11 @@ class Cohort:
         formats = {line[end + 1 :].split(b"\t", 1)[0] for line, end in zip(chunk.lines, chunk.info_ends, strict=True)}
         if not any(b"GT" in names.split(b":") for names in formats):
             raise VariantFileError(
-                "no genotypes", where=self._reader.where, cause=f"none of the first {len(chunk)} records has a GT",
+                "no genotypes",
+                where=self._reader.where,
+                cause=f"none of the first {len(chunk)} records has a GT",
                 remedy="leave out `haplotypes`",
-            )  # fmt: skip
+            )
 
     def _demand_order(self, piece: Piece) -> None:
         before = self._pieces[-1].last if self._pieces else (-1, -1)
@@ -232,9 +234,11 @@ class Cohort:
         if wrong := sorted(again + back):
             number = int(piece.chunk.numbers[wrong[0]]) + 1
             raise VariantFileError(
-                "the records are not sorted", where=f"{self._reader.where} record {number}",
-                cause="haplotypes are read in the order of positions", remedy="bcftools sort",
-            )  # fmt: skip
+                "the records are not sorted",
+                where=f"{self._reader.where} record {number}",
+                cause="haplotypes are read in the order of positions",
+                remedy="bcftools sort",
+            )
 
     def _forget(self, piece: Piece, first: tuple[int, int]) -> None:
         """Keep of a piece that is left behind what reaches over the records to come."""

@@ -214,11 +214,12 @@ def load_background(path: Path, model_sha256: str, tasks: int) -> Background:
         raise ModelError("not a background, or a damaged one", where=path, cause=f"{error}") from None
     if background.model_sha256 != model_sha256 or background.tasks != tasks:
         raise ModelError(
-            "the background belongs to another model", where=path,
+            "the background belongs to another model",
+            where=path,
             cause=f"it was made with {background.facts.get('model', 'one')} "
             f"(sha256 {background.model_sha256[:12]}), the model's sha256 begins {model_sha256[:12]}",
             remedy="make one with `varscore background`",
-        )  # fmt: skip
+        )
     return background
 
 

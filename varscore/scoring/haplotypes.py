@@ -124,7 +124,11 @@ def cut_haplotypes(
         entry_pair=np.array([carried.pair for carried in found.carried], np.int64),
         entry_own=np.array(own, np.int64),
         windows=Windows.anchored(
-            pair_of, codes[:, 0], codes[:, 1], windows.contig[pair_of], windows.start[pair_of],
+            pair_of,
+            codes[:, 0],
+            codes[:, 1],
+            windows.contig[pair_of],
+            windows.start[pair_of],
             ref_length=np.array([focal.end - focal.start for focal in focals], np.int64),
             alt_length=np.array([len(focal.alt) for focal in focals], np.int64),
             sequence=np.array(sequence, np.int64),
@@ -134,7 +138,7 @@ def cut_haplotypes(
         alone_pair=np.array([pair for pair, _ in alone], np.int64),
         shares=np.array(shares, np.int64).reshape(len(shares), 2),
         ranked=ranked,
-    )  # fmt: skip
+    )
 
 
 def _fetch(genome: NamedGenome, contig: int) -> Fetch:

@@ -144,11 +144,12 @@ def compare_references(
     if compared >= FEWEST_COMPARED and different > rules.max_mismatch * compared:
         ours = identify(genome.contigs)
         raise VariantFileError(
-            f"{different:,} of {compared:,} REF alleles disagree with {genome.path.name}", where=where,
+            f"{different:,} of {compared:,} REF alleles disagree with {genome.path.name}",
+            where=where,
             cause=f"the variants are probably on another assembly{f' than {ours}' if ours else ''}, or shifted",
             remedy=f"pass the FASTA of theirs with -r; `max_mismatch={different / compared + 0.005:.2f}` "
             "scores the rest all the same",
-        )  # fmt: skip
+        )
 
 
 def tell_of_training(model: str, card: Card, genome: Genome) -> None:

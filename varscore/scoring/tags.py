@@ -39,9 +39,10 @@ def check_prefix(prefix: str) -> None:
     """Raises UsageError for what cannot be the beginning of a tag."""
     if not _NAME.fullmatch(prefix):
         raise UsageError(
-            f"`tag_prefix={prefix!r}` cannot begin a tag", cause="it takes letters, digits and _ between them",
+            f"`tag_prefix={prefix!r}` cannot begin a tag",
+            cause="it takes letters, digits and _ between them",
             remedy="VS gives VS_DIFF",
-        )  # fmt: skip
+        )
 
 
 def tag(column: str, prefix: str = PREFIX) -> str:
@@ -88,9 +89,10 @@ class Tags:
         for prefix, names in runs.items():
             if same := names.intersection(self.names):
                 raise UsageError(
-                    f"`tag_prefix={self.prefix}` would replace {min(same)}", cause=f"a run with {prefix} wrote it",
+                    f"`tag_prefix={self.prefix}` would replace {min(same)}",
+                    cause=f"a run with {prefix} wrote it",
                     remedy="choose another prefix",
-                )  # fmt: skip
+                )
         own = {tag(column, self.prefix) for column in (*ALWAYS, *SOMETIMES)}
         return frozenset(map(encode, (own | set(self.names) | earlier).difference(*runs.values())))
 

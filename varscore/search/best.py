@@ -58,9 +58,10 @@ def copy_best(study: Study, chosen: Place, folder: Path, force: bool = False) ->
     """The model that the trial left, copied. Raises UsageError when it was not kept, OutputExists, OutputError."""
     if not (chosen.model / CARD).exists():
         raise UsageError(
-            f"the model of trial {chosen.trial.number} was not kept", where=chosen.model.parent,
+            f"the model of trial {chosen.trial.number} was not kept",
+            where=chosen.model.parent,
             remedy="train it anew (`retrain`), or keep more of them (`keep`) from the start",
-        )  # fmt: skip
+        )
     model = open_model(chosen.model)
     model.verify()
     refuse_existing_folder(str(folder), CARD, force=force)
@@ -81,9 +82,7 @@ def retrain(
     how = recipe(chosen.trial.drawn, epochs)
     if chosen.trial.batch_size:
         how = replace(how, batch_size=chosen.trial.batch_size)
-    model = train_model(
-        "architect", data, folder, recipe=how, arguments=arguments(chosen.trial.drawn), options=options
-    )  # fmt: skip
+    model = train_model("architect", data, folder, recipe=how, arguments=arguments(chosen.trial.drawn), options=options)
     write_card(folder, model.card.changed(search=_facts(study, chosen)))
     model = open_model(folder)
     scores = evaluate_model(model, examined, options.device, options.precision)

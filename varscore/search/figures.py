@@ -71,9 +71,12 @@ def importance_bars(ranking: Sequence[Importance]) -> Any:
     go = _plotly()
     rows = list(reversed(ranking))
     bars = go.Bar(
-        x=[row.mean for row in rows], y=[row.key for row in rows], orientation="h", marker_color="#3b6fb6",
+        x=[row.mean for row in rows],
+        y=[row.key for row in rows],
+        orientation="h",
+        marker_color="#3b6fb6",
         error_x={"type": "data", "array": [row.spread for row in rows], "color": "#888888"},
-    )  # fmt: skip
+    )
     return _figure(bars, height=560, x="share of the variance lost when the key is shuffled")
 
 
@@ -92,10 +95,14 @@ def interaction_map(pair: Interaction, metric: str) -> Any:
     ]
     cells = go.Heatmap(z=known, text=text, texttemplate="%{text}", colorscale=BLUES, colorbar={"title": metric}, **axes)
     grey = go.Heatmap(
-        z=[[0 if hidden else None for hidden in row] for row in few.tolist()], text=text, texttemplate="%{text}",
-        showscale=False, opacity=0.35,
-        colorscale=[[0, "#9aa3ad"], [1, "#9aa3ad"]], **axes,
-    )  # fmt: skip
+        z=[[0 if hidden else None for hidden in row] for row in few.tolist()],
+        text=text,
+        texttemplate="%{text}",
+        showscale=False,
+        opacity=0.35,
+        colorscale=[[0, "#9aa3ad"], [1, "#9aa3ad"]],
+        **axes,
+    )
     figure = _figure(grey, cells, height=120 + 62 * len(pair.one_values), x=pair.other, y=pair.one)
     figure.update_xaxes(type="category")
     figure.update_yaxes(type="category", autorange="reversed", automargin=True)
@@ -110,8 +117,9 @@ def key_lines(trials: Trials) -> Any:
     places = np.empty((len(trials), len(names)))
     for column, (name, key) in enumerate(TABLE.items()):
         most = max(len(key.values) - 1, 1)
-        places[:, column] = [NOTHING if point[name] == ABSENT else key.values.index(point[name]) / most
-                             for point in trials.points]  # fmt: skip
+        places[:, column] = [
+            NOTHING if point[name] == ABSENT else key.values.index(point[name]) / most for point in trials.points
+        ]
     places += random.normal(0, 0.012, places.shape)  # so that lines through one value can be told apart
     traces = []
     for is_top, name, colour in ((False, "the others", FAINT), (True, _name_of_best(trials), TOP)):
@@ -119,18 +127,28 @@ def key_lines(trials: Trials) -> Any:
         line = np.full((len(rows), len(names) + 1), np.nan)
         line[:, :-1] = places[rows]
         x = np.tile([*range(len(names)), np.nan], len(rows))
-        traces.append(go.Scatter(
-            x=_gaps(x), y=_gaps(line.ravel().round(3)), mode="lines", name=name, hoverinfo="skip",
-            line={"color": colour, "width": 1},
-        ))  # fmt: skip
+        traces.append(
+            go.Scatter(
+                x=_gaps(x),
+                y=_gaps(line.ravel().round(3)),
+                mode="lines",
+                name=name,
+                hoverinfo="skip",
+                line={"color": colour, "width": 1},
+            )
+        )
     ticks = [
         go.Scatter(
-            x=[column] * len(key.values), y=[i / max(len(key.values) - 1, 1) for i in range(len(key.values))],
-            mode="text", text=[_label(value) for value in key.values], textfont={"size": 9}, showlegend=False,
+            x=[column] * len(key.values),
+            y=[i / max(len(key.values) - 1, 1) for i in range(len(key.values))],
+            mode="text",
+            text=[_label(value) for value in key.values],
+            textfont={"size": 9},
+            showlegend=False,
             hoverinfo="skip",
         )
         for column, key in enumerate(TABLE.values())
-    ]  # fmt: skip
+    ]
     figure = _figure(*traces, *ticks, height=560)
     figure.add_annotation(x=0, y=NOTHING, text="no effect", showarrow=False, xanchor="right", xshift=-8)
     figure.update_xaxes(tickvals=list(range(len(names))), ticktext=names, tickangle=60, automargin=True)
@@ -166,9 +184,12 @@ def progress(study: Study, name: str, trials: Sequence[Trial]) -> Any:
 
 
 _LAYOUT: dict[str, Any] = {
-    "template": "none", "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
-    "margin": {"l": 120, "r": 20, "t": 20, "b": 60}, "legend": {"orientation": "h", "y": 1.08},
-}  # fmt: skip
+    "template": "none",
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "margin": {"l": 120, "r": 20, "t": 20, "b": 60},
+    "legend": {"orientation": "h", "y": 1.08},
+}
 
 
 def _figure(*traces: Any, height: int, x: str = "", y: str = "") -> Any:

@@ -44,11 +44,17 @@ def study_page(study: Study, title: str) -> Page:
         f"seed {settings.seed}. The test split has not been read."
     )
     return Page(
-        title, sections, lead,
-        data={"charts": {name: json.loads(figure.to_json()) for name, figure in charts.items()},
-              "trials": _all_trials(study, trials)},
-        scripts=[script("search.js")], libraries=[_plotly()], styles=script("search.css"),
-    )  # fmt: skip
+        title,
+        sections,
+        lead,
+        data={
+            "charts": {name: json.loads(figure.to_json()) for name, figure in charts.items()},
+            "trials": _all_trials(study, trials),
+        },
+        scripts=[script("search.js")],
+        libraries=[_plotly()],
+        styles=script("search.css"),
+    )
 
 
 def _plotly() -> str:
@@ -67,11 +73,15 @@ def _stages(study: Study, trials: dict[str, list[Trial]]) -> Markup:
         fixed = [f"{key} = {plain(values[0])}" for key, values in branch.space.items() if len(values) == 1]
         rows.append(
             {
-                "depth": depth, "name": branch.name, "why": branch.why, "trials": len(trials[branch.name]),
-                "best": f"{best[0].metric:.4f}" if best else "-", "metric": study.metric.name,
+                "depth": depth,
+                "name": branch.name,
+                "why": branch.why,
+                "trials": len(trials[branch.name]),
+                "best": f"{best[0].metric:.4f}" if best else "-",
+                "metric": study.metric.name,
                 "fixed": ", ".join(fixed),
             }
-        )  # fmt: skip
+        )
     return markup("search_stages.html", rows=rows)
 
 
@@ -140,7 +150,13 @@ def _all_trials(study: Study, trials: dict[str, list[Trial]]) -> dict[str, objec
     }
     points = [shown(trial.drawn) for _, trial in flat]
     for key in TABLE:
-        columns[key] = [value if (value := point[key]) == ABSENT or not isinstance(value, bool) else plain(value)
-                        for point in points]  # fmt: skip
-    return {"columns": list(columns), "values": list(columns.values()), "sort": study.metric.name,
-            "higher": study.metric.higher}  # fmt: skip
+        columns[key] = [
+            value if (value := point[key]) == ABSENT or not isinstance(value, bool) else plain(value)
+            for point in points
+        ]
+    return {
+        "columns": list(columns),
+        "values": list(columns.values()),
+        "sort": study.metric.name,
+        "higher": study.metric.higher,
+    }

@@ -124,8 +124,11 @@ def propose_fork(tree: Tree | None, space: Space) -> tuple[Side, Side] | None:
 def _left_values(tree: Tree, key: str, space: Space) -> tuple[Value, ...]:
     """What goes to the left of the first split on a key."""
     inner = tree.fitted.tree_
-    splits = ((COLUMNS[inner.feature[node]], float(inner.threshold[node]))
-              for node in range(inner.node_count) if inner.feature[node] >= 0)  # fmt: skip
+    splits = (
+        (COLUMNS[inner.feature[node]], float(inner.threshold[node]))
+        for node in range(inner.node_count)
+        if inner.feature[node] >= 0
+    )
     column, threshold = next((column, at) for column, at in splits if column.key_cut(at) == key)
     if (parent := column.parts_by_effect(threshold)) is not None:
         return tuple(value for value in space[key] if value == parent[1])

@@ -121,10 +121,11 @@ def read_trials(trials: Sequence[Trial], metric: Metric, space: Space) -> Trials
     worst."""
     counted = tuple(trial for trial in trials if trial.counts)
     values = [
-        np.nan if trial.metric is None or (trial.state in FAILED and metric.chance is None)
+        np.nan
+        if trial.metric is None or (trial.state in FAILED and metric.chance is None)
         else metric.goodness(trial.metric)
         for trial in counted
-    ]  # fmt: skip
+    ]
     goodness = np.array(values, np.float64)
     there = np.isfinite(goodness)
     worst = goodness[there].min() if there.any() else 0.0

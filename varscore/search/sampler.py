@@ -80,10 +80,8 @@ def _ask(study: Study, branch: Branch, trials: Iterable[Trial], running: Iterabl
         if trial.counts and all(trial.drawn[name] in values for name, values in branch.space.items()):
             value = trial.metric if trial.metric is not None and trial.state not in FAILED else metric.goodness(worst)
             asked.add_trial(
-                optuna.create_trial(
-                    state=state.COMPLETE, params=dict(trial.drawn), distributions=choices, value=value
-                )
-            )  # fmt: skip
+                optuna.create_trial(state=state.COMPLETE, params=dict(trial.drawn), distributions=choices, value=value)
+            )
     for point in running:
         asked.add_trial(optuna.create_trial(state=state.RUNNING, params=dict(point), distributions=choices))
     found: dict[str, Value] = asked.ask(fixed_distributions=choices).params

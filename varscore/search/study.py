@@ -140,9 +140,10 @@ class Study:
         there = {branch.name: branch for branch in self.branches()}
         if name not in there:
             raise UsageError(
-                f"the study has no branch {name!r}", where=self.folder,
+                f"the study has no branch {name!r}",
+                where=self.folder,
                 remedy=f"it has {', '.join(there) or 'none yet'}; `varscore search fork` makes another",
-            )  # fmt: skip
+            )
         return there[name]
 
     def make_branch(self, name: str, space: Space, parent: str = "", why: str = "") -> Branch:
@@ -207,9 +208,11 @@ def open_study(folder: Path) -> Study:
         written = facts.pop("format")
         if written != FORMAT:
             raise DataError(
-                "a study of another format", where=path, cause=f"it is {written}, this varscore reads {FORMAT}",
+                "a study of another format",
+                where=path,
+                cause=f"it is {written}, this varscore reads {FORMAT}",
                 remedy="go on with the varscore that began it, or begin another",
-            )  # fmt: skip
+            )
         settings = Settings(**facts)
     except KeyError as error:
         raise DataError("damaged study", where=path, cause=f"it has no {error}") from None
@@ -231,9 +234,11 @@ def begin_study(folder: Path, settings: Settings) -> Study:
         there = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
     if there and STUDY not in there:
         raise OutputExists(
-            "the folder holds something else", where=folder, cause=f"it has {min(there)}, and no {STUDY}",
+            "the folder holds something else",
+            where=folder,
+            cause=f"it has {min(there)}, and no {STUDY}",
             remedy="another folder for the search",
-        )  # fmt: skip
+        )
     if not there:
         put_file(folder / STUDY, tomli_w.dumps({"format": FORMAT, **asdict(settings)}))
     study = open_study(folder)
@@ -256,9 +261,10 @@ def open_data(folder: Path | str) -> ExampleSet:
     for split in ("train", "validation"):
         if not len(data.rows(split)):
             raise DataError(
-                f"a data set without a {split} split", where=data.folder,
+                f"a data set without a {split} split",
+                where=data.folder,
                 remedy="a search compares networks on the validation split: make the data set with one",
-            )  # fmt: skip
+            )
     return data
 
 

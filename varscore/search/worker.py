@@ -91,9 +91,10 @@ def run_branch(
     points, began = Draws(branch, study.settings.seed), branch.claimed()
     if began and began[-1] >= work.trials:
         raise UsageError(
-            f"the branch {branch.name} has {began[-1] + 1} trials", where=branch.trials_folder,
+            f"the branch {branch.name} has {began[-1] + 1} trials",
+            where=branch.trials_folder,
             remedy=f"`trials={began[-1] + 1}` or more",
-        )  # fmt: skip
+        )
     count = points.within(work.trials)
     if count < work.trials:
         log.warning("the space of %s has no more than %d different networks and settings", branch.name, count)
@@ -128,9 +129,11 @@ def _demand_luck(branch: Branch, trials: Iterable[Trial]) -> None:
     if len(last) == MOST_ERRORS and all(trial.state == ERROR for trial in last):
         where = branch.trial_folder(last[-1].number) / TRACE
         raise VarscoreError(
-            f"{MOST_ERRORS} trials in a row ended with an error", where=where, cause=last[-1].note,
+            f"{MOST_ERRORS} trials in a row ended with an error",
+            where=where,
+            cause=last[-1].note,
             remedy="mend it, remove their folders, and run the command again",
-        )  # fmt: skip
+        )
 
 
 def _work_on(mine: Claim, study: Study, branch: Branch, points: Draws, data: ExampleSet, work: Work) -> None:
@@ -200,9 +203,15 @@ def _train(trial: Trial, study: Study, branch: Branch, folder: Path, data: Examp
     settings = study.settings
     seed = int(np.random.default_rng(seed_of(settings.seed, branch.name, trial.number)).integers(1 << 31))
     options = RunOptions(
-        seed=seed, device=work.device, precision=settings.precision, max_seconds=settings.time_per_trial,
-        checkpoint_seconds=60.0, command=work.command, stopping=work.stopping, pictures=False,
-    )  # fmt: skip
+        seed=seed,
+        device=work.device,
+        precision=settings.precision,
+        max_seconds=settings.time_per_trial,
+        checkpoint_seconds=60.0,
+        command=work.command,
+        stopping=work.stopping,
+        pictures=False,
+    )
     began = time.monotonic()
     for epochs in (*(HALVINGS if settings.halving else ()), settings.epochs):
         if epochs > settings.epochs:
@@ -210,9 +219,13 @@ def _train(trial: Trial, study: Study, branch: Branch, folder: Path, data: Examp
         how = replace(recipe(trial.drawn, epochs), batch_size=trial.batch_size)
         left = settings.time_per_trial - (time.monotonic() - began)
         model = train_model(
-            "architect", data, folder / MODEL, recipe=how, arguments=arguments(trial.drawn),
+            "architect",
+            data,
+            folder / MODEL,
+            recipe=how,
+            arguments=arguments(trial.drawn),
             options=replace(options, max_seconds=left),
-        )  # fmt: skip
+        )
         trial = _judged(replace(trial, state=_ended(model), history=_history(folder)), study)
         if trial.state != DONE or model.card.epochs < epochs:
             break

@@ -58,9 +58,11 @@ def demand_name(path: str) -> None:
         longest = os.pathconf(folder or ".", "PC_NAME_MAX")
     if len(os.fsencode(name)) > longest:
         raise UsageError(
-            "the name is too long", where=path, cause=f"it has {len(os.fsencode(name))} bytes of at most {longest}",
+            "the name is too long",
+            where=path,
+            cause=f"it has {len(os.fsencode(name))} bytes of at most {longest}",
             remedy="choose a shorter one",
-        )  # fmt: skip
+        )
 
 
 def refuse_existing(path: str, *, force: bool) -> None:

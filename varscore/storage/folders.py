@@ -32,9 +32,11 @@ def refuse_existing_folder(path: str, marker: str, *, force: bool) -> None:
         raise OutputExists("the output exists already", where=path, remedy="choose another name or pass `force`")
     if not os.path.isfile(os.path.join(path, marker)):
         raise OutputExists(
-            "the output exists and is something else", where=path,
-            cause=f"it has no {marker}", remedy="remove it yourself, or choose another name",
-        )  # fmt: skip
+            "the output exists and is something else",
+            where=path,
+            cause=f"it has no {marker}",
+            remedy="remove it yourself, or choose another name",
+        )
 
 
 @contextmanager

@@ -123,10 +123,11 @@ def demand_same(journal: Journal, entry: Entry, key: Mapping[str, str]) -> None:
     differ = [name for name in {**entry.key, **key} if entry.key.get(name) != key.get(name)]
     if differ:
         raise UsageError(
-            "an earlier run was not finished and this one is another", where=journal.path,
+            "an earlier run was not finished and this one is another",
+            where=journal.path,
             cause=f"not the same: {', '.join(differ)}",
             remedy=f"give the command of the earlier run to carry on with it, or {START_ANEW}",
-        )  # fmt: skip
+        )
 
 
 def possible_placements(output: str, further: Sequence[str]) -> dict[tuple[str | None, str], Placement]:

@@ -76,9 +76,11 @@ def try_lock(descriptor: int) -> bool:
 
 def _not_ours(path: str) -> OutputError:
     return OutputError(
-        "something else has the name of a file that varscore keeps for itself", where=path,
-        cause="a link, a pipe or a folder", remedy="remove it",
-    )  # fmt: skip
+        "something else has the name of a file that varscore keeps for itself",
+        where=path,
+        cause="a link, a pipe or a folder",
+        remedy="remove it",
+    )
 
 
 def _names(path: str, descriptor: int) -> bool:

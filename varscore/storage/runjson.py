@@ -37,9 +37,11 @@ def read_run(output: str) -> dict[str, object]:
         fields = json.loads(read_bounded(Path(path), MOST_BYTES, DataError))
     except FileNotFoundError:
         raise DataError(
-            "what was run is not known", where=output, cause=f"{os.path.basename(path)} is not beside it",
+            "what was run is not known",
+            where=output,
+            cause=f"{os.path.basename(path)} is not beside it",
             remedy="keep the .run.json of a shard with it",
-        ) from None  # fmt: skip
+        ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise DataError("cannot read what was run", where=path, cause=str(error)) from None
     if not isinstance(fields, dict) or fields.pop("format", None) != FORMAT:

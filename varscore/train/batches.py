@@ -63,9 +63,10 @@ class Examples:
         there = (len(data.track_names), len(data.scalar_names))
         if self.tracks > there[0] or self.scalars > there[1]:
             raise DataError(
-                f"the network reads {self.tracks} tracks and {self.scalars} scalars", where=data.folder,
+                f"the network reads {self.tracks} tracks and {self.scalars} scalars",
+                where=data.folder,
                 cause=f"the data set has {there[0]} and {there[1]}",
-            )  # fmt: skip
+            )
 
     def batch(self, rows: np.ndarray, flip: np.ndarray) -> Batch:
         """The examples ``rows``, int64 (n,), or the segments of rows, int64 (m, size): those where ``flip`` (bool) is

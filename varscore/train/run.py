@@ -97,9 +97,17 @@ def train_model(
     begun = 0 if overlaid else begun
     with join_ranks(options.device) as ranks:
         trainer = Trainer(
-            net, data, recipe, folder, device=options.device, precision=options.precision, seed=options.seed,
-            origin=_origin(motifs, parent), checkpoint_seconds=options.checkpoint_seconds, ranks=ranks,
-        )  # fmt: skip
+            net,
+            data,
+            recipe,
+            folder,
+            device=options.device,
+            precision=options.precision,
+            seed=options.seed,
+            origin=_origin(motifs, parent),
+            checkpoint_seconds=options.checkpoint_seconds,
+            ranks=ranks,
+        )
         if options.resume and trainer.resume():
             done = trainer.progress
             log.info("carrying on", extra={"fields": {"epoch": done.epoch, "step": done.step}})
@@ -107,13 +115,9 @@ def train_model(
             if _complete(folder, done, options):
                 return open_model(folder)
         elif overlaid:
-            raise UsageError(
-                "no filter would begin as one of `init_motifs`", cause="all of them are those of `init_from`",
-                remedy="`renew_filters=N` gives motifs the place of N idle ones, or leave out one of the two",
-            )  # fmt: skip
+            raise _no_place_for_motifs()
         else:
             trainer.start(inherited, [motif.frequencies for motif in motifs])
-        folder.mkdir(parents=True, exist_ok=True)
         with options.stopping() as stop:
             _run(trainer, options, stop, progress)
             if ranks.first:
@@ -122,6 +126,14 @@ def train_model(
             if stop is not None and stop.asked:  # the model is whole, what was to come after it is not
                 stop.leave()
     return open_model(folder)
+
+
+def _no_place_for_motifs() -> UsageError:
+    return UsageError(
+        "no filter would begin as one of `init_motifs`",
+        cause="all of them are those of `init_from`",
+        remedy="`renew_filters=N` gives motifs the place of N idle ones, or leave out one of the two",
+    )
 
 
 def _look_around(folder: Path, options: RunOptions) -> None:
@@ -134,6 +146,7 @@ def _look_around(folder: Path, options: RunOptions) -> None:
 
 def _run(trainer: Trainer, options: RunOptions, stop: Stop | None, progress: Callable[[int], None]) -> None:
     """Train to the end, or for as long as it may take; a run that is asked to stop saves a checkpoint and leaves."""
+    trainer.folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     try:
         state = trainer.run(progress, options.max_seconds, lambda: stop is not None and stop.asked)
@@ -170,9 +183,10 @@ def add_priors(model: ModelFolder, data: ExampleSet) -> ModelFolder:
     ours = {"source_sha256": data.source_sha256, "counts": data.info.get("counts", {})}
     if different := [name for name, value in stated.items() if value and ours[name] != value]:
         raise DataError(
-            f"the model was trained on another data set: {', '.join(different)} differ", where=data.folder,
+            f"the model was trained on another data set: {', '.join(different)} differ",
+            where=data.folder,
             remedy="make it with the options on the model's card (varscore models show)",
-        )  # fmt: skip
+        )
     return state_priors(model, count_priors(data))
 
 

@@ -195,9 +195,11 @@ def open_model(folder: Path) -> ModelFolder:
         find(card.architecture)
     except UsageError as error:
         raise ModelError(
-            f"the architecture {card.architecture!r} is not known here", where=folder / CARD,
-            cause=error.cause or "it is somebody's own, or of another varscore", remedy=HOW_TO_ADD,
-        ) from None  # fmt: skip
+            f"the architecture {card.architecture!r} is not known here",
+            where=folder / CARD,
+            cause=error.cause or "it is somebody's own, or of another varscore",
+            remedy=HOW_TO_ADD,
+        ) from None
     return ModelFolder(folder, card)
 
 
@@ -210,9 +212,11 @@ def ranked_tasks(model: ModelFolder, chosen: np.ndarray) -> np.ndarray:
     if not len(ranked):
         labels = ", ".join(f"{task}:{model.tasks()[task].name}" for task in chosen[:3].tolist())
         raise UsageError(
-            f"the model knows nothing of {labels}", where=model.id, cause="it had no positive example in training",
+            f"the model knows nothing of {labels}",
+            where=model.id,
+            cause="it had no positive example in training",
             remedy="choose other `tasks`",
-        )  # fmt: skip
+        )
     return ranked
 
 
@@ -226,9 +230,10 @@ def demand_odds(model: ModelFolder, what: str) -> None:
     """Raises UsageError for a model of values, whose effects have no log-odds. what: is made of them"""
     if model.card.objective == "values":
         raise UsageError(
-            f"the model predicts values, which have no odds: there is no {what}", where=model.id,
+            f"the model predicts values, which have no odds: there is no {what}",
+            where=model.id,
             remedy="a model of probabilities; or compare differences of values with those of other variants",
-        )  # fmt: skip
+        )
 
 
 def find_model(name: str | None) -> ModelFolder:

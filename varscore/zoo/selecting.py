@@ -52,9 +52,10 @@ def _of_tasks(whole: SequenceNet, model: ModelFolder, chosen: np.ndarray) -> Seq
             weight = weight[chosen]
         if weight.shape != own[name].shape:
             raise UsageError(
-                f"tasks of {model.architecture} cannot be taken apart", where=model.id,
+                f"tasks of {model.architecture} cannot be taken apart",
+                where=model.id,
                 cause=f"{name} is of all tasks together",
-            )  # fmt: skip
+            )
         own[name].copy_(weight)
     return net.eval()
 

@@ -155,8 +155,9 @@ def test_damage_is_warned_of_and_removed(tmp_path: Path, caplog: pytest.LogCaptu
     again.find(keys)
     assert 80 <= there.sum() < 100 and found.tolist() == records[there].tolist()
     assert [record.getMessage().partition(": ")[2].partition(";")[0] for record in caplog.records] == [
-        "it is cut short", "a part of it is not what was written",
-    ]  # fmt: skip
+        "it is cut short",
+        "a part of it is not what was written",
+    ]
     sound, removed = verify(tmp_path / "c")
     assert (sound, len(removed)) == (0, 2) and not list(cache.own.glob(f"*{SUFFIX}"))
 

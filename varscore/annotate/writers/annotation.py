@@ -30,9 +30,12 @@ _MEANINGS = {
     "hap_n": ("Integer", "Distinct sets of variants beside the allele on the haplotypes that carry it, none included"),
     "joint_diff": ("Float", "Difference of that whole haplotype from the reference, of the task where it is largest"),
     "joint_task": ("String", "That task, as index:name"),
-    "hap_status": ("String", "PASS, or why the allele has no score on a haplotype: NO_CARRIER, UNPHASED, TOO_MANY; "
-                   "OVERLAP: scored, though another variant overlaps it wherever it is carried"),
-}  # fmt: skip
+    "hap_status": (
+        "String",
+        "PASS, or why the allele has no score on a haplotype: NO_CARRIER, UNPHASED, TOO_MANY; "
+        "OVERLAP: scored, though another variant overlaps it wherever it is carried",
+    ),
+}
 """What columns hold, unless a run says more of them"""
 _OF_VALUES = {
     "diff": (
@@ -70,8 +73,13 @@ def annotated_header(
         for column, name in zip(tags.columns, tags.names, strict=True)
     ]
     return [
-        *tags.without_earlier(header), *contigs, *declared, tags.line, *provenance.lines(tags.suffix), header.columns
-    ]  # fmt: skip
+        *tags.without_earlier(header),
+        *contigs,
+        *declared,
+        tags.line,
+        *provenance.lines(tags.suffix),
+        header.columns,
+    ]
 
 
 def _declaration(name: str, kind: str, meaning: str) -> bytes:

@@ -267,10 +267,14 @@ class ZarrMatrix(MatrixWriter):
         self._arrays["pos"] = root.create_array("pos", dtype="int64", **column)
         for name in map(_column, self._blocks):
             self._arrays[name] = root.create_array(
-                name, dtype="float32", fill_value=np.nan, shape=(0, len(self._tasks)),
-                chunks=(self._chunk, len(self._tasks)), shards=(self._rows, len(self._tasks)),
+                name,
+                dtype="float32",
+                fill_value=np.nan,
+                shape=(0, len(self._tasks)),
+                chunks=(self._chunk, len(self._tasks)),
+                shards=(self._rows, len(self._tasks)),
                 dimension_names=["allele", "task"],
-            )  # fmt: skip
+            )
 
     def _store(self, rows: RowBlock) -> None:
         total = self._stored + len(rows)
@@ -306,9 +310,13 @@ class Hdf5Matrix(MatrixWriter):
         self._sets["pos"] = self._root.create_dataset("pos", dtype=np.int64, **column)
         for name in map(_column, self._blocks):
             self._sets[name] = self._root.create_dataset(
-                name, dtype=np.float32, fillvalue=np.nan, shape=(0, len(self._tasks)),
-                maxshape=(None, len(self._tasks)), chunks=(self._chunk, len(self._tasks)),
-            )  # fmt: skip
+                name,
+                dtype=np.float32,
+                fillvalue=np.nan,
+                shape=(0, len(self._tasks)),
+                maxshape=(None, len(self._tasks)),
+                chunks=(self._chunk, len(self._tasks)),
+            )
 
     def _store(self, rows: RowBlock) -> None:
         total = self._stored + len(rows)

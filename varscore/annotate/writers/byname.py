@@ -123,7 +123,13 @@ def make_writer(
     annotator, lengths = Annotator(content.header, tasks, content.tags), content.declared
     if kind in (OutputFormat.VCF, OutputFormat.VCF_GZ):
         return VcfWriter(
-            output, content.lines, annotator, newline=content.header.newline, compress=kind is OutputFormat.VCF_GZ,
-            contig_lengths=lengths, in_pieces=in_pieces, carry=carry,
-        )  # fmt: skip
+            output,
+            content.lines,
+            annotator,
+            newline=content.header.newline,
+            compress=kind is OutputFormat.VCF_GZ,
+            contig_lengths=lengths,
+            in_pieces=in_pieces,
+            carry=carry,
+        )
     return BcfWriter(output, content.lines, annotator, kind=kind.value, contig_lengths=lengths, carry=carry)

@@ -25,9 +25,23 @@ from varscore.storage.textfacts import TextFacts
 NUMBERS = ("pos", "carriers", "unphased_nearby")
 FLOATS = ("diff_alone", "diff_hap", "diff_joint", "interaction", "logodds_hap")
 COLUMNS = (
-    "chrom", "pos", "ref", "alt", "background", "carriers", "samples", "phase_sets", "diff_alone", "diff_hap",
-    "diff_joint", "interaction", "task", "logodds_hap", "unphased_nearby", "flags",
-)  # fmt: skip
+    "chrom",
+    "pos",
+    "ref",
+    "alt",
+    "background",
+    "carriers",
+    "samples",
+    "phase_sets",
+    "diff_alone",
+    "diff_hap",
+    "diff_joint",
+    "interaction",
+    "task",
+    "logodds_hap",
+    "unphased_nearby",
+    "flags",
+)
 SUFFIXES = (".tsv", ".tsv.gz", ".parquet")
 
 
@@ -70,11 +84,23 @@ class HaplotypeRows:
             record = int(alleles.record[carried.allele])
             chrom, pos, _ = chunk.lines[record].split(b"\t", 2)
             row = [
-                chrom, pos, alleles.ref[carried.allele], alleles.alt[carried.allele],
-                _background(found, carried.others), b"%d" % carried.carriers, _named(carried, found.samples),
-                _sets(carried.phase_sets), alone, diff, joint, interaction, self._labels[task], logodds,
-                b"%d" % carried.unphased, b"sv" if carried.is_spanned else MISSING,
-            ]  # fmt: skip
+                chrom,
+                pos,
+                alleles.ref[carried.allele],
+                alleles.alt[carried.allele],
+                _background(found, carried.others),
+                b"%d" % carried.carriers,
+                _named(carried, found.samples),
+                _sets(carried.phase_sets),
+                alone,
+                diff,
+                joint,
+                interaction,
+                self._labels[task],
+                logodds,
+                b"%d" % carried.unphased,
+                b"sv" if carried.is_spanned else MISSING,
+            ]
             rows.append((int(chunk.numbers[record]), row))
         return rows
 

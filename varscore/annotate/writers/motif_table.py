@@ -17,9 +17,23 @@ from varscore.storage.bgzf import LEVEL
 from varscore.storage.blocktext import BlockText, BlockTextOutput
 
 COLUMNS = (
-    "chrom", "pos", "ref", "alt", "motif", "id", "change", "strand", "ref_pos", "alt_pos", "ref_score", "alt_score",
-    "ref_p", "alt_p", "diff", "width",
-)  # fmt: skip
+    "chrom",
+    "pos",
+    "ref",
+    "alt",
+    "motif",
+    "id",
+    "change",
+    "strand",
+    "ref_pos",
+    "alt_pos",
+    "ref_score",
+    "alt_score",
+    "ref_p",
+    "alt_p",
+    "diff",
+    "width",
+)
 WORDS = {"-": b"lost", "+": b"gained", "~": b"changed"}
 
 

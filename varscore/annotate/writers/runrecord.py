@@ -198,8 +198,12 @@ def _demand_whole(run: RunRecord) -> None:
     facts.demand_whole(run.records_read, limited=run.identity.get("regions") != ALL)
     if run.counts["records"] != facts.records:
         raise ValueError(f"its blocks have {facts.records:,} records, its counts {run.counts['records']:,}")
-    further = (("scores", facts.scores), ("skipped", facts.skipped), ("motifs", facts.motifs),
-               ("haplotypes", facts.haplotypes))  # fmt: skip
+    further = (
+        ("scores", facts.scores),
+        ("skipped", facts.skipped),
+        ("motifs", facts.motifs),
+        ("haplotypes", facts.haplotypes),
+    )
     for name, there in (("annotated", True), *further):
         if (there is not None) != (name in run.outputs):
             raise ValueError(f"it does not say where {name!r} is")
@@ -218,9 +222,11 @@ def demand_size(path: str, facts: TextFacts) -> None:
     stated = sum(size for _, size, _ in facts.pieces) + (len(EOF_BLOCK) if is_gzip else 0)
     if there != stated:
         raise DataError(
-            "the shard is not what was written", where=path, cause=f"it has {there:,} bytes instead of {stated:,}",
+            "the shard is not what was written",
+            where=path,
+            cause=f"it has {there:,} bytes instead of {stated:,}",
             remedy="run the shard again",
-        )  # fmt: skip
+        )
 
 
 def _list_facts(fields: object) -> TextFacts | None:

@@ -41,9 +41,12 @@ class VcfWriter(FileOutput, Writer):
         self._annotator, self._newline = annotator, newline
         self._order = SortOrder(None if carry is None else mapping(carry["order"]))
         self._text = BlockText(
-            output, joined(header, newline), level=LEVEL if compress else None, in_pieces=in_pieces,
+            output,
+            joined(header, newline),
+            level=LEVEL if compress else None,
+            in_pieces=in_pieces,
             carry=None if carry is None else mapping(carry["text"]),
-        )  # fmt: skip
+        )
         self._file: IndexedFile = IndexedFile(output, self._order, contig_lengths, "vcf" if compress else None)
 
     def write(self, chunk: RecordChunk, scores: AlleleScores) -> None:

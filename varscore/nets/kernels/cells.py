@@ -26,8 +26,11 @@ def forward(
     for row in range(cell.shape[0]):
         g, a, c, k, h = given[row], added[row], cell[row], kept[row], hidden[row]
         inward, forget, candidate, outward = (
-            gates[:width], gates[width : 2 * width], gates[2 * width : 3 * width], gates[3 * width :]
-        )  # fmt: skip
+            gates[:width],
+            gates[width : 2 * width],
+            gates[2 * width : 3 * width],
+            gates[3 * width :],
+        )
         for j in range(4 * width):
             gates[j] = up(g[j]) + up(a[j]) + bias[j]
         for j in range(2 * width):
@@ -69,8 +72,11 @@ def backward(
     for row in range(by_cell.shape[0]):
         g, c, b, n, p, a = gates[row], by_cell[row], by[row], later[row], before[row], after[row]
         inward, forget, candidate, outward = (
-            values[:width], values[width : 2 * width], values[2 * width : 3 * width], values[3 * width :]
-        )  # fmt: skip
+            values[:width],
+            values[width : 2 * width],
+            values[2 * width : 3 * width],
+            values[3 * width :],
+        )
         for j in range(4 * width):
             values[j] = up(g[j])
         for j in range(width):

@@ -273,8 +273,12 @@ def describe(archive: Archive) -> dict[str, Any]:
     head, bases = archive.head, archive.bases
     size = archive.path.stat().st_size
     return {
-        "model": head.profile.get("model", ""), "columns": " ".join(head.columns), "precision": head.precision,
-        "bases": bases, "blocks": len(archive), "bytes": size,
+        "model": head.profile.get("model", ""),
+        "columns": " ".join(head.columns),
+        "precision": head.precision,
+        "bases": bases,
+        "blocks": len(archive),
+        "bytes": size,
         "bytes a substitution": round(size / max(3 * bases, 1), 2),
         "contigs": sorted({interval.contig for interval in archive.intervals()}),
-    }  # fmt: skip
+    }

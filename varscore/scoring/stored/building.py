@@ -32,9 +32,13 @@ class ArchiveWriter:
             spool.carry_on(Mark.parse(carry["index"]))
 
     def add(
-        self, contig: int, start: np.ndarray, codes: Sequence[np.ndarray], records: Sequence[np.ndarray],
+        self,
+        contig: int,
+        start: np.ndarray,
+        codes: Sequence[np.ndarray],
+        records: Sequence[np.ndarray],
         identities: np.ndarray,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Blocks of a contig. start: int64 (n,); codes: uint8 (bases,) of each; records: (bases, 3) of each, those of
         unknown bases zeros"""
         blocks = np.zeros(len(start), self._head.stored)
@@ -80,10 +84,11 @@ def join(archives: Sequence[Archive], file: PartialFile, spool: PartialFile) -> 
     for other in archives[1:]:
         if other.head.text() != head.text():
             raise UsageError(
-                "the archives do not go together", where=f"{archives[0].path}, {other.path}",
+                "the archives do not go together",
+                where=f"{archives[0].path}, {other.path}",
                 cause=f"not the same: {', '.join(_differences(head, other.head))}",
                 remedy="build them with the same options, on the same kind of machine",
-            )  # fmt: skip
+            )
     source = np.repeat(np.arange(len(archives)), [len(archive) for archive in archives])
     index = np.concatenate([archive.index for archive in archives])
     number = np.concatenate([np.arange(len(archive)) for archive in archives])
@@ -116,6 +121,8 @@ def _demand_apart(archives: Sequence[Archive], source: np.ndarray, index: np.nda
         first, second = both[0], both[0] + 1
         one, other = archives[source[first]], archives[source[second]]
         raise DataError(
-            "two archives have the same bases", where=f"{one.path}, {other.path}",
-            cause=str(other.interval(int(number[second]))), remedy="leave one out",
-        )  # fmt: skip
+            "two archives have the same bases",
+            where=f"{one.path}, {other.path}",
+            cause=str(other.interval(int(number[second]))),
+            remedy="leave one out",
+        )

@@ -30,14 +30,28 @@ FORMAT = 1
 LAST_DIGITS = ("device", "libraries", "processor", "kernels", "code")
 """Facts in which only the last digits of scores differ"""
 _COMPUTING = (
-    "genome", "nets", "engine", "zoo", "scoring", "compiled.py", "odds.py", "formats/bigwig.py", "formats/xgbjson.py",
+    "genome",
+    "nets",
+    "engine",
+    "zoo",
+    "scoring",
+    "compiled.py",
+    "odds.py",
+    "formats/bigwig.py",
+    "formats/xgbjson.py",
     "annotate/rows.py",
-)  # fmt: skip
+)
 _NOT_COMPUTING = ("stored",)
 _SETTINGS = (
-    "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "NPY_DISABLE_CPU_FEATURES",
-    "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "OPENBLAS_CORETYPE",
-)  # fmt: skip
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NUMBA_CPU_NAME",
+    "NUMBA_CPU_FEATURES",
+    "OPENBLAS_CORETYPE",
+)
 _OF_PROCESSORS = ("vendor_id", "cpu family", "model", "CPU implementer", "CPU part")
 _VECTOR_FLAGS = ("sse", "ssse", "avx", "amx", "fma", "asimd", "sve", "f16c")
 _ENDS = 1 << 20

@@ -72,16 +72,20 @@ class ArchivedScores:
         if differ:
             small = set(differ) <= set(LAST_DIGITS)
             raise UsageError(
-                "the scores of the archive are not those that would be computed here", where=self.archive.path,
+                "the scores of the archive are not those that would be computed here",
+                where=self.archive.path,
                 cause=f"not the same: {', '.join(differ)}",
                 remedy="they differ in their last digits: `archive_any_device` takes them all the same"
-                if small else "leave out `archive`, or build one with these options",
-            )  # fmt: skip
+                if small
+                else "leave out `archive`, or build one with these options",
+            )
         if missing:
             raise UsageError(
-                f"the archive has no column {missing[0]}", where=self.archive.path,
-                cause=f"it was built with {' '.join(head.columns)}", remedy="leave it out, or build one with all",
-            )  # fmt: skip
+                f"the archive has no column {missing[0]}",
+                where=self.archive.path,
+                cause=f"it was built with {' '.join(head.columns)}",
+                remedy="leave it out, or build one with all",
+            )
 
     def fit(self, genome: Genome) -> None:
         """Learn which contigs of the archive are which of the genome's, and whether it was built from this very file:
@@ -149,9 +153,10 @@ class ArchivedScores:
         if self.touched >= FEWEST_COMPARED and 2 * self.stale > self.touched:
             raise DataError(
                 f"{self.stale:,} of {self.touched:,} blocks of the archive were computed from other bases",
-                where=self.archive.path, cause=f"{genome.path.name} is probably another assembly",
+                where=self.archive.path,
+                cause=f"{genome.path.name} is probably another assembly",
                 remedy="pass the FASTA that the archive was built from with -r",
-            )  # fmt: skip
+            )
 
 
 @dataclass(frozen=True)
@@ -262,9 +267,11 @@ class StoredScores:
         if self._archived is not None and self._archived.stale:
             log.warning(
                 "the archive does not match the FASTA here: %s of %s blocks of %s; their alleles %s",
-                f"{self._archived.stale:,}", f"{self._archived.touched:,}", self._archived.archive.path,
+                f"{self._archived.stale:,}",
+                f"{self._archived.touched:,}",
+                self._archived.archive.path,
                 "have no score" if self.only else "were computed",
-            )  # fmt: skip
+            )
 
 
 def _among(rows: np.ndarray, n: int) -> np.ndarray:

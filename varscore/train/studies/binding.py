@@ -118,12 +118,15 @@ class Result:
             of.append((MEAN, np.array([task.index for task in there])))
         return [
             {
-                "factor": name, "cell": cell, "model": self.variant.architecture, "inputs": self.variant.inputs,
+                "factor": name,
+                "cell": cell,
+                "model": self.variant.architecture,
+                "inputs": self.variant.inputs,
                 "bound": str(scores.positives[rows].sum()),
                 **{measure: f"{values[rows].mean():.4f}" for measure, values in columns.items()},
             }
             for name, rows in of
-        ]  # fmt: skip
+        ]
 
 
 def _measures(scores: TaskScores) -> list[np.ndarray]:

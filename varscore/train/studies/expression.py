@@ -164,8 +164,10 @@ def table(found: Sequence[Series], data: ExampleSet, first: str) -> list[dict[st
         {"output": name, "genes": str(genes[i]), **{key: cell(values[i], 4) for key, values in columns.items()}}
         for i, name in enumerate(names)
     ]
-    means = {key: cell(values[np.isfinite(values)].mean(), 4) if np.isfinite(values).any() else "NA"
-             for key, values in columns.items()}  # fmt: skip
+    means = {
+        key: cell(values[np.isfinite(values)].mean(), 4) if np.isfinite(values).any() else "NA"
+        for key, values in columns.items()
+    }
     stated = {key: cell(PUBLISHED.get(key, math.nan), 4) for key in columns}
     return [
         *rows,

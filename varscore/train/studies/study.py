@@ -77,9 +77,17 @@ class Run:
         """Train it in the study's folder, or carry on. Raises what :func:`varscore.train.run.train_model` raises."""
         plan = self.plan
         return train_model(
-            plan.architecture, self.data, folder / self.name, recipe=plan.recipe, arguments=plan.arguments,
-            motifs=plan.motifs, parent=plan.parent, visible=plan.visible, options=options, progress=progress,
-        )  # fmt: skip
+            plan.architecture,
+            self.data,
+            folder / self.name,
+            recipe=plan.recipe,
+            arguments=plan.arguments,
+            motifs=plan.motifs,
+            parent=plan.parent,
+            visible=plan.visible,
+            options=options,
+            progress=progress,
+        )
 
 
 class Study(ABC):
