@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from varscore.cpus import available_cpus
 from varscore.engine import SharedEngine
@@ -51,7 +52,7 @@ PORTIONS = 2
 that one that others slow down does not keep the rest waiting for long"""
 CHECKED = 48
 """Variants of every workload whose scores are compared"""
-Logits = tuple[np.ndarray, np.ndarray]
+Logits = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def workloads(window: int, count: int) -> dict[str, Windows]:
     }
 
 
-def snvs(window: int, starts: np.ndarray, alternatives: int) -> Windows:
+def snvs(window: int, starts: NDArray[np.int64], alternatives: int) -> Windows:
     """Windows at ``starts``, int64 (n,), of a random contig, with 1 to 3 alternatives to the anchored base each."""
     contig = np.random.default_rng(0).integers(0, 4, starts[-1] + window, dtype=np.uint8)
     site = np.repeat(starts, alternatives)

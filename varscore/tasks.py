@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import DataError, UsageError
 
@@ -69,7 +70,7 @@ def parse_tasks(text: str) -> tuple[Task, ...]:
     return tasks
 
 
-def shared(tasks: Sequence[Task], others: Sequence[Task]) -> tuple[np.ndarray, np.ndarray]:
+def shared(tasks: Sequence[Task], others: Sequence[Task]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The tasks that two lists have by name: their places in each, int64 (k,), ascending in the first.
 
     Of a name that stands in a list more than once (DeepSEA's lists have such), the n-th is the n-th of the other.

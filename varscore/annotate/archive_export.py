@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pysam
+from numpy.typing import NDArray
 
 from varscore.annotate.rows import SPAN
 from varscore.annotate.saturation import saturated
@@ -75,6 +76,7 @@ def _export_chunks(archive: Archive, extra: Sequence[str]) -> Iterator[tuple[Rec
         number += len(known)
         columns = from_stored(archive.head, records[known].reshape(-1))
         scored = columns["task"] != NO_TASK
+        spread: dict[str, NDArray[np.generic]] = {name: _blanked(columns[name], scored) for name in extra}
         logodds = columns.get("logodds", np.full(len(scored), np.nan, np.float32))
         yield (
             chunk,
@@ -83,12 +85,12 @@ def _export_chunks(archive: Archive, extra: Sequence[str]) -> Iterator[tuple[Rec
                 task=np.where(scored, columns["task"], -1).astype(np.int32),
                 diff=np.where(scored, columns["diff"], np.float32(np.nan)),
                 logodds=np.where(scored, logodds, np.float32(np.nan)),
-                extra={name: _blanked(columns[name], scored) for name in extra} | {SPAN: np.where(scored, 1, -1)},
+                extra=spread | {SPAN: np.where(scored, 1, -1)},
             ),
         )
 
 
-def _blanked(column: np.ndarray, scored: np.ndarray) -> np.ndarray:
+def _blanked(column: NDArray[np.number], scored: NDArray[np.bool_]) -> NDArray[np.number]:
     """Without what stands where there is no score."""
     if column.dtype == np.float32:
         return np.where(scored, column, np.float32(np.nan))

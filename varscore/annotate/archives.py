@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore import __version__
 from varscore.annotate.job import choose_tasks
@@ -160,7 +161,7 @@ def cuts(start: int, end: int, size: int) -> list[int]:
     return [start, *range((start // size + 1) * size, end, size)] if start < end else []
 
 
-def _head(job: BuildJob, genome: Genome, device: str) -> tuple[Head, np.ndarray]:
+def _head(job: BuildJob, genome: Genome, device: str) -> tuple[Head, NDArray[np.int64]]:
     """The archive's head; int64 (k,), the tasks among which the strongest is looked for."""
     tasks = job.model.tasks()
     ranked = ranked_tasks(job.model, choose_tasks(tasks, job.tasks))
@@ -203,7 +204,7 @@ def _key(job: BuildJob, head: Head, genome: Genome) -> dict[str, str]:
     }
 
 
-def _columns(job: BuildJob, found: ScoreBatch, ranked: np.ndarray) -> np.ndarray:
+def _columns(job: BuildJob, found: ScoreBatch, ranked: NDArray[np.int64]) -> NDArray[np.void]:
     """The records of all n substitutions of a portion; those without a score have no task."""
     extra = job.annotations.compute(found.effects, found.alleles, found.rows, ranked)
     columns = strongest_columns(found.effects, ranked, extra.columns)
@@ -245,7 +246,7 @@ class _Building:
             return bool(Archive(Path(output)).sha256 == self._journal.marks["done"]["sha256"])
         return False
 
-    def add(self, portion: _Portion, records: np.ndarray, genome: Genome) -> None:
+    def add(self, portion: _Portion, records: NDArray[np.void], genome: Genome) -> None:
         """The next piece; records: of its substitutions, (3 known,)."""
         piece = portion.piece
         codes = genome.codes(piece.contig, piece.start, piece.end)

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore import __version__
 from varscore.annotate.identity import identify, journal_key
@@ -168,7 +169,7 @@ def _plan(
     reader: Reader,
     genome: Genome,
     tasks: Sequence[Task],
-    chosen: np.ndarray,
+    chosen: NDArray[np.int64],
     device: str,
     store: StoredScores | None,
 ) -> Plan:

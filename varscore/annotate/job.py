@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.annotate.motifs import MotifSearch
 from varscore.annotate.phased import OfHaplotypes
@@ -233,7 +234,7 @@ class Summary:
         """Alleles (and records without ALT) for each reason why there is no score, the most frequent first."""
         return {name: n for name, n in self.statuses.most_common() if name != Status.PASS.name}
 
-    def count(self, records: int, status: np.ndarray) -> None:
+    def count(self, records: int, status: NDArray[np.uint8]) -> None:
         """Add a chunk. status: uint8 (n,) of its alleles"""
         self.records += records
         self.alleles += int(np.count_nonzero(status != Status.NO_ALT))
@@ -256,7 +257,7 @@ class Summary:
         return counts | ({"unknown_bases": self.unknown} if self.unknown else {}) | self.reasons()
 
 
-def choose_tasks(tasks: Sequence[Task], globs: Sequence[str]) -> np.ndarray:
+def choose_tasks(tasks: Sequence[Task], globs: Sequence[str]) -> NDArray[np.int64]:
     """Columns of the tasks that fit one of the globs of ``--tasks``, all without globs. int64 (k,)
 
     Raises UsageError when a glob fits nothing.

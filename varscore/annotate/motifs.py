@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import DataError, UsageError, reason
 from varscore.formats.motifs import Motif, read_motifs
@@ -143,7 +144,7 @@ class MotifSearch:
         changes = self.motifs.changes(found.alleles, found.rows[spelled], named)
         return replace(changes, row=spelled[changes.row])
 
-    def column(self, sites: Changes, n: int) -> np.ndarray:
+    def column(self, sites: Changes, n: int) -> NDArray[np.object_]:
         """object (n,): ``-GATA1&+SPI1``, as bytes, of n scored alleles; ``.`` of those that change no site."""
         words: list[list[str]] = [[] for _ in range(n)]
         for row, motif, change in zip(sites.row.tolist(), sites.motif.tolist(), sites.change.tolist(), strict=True):

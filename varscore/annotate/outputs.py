@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.annotate.job import AnnotateJob, Summary
 from varscore.annotate.motifs import COLUMN as MOTIF
@@ -63,8 +64,8 @@ class Plan:
     """
 
     content: Content
-    tasks: np.ndarray
-    ranked: np.ndarray
+    tasks: NDArray[np.int64]
+    ranked: NDArray[np.int64]
     labels: Sequence[str]
     identity: Mapping[str, str]
     key: Mapping[str, str]
@@ -265,7 +266,7 @@ class Outputs:
         if time.monotonic() >= self._next_commit:
             self.commit()
 
-    def _count(self, portion: Portion, status: np.ndarray) -> None:
+    def _count(self, portion: Portion, status: NDArray[np.uint8]) -> None:
         chunk = portion.chunk
         self.summary.count(len(chunk), status)
         self.summary.outside += portion.outside

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.annotate.rows import spread_numbers
 from varscore.annotate.writers.scores import STATUS_NAMES, AlleleScores
@@ -75,7 +76,7 @@ def read_names(path: Path) -> list[str]:
         raise DataError("cannot read the names of samples", where=path, cause=cause) from None
 
 
-def haplotype_columns(batch: ScoreBatch, carried: OnHaplotypes) -> dict[str, np.ndarray]:
+def haplotype_columns(batch: ScoreBatch, carried: OnHaplotypes) -> dict[str, NDArray[np.generic]]:
     """The columns of the scored alleles of a chunk, (m,) each, in output order."""
     found, effects, rows = carried.found, carried.effects, batch.rows
     alleles, best = most_changed_background(found, effects)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.annotate.writers.arrays import EFFECTS, MatrixWriter
 from varscore.annotate.writers.matrix import SpooledMatrix
@@ -25,16 +27,20 @@ EVALUE = "evalue"
 
 
 def strongest_columns(
-    effects: Effects, tasks: np.ndarray, extra: Mapping[str, np.ndarray] | None = None
-) -> dict[str, np.ndarray]:
+    effects: Effects, tasks: NDArray[np.int64], extra: Mapping[str, NDArray[np.number]] | None = None
+) -> dict[str, NDArray[np.generic]]:
     """Every column of scored alleles, (m,) each, float32, or int64 for tasks: ``diff``, ``task``, ``logodds`` and
     ``ref_prob`` of the strongest task, then ``extra``."""
     best, scored = strongest(effects.diff, tasks), np.arange(len(effects))
-    columns = {"diff": effects.diff[scored, best], "task": best, "logodds": effects.logodds[scored, best]}
+    columns: dict[str, NDArray[np.generic]] = {
+        "diff": effects.diff[scored, best],
+        "task": best,
+        "logodds": effects.logodds[scored, best],
+    }
     return {**columns, REF_PROB: effects.ref[scored, best], **(extra or {})}
 
 
-def spread_columns(found: ScoreBatch, columns: Mapping[str, np.ndarray]) -> AlleleScores:
+def spread_columns(found: ScoreBatch, columns: Mapping[str, NDArray[np.generic]]) -> AlleleScores:
     """Columns of the scored alleles (see :func:`strongest_columns`), or of their text, object (m,), as columns of all n
     of a batch."""
     n, rows = len(found.status), found.rows
@@ -43,20 +49,20 @@ def spread_columns(found: ScoreBatch, columns: Mapping[str, np.ndarray]) -> Alle
     return AlleleScores(status=found.status, **of_all, extra=spreads)
 
 
-def _spreader(column: np.ndarray) -> Callable[[np.ndarray, np.ndarray, int], np.ndarray]:
+def _spreader(column: NDArray[np.generic]) -> Callable[[Any, NDArray[np.int64], int], NDArray[Any]]:
     if column.dtype == object:
         return _spread_text
     return spread if column.dtype == np.float32 else spread_numbers
 
 
-def _spread_text(texts: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
+def _spread_text(texts: NDArray[np.object_], rows: NDArray[np.int64], n: int) -> NDArray[np.object_]:
     """Bytes of the scored rows as a column of all n alleles, MISSING elsewhere."""
     out = np.full(n, MISSING, object)
     out[rows] = texts
     return out
 
 
-def spread_numbers(numbers: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
+def spread_numbers(numbers: NDArray[np.int64], rows: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """Whole numbers of the scored rows as a column of all n alleles, int64, -1 elsewhere."""
     out = np.full(n, -1, np.int64)
     out[rows] = numbers
@@ -64,7 +70,7 @@ def spread_numbers(numbers: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
 
 
 def write_matrix(
-    matrix: MatrixWriter | SpooledMatrix, chunk: RecordChunk, found: ScoreBatch, extra: Extra, tasks: np.ndarray
+    matrix: MatrixWriter | SpooledMatrix, chunk: RecordChunk, found: ScoreBatch, extra: Extra, tasks: NDArray[np.int64]
 ) -> None:
     """Append a chunk to the score matrix; its columns are ``tasks``, int64 (k,)."""
     alleles, n = chunk.alleles, len(found.status)

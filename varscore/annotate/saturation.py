@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import DataError
 from varscore.formats.fields import Field
@@ -83,7 +84,7 @@ class SaturationReader:
 
 
 def saturated(
-    contigs: tuple[str, ...], interval: Interval, known: np.ndarray, bases: np.ndarray, first: int
+    contigs: tuple[str, ...], interval: Interval, known: NDArray[np.int64], bases: NDArray[np.uint8], first: int
 ) -> RecordChunk:
     """One record a base, its three alternatives together.
 

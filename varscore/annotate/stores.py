@@ -6,6 +6,7 @@ import logging
 from contextlib import ExitStack
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.annotate.job import AnnotateJob
 from varscore.annotate.rows import REF_PROB
@@ -25,7 +26,7 @@ def columns_of(job: AnnotateJob) -> tuple[str, ...]:
 
 
 def open_store(
-    job: AnnotateJob, ranked: np.ndarray, device: str, genome: Genome, stack: ExitStack
+    job: AnnotateJob, ranked: NDArray[np.int64], device: str, genome: Genome, stack: ExitStack
 ) -> StoredScores | None:
     """What a run reuses; None when that is nothing. ranked: int64 (k,), tasks among which the strongest is looked for
 

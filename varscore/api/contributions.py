@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.interpret.explain import FLANK, ExplainedPair, Explanation
 from varscore.interpret.logos import svg
@@ -27,10 +28,10 @@ class Contributions:
     method: str
     target: str
     tasks: tuple[Task, ...]
-    diff: np.ndarray
-    logodds: np.ndarray
-    ref: np.ndarray
-    alt: np.ndarray
+    diff: NDArray[np.float32]
+    logodds: NDArray[np.float32]
+    ref: NDArray[np.float32]
+    alt: NDArray[np.float32]
     ref_sequence: str
     alt_sequence: str
     ref_positions: Sequence[str]

@@ -8,9 +8,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.annotate.job import choose_tasks
 from varscore.annotate.rows import REF_PROB, SPAN, spread_columns, strongest_columns
@@ -96,7 +97,7 @@ class Model:
             self._device, self._engines = pick_device(device), {}
         return self
 
-    def predict(self, sequences: str | Iterable[str]) -> np.ndarray:
+    def predict(self, sequences: str | Iterable[str]) -> NDArray[np.float32]:
         """Predictions for sequences of any length: float32 (n, tasks), both strands averaged.
 
         A sequence shorter than the window is centred and padded with N, a longer one cut to its middle.
@@ -253,12 +254,12 @@ def _pieces(alleles: AlleleBatch) -> Iterator[_Piece]:
 class _Rows:
     """n alleles. status: uint8 (n,); matrices: float32 (n, tasks), by the names of MATRICES; columns: (n,) each"""
 
-    status: np.ndarray
-    matrices: dict[str, np.ndarray]
-    columns: dict[str, np.ndarray]
+    status: NDArray[np.uint8]
+    matrices: dict[str, NDArray[np.float32]]
+    columns: dict[str, NDArray[np.number]]
 
     @classmethod
-    def of(cls, scored: ScoreBatch, written: AlleleBatch, annotations: Annotations, ranked: np.ndarray) -> _Rows:
+    def of(cls, scored: ScoreBatch, written: AlleleBatch, annotations: Annotations, ranked: NDArray[np.int64]) -> _Rows:
         """What ``annotate`` writes of a batch, and every task. written: its alleles as they were given"""
         extra = annotations.compute(scored.effects, scored.alleles, scored.rows, ranked)
         columns = strongest_columns(scored.effects, ranked, extra.columns)
@@ -268,9 +269,9 @@ class _Rows:
             name: spread(getattr(scored.effects, of), scored.rows, len(scored.status))
             for name, of in zip(MATRICES, _EFFECTS, strict=True)
         }
-        return cls(
-            scored.status, matrices, {"diff": best.diff, "task": best.task, "logodds": best.logodds, **best.extra}
-        )
+        numbers = cast(dict[str, NDArray[np.number]], best.extra)  # text comes with motifs and haplotypes alone
+        of_all = {"diff": best.diff, "task": best.task, "logodds": best.logodds}
+        return cls(scored.status, matrices, {**of_all, **numbers})
 
     @classmethod
     def empty(cls, tasks: int, extra: Sequence[str]) -> _Rows:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from varscore.annotate.writers.scores import task_labels
 from varscore.errors import UsageError
@@ -39,23 +40,23 @@ class ScoreTable:
     """
 
     chrom: list[str]
-    pos: np.ndarray
+    pos: NDArray[np.int64]
     id: list[str]
     ref: list[str]
     alt: list[str]
     status: list[str]
     tasks: tuple[Task, ...]
-    ref_prob: np.ndarray
-    alt_prob: np.ndarray
-    diff: np.ndarray
-    logodds: np.ndarray
-    columns: Mapping[str, np.ndarray]
+    ref_prob: NDArray[np.float32]
+    alt_prob: NDArray[np.float32]
+    diff: NDArray[np.float32]
+    logodds: NDArray[np.float32]
+    columns: Mapping[str, NDArray[np.number]]
     left_out: Sequence[tuple[str, str, str]] = ()
 
     def __len__(self) -> int:
         return len(self.pos)
 
-    def take(self, rows: Sequence[int] | np.ndarray) -> ScoreTable:
+    def take(self, rows: Sequence[int] | NDArray[np.int64 | np.bool_]) -> ScoreTable:
         """The rows of a list of numbers or of a mask."""
         which = np.arange(len(self))[np.asarray(rows, dtype=None if len(rows) else np.int64)]
 

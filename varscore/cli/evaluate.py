@@ -12,6 +12,7 @@ from varscore.cli.options import Data, Device, Force, ModelName, OutputDir, Prec
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
     from varscore.evaluate import Report
     from varscore.tasks import Task
@@ -100,7 +101,7 @@ def _print(report: Report) -> None:
             typer.echo(f"{counted} {shares}")
 
 
-def print_confusion(name: str, tasks: Sequence[Task], confusion: np.ndarray) -> None:
+def print_confusion(name: str, tasks: Sequence[Task], confusion: NDArray[np.int64]) -> None:
     """A line a class: how many of its examples a model called each class. confusion: int64 (classes, classes)"""
     from varscore.cli.tables import print_table
     from varscore.evaluate.kinds import confusion_rows

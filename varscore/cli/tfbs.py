@@ -15,6 +15,7 @@ from varscore.cli.train import Training, run_study
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
     from varscore.datasets.examples import ExampleSet
     from varscore.datasets.tfbs import TfbsOptions
@@ -264,7 +265,7 @@ def _plans(networks: tuple[str, ...], training: Training, baseline: bool) -> lis
     ]
 
 
-def _read_chosen(path: Path, sets: list[ExampleSet]) -> tuple[list[str], np.ndarray]:
+def _read_chosen(path: Path, sets: list[ExampleSet]) -> tuple[list[str], NDArray[np.uint8]]:
     """Names and codes of a FASTA's sequences, as long as the data sets' windows. Raises DataError."""
     import numpy as np
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.datasets.cells import Chip, find_chip, match_cells
 from varscore.datasets.examples import SPLITS, pack_windows, write_examples
@@ -118,17 +119,17 @@ class Cell:
 class Grid:
     """n bins of a genome, in its order. contig: int16 or int32, into its contigs; start: int64; split: uint8"""
 
-    contig: np.ndarray
-    start: np.ndarray
-    split: np.ndarray
+    contig: NDArray[np.signedinteger]
+    start: NDArray[np.int64]
+    split: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.start)
 
-    def take(self, chosen: np.ndarray) -> Grid:
+    def take(self, chosen: NDArray[np.bool_]) -> Grid:
         return Grid(self.contig[chosen], self.start[chosen], self.split[chosen])
 
-    def under(self, union: Spans, contigs: Sequence[str], left: int, right: int) -> np.ndarray:
+    def under(self, union: Spans, contigs: Sequence[str], left: int, right: int) -> NDArray[np.int64]:
         """int64 (n,): bases of ``[start + left, start + right)`` of each bin under disjoint sorted intervals."""
         bases = np.zeros(len(self), np.int64)
         for number, contig in enumerate(contigs):
@@ -138,15 +139,15 @@ class Grid:
         return bases
 
 
-def lay_bins(genome: Genome, split_of: np.ndarray, options: BindingOptions) -> Grid:
+def lay_bins(genome: Genome, split_of: NDArray[np.uint8], options: BindingOptions) -> Grid:
     """The bins at multiples of the stride whose window has no unknown base. split_of: uint8 (contigs,)"""
-    starts: list[np.ndarray] = []
+    starts: list[NDArray[np.int64]] = []
     for name in genome.contigs:
         runs = known_runs(genome, name) + [options.flank, -(options.flank + options.bin)]
         first, last = -(-runs[:, 0] // options.stride), runs[:, 1] // options.stride
         found = [np.arange(a, b + 1) for a, b in zip(first.tolist(), last.tolist(), strict=True)]
         starts.append(np.concatenate([np.zeros(0, np.int64), *found]) * options.stride)
-    kind = np.int16 if len(starts) < 2**15 else np.int32
+    kind: type[np.signedinteger] = np.int16 if len(starts) < 2**15 else np.int32
     contig = np.repeat(np.arange(len(starts), dtype=kind), [len(some) for some in starts])
     return Grid(contig, np.concatenate(starts), split_of[contig])
 
@@ -168,7 +169,7 @@ def measured(chip: Chip, genome: Genome) -> tuple[Spans, Spans | None]:
 
 def label_bins(
     grid: Grid, conservative: Spans, relaxed: Spans | None, contigs: Sequence[str], options: BindingOptions
-) -> np.ndarray:
+) -> NDArray[np.uint8]:
     """The state of each bin for one factor in one cell type, uint8 (n,): see ``STATES``."""
     states = np.full(len(grid), UNBOUND, np.uint8)
     if relaxed is not None:
@@ -178,12 +179,14 @@ def label_bins(
     return states
 
 
-def choose_bins(grid: Grid, opened: np.ndarray, there: np.ndarray, cell: Cell, options: BindingOptions) -> np.ndarray:
+def choose_bins(
+    grid: Grid, opened: NDArray[np.bool_], there: NDArray[np.bool_], cell: Cell, options: BindingOptions
+) -> NDArray[np.bool_]:
     """The bins of a cell type that the data set is to have: bool (n,).
 
     opened: bool (n,), touches a DNase peak; there: bool (n,), on a contig where some factor was measured
     """
-    keep: np.ndarray = (grid.split == 2) & cell.tests & there
+    keep: NDArray[np.bool_] = (grid.split == 2) & cell.tests & there
     if cell.trains:
         learnt = (grid.split < 2) & there
         keep |= learnt & opened
@@ -283,19 +286,21 @@ def build_binding(genome: Genome, sources: Sources, folder: Path, options: Bindi
     return counts
 
 
-def _known(states: np.ndarray, options: BindingOptions) -> np.ndarray:
-    known: np.ndarray = states != UNKNOWN
+def _known(states: NDArray[np.uint8], options: BindingOptions) -> NDArray[np.bool_]:
+    known: NDArray[np.bool_] = states != UNKNOWN
     return known & (states != AMBIGUOUS) if options.ambiguous == "unknown" else known
 
 
-def _demand_bound(parts: Sequence[tuple[Grid, np.ndarray]], sources: Sources) -> None:
+def _demand_bound(parts: Sequence[tuple[Grid, NDArray[np.uint8]]], sources: Sources) -> None:
     for number, name in enumerate(SPLITS):
         if not any((states[grid.split == number] == BOUND).any() for grid, states in parts):
             cause = "no peak lies in its known sequence, or its chromosomes were not measured"
             raise DataError(f"no bin of the {name} split is bound", where=sources.chip, cause=cause)
 
 
-def _shape(genome: Genome, tracks: Mapping[str, Path], split_of: np.ndarray) -> tuple[dict[str, Along], dict[str, Any]]:
+def _shape(
+    genome: Genome, tracks: Mapping[str, Path], split_of: NDArray[np.uint8]
+) -> tuple[dict[str, Along], dict[str, Any]]:
     """Tracks standardised over the known bases of training contigs, and the mean and deviation of each."""
     if not tracks:
         return {}, {}
@@ -328,7 +333,7 @@ def _provenance(
 def _write(
     folder: Path,
     genome: Genome,
-    parts: Sequence[tuple[Grid, np.ndarray]],
+    parts: Sequence[tuple[Grid, NDArray[np.uint8]]],
     cells: Sequence[Cell],
     factors: Sequence[str],
     shape: Mapping[str, Along],
@@ -356,7 +361,7 @@ def _write(
     if expression is not None:
         arrays["scalars"] = expression.values[cell]
 
-    def tracks() -> Iterator[np.ndarray]:
+    def tracks() -> Iterator[NDArray[np.float32]]:
         for owner, number, a, b in places:
             yield np.stack([along(contigs[number], a, b) for along in (cells[owner].signal, *shape.values())])
 
@@ -372,6 +377,6 @@ def _write(
     )
 
 
-def _state_counts(states: np.ndarray) -> dict[str, str]:
+def _state_counts(states: NDArray[np.uint8]) -> dict[str, str]:
     counts = np.bincount(states, minlength=len(STATES)).tolist()
     return {name: str(n) for name, n in zip(STATES, counts, strict=True)}

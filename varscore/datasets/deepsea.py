@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.datasets.examples import SPLITS, write_examples
 from varscore.errors import DataError
@@ -67,7 +68,7 @@ class Part:
         block = (getattr(self.bases, "chunks", None) or (0, 0, 0))[2]
         return min(-(-_ROWS // block) * block, _MOST_ROWS) if block else _ROWS
 
-    def codes(self, first: int, stop: int) -> np.ndarray:
+    def codes(self, first: int, stop: int) -> NDArray[np.uint8]:
         """uint8 (stop - first, 1000) base codes. Raises DataError for what is not one-hot."""
         with damage(self.path):
             block = np.asarray(self.bases[:, :, first:stop])
@@ -84,7 +85,7 @@ class Part:
             codes += hot[:, channel] * code
         return np.ascontiguousarray(codes.T)
 
-    def packed(self, first: int, stop: int) -> np.ndarray:
+    def packed(self, first: int, stop: int) -> NDArray[np.uint8]:
         """uint8 (stop - first, ceil(tasks / 8)): labels as bits. Raises DataError for what is neither 0 nor 1."""
         with damage(self.path):
             block = np.asarray(self.labels[:, first:stop])
@@ -211,7 +212,7 @@ def _paired(part: Part) -> Part:
     return part
 
 
-def _stream(parts: Sequence[Part], labels: np.ndarray) -> Iterator[np.ndarray]:
+def _stream(parts: Sequence[Part], labels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
     """The codes of all examples that are kept, end to end; ``labels`` (n, ...) is filled on the way."""
     at = 0
     for part in parts:
@@ -225,7 +226,7 @@ def _stream(parts: Sequence[Part], labels: np.ndarray) -> Iterator[np.ndarray]:
             yield codes.reshape(-1)
 
 
-def _check_pairs(part: Part, first: int, codes: np.ndarray, bits: np.ndarray) -> None:
+def _check_pairs(part: Part, first: int, codes: NDArray[np.uint8], bits: NDArray[np.uint8]) -> None:
     """Raises DataError unless each row has its reverse complement, with the same labels, half the file later."""
     later = first + part.rows
     other, other_bits = part.codes(later, later + len(codes)), part.packed(later, later + len(codes))

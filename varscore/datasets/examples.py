@@ -44,6 +44,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import DataError, OutputExists
 from varscore.genome.coords import anchor
@@ -87,7 +88,7 @@ class ExampleSet:
         if cause := self._damage():
             raise DataError("damaged data set", where=self.folder, cause=cause, remedy="make it again")
 
-    def _open(self, name: str) -> np.ndarray:
+    def _open(self, name: str) -> NDArray[Any]:
         """Mapped copy-on-write, as torch wants memory to write to; a plain array, as numpy.memmap is slow to slice."""
         return np.asarray(np.load(self.folder / f"{name}.npy", mmap_mode="c"))
 
@@ -131,7 +132,7 @@ class ExampleSet:
         shorter.window, shorter.offset, shorter.start = window, self.offset + shift, self.start + shift
         return shorter
 
-    def with_split(self, split: np.ndarray, **facts: Any) -> ExampleSet:
+    def with_split(self, split: NDArray[np.uint8], **facts: Any) -> ExampleSet:
         """The same examples, split otherwise. split: uint8 (n,); facts: what tells this split from others, as JSON:
         part of the identity of the data set, so that no run carries on with another split's checkpoint.
         """
@@ -170,7 +171,7 @@ class ExampleSet:
         """Hash of what the data set says of itself (raw material, options, counts): its identity."""
         return json_sha256(self.info)
 
-    def rows(self, split: str, labelled_only: bool = False) -> np.ndarray:
+    def rows(self, split: str, labelled_only: bool = False) -> NDArray[np.int64]:
         """int64: the examples of a split (``all`` for every one), in order. ``labelled_only``: those with a label.
 
         Raises DataError when there is no such split, or the data set has no labels to look for.
@@ -184,44 +185,44 @@ class ExampleSet:
             chosen &= self._targets.any(1)
         return np.flatnonzero(chosen)
 
-    def windows(self, rows: np.ndarray) -> np.ndarray:
+    def windows(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """uint8 (len(rows), window) base codes."""
-        view: np.ndarray = np.lib.stride_tricks.sliding_window_view(self.codes, self.window)[self.offset[rows]]
+        view: NDArray[np.uint8] = np.lib.stride_tricks.sliding_window_view(self.codes, self.window)[self.offset[rows]]
         return view
 
     @property
-    def signal(self) -> np.ndarray:
+    def signal(self) -> NDArray[np.float32]:
         """All tracks: float32 (K, bases)."""
         return np.zeros((0, len(self.codes)), np.float32) if self._tracks is None else self._tracks
 
-    def tracks(self, rows: np.ndarray) -> np.ndarray:
+    def tracks(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """float32 (len(rows), K, window)."""
         views = np.lib.stride_tricks.sliding_window_view(self.signal, self.window, axis=1)
         return np.ascontiguousarray(views[:, self.offset[rows]].transpose(1, 0, 2))
 
-    def scalars(self, rows: np.ndarray) -> np.ndarray:
+    def scalars(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """float32 (len(rows), S)."""
         return np.zeros((len(rows), 0), np.float32) if self._scalars is None else self._scalars[rows]
 
-    def labels(self, rows: np.ndarray) -> np.ndarray:
+    def labels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """uint8 (len(rows), tasks), 0 or 1. Not for ``values``."""
         return np.unpackbits(self._targets[rows], axis=1, count=len(self.tasks))
 
-    def targets(self, rows: np.ndarray) -> np.ndarray:
+    def targets(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """float32 (len(rows), tasks): labels as 0 or 1, or values; 0 where a value is unknown."""
         if self.kind == "values":
-            values: np.ndarray = np.nan_to_num(self._targets[rows])
+            values: NDArray[np.float32] = np.nan_to_num(self._targets[rows])
             return values
         return self.labels(rows).astype(np.float32)
 
-    def known(self, rows: np.ndarray) -> np.ndarray | None:
+    def known(self, rows: NDArray[np.int64]) -> NDArray[np.bool_] | None:
         """bool (len(rows), tasks): which targets are known. None in a data set that knows all of them."""
         if self.kind == "values":
-            there: np.ndarray = ~np.isnan(self._targets[rows])
+            there: NDArray[np.bool_] = ~np.isnan(self._targets[rows])
             return there if self._is_patchy else None
         if self._known is None:
             return None
-        bits: np.ndarray = np.unpackbits(self._known[rows], axis=1, count=len(self.tasks)).astype(bool)
+        bits: NDArray[np.bool_] = np.unpackbits(self._known[rows], axis=1, count=len(self.tasks)).astype(bool)
         return bits
 
     @cached_property
@@ -261,7 +262,7 @@ def set_folders(folder: Path) -> list[Path]:
     return found
 
 
-def _population(info: Mapping[str, Any], tasks: int) -> tuple[np.ndarray, np.ndarray]:
+def _population(info: Mapping[str, Any], tasks: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Positives and examples of each task in what the training split was drawn from: int64 (tasks,) each, 0 where the
     data set does not say."""
     said = info.get("population", {})
@@ -280,7 +281,9 @@ def fresh_folder(folder: Path, force: bool) -> None:
         raise OutputExists("the output exists and is no data set", where=folder, remedy="remove it yourself")
 
 
-def pack_windows(contig: np.ndarray, start: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
+def pack_windows(
+    contig: NDArray[np.integer], start: NDArray[np.int64], window: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The stretches that windows cover, merged, and where each window begins when the stretches are laid end to end.
 
     contig, start: int (n,), sorted by contig, then start. Returns stretches int64 (m, 3) of contig, start, end, and
@@ -303,10 +306,10 @@ def write_examples(
     *,
     info: Mapping[str, Any],
     tasks: Sequence[Task],
-    codes: Iterable[np.ndarray],
+    codes: Iterable[NDArray[np.uint8]],
     bases: int,
-    arrays: Mapping[str, np.ndarray],
-    tracks: Iterable[np.ndarray] = (),
+    arrays: Mapping[str, NDArray[np.generic]],
+    tracks: Iterable[NDArray[np.float32]] = (),
     names: Sequence[str] = (),
 ) -> None:
     """Write a data set, in the place of one that is there.
@@ -327,7 +330,7 @@ def write_examples(
         (partial / "dataset.json").write_text(json.dumps({"format": FORMAT, **info}, indent=1) + "\n")
 
 
-def _stream(path: Path, pieces: Iterable[np.ndarray], shape: tuple[int, ...], kind: type[np.generic]) -> None:
+def _stream(path: Path, pieces: Iterable[NDArray[np.number]], shape: tuple[int, ...], kind: type[np.generic]) -> None:
     """Write an array whose last axis comes in pieces."""
     store = np.lib.format.open_memmap(path, "w+", kind, shape)
     at = 0

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.datasets.spans import read_lines
 from varscore.errors import DataError
@@ -46,7 +47,7 @@ class Expression:
 
     genes: tuple[str, ...]
     columns: tuple[str, ...]
-    values: np.ndarray
+    values: NDArray[np.float64]
 
     def log2(self, scale: Scale, pseudocount: float = 0.0) -> tuple[Expression, str]:
         """Values on a log2 scale, and which scale (``linear``, ``log2``) they were on.
@@ -69,7 +70,7 @@ class Expression:
             raise DataError("an expression without a logarithm", cause=cause, remedy="`pseudocount=1`, or `scale=log2`")
         return Expression(self.genes, self.columns, np.log2(shifted)), scale
 
-    def outputs(self, kind: Outputs, lineages: Lineages = IMMGEN) -> tuple[list[Task], np.ndarray]:
+    def outputs(self, kind: Outputs, lineages: Lineages = IMMGEN) -> tuple[list[Task], NDArray[np.float32]]:
         """What is to be predicted of each gene: tasks, and float32 (genes, tasks), NaN where nothing is known.
 
         A lineage is the mean of its columns, which a task states in ``columns``. Raises DataError when no column is of
@@ -91,11 +92,11 @@ class Expression:
         return tasks, np.stack([_known_mean(self.values[:, at]) for at in members.values()], 1).astype(np.float32)
 
 
-def _known_mean(values: np.ndarray) -> np.ndarray:
+def _known_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of each row's known values; NaN where there is none."""
     known = ~np.isnan(values)
     n = known.sum(1)
-    mean: np.ndarray = np.where(n > 0, np.where(known, values, 0).sum(1) / np.maximum(n, 1), np.nan)
+    mean: NDArray[np.float64] = np.where(n > 0, np.where(known, values, 0).sum(1) / np.maximum(n, 1), np.nan)
     return mean
 
 

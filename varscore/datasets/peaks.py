@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.datasets.cells import read_table
 from varscore.datasets.examples import SPLITS, pack_windows, write_examples
@@ -79,15 +80,15 @@ class BinOptions:
 class Bins:
     """Some bins of a genome, in genome order."""
 
-    contig: np.ndarray
+    contig: NDArray[np.signedinteger]
     """int16 or int32 (n,): index into the genome's contigs"""
-    start: np.ndarray
+    start: NDArray[np.int64]
     """int64 (n,): 0-based"""
 
     def __len__(self) -> int:
         return len(self.start)
 
-    def where(self, keep: np.ndarray) -> Bins:
+    def where(self, keep: NDArray[np.bool_]) -> Bins:
         """keep: bool (n,)"""
         return Bins(self.contig[keep], self.start[keep])
 
@@ -143,12 +144,12 @@ def known_bins(genome: Genome, options: BinOptions) -> Bins:
         _known_starts(genome, contig, options) if there else nothing
         for contig, there in zip(contigs, wanted.tolist(), strict=True)
     ]
-    kind = np.int16 if len(found) < 2**15 else np.int32
+    kind: type[np.signedinteger] = np.int16 if len(found) < 2**15 else np.int32
     contig = np.repeat(np.arange(len(found), dtype=kind), [len(starts) for starts in found])
     return Bins(contig, np.concatenate(found))
 
 
-def _known_starts(genome: Genome, contig: str, options: BinOptions) -> np.ndarray:
+def _known_starts(genome: Genome, contig: str, options: BinOptions) -> NDArray[np.int64]:
     size, flank = options.bin, options.flank
     grain = math.gcd(size, flank)  # bins and windows begin and end on whole grains, counted from the shift
     known = [np.zeros(0, np.int64)]
@@ -163,7 +164,7 @@ def _known_starts(genome: Genome, contig: str, options: BinOptions) -> np.ndarra
     return np.concatenate(known)
 
 
-def split_contigs(contigs: Sequence[str], options: BinOptions) -> np.ndarray:
+def split_contigs(contigs: Sequence[str], options: BinOptions) -> NDArray[np.uint8]:
     """uint8 (len(contigs),): which split each contig belongs to, or SKIPPED; ``1`` and ``chr1`` are the same.
 
     Raises DataError when a contig to hold out or to skip does not exist, or two things are wanted of one.
@@ -182,7 +183,7 @@ def split_contigs(contigs: Sequence[str], options: BinOptions) -> np.ndarray:
     return split
 
 
-def label_bins(tracks: Sequence[Track], bins: Bins, genome: Genome, size: int) -> np.ndarray:
+def label_bins(tracks: Sequence[Track], bins: Bins, genome: Genome, size: int) -> NDArray[np.uint8]:
     """uint8 (n, ceil(T / 8)): packed labels, track after track so that memory holds one track's peaks."""
     packed = np.zeros((len(bins), -(-len(tracks) // 8)), np.uint8)
     for column, track in enumerate(tracks):
@@ -191,7 +192,9 @@ def label_bins(tracks: Sequence[Track], bins: Bins, genome: Genome, size: int) -
     return packed
 
 
-def _covered_bases(path: Path, bins: Bins, genome: Genome, left: int, right: int, demanded: bool = False) -> np.ndarray:
+def _covered_bases(
+    path: Path, bins: Bins, genome: Genome, left: int, right: int, demanded: bool = False
+) -> NDArray[np.int64]:
     """int64 (n,): bases of [start + left, start + right) of each bin that the intervals of a file cover."""
     bases = np.zeros(len(bins), np.int64)
     index = {contig: number for number, contig in enumerate(genome.contigs)}
@@ -202,7 +205,9 @@ def _covered_bases(path: Path, bins: Bins, genome: Genome, left: int, right: int
     return bases
 
 
-def keep_bins(packed: np.ndarray, split: np.ndarray, tracks: Sequence[Track], options: BinOptions) -> np.ndarray:
+def keep_bins(
+    packed: NDArray[np.uint8], split: NDArray[np.uint8], tracks: Sequence[Track], options: BinOptions
+) -> NDArray[np.bool_]:
     """bool (n,): the bins that ``options.bins`` and ``options.unlabelled`` leave."""
     labelled = np.any(packed, axis=1)
     if options.bins == "all":
@@ -224,7 +229,9 @@ def keep_bins(packed: np.ndarray, split: np.ndarray, tracks: Sequence[Track], op
     return keep
 
 
-def count_population(packed: np.ndarray, known: np.ndarray, split: np.ndarray, tasks: int) -> dict[str, Any]:
+def count_population(
+    packed: NDArray[np.uint8], known: NDArray[np.uint8], split: NDArray[np.uint8], tasks: int
+) -> dict[str, Any]:
     """All bins of the training split, kept or not, in which each label is known, and those of them that carry it."""
     learnt = np.flatnonzero(split == 0)
     counted = {"examples": known, "positives": packed}
@@ -271,7 +278,13 @@ def build_peaks(
     stretches, offset = pack_windows(bins.contig, start, options.window)
     counts = {name: int(np.count_nonzero(split == index)) for index, name in enumerate(SPLITS)}
     counts["labelled"] = int(packed.any(1).sum())
-    arrays = {"offset": offset, "contig": bins.contig, "start": start, "labels": packed, "split": split}
+    arrays: dict[str, NDArray[np.generic]] = {
+        "offset": offset,
+        "contig": bins.contig,
+        "start": start,
+        "labels": packed,
+        "split": split,
+    }
     if unknown is not None:
         counts["unknown labels"] = len(bins) * len(tracks) - int(np.bitwise_count(known).sum())
         arrays["known"] = known
@@ -287,7 +300,7 @@ def build_peaks(
     return counts
 
 
-def known_labels(patches: Sequence[Patch], bins: Bins, tracks: int, size: int) -> np.ndarray:
+def known_labels(patches: Sequence[Patch], bins: Bins, tracks: int, size: int) -> NDArray[np.uint8]:
     """uint8 (n, ceil(tracks / 8)): one bit a track, set where its label is known: where no patch touches the bin."""
     every = np.packbits(np.ones(tracks, np.uint8))
     known = np.tile(every, (len(bins), 1))

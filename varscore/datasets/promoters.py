@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.datasets.examples import ExampleSet, write_examples
 from varscore.datasets.expression import IMMGEN, Expression, Lineages, Outputs, Scale, lineage_of
@@ -81,13 +82,13 @@ class Promoters:
     ``contigs``; start: int64 (n,); counts: what was left out, and why."""
 
     genes: tuple[str, ...]
-    codes: np.ndarray
+    codes: NDArray[np.uint8]
     contigs: tuple[str, ...]
-    contig: np.ndarray
-    start: np.ndarray
+    contig: NDArray[np.int16]
+    start: NDArray[np.int64]
     counts: Mapping[str, int]
 
-    def take(self, rows: np.ndarray, **counts: int) -> Promoters:
+    def take(self, rows: NDArray[np.int64], **counts: int) -> Promoters:
         genes = tuple(self.genes[row] for row in rows.tolist())
         return Promoters(
             genes, self.codes[rows], self.contigs, self.contig[rows], self.start[rows], {**self.counts, **counts}
@@ -104,7 +105,7 @@ def read_promoters(path: Path, window: int | None, gene: str | None = None) -> P
     names = [_gene(header, gene, path) for header in _headers(path)]
     sequences = [encode(record.sequence) for record in read_fasta(str(path))]
     length = window or Counter(map(len, sequences)).most_common(1)[0][0]
-    chosen: dict[str, np.ndarray] = {}
+    chosen: dict[str, NDArray[np.uint8]] = {}
     left = Counter({"shorter promoters": 0, "further promoters": 0, "promoters in unknown sequence": 0})
     for name, codes in zip(names, sequences, strict=True):
         if len(codes) < length:
@@ -217,7 +218,7 @@ def cut_promoters(genome: Genome, sites: Sequence[Site], window: int, upstream: 
     return Promoters(genes, codes, tuple(genome.contigs), contig, start, {}).take(rows, **counts)
 
 
-def alike(codes: np.ndarray, length: int) -> Iterator[tuple[int, int]]:
+def alike(codes: NDArray[np.uint8], length: int) -> Iterator[tuple[int, int]]:
     """Pairs of rows that have ``length`` bases in a row in common, on either strand; linked ones, not all of them.
 
     codes: uint8 (n, window)
@@ -232,18 +233,18 @@ def alike(codes: np.ndarray, length: int) -> Iterator[tuple[int, int]]:
     yield from map(tuple, np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0).tolist())
 
 
-def _hashes(codes: np.ndarray, length: int) -> np.ndarray:
+def _hashes(codes: NDArray[np.uint8], length: int) -> NDArray[np.uint64]:
     """A number for every stretch of ``length`` bases: uint64 (n, window - length + 1)."""
     base = np.uint64(0x9E3779B97F4A7C15)
     begins = np.zeros((codes.shape[1] + 1, len(codes)), np.uint64)
     for at in range(codes.shape[1]):
         begins[at + 1] = begins[at] * base + codes[:, at] + np.uint64(1)
     shift = np.multiply.reduce(np.full(length, base))
-    found: np.ndarray = (begins[length:] - begins[:-length] * shift).T
+    found: NDArray[np.uint64] = (begins[length:] - begins[:-length] * shift).T
     return found
 
 
-def overlapping(contig: np.ndarray, start: np.ndarray, window: int) -> Iterator[tuple[int, int]]:
+def overlapping(contig: NDArray[np.integer], start: NDArray[np.int64], window: int) -> Iterator[tuple[int, int]]:
     """Pairs of windows that share a base, of neighbours along a contig."""
     order = np.lexsort([start, contig])
     near = (np.diff(contig[order]) == 0) & (np.diff(start[order]) < window)
@@ -251,7 +252,7 @@ def overlapping(contig: np.ndarray, start: np.ndarray, window: int) -> Iterator[
         yield int(order[at]), int(order[at + 1])
 
 
-def deal_folds(n: int, pairs: Iterable[tuple[int, int]], folds: int, seed: int) -> np.ndarray:
+def deal_folds(n: int, pairs: Iterable[tuple[int, int]], folds: int, seed: int) -> NDArray[np.int16]:
     """int16 (n,): the fold of each example, of about equal sizes, at random but with linked examples together.
 
     Which examples are linked with one another decides, not by which of the possible pairs.
@@ -273,7 +274,7 @@ def deal_folds(n: int, pairs: Iterable[tuple[int, int]], folds: int, seed: int) 
     for member in shuffled[np.argsort(-sizes[shuffled], kind="stable")].tolist():
         fold_of[member] = filled.argmin()
         filled[fold_of[member]] += sizes[member]
-    dealt: np.ndarray = fold_of[group]
+    dealt: NDArray[np.int16] = fold_of[group]
     return dealt
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.datasets.examples import ExampleSet
 from varscore.errors import DataError
@@ -17,7 +18,7 @@ class Runs:
     rows: int64 (n,), in order, of one split. Segments of ``size`` rows are cut out of the runs anew each time.
     """
 
-    def __init__(self, data: ExampleSet, rows: np.ndarray, step: int, size: int) -> None:
+    def __init__(self, data: ExampleSet, rows: NDArray[np.int64], step: int, size: int) -> None:
         self.size = size
         fresh = np.ones(len(rows), bool)
         together = (np.diff(rows) == 1) & (np.diff(data.offset[rows]) == step) & (np.diff(data.contig[rows]) == 0)
@@ -42,7 +43,7 @@ class Runs:
         """The smallest number of segments that :meth:`segments` may give."""
         return int((-(-self.length // self.size)).sum())
 
-    def segments(self, random: np.random.Generator | None = None) -> np.ndarray:
+    def segments(self, random: np.random.Generator | None = None) -> NDArray[np.int64]:
         """Every row once: int64 (m, size), the rows of each segment in order, then ``NONE``.
 
         With ``random`` the first segment of each run has a size drawn at random, so that runs are cut elsewhere.
@@ -55,5 +56,5 @@ class Runs:
         start = np.where(number == 0, 0, head[run] + (number - 1) * self.size)
         count = np.where(number == 0, head[run], np.minimum(self.size, self.length[run] - start))
         place = np.arange(self.size)
-        rows: np.ndarray = np.where(place < count[:, None], (self.first[run] + start)[:, None] + place, NONE)
+        rows: NDArray[np.int64] = np.where(place < count[:, None], (self.first[run] + start)[:, None] + place, NONE)
         return rows

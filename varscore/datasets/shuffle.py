@@ -10,12 +10,13 @@ are alike likely.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 _VERTICES = 5  # A, C, G, T, unknown
 _AT_ONCE = 4096
 
 
-def shuffle_dinucleotides(codes: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def shuffle_dinucleotides(codes: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
     """A sequence for each of ``codes``, uint8 (n, length): the same ends, and every dinucleotide as often as there.
 
     Drawn evenly from all sequences of that kind, the given one among them.
@@ -24,7 +25,7 @@ def shuffle_dinucleotides(codes: np.ndarray, random: np.random.Generator) -> np.
     return np.concatenate(pieces) if pieces else codes.copy()
 
 
-def _shuffle(codes: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _shuffle(codes: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
     n, length = codes.shape
     if length < 4:  # no other order
         return codes.copy()
@@ -46,7 +47,7 @@ def _shuffle(codes: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return walk
 
 
-def _last_edges(source: np.ndarray, target: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _last_edges(source: NDArray[np.int64], target: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
     """The edge by which each base is left for the last time, -1 where there is none: int64 (n, vertices).
 
     source, target: int64 (n, edges). One that leads back to the base itself cannot be the last.
@@ -65,7 +66,7 @@ def _last_edges(source: np.ndarray, target: np.ndarray, random: np.random.Genera
     return chosen
 
 
-def _leads_to_end(target: np.ndarray, chosen: np.ndarray, end: np.ndarray) -> np.ndarray:
+def _leads_to_end(target: NDArray[np.int64], chosen: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.bool_]:
     """bool (n,): whether from every base that is left at all the chosen edges lead to the sequence's last base."""
     n = len(target)
     # a base that is never left is not in the sequence, or is its end
@@ -73,5 +74,5 @@ def _leads_to_end(target: np.ndarray, chosen: np.ndarray, end: np.ndarray) -> np
     at = np.broadcast_to(np.arange(_VERTICES), (n, _VERTICES))
     for _ in range(_VERTICES):
         at = np.where(at == end[:, None], at, np.take_along_axis(after, at, 1))
-    leads: np.ndarray = (at == end[:, None]).all(1)
+    leads: NDArray[np.bool_] = (at == end[:, None]).all(1)
     return leads

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.datasets.cells import bare, read_table
 from varscore.datasets.spans import Spans, merge_spans, placed_contigs
@@ -16,14 +17,14 @@ from varscore.formats.bigwig import BigWig
 from varscore.formats.regions import bed_lines
 from varscore.genome.sequence import Genome
 
-Along = Callable[[str, int, int], np.ndarray]
+Along = Callable[[str, int, int], NDArray[np.float32]]
 """Contig, start, end -> the signal of each base, float32 (end - start,)"""
 
 
 class PeakSignal:
     """Peaks with a height: the signal of a base is the height of the highest peak over it, and 0 beside them."""
 
-    def __init__(self, spans: Spans, heights: dict[str, np.ndarray]) -> None:
+    def __init__(self, spans: Spans, heights: dict[str, NDArray[np.float64]]) -> None:
         """spans: contig -> int64 (n, 2); heights: contig -> float (n,)"""
         self.union = {contig: merge_spans(rows) for contig, rows in spans.items()}
         self._spans, self._heights, self._reach = {}, {}, {}
@@ -32,7 +33,7 @@ class PeakSignal:
             self._spans[contig], self._heights[contig] = rows[order], heights[contig][order]
             self._reach[contig] = np.maximum.accumulate(rows[order, 1])
 
-    def along(self, contig: str, start: int, end: int) -> np.ndarray:
+    def along(self, contig: str, start: int, end: int) -> NDArray[np.float32]:
         """The heights at each base of ``[start, end)``, float32."""
         signal = np.zeros(end - start, np.float32)
         if contig in self.union:
@@ -76,7 +77,7 @@ def _height(fields: Sequence[bytes], where: str, column: int | None) -> float:
 def log_signal(along: Along) -> Along:
     """log(x + 1) of a signal."""
 
-    def logs(contig: str, start: int, end: int) -> np.ndarray:
+    def logs(contig: str, start: int, end: int) -> NDArray[np.float32]:
         return np.log1p(np.maximum(along(contig, start, end), 0))
 
     return logs
@@ -87,7 +88,7 @@ def bigwig_signal(path: Path, genome: Genome) -> Along:
     track = BigWig(path)
     track.fit(genome)
 
-    def values(contig: str, start: int, end: int) -> np.ndarray:
+    def values(contig: str, start: int, end: int) -> NDArray[np.float32]:
         places = np.arange(start, end)
         return track.values([contig], np.zeros(len(places), np.int64), places)
 
@@ -97,8 +98,8 @@ def bigwig_signal(path: Path, genome: Genome) -> Along:
 def filled(along: Along, mean: float = 0.0, scale: float = 1.0) -> Along:
     """A signal standardised, and the mean where it has no value."""
 
-    def standard(contig: str, start: int, end: int) -> np.ndarray:
-        return np.nan_to_num((along(contig, start, end) - mean) / scale).astype(np.float32)
+    def standard(contig: str, start: int, end: int) -> NDArray[np.float32]:
+        return np.asarray(np.nan_to_num((along(contig, start, end) - mean) / scale), np.float32)
 
     return standard
 
@@ -124,7 +125,7 @@ class Expression:
     """What genes do in each cell type. values: float32 (cells, genes), standardised."""
 
     genes: tuple[str, ...]
-    values: np.ndarray
+    values: NDArray[np.float32]
 
 
 def read_expression(path: Path, cells: Sequence[str], train: Sequence[bool]) -> Expression:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import DataError
 from varscore.formats.lines import without_mark
@@ -17,7 +18,7 @@ from varscore.genome.sequence import Genome
 
 log = logging.getLogger(__name__)
 
-Spans = dict[str, np.ndarray]
+Spans = dict[str, NDArray[np.int64]]
 """contig -> int64 (n, 2) of start, end; 0-based half-open"""
 
 
@@ -74,7 +75,7 @@ def read_union(path: Path, genome: Genome, demanded: bool = False) -> Spans:
             path,
             *(f"{beyond[1]:,}", beyond[0], f"{beyond[2]:,}"),
         )
-    placed: dict[str, list[np.ndarray]] = {}
+    placed: dict[str, list[NDArray[np.int64]]] = {}
     for name, rows in spans.items():
         target = names[name]
         if target is not None:
@@ -82,7 +83,7 @@ def read_union(path: Path, genome: Genome, demanded: bool = False) -> Spans:
     return {contig: merge_spans(np.concatenate(parts)) for contig, parts in placed.items()}
 
 
-def merge_spans(spans: np.ndarray) -> np.ndarray:
+def merge_spans(spans: NDArray[np.int64]) -> NDArray[np.int64]:
     """The union of intervals, int64 (n, 2): int64 (m, 2), sorted, disjoint, not touching."""
     if len(spans) == 0:
         return spans.reshape(0, 2)
@@ -92,7 +93,7 @@ def merge_spans(spans: np.ndarray) -> np.ndarray:
     return np.stack([ordered[heads, 0], reach[np.append(heads[1:], len(ordered)) - 1]], 1)
 
 
-def chains(contig: np.ndarray, start: np.ndarray, reach: int) -> np.ndarray:
+def chains(contig: NDArray[np.integer], start: NDArray[np.int64], reach: int) -> NDArray[np.int64]:
     """int64 (n,), from 0 along the genome: places less than ``reach`` bases apart have one number, and so have those
     that others between them link. So have windows of that length that overlap. contig, start: int (n,), in any order"""
     order = np.lexsort((start, contig))
@@ -103,20 +104,20 @@ def chains(contig: np.ndarray, start: np.ndarray, reach: int) -> np.ndarray:
     return found
 
 
-def covered(union: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+def covered(union: NDArray[np.int64], start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
     """Bases of each ``[start, end)`` that lie under a disjoint sorted union. int64 (n,)"""
     before = np.concatenate([[0], np.cumsum(union[:, 1] - union[:, 0])])
 
-    def up_to(position: np.ndarray) -> np.ndarray:
+    def up_to(position: NDArray[np.int64]) -> NDArray[np.int64]:
         """Covered bases left of each position."""
         index = np.searchsorted(union[:, 0], position, "right")
         inside = np.zeros(len(position), np.int64)
         behind = index > 0
         inside[behind] = np.minimum(position[behind], union[index[behind] - 1, 1]) - union[index[behind] - 1, 0]
-        total: np.ndarray = before[np.maximum(index - 1, 0)] + inside
+        total: NDArray[np.int64] = before[np.maximum(index - 1, 0)] + inside
         return total
 
-    difference: np.ndarray = up_to(end) - up_to(start)
+    difference: NDArray[np.int64] = up_to(end) - up_to(start)
     return difference
 
 

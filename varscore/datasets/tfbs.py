@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.datasets.examples import SPLITS, write_examples
 from varscore.datasets.shuffle import shuffle_dinucleotides
@@ -61,7 +62,7 @@ class Read(NamedTuple):
     """codes: uint8 (length,), of any length; bound: whether the factor binds it."""
 
     name: str
-    codes: np.ndarray
+    codes: NDArray[np.uint8]
     bound: bool
 
 
@@ -71,12 +72,12 @@ class Examples:
     where they lie if they are of a genome."""
 
     names: Sequence[str]
-    codes: np.ndarray
-    bound: np.ndarray
-    split: np.ndarray
+    codes: NDArray[np.uint8]
+    bound: NDArray[np.bool_]
+    split: NDArray[np.uint8]
     contigs: Sequence[str] = ("none",)
-    contig: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int16))
-    start: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    contig: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
+    start: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 # reading
@@ -156,7 +157,7 @@ def pairs_of(folder: Path) -> tuple[dict[str, tuple[Path, Path | None]], list[st
 # examples
 
 
-def fit(codes: np.ndarray, window: int) -> np.ndarray:
+def fit(codes: NDArray[np.uint8], window: int) -> NDArray[np.uint8]:
     """The middle ``window`` bases of a sequence, or all of them in the middle of unknown ones. uint8 (window,)"""
     cut = max(len(codes) - window, 0)
     inner = codes[cut // 2 : cut // 2 + window]
@@ -170,7 +171,7 @@ def with_negatives(sequences: Sequence[Read], window: int, random: np.random.Gen
     if not all(sequence.bound for sequence in cut):
         return cut
     lengths = np.array([len(sequence.codes) for sequence in cut])
-    shuffled: list[np.ndarray] = [np.zeros(0, np.uint8)] * len(cut)
+    shuffled: list[NDArray[np.uint8]] = [np.zeros(0, np.uint8)] * len(cut)
     for length in np.unique(lengths).tolist():
         rows = np.flatnonzero(lengths == length).tolist()
         orders = shuffle_dinucleotides(np.stack([cut[row].codes for row in rows]), random)
@@ -191,7 +192,7 @@ def without_repeats(sequences: Sequence[Read], window: int, before: set[bytes]) 
     return kept
 
 
-def draw(bound: np.ndarray, share: float, paired: bool, random: np.random.Generator) -> np.ndarray:
+def draw(bound: NDArray[np.bool_], share: float, paired: bool, random: np.random.Generator) -> NDArray[np.bool_]:
     """bool (n,): about a share of the examples. ``paired``: the first half are bound, the second their shuffles."""
     n = len(bound) // 2 if paired else len(bound)
     chosen = random.random(n) < share

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.datasets.examples import SPLITS, write_examples
 from varscore.datasets.spans import chains, merge_spans, read_lines
@@ -79,15 +80,15 @@ class Sites:
     """n windows of a genome. contig: int64 (n,), into its contigs; start: int64 (n,); minus: bool (n,), the strand;
     kind: int64 (n,), the task."""
 
-    contig: np.ndarray
-    start: np.ndarray
-    minus: np.ndarray
-    kind: np.ndarray
+    contig: NDArray[np.int64]
+    start: NDArray[np.int64]
+    minus: NDArray[np.bool_]
+    kind: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.start)
 
-    def take(self, rows: np.ndarray) -> Sites:
+    def take(self, rows: NDArray[np.int64]) -> Sites:
         return Sites(self.contig[rows], self.start[rows], self.minus[rows], self.kind[rows])
 
 
@@ -159,7 +160,7 @@ def _bed_peak(fields: Sequence[str], where: str) -> Peak:
     return Peak(contig, start, end, strand, summit[0] if stated else middle(start, end, strand))
 
 
-def known_runs(genome: Genome, contig: str) -> np.ndarray:
+def known_runs(genome: Genome, contig: str) -> NDArray[np.int64]:
     """Stretches of a contig without an unknown base: int64 (m, 2), sorted, disjoint, not touching."""
     found = [np.zeros((0, 2), np.int64)]
     for first in range(0, genome.contigs[contig], _CHUNK):
@@ -169,7 +170,7 @@ def known_runs(genome: Genome, contig: str) -> np.ndarray:
     return merge_spans(np.concatenate(found))
 
 
-def without(spans: np.ndarray, holes: np.ndarray) -> np.ndarray:
+def without(spans: NDArray[np.int64], holes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Sorted disjoint intervals, less what sorted disjoint ``holes`` cover. int64 (n, 2) each"""
     left: list[tuple[int, int]] = []
     behind = np.searchsorted(holes[:, 1], spans[:, 0], "right")
@@ -183,14 +184,14 @@ def without(spans: np.ndarray, holes: np.ndarray) -> np.ndarray:
     return np.array(left, np.int64).reshape(-1, 2)
 
 
-def draw(spans: np.ndarray, n: int, random: np.random.Generator) -> np.ndarray:
+def draw(spans: NDArray[np.int64], n: int, random: np.random.Generator) -> NDArray[np.int64]:
     """n different numbers out of the intervals, all alike likely; all there are, if there are fewer. int64, sorted"""
     sizes = spans[:, 1] - spans[:, 0]
     ends = np.cumsum(sizes)
     total = int(ends[-1]) if len(ends) else 0
     drawn = np.sort(random.choice(total, min(n, total), replace=False)) if total else np.zeros(0, np.int64)
     span = np.searchsorted(ends, drawn, "right")
-    numbers: np.ndarray = spans[span, 0] + drawn - (ends - sizes)[span]
+    numbers: NDArray[np.int64] = spans[span, 0] + drawn - (ends - sizes)[span]
     return numbers
 
 
@@ -206,7 +207,7 @@ def place_peaks(peaks: Sequence[Peak], names: Mapping[str, str | None], genome: 
     return Sites(np.array([n for n, _ in here], np.int64), start, minus, np.where(wide, BROAD, SHARP))
 
 
-def cut(sites: Sites, genome: Genome, window: int) -> np.ndarray:
+def cut(sites: Sites, genome: Genome, window: int) -> NDArray[np.uint8]:
     """The windows in the direction of transcription: uint8 (n, window)."""
     codes, contigs = np.empty((len(sites), window), np.uint8), list(genome.contigs)
     for number in np.unique(sites.contig).tolist():
@@ -237,8 +238,8 @@ def base_frequencies(sites: Sites, genome: Genome, options: TssOptions) -> list[
 
 def draw_background(
     genome: Genome,
-    spans: Mapping[str, np.ndarray],
-    held_out: np.ndarray,
+    spans: Mapping[str, NDArray[np.int64]],
+    held_out: NDArray[np.bool_],
     wanted: Mapping[bool, int],
     options: TssOptions,
 ) -> Sites:
@@ -247,11 +248,11 @@ def draw_background(
     spans: contig of the FASTA -> merged peaks; held_out: bool (contigs,).
     """
     random = np.random.default_rng((options.seed, 1))
-    free: dict[bool, list[np.ndarray]] = {False: [], True: []}
+    free: dict[bool, list[NDArray[np.int64]]] = {False: [], True: []}
     for number, contig in enumerate(genome.contigs):
-        starts = known_runs(genome, contig) - [0, options.window - 1]
+        starts = known_runs(genome, contig) - np.array([0, options.window - 1])
         starts = starts[starts[:, 0] < starts[:, 1]]
-        holes = spans.get(contig, np.zeros((0, 2), np.int64)) - [options.window - 1, 0]
+        holes = spans.get(contig, np.zeros((0, 2), np.int64)) - np.array([options.window - 1, 0])
         # contigs end to end, apart from each other
         free[bool(held_out[number])].append(without(starts, merge_spans(holes)) + (number << 40))
     drawn = np.concatenate([draw(np.concatenate(free[part]), wanted[part], random) for part in (False, True)])
@@ -261,7 +262,7 @@ def draw_background(
     return Sites(drawn >> 40, drawn & ((1 << 40) - 1), minus, np.full(len(drawn), BACKGROUND))
 
 
-def split_sites(sites: Sites, held_out: np.ndarray, options: TssOptions) -> np.ndarray:
+def split_sites(sites: Sites, held_out: NDArray[np.bool_], options: TssOptions) -> NDArray[np.uint8]:
     """uint8 (n,): test on held-out contigs, the rest at random, but overlapping windows together."""
     group = chains(sites.contig, sites.start, options.window)
     chosen = np.random.default_rng((options.seed, 2)).random(int(group.max(initial=-1)) + 1) < options.validation
@@ -300,7 +301,7 @@ def build_tss(genome: Genome, sources: Sequence[Path], folder: Path, options: Ts
     return counts
 
 
-def _held_out(contigs: Sequence[str], test: Sequence[str]) -> np.ndarray:
+def _held_out(contigs: Sequence[str], test: Sequence[str]) -> NDArray[np.bool_]:
     """bool (contigs,). Raises DataError when one of ``test`` is not there; ``1`` and ``chr1`` are the same."""
     bare = [name.removeprefix("chr") for name in contigs]
     missing = [name for name in test if name.removeprefix("chr") not in bare]
@@ -309,7 +310,7 @@ def _held_out(contigs: Sequence[str], test: Sequence[str]) -> np.ndarray:
     return np.isin(bare, [name.removeprefix("chr") for name in test])
 
 
-def _spans(peaks: Sequence[Peak], names: Mapping[str, str | None]) -> dict[str, np.ndarray]:
+def _spans(peaks: Sequence[Peak], names: Mapping[str, str | None]) -> dict[str, NDArray[np.int64]]:
     """Contig of the FASTA -> what peaks of either strand cover, sorted and disjoint."""
     found: dict[str, list[tuple[int, int]]] = {}
     for peak in peaks:
@@ -324,7 +325,7 @@ def _write(
     genome: Genome,
     sources: Sequence[Path],
     sites: Sites,
-    split: np.ndarray,
+    split: NDArray[np.uint8],
     options: TssOptions,
     counts: Mapping[str, int],
     frequencies: Sequence[float],

@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.datasets.cells import numbered_rows
 from varscore.datasets.spans import find_contig
@@ -28,7 +29,7 @@ _END = np.iinfo(np.int64).max
 class Patch:
     """Some tracks over a stretch of one contig. tracks: bool (T,); contig: its index; start, end: 0-based half-open."""
 
-    tracks: np.ndarray
+    tracks: NDArray[np.bool_]
     contig: int
     start: int
     end: int

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from varscore.engine.device import AUTOCAST, arithmetic
 from varscore.engine.exact.reach import Span
@@ -43,8 +44,11 @@ class PlainEngine:
             self._demand_precision()
 
     def logits(
-        self, windows: np.ndarray, tracks: np.ndarray | None = None, scalars: np.ndarray | None = None
-    ) -> np.ndarray:
+        self,
+        windows: NDArray[np.uint8],
+        tracks: NDArray[np.float32] | None = None,
+        scalars: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
         """uint8 (n, window) base codes to float32 (S, n, outputs): forward strand, then reverse complement.
 
         S is 1 for a network of one strand. A network that says so in its ``inputs`` also wants tracks, float32
@@ -60,18 +64,21 @@ class PlainEngine:
         return self._run(codes, extra).reshape(self.strands, len(windows), self.net.n_outputs)
 
     def predict(
-        self, windows: np.ndarray, tracks: np.ndarray | None = None, scalars: np.ndarray | None = None
-    ) -> np.ndarray:
+        self,
+        windows: NDArray[np.uint8],
+        tracks: NDArray[np.float32] | None = None,
+        scalars: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
         """The network's predictions, strands put together by its rule: float32 (n, tasks). Inputs as for logits."""
         return over_strands(self.net.goal.predict(self.logits(windows, tracks, scalars)), self.net.strands)
 
-    def along(self, codes: np.ndarray, step: int) -> np.ndarray:
+    def along(self, codes: NDArray[np.uint8], step: int) -> NDArray[np.float32]:
         """Logits of the windows that begin every ``step`` bases of a stretch of DNA, uint8 (n,): float32 (S, windows,
         outputs), forward strand first, both in the order of the forward strand."""
         windows = np.lib.stride_tricks.sliding_window_view(codes, self.net.window)[::step]
         return self.logits(np.ascontiguousarray(windows))
 
-    def score(self, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+    def score(self, windows: Windows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Logits of reference and alternative windows: two float32 (S, n, outputs), forward strand first.
 
         Equal reference windows (the alleles of one site) are computed once.
@@ -81,7 +88,7 @@ class PlainEngine:
         both = self.logits(np.concatenate([windows.ref[first], windows.alt]))
         return both[:, : len(first)][:, site], both[:, len(first) :]
 
-    def saturate(self, codes: np.ndarray, positions: Span) -> tuple[np.ndarray, np.ndarray]:
+    def saturate(self, codes: NDArray[np.uint8], positions: Span) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Every substitution at some positions of windows that stay where they are.
 
         codes: uint8 (n, window). Returns the logits of the windows, float32 (S, n, outputs), and those with each base
@@ -98,7 +105,7 @@ class PlainEngine:
             alt[:, rows[here], at[here] - positions.lo, base[here]] = self.logits(windows)
         return ref, alt
 
-    def _run(self, codes: torch.Tensor, extra: Mapping[str, torch.Tensor]) -> np.ndarray:
+    def _run(self, codes: torch.Tensor, extra: Mapping[str, torch.Tensor]) -> NDArray[np.float32]:
         out = np.empty((len(codes), self.net.n_outputs), np.float32)
         with torch.inference_mode(), arithmetic(self.device, self.precision):
             for first in range(0, len(codes), TILE):
@@ -136,7 +143,9 @@ class PlainEngine:
         return tile.to(self.device)
 
 
-def substitutions(codes: np.ndarray, positions: Span) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def substitutions(
+    codes: NDArray[np.uint8], positions: Span
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Window, position and base of every substitution of known bases, in this order: three int64 (m,).
 
     codes: uint8 (n, window)
@@ -146,7 +155,7 @@ def substitutions(codes: np.ndarray, positions: Span) -> tuple[np.ndarray, np.nd
     return row, at + positions.lo, base
 
 
-def unchanged(ref: np.ndarray, codes: np.ndarray, positions: Span) -> np.ndarray:
+def unchanged(ref: NDArray[np.float32], codes: NDArray[np.uint8], positions: Span) -> NDArray[np.float32]:
     """Logits of windows, float32 (S, n, outputs), where a base stays as it is: (S, n, len(positions), 4, outputs).
 
     NaN everywhere else. codes: uint8 (n, window)
@@ -158,7 +167,7 @@ def unchanged(ref: np.ndarray, codes: np.ndarray, positions: Span) -> np.ndarray
     return out
 
 
-def demand_numbers(*computed: np.ndarray) -> None:
+def demand_numbers(*computed: NDArray[np.float32]) -> None:
     """Raises DeviceError when something that a network computed is no number: it would be written as missing, or pass
     for the largest of all tasks."""
     if not all(np.isfinite(values).all() for values in computed):
@@ -179,7 +188,7 @@ def demand_sequence_only(net: SequenceNet) -> None:
         )
 
 
-def over_strands(predicted: np.ndarray, strands: str) -> np.ndarray:
+def over_strands(predicted: NDArray[np.float32], strands: str) -> NDArray[np.float32]:
     """Predictions of each strand, float32 (S, n, tasks), put together by a network's rule: (n, tasks)."""
-    together: np.ndarray = predicted.max(0) if strands == "both-max" else predicted.mean(0)
+    together: NDArray[np.float32] = predicted.max(0) if strands == "both-max" else predicted.mean(0)
     return together

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import UsageError
 from varscore.tasks import Task, choose
@@ -23,10 +24,10 @@ class Curve:
     ``recall`` is the true-positive rate. The first point is the one above all scores: nothing found, precision 1.
     """
 
-    threshold: np.ndarray
-    false_positive_rate: np.ndarray
-    recall: np.ndarray
-    precision: np.ndarray
+    threshold: NDArray[np.float64]
+    false_positive_rate: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    precision: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.threshold)
@@ -41,7 +42,7 @@ class Curve:
         return Curve(self.threshold[kept], self.false_positive_rate[kept], self.recall[kept], self.precision[kept])
 
 
-def draw_curve(labels: np.ndarray, scores: np.ndarray) -> Curve | None:
+def draw_curve(labels: NDArray[np.bool_], scores: NDArray[np.floating]) -> Curve | None:
     """One point a distinct score. labels: bool (n,); scores: float (n,), no NaN. None when one class is absent."""
     order = np.argsort(-scores, kind="stable")
     truth, ranked = labels[order], scores[order]
@@ -51,13 +52,18 @@ def draw_curve(labels: np.ndarray, scores: np.ndarray) -> Curve | None:
     last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
     true = np.cumsum(truth)[last]
     called = last + 1
-    points = (ranked[last], (called - true) / (len(truth) - positives), true / positives, true / called)
+    points: tuple[NDArray[np.floating], ...] = (
+        ranked[last],
+        (called - true) / (len(truth) - positives),
+        true / positives,
+        true / called,
+    )
     start = (np.inf, 0.0, 0.0, 1.0)
     return Curve(*(np.append(first, values) for first, values in zip(start, points, strict=True)))
 
 
 def draw_curves(
-    labels: np.ndarray, predicted: np.ndarray, known: np.ndarray | None, tasks: Sequence[int]
+    labels: NDArray[np.uint8], predicted: NDArray[np.float32], known: NDArray[np.bool_] | None, tasks: Sequence[int]
 ) -> dict[int, Curve]:
     """The curves of some tasks that have one. labels: 0 or 1 (n, T); predicted: float32 (n, T); known: bool (n, T)"""
     curves = {}

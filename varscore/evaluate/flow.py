@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from varscore.datasets.examples import ExampleSet
 from varscore.engine.device import evaluating
@@ -34,7 +35,7 @@ class Examined:
     labelled_only: bool = False
 
     @property
-    def rows(self) -> np.ndarray:
+    def rows(self) -> NDArray[np.int64]:
         """int64 (n,). Raises DataError when there are none."""
         rows = self.data.rows(self.split, self.labelled_only)
         if len(rows) == 0:
@@ -69,7 +70,7 @@ def predict_model(
     device: torch.device,
     precision: str = "fp32",
     advance: Callable[[int], None] = lambda n: None,
-) -> np.ndarray:
+) -> NDArray[np.float32]:
     """A model's predictions for the examples: float32 (n, tasks). ``advance`` is told of examples done.
 
     A model of a shorter window than the data set's sees their middle. Raises DataError when the model has other tasks,
@@ -101,8 +102,8 @@ def check_fits(model: ModelFolder, data: ExampleSet) -> None:
 
 
 def predict_rows(
-    engine: PlainEngine, data: ExampleSet, rows: np.ndarray, advance: Callable[[int], None] = lambda n: None
-) -> np.ndarray:
+    engine: PlainEngine, data: ExampleSet, rows: NDArray[np.int64], advance: Callable[[int], None] = lambda n: None
+) -> NDArray[np.float32]:
     """Predictions for a data set's examples: float32 (len(rows), tasks). Its windows are as long as the network's."""
     net = engine.net
     out = np.empty((len(rows), net.n_tasks), np.float32)

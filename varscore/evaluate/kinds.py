@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.datasets.examples import ExampleSet
 from varscore.evaluate.metrics import TaskScores, score_tasks
@@ -19,16 +20,16 @@ class ValueScores:
     ``examples`` is int64: those whose value is known. ``mse`` is in the square of the data's units.
     """
 
-    examples: np.ndarray
-    pearson: np.ndarray
-    spearman: np.ndarray
-    mse: np.ndarray
+    examples: NDArray[np.int64]
+    pearson: NDArray[np.float64]
+    spearman: NDArray[np.float64]
+    mse: NDArray[np.float64]
 
 
 Scores = TaskScores | ValueScores
 
 
-def score(data: ExampleSet, rows: np.ndarray, predicted: np.ndarray) -> Scores:
+def score(data: ExampleSet, rows: NDArray[np.int64], predicted: NDArray[np.float32]) -> Scores:
     """The measures of predictions, float32 (len(rows), tasks), for examples of a data set.
 
     Unknown targets do not count. Classes are measured each against the rest, and together as a confusion matrix.
@@ -40,7 +41,9 @@ def score(data: ExampleSet, rows: np.ndarray, predicted: np.ndarray) -> Scores:
     return replace(scores, confusion=confusion(labels, predicted)) if data.kind == "classes" else scores
 
 
-def score_values(values: np.ndarray, predicted: np.ndarray, known: np.ndarray | None = None) -> ValueScores:
+def score_values(
+    values: NDArray[np.float32], predicted: NDArray[np.float32], known: NDArray[np.bool_] | None = None
+) -> ValueScores:
     """values, predicted: float32 (n, tasks); known: bool (n, tasks), None: all"""
     tasks = values.shape[1]
     examples, (pearson, spearman, mse) = np.zeros(tasks, np.int64), np.full((3, tasks), np.nan)
@@ -53,7 +56,7 @@ def score_values(values: np.ndarray, predicted: np.ndarray, known: np.ndarray | 
     return ValueScores(examples, pearson, spearman, mse)
 
 
-def correlation(one: np.ndarray, other: np.ndarray) -> float:
+def correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     """Pearson's r of float64 (n,) each; NaN when either of them is constant."""
     if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return float("nan")
@@ -61,14 +64,14 @@ def correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float((one @ other) / np.sqrt((one @ one) * (other @ other)))
 
 
-def ranks(values: np.ndarray) -> np.ndarray:
+def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """float64 (n,), from 1 on; equal values share the mean of their ranks."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    means: np.ndarray = np.cumsum(counts) - (counts - 1) / 2
+    means: NDArray[np.float64] = np.cumsum(counts) - (counts - 1) / 2
     return means[place]
 
 
-def confusion(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+def confusion(labels: NDArray[np.uint8], predicted: NDArray[np.float32]) -> NDArray[np.int64]:
     """int64 (classes, classes): examples by their class (row) and the likeliest class (column).
 
     labels: 0 or 1 (n, classes), one 1 a row; predicted: float32 (n, classes)
@@ -78,7 +81,7 @@ def confusion(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
-def confusion_rows(tasks: Sequence[Task], counts: np.ndarray) -> list[list[str]]:
+def confusion_rows(tasks: Sequence[Task], counts: NDArray[np.int64]) -> list[list[str]]:
     """The matrix as lines of a table: class, examples, share of them called each class."""
     names = [task.name for task in tasks]
     total = np.maximum(counts.sum(1, keepdims=True), 1)

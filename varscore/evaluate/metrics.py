@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.evaluate.reliability import Reliability
 
 RATES = (0.1, 0.5)
 """False-discovery rates at which recall is reported"""
 _TASKS, _ROWS = 64, 256  # copied out of the row-major matrices at once: what the processor's cache holds
+Element = TypeVar("Element", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -23,18 +26,20 @@ class TaskScores:
     there for every task with a known label.
     """
 
-    positives: np.ndarray
-    auroc: np.ndarray
-    auprc: np.ndarray
-    loss: np.ndarray
-    recall_at_fdr: dict[float, np.ndarray]
-    confusion: np.ndarray | None = None
+    positives: NDArray[np.int64]
+    auroc: NDArray[np.float64]
+    auprc: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    recall_at_fdr: dict[float, NDArray[np.float64]]
+    confusion: NDArray[np.int64] | None = None
     """int64 (classes, classes), true by predicted, where tasks are classes"""
     reliability: Reliability | None = None
     """Predictions against shares of positives; None where only figures are known"""
 
 
-def score_task(labels: np.ndarray, scores: np.ndarray, rates: Sequence[float] = RATES) -> tuple[float, ...]:
+def score_task(
+    labels: NDArray[np.bool_], scores: NDArray[np.floating], rates: Sequence[float] = RATES
+) -> tuple[float, ...]:
     """AUROC, average precision, and recall at each false-discovery rate; equal scores are one threshold.
 
     labels: bool (n,); scores: float (n,), no NaN. All NaN when one class is absent.
@@ -58,7 +63,7 @@ def score_task(labels: np.ndarray, scores: np.ndarray, rates: Sequence[float] = 
     return (auroc, float(precision.mean()), *at)
 
 
-def average_precisions(positives: Sequence[np.ndarray], scores: np.ndarray) -> np.ndarray:
+def average_precisions(positives: Sequence[NDArray[np.int64]], scores: NDArray[np.floating]) -> NDArray[np.float64]:
     """Average precision of many tasks by one score that all of them share: float64 (tasks,), NaN without a positive.
 
     positives: int64, the positive examples of each task; scores: float (n,), no NaN. Sorts once for all tasks.
@@ -73,22 +78,23 @@ def average_precisions(positives: Sequence[np.ndarray], scores: np.ndarray) -> n
     return found
 
 
-def _by_task(columns: np.ndarray, kind: type) -> np.ndarray:
+def _by_task(columns: NDArray[np.number], kind: type[Element]) -> NDArray[Element]:
     """(n, k) as (k, n), a task's values side by side."""
-    turned: np.ndarray = np.empty(columns.shape[::-1], kind)
+    turned = np.empty(columns.shape[::-1], kind)
     for first in range(0, len(columns), _ROWS):
         turned[:, first : first + _ROWS] = columns[first : first + _ROWS].T
     return turned
 
 
-def _in_order(scores: np.ndarray) -> np.ndarray:
+def _in_order(scores: NDArray[np.floating]) -> NDArray[np.uint32]:
     """uint32 (n,), less than 2**31: in the order of the scores, equal where they are."""
     if scores.dtype == np.float32 and not np.signbit(scores).any():
-        return scores.view(np.uint32)  # the bits of floats of one sign are ordered as the floats are
-    return np.unique(scores, return_inverse=True)[1].astype(np.uint32)
+        bits: NDArray[np.uint32] = scores.view(np.uint32)
+        return bits  # of floats of one sign they are ordered as the floats are
+    return np.asarray(np.unique(scores, return_inverse=True)[1], np.uint32)
 
 
-def _places(keys: np.ndarray, bit: int) -> tuple[np.ndarray, np.ndarray]:
+def _places(keys: NDArray[np.integer], bit: int) -> tuple[NDArray[np.int64], NDArray[np.integer]]:
     """Where the keys whose lowest bit is ``bit`` stand when all are sorted, int64 (k,), and these keys, sorted."""
     ranked = np.sort(keys)
     places = np.flatnonzero((ranked & 1) == bit)
@@ -96,7 +102,10 @@ def _places(keys: np.ndarray, bit: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def score_tasks(
-    labels: np.ndarray, predicted: np.ndarray, rates: Sequence[float] = RATES, known: np.ndarray | None = None
+    labels: NDArray[np.integer],
+    predicted: NDArray[np.float32],
+    rates: Sequence[float] = RATES,
+    known: NDArray[np.bool_] | None = None,
 ) -> TaskScores:
     """Every task's measures. labels: 0 or 1 (n, tasks); predicted: float32 (n, tasks) probabilities, no NaN.
 
@@ -107,7 +116,7 @@ def score_tasks(
     reliability = Reliability.empty(tasks)
     for first in range(0, tasks, _TASKS):
         some = slice(first, first + _TASKS)
-        truths, scores = _by_task(labels[:, some], bool), _by_task(predicted[:, some], np.float32)
+        truths, scores = _by_task(labels[:, some], np.bool_), _by_task(predicted[:, some], np.float32)
         for task, (truth, score) in enumerate(zip(truths, scores, strict=True), first):
             if known is not None:
                 truth, score = truth[known[:, task]], score[known[:, task]]

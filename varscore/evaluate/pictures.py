@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore import pictures
 from varscore.evaluate.curves import Curve
@@ -45,9 +46,9 @@ class Scatter:
 
     x_name: str
     y_name: str
-    x: np.ndarray
-    y: np.ndarray
-    groups: Mapping[str, np.ndarray]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    groups: Mapping[str, NDArray[np.int64]]
     won: float
     counted: int
     labels: Sequence[str] = ()

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.formats.csvtable import csv_text
 
@@ -23,15 +24,15 @@ BINS = len(EDGES) + 1
 class Reliability:
     """Of each task and bin of predictions: examples, sum of the predictions, positives. (tasks, bins) each."""
 
-    examples: np.ndarray
-    predicted: np.ndarray
-    positives: np.ndarray
+    examples: NDArray[np.int64]
+    predicted: NDArray[np.float64]
+    positives: NDArray[np.int64]
 
     @classmethod
     def empty(cls, tasks: int) -> Reliability:
         return cls(np.zeros((tasks, BINS), np.int64), np.zeros((tasks, BINS)), np.zeros((tasks, BINS), np.int64))
 
-    def count(self, task: int, labels: np.ndarray, predicted: np.ndarray) -> None:
+    def count(self, task: int, labels: NDArray[np.bool_], predicted: NDArray[np.float32]) -> None:
         """Enter a task's examples. labels: bool (n,); predicted: float32 (n,), in [0, 1]"""
         bin_ = np.searchsorted(EDGES, predicted, "right")
         self.examples[task] = np.bincount(bin_, minlength=BINS)
@@ -39,22 +40,22 @@ class Reliability:
         self.positives[task] = np.bincount(bin_[labels], minlength=BINS)
 
     @property
-    def mean_predicted(self) -> np.ndarray:
+    def mean_predicted(self) -> NDArray[np.float64]:
         """float64 (tasks,), NaN without an example"""
         return _divided(self.predicted.sum(1), self.examples.sum(1))
 
     @property
-    def observed(self) -> np.ndarray:
+    def observed(self) -> NDArray[np.float64]:
         """Share of positives: float64 (tasks,), NaN without an example"""
         return _divided(self.positives.sum(1), self.examples.sum(1))
 
     @property
-    def ece(self) -> np.ndarray:
+    def ece(self) -> NDArray[np.float64]:
         """Expected calibration error: how far the observed share lies from the mean prediction of a bin, in the mean
         over examples. float64 (tasks,), NaN without an example"""
         return _divided(np.abs(self.predicted - self.positives).sum(1), self.examples.sum(1))
 
-    def of(self, tasks: np.ndarray) -> Bins:
+    def of(self, tasks: NDArray[np.int64]) -> Bins:
         """Of some tasks together, int64 (k,)."""
         return Bins(*(counts[tasks].sum(0) for counts in (self.examples, self.predicted, self.positives)))
 
@@ -63,11 +64,11 @@ class Reliability:
 class Bins:
     """As Reliability, of several tasks together: (bins,) each."""
 
-    examples: np.ndarray
-    predicted: np.ndarray
-    positives: np.ndarray
+    examples: NDArray[np.int64]
+    predicted: NDArray[np.float64]
+    positives: NDArray[np.int64]
 
-    def points(self) -> tuple[np.ndarray, np.ndarray]:
+    def points(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean prediction and observed share of the bins that have examples: float64 (k,) each."""
         there = self.examples > 0
         return self.predicted[there] / self.examples[there], self.positives[there] / self.examples[there]
@@ -88,11 +89,11 @@ def reliability_text(groups: Mapping[str, Mapping[str, Bins]]) -> str:
 
 
 def by_group(
-    members: Mapping[str, np.ndarray], models: Sequence[tuple[str, Reliability]]
+    members: Mapping[str, NDArray[np.int64]], models: Sequence[tuple[str, Reliability]]
 ) -> dict[str, dict[str, Bins]]:
     """Group -> model -> bins. members: group -> int64 (k,) tasks"""
     return {group: {name: found.of(tasks) for name, found in models} for group, tasks in members.items()}
 
 
-def _divided(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _divided(sums: NDArray[np.number], counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(np.where(counts > 0, sums / np.maximum(counts, 1), np.nan))

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from varscore import __version__
 from varscore.errors import UsageError
@@ -82,7 +83,7 @@ class Report:
         return published(self.examined.data.tasks)
 
     @property
-    def confusions(self) -> list[np.ndarray | None]:
+    def confusions(self) -> list[NDArray[np.int64] | None]:
         """Of each model the matrix int64 (classes, classes), None where tasks are no classes."""
         return [scores.confusion if isinstance(scores, TaskScores) else None for scores in self.scores]
 

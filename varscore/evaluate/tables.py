@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.evaluate.kinds import Scores, ValueScores
 from varscore.evaluate.metrics import TaskScores
@@ -74,7 +75,7 @@ class ValueFigures:
         return {name: value for name, value in asdict(self).items() if math.isfinite(value)}
 
 
-def groups(tasks: Iterable[Task]) -> dict[str, np.ndarray]:
+def groups(tasks: Iterable[Task]) -> dict[str, NDArray[np.int64]]:
     """Task indices of each group: ``all`` first, then the groups in order of appearance. int64 (k,) each"""
     names = np.array([task.group for task in tasks])
     found = {"all": np.arange(len(names))}
@@ -110,7 +111,7 @@ def published_facts(tasks: Sequence[Task]) -> list[str]:
     return list(dict.fromkeys(fact for task in tasks for fact in task.facts if fact.startswith(PUBLISHED)))
 
 
-def _figures(scores: TaskScores, members: np.ndarray) -> Figures:
+def _figures(scores: TaskScores, members: NDArray[np.int64]) -> Figures:
     auroc, auprc = scores.auroc[members], scores.auprc[members]
     found = scores.reliability
     calibration = (
@@ -134,7 +135,7 @@ def _figures(scores: TaskScores, members: np.ndarray) -> Figures:
     )
 
 
-def _value_figures(scores: ValueScores, members: np.ndarray) -> ValueFigures:
+def _value_figures(scores: ValueScores, members: NDArray[np.int64]) -> ValueFigures:
     pearson, spearman = scores.pearson[members], scores.spearman[members]
     return ValueFigures(
         tasks=len(members),
@@ -147,7 +148,7 @@ def _value_figures(scores: ValueScores, members: np.ndarray) -> ValueFigures:
     )
 
 
-def _over_known(average: Callable[[np.ndarray], np.floating], values: np.ndarray) -> float:
+def _over_known(average: Callable[[NDArray[np.float64]], np.floating], values: NDArray[np.float64]) -> float:
     known = values[np.isfinite(values)]
     return float(average(known)) if len(known) else math.nan
 
@@ -190,7 +191,7 @@ def means_text(summaries: Mapping[str, Mapping[str, Figures | ValueFigures]]) ->
     )
 
 
-def _columns(scores: Scores) -> dict[str, np.ndarray]:
+def _columns(scores: Scores) -> dict[str, NDArray[np.float64]]:
     if isinstance(scores, ValueScores):
         return {"pearson": scores.pearson, "spearman": scores.spearman, "mse": scores.mse}
     recalls = {f"recall_at_fdr_{rate:g}": values for rate, values in scores.recall_at_fdr.items()}

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from varscore.engine.plain import PlainEngine
 from varscore.errors import DataError
@@ -29,8 +30,8 @@ INPUTS, OUTPUTS = ("testxdata", "x"), ("pred", "preds")
 class Reference:
     """codes: uint8 (n, window) base codes; predicted: float64 (n, tasks), of these sequences as they stand."""
 
-    codes: np.ndarray
-    predicted: np.ndarray
+    codes: NDArray[np.uint8]
+    predicted: NDArray[np.float64]
 
 
 def read_reference(paths: Sequence[Path], window: int, channels: str = "AGCT") -> Reference:
@@ -39,7 +40,7 @@ def read_reference(paths: Sequence[Path], window: int, channels: str = "AGCT") -
     They may stand in one HDF5 file or in two, sequences also in a MATLAB file (DeepSEA's test.mat); the first
     ``ROWS`` are used. Raises DataError when one is missing, or has another shape.
     """
-    found: dict[str, np.ndarray] = {}
+    found: dict[str, NDArray[np.number]] = {}
     for path in paths:
         with _arrays(path) as arrays:
             found |= arrays
@@ -61,7 +62,7 @@ def read_reference(paths: Sequence[Path], window: int, channels: str = "AGCT") -
 
 
 @contextmanager
-def _arrays(path: Path) -> Iterator[dict[str, np.ndarray]]:
+def _arrays(path: Path) -> Iterator[dict[str, NDArray[np.number]]]:
     """The first rows of what a file has of both."""
     if path.suffix == ".mat":
         with tempfile.TemporaryDirectory() as scratch, open_matlab(path, INPUTS[:1], Path(scratch)) as matlab:

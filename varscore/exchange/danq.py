@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from varscore import __version__
 from varscore.datasets.deepsea import read_tasks
@@ -55,10 +56,10 @@ _MOST_BYTES = 4 << 30
 class KerasWeights:
     """The four layers with weights, float64 arrays as the file has them."""
 
-    convolution: list[np.ndarray]
-    lstm: list[np.ndarray]
-    hidden: list[np.ndarray]
-    output: list[np.ndarray]
+    convolution: list[NDArray[np.float64]]
+    lstm: list[NDArray[np.float64]]
+    hidden: list[NDArray[np.float64]]
+    output: list[NDArray[np.float64]]
 
 
 def import_danq_keras(
@@ -116,7 +117,7 @@ def read_weights(path: Path) -> KerasWeights:
     return weights
 
 
-def _parameters(file: Hdf5File, group: str) -> list[np.ndarray]:
+def _parameters(file: Hdf5File, group: str) -> list[NDArray[np.float64]]:
     count = sum(re.fullmatch(r"param_\d+", name) is not None for name in file.names(group))
     return [file.read(f"{group}/param_{i}", _MOST_BYTES).astype(np.float64) for i in range(count)]
 
@@ -186,7 +187,7 @@ def make_network(weights: KerasWeights, name: str, arguments: Mapping[str, Any],
     return net.eval()
 
 
-def _lstm(arrays: Sequence[np.ndarray], name: str) -> dict[str, np.ndarray]:
+def _lstm(arrays: Sequence[NDArray[np.float64]], name: str) -> dict[str, NDArray[np.float64]]:
     """One direction as torch has it: gates are input, forget, candidate, output, one below the other."""
     gates = {gate: arrays[3 * i : 3 * i + 3] for i, gate in enumerate(_GATES)}
     inward, recurrent, bias = zip(*(gates[gate] for gate in ("input", "forget", "candidate", "output")), strict=True)

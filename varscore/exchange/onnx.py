@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from varscore import __version__
@@ -90,7 +91,7 @@ class _Graph:
         self._nodes.append(self._onnx.helper.make_node(kind, list(inputs), [name], **attributes))
         return name
 
-    def constant(self, values: np.ndarray | Tensor) -> str:
+    def constant(self, values: NDArray[np.number] | Tensor) -> str:
         array = values.detach().numpy() if isinstance(values, Tensor) else values
         name = f"weight_{len(self._weights)}"
         self._weights.append(self._onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
@@ -193,7 +194,7 @@ def _lstm(graph: _Graph, layer: BiLSTM, x: str) -> str:
     return graph.add("Reshape", both, graph.constant(np.array([0, 2 * layer.hidden_size, -1])))
 
 
-def _gates(weights: Tensor) -> np.ndarray:
+def _gates(weights: Tensor) -> NDArray[np.float32]:
     """From torch's order of gates (input, forget, candidate, output) to ONNX's (input, output, forget, candidate)."""
     inward, kept, candidate, outward = np.split(weights.detach().numpy(), 4)
     return np.concatenate([inward, outward, kept, candidate])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import DataError, OutputError, UsageError
 from varscore.genome.contigs import match_contigs, shown
@@ -72,7 +73,9 @@ class BigWig:
                 f"{self._asked:,}",
             )
 
-    def values(self, contigs: Sequence[str], contig: np.ndarray, start: np.ndarray) -> np.ndarray:
+    def values(
+        self, contigs: Sequence[str], contig: NDArray[np.integer], start: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
         """The value at each position, float32 (n,), NaN where the track has none.
 
         contigs: names, as :meth:`fit` was told, else spelled with or without ``chr``
@@ -99,15 +102,15 @@ class BigWig:
         other = contig.removeprefix("chr") if contig.startswith("chr") else f"chr{contig}"
         return next((name for name in (contig, other) if name in self._contigs), None)
 
-    def _fetch(self, contig: str, start: int, end: int) -> np.ndarray:
+    def _fetch(self, contig: str, start: int, end: int) -> NDArray[np.float64]:
         try:
-            values: np.ndarray = self._file.values(contig, start, end, fillna=np.nan)
+            values: NDArray[np.float64] = self._file.values(contig, start, end, fillna=np.nan)
         except Exception as error:  # the library has an error of its own for each thing that can be damaged
             raise DataError("cannot read the bigWig", where=self.path, cause=str(error)) from None
         return values
 
 
-Stretch = tuple[str, np.ndarray, np.ndarray, np.ndarray]
+Stretch = tuple[str, NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
 """Of one contig: where intervals begin and end, int64 (n,), ascending, and their values, float32 (n,), finite"""
 
 
@@ -183,7 +186,13 @@ def _not_written(path: Path, cause: str) -> OutputError:
 
 
 def _demand_track(
-    contig: str, start: np.ndarray, end: np.ndarray, values: np.ndarray, at: int, in_order: bool, length: int
+    contig: str,
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+    values: NDArray[np.float32],
+    at: int,
+    in_order: bool,
+    length: int,
 ) -> None:
     """Raises ValueError unless intervals of a contig follow on base ``at`` and on one another, and are finite."""
     apart = (start[1:] >= end[:-1]).all() and start[0] >= at and (end > start).all()

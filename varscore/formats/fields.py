@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.genome.alleles import ByteColumn, stretches
 
@@ -23,8 +24,8 @@ class Field(Sequence[bytes]):
     """
 
     text: bytes
-    start: np.ndarray
-    end: np.ndarray
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
 
     @classmethod
     def of(cls, values: Sequence[bytes]) -> Field:
@@ -51,34 +52,34 @@ class Field(Sequence[bytes]):
         text = self.text
         return iter([text[start:end] for start, end in zip(self.start.tolist(), self.end.tolist(), strict=True)])
 
-    def take(self, rows: np.ndarray) -> Field:
+    def take(self, rows: NDArray[np.int64 | np.bool_]) -> Field:
         """The strings ``rows``, int64 (m,)."""
         return Field(self.text, self.start[rows], self.end[rows])
 
     @property
-    def lengths(self) -> np.ndarray:
+    def lengths(self) -> NDArray[np.int64]:
         """int64 (n,)"""
         return np.asarray(self.end - self.start)
 
     @property
-    def first(self) -> np.ndarray:
+    def first(self) -> NDArray[np.uint8]:
         """The first byte of every string, uint8 (n,); of an empty one what follows it."""
         return np.asarray(self._data[self.start])
 
     @property
-    def last(self) -> np.ndarray:
+    def last(self) -> NDArray[np.uint8]:
         """The last byte of every string, uint8 (n,); of an empty one what follows it."""
         return np.asarray(self._data[np.maximum(self.end - 1, self.start)])
 
     @property
-    def is_other(self) -> np.ndarray:
+    def is_other(self) -> NDArray[np.bool_]:
         """bool (n,): which strings, none of them empty, are not the same as the one before, as the first is not."""
         lengths = self.lengths[1:]
         one, other = (self._data[stretches(start, lengths)] for start in (self.start[1:], self.start[:-1]))
         differ = np.logical_or.reduceat(one != other, np.cumsum(lengths) - lengths)
         return np.concatenate([[True], (self.lengths[:-1] != lengths) | differ])
 
-    def split(self, byte: bytes) -> tuple[ByteColumn, np.ndarray]:
+    def split(self, byte: bytes) -> tuple[ByteColumn, NDArray[np.int64]]:
         """All strings cut at every ``byte``, and into how many pieces each of them, int64 (n,)."""
         lengths = self.lengths + 1
         data = self._data[stretches(self.start, lengths)]
@@ -87,7 +88,7 @@ class Field(Sequence[bytes]):
         pieces = ByteColumn.end_to_end(data[~is_end], np.diff(np.flatnonzero(is_end), prepend=-1) - 1)
         return pieces, np.add.reduceat(is_end, ends - lengths, dtype=np.int64)
 
-    def numbers(self) -> np.ndarray | None:
+    def numbers(self) -> NDArray[np.int64] | None:
         """The column as whole numbers, int64 (n,); None when a string is none, or has more than DIGITS digits."""
         lengths = self.lengths
         if lengths.min() < 1 or lengths.max() > DIGITS:
@@ -99,7 +100,7 @@ class Field(Sequence[bytes]):
         return None if (digits > 9).any() else digits @ 10**place
 
     @property
-    def _data(self) -> np.ndarray:
+    def _data(self) -> NDArray[np.uint8]:
         return np.frombuffer(self.text, np.uint8)
 
 
@@ -111,7 +112,7 @@ class Fields:
     """
 
     text: bytes
-    tabs: np.ndarray
+    tabs: NDArray[np.int64]
 
     @classmethod
     def of(cls, lines: Sequence[bytes], columns: int, first: int) -> Fields | None:
@@ -133,11 +134,11 @@ class Fields:
         return Field(self.text, before + 1, self.tabs[:, column])
 
     @property
-    def ends(self) -> np.ndarray:
+    def ends(self) -> NDArray[np.int64]:
         """Bytes of each line up to the end of the last of these columns, int64 (n,)."""
         return np.asarray(self.tabs[:, -1] - self[0].start)
 
-    def places(self, byte: bytes) -> tuple[np.ndarray, np.ndarray]:
+    def places(self, byte: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Line and column of every occurrence of a byte, two int64 (m,)."""
         at = np.searchsorted(self.tabs.reshape(-1), np.flatnonzero(np.frombuffer(self.text, np.uint8) == byte[0]))
         return at // self.tabs.shape[1], at % self.tabs.shape[1]

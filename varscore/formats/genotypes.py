@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 from cyvcf2 import VCF
+from numpy.typing import NDArray
 
 from varscore.formats.vcf import RecordChunk
 
@@ -43,14 +44,14 @@ class Genotypes:
     odd_sets: how many PS are no whole numbers
     """
 
-    alleles: np.ndarray
-    phased: np.ndarray
-    phase_set: np.ndarray
-    is_odd: np.ndarray
+    alleles: NDArray[np.int16]
+    phased: NDArray[np.bool_]
+    phase_set: NDArray[np.int64]
+    is_odd: NDArray[np.bool_]
     odd_sets: int = 0
 
     @property
-    def is_certain(self) -> np.ndarray:
+    def is_certain(self) -> NDArray[np.bool_]:
         """bool (R, S): calls that need no phase, since all their alleles are the same and known."""
         first = self.alleles[:, :, :1]
         return np.asarray(((self.alleles == first) | (self.alleles == ABSENT)).all(2) & (first[:, :, 0] >= 0))
@@ -88,7 +89,7 @@ def read_genotypes(chunk: RecordChunk, samples: Sequence[int], of: int) -> Genot
     return Genotypes(alleles, phased & ~named, sets, odd, odd_sets)
 
 
-def _by_htslib(calls: Sequence[bytes], samples: int) -> tuple[np.ndarray, np.ndarray]:
+def _by_htslib(calls: Sequence[bytes], samples: int) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
     """The GT columns of records as ``alleles`` and ``phased`` of Genotypes."""
     names = b"\t".join(b"%d" % sample for sample in range(samples))
     with tempfile.TemporaryFile() as file:
@@ -104,7 +105,7 @@ def _by_htslib(calls: Sequence[bytes], samples: int) -> tuple[np.ndarray, np.nda
     return alleles, phased
 
 
-def _arrays(descriptor: int) -> Iterator[np.ndarray]:
+def _arrays(descriptor: int) -> Iterator[NDArray[np.int16]]:
     """Of each record int16 (samples, slots + 1), the last column 1 where a call is phased."""
     records = VCF(descriptor)
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import DataError, UsageError, reason
 
@@ -49,7 +50,7 @@ class Hdf5File:
             raise DataError(f"{name!r} is kept in other files", where=self.path, cause="such files are not followed")
         return found
 
-    def read(self, name: str, most: int) -> np.ndarray:
+    def read(self, name: str, most: int) -> NDArray[np.floating]:
         """A whole array of at most ``most`` bytes. Raises DataError, also for what is damaged or larger."""
         found = self.array(name)
         if found.size * found.dtype.itemsize > most:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import DataError, reason
 from varscore.formats.hdf5 import SIGNATURE, open_hdf5
@@ -95,8 +96,8 @@ class _Stream:
                 return out
 
 
-def _read_arrays(file: BinaryIO, order: str, names: Sequence[str], scratch: Path) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = {}
+def _read_arrays(file: BinaryIO, order: str, names: Sequence[str], scratch: Path) -> dict[str, NDArray[np.number]]:
+    found: dict[str, NDArray[np.number]] = {}
     size, at = file.seek(0, 2), 128
     while at + 8 <= size and len(found) < len(names):
         file.seek(at)
@@ -114,7 +115,7 @@ def _read_arrays(file: BinaryIO, order: str, names: Sequence[str], scratch: Path
     return found
 
 
-def _read_matrix(stream: _Stream, order: str, names: Sequence[str], scratch: Path) -> dict[str, np.ndarray]:
+def _read_matrix(stream: _Stream, order: str, names: Sequence[str], scratch: Path) -> dict[str, NDArray[np.number]]:
     """The array, under its name, if it is one of ``names``."""
     flags = np.frombuffer(_element(stream, order), order + "u4")[0]
     shape = np.frombuffer(_element(stream, order), order + "i4").tolist()

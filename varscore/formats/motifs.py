@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import DataError
 from varscore.storage.bounded import read_text
@@ -21,7 +22,7 @@ class Motif:
 
     id: str
     name: str
-    frequencies: np.ndarray
+    frequencies: NDArray[np.float64]
     sites: float = 0.0
     """How many sites they were counted in; 0 where the file does not say"""
 
@@ -44,7 +45,7 @@ def read_motifs(path: Path) -> tuple[Motif, ...]:
     return tuple(motifs)
 
 
-def _motif(id: str, name: str, matrix: np.ndarray, sites: float = 0.0) -> Motif:
+def _motif(id: str, name: str, matrix: NDArray[np.float64], sites: float = 0.0) -> Motif:
     """``matrix``: counts or frequencies (w, 4); a column without counts becomes uniform.
 
     sites: as the file says; else the most counts in a column, unless they are frequencies

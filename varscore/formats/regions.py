@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import DataError, UsageError
 from varscore.formats.lines import Lines, read_blocks, source_name, why_columns
@@ -124,7 +125,7 @@ class RegionSet:
         merged = sorted(self._merged.items())
         return [(c, *span) for c, (a, b) in merged for span in zip(a.tolist(), b.tolist(), strict=True)]
 
-    def overlaps(self, alleles: AlleleBatch) -> np.ndarray:
+    def overlaps(self, alleles: AlleleBatch) -> NDArray[np.bool_]:
         """bool (records,): whether the record's REF, or what a structural allele of it affects, shares a base with one
         of the intervals.
 
@@ -152,7 +153,7 @@ def _bare(contig: str) -> str:
     return contig.removeprefix("chr")
 
 
-def _merge(spans: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
+def _merge(spans: list[tuple[int, int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Starts and ends, both ascending, of the disjoint intervals that cover the same bases."""
     starts, ends = np.array(sorted(spans), np.int64).T
     reach = np.maximum.accumulate(ends)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import ModelError, reason
 
@@ -22,7 +23,7 @@ MOST_BYTES = 64 << 20
 _FLOATS = ("f8", "f4", "<f8", "<f4", ">f8", ">f4")
 
 
-def read_scaler(path: Path, width: int) -> tuple[np.ndarray, np.ndarray]:
+def read_scaler(path: Path, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and scale of a scaler of ``width`` features, float64 (width,) each. Any pickle protocol, Python 2's too.
 
     Raises ModelError for a pickle that asks for anything else, and for what is no such scaler.
@@ -47,13 +48,13 @@ def read_scaler(path: Path, width: int) -> tuple[np.ndarray, np.ndarray]:
     return mean, scale
 
 
-def _scale(state: dict[str, Any]) -> np.ndarray:
+def _scale(state: dict[str, Any]) -> NDArray[np.float64]:
     """``scale_``, which scikit-learn before 0.17 called ``std_``."""
     for name in ("scale_", "std_"):
         if name in state:
-            scale: np.ndarray = state[name].array()
+            scale: NDArray[np.float64] = state[name].array()
             return scale
-    root: np.ndarray = np.sqrt(state["var_"].array())
+    root: NDArray[np.float64] = np.sqrt(state["var_"].array())
     return np.where(root > 0, root, 1.0)
 
 
@@ -84,7 +85,7 @@ class _Array:
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.state = state
 
-    def array(self) -> np.ndarray:
+    def array(self) -> NDArray[np.float64]:
         """The values, float64. Raises ValueError unless they are floats laid end to end."""
         _, shape, kind, fortran, data = self.state
         order = "" if kind.name[0] in "<>" else {"<": "<", ">": ">", "=": "="}[kind.order]

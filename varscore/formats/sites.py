@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import DataError
 from varscore.formats import bcf
@@ -39,7 +40,7 @@ class VariantTable:
     """
 
     alleles: AlleleBatch
-    frequency: np.ndarray
+    frequency: NDArray[np.float64]
     lengths: dict[str, int] = field(default_factory=dict)
     stated: tuple[str, ...] = ()
 
@@ -64,7 +65,7 @@ def read_variants(path: str) -> VariantTable:
     return VariantTable(alleles, np.array([_number(row[4]) for row in rows], np.float64))
 
 
-def frequencies(chunk: RecordChunk) -> np.ndarray:
+def frequencies(chunk: RecordChunk) -> NDArray[np.float64]:
     """The AF of each allele of a chunk, float64 (alleles,), NaN where INFO has none or not one an allele."""
     found = np.full(len(chunk.alleles), np.nan)
     for record, info in enumerate(chunk.infos):
@@ -76,7 +77,7 @@ def frequencies(chunk: RecordChunk) -> np.ndarray:
     return found
 
 
-def read_positions(path: str) -> dict[str, np.ndarray]:
+def read_positions(path: str) -> dict[str, NDArray[np.int64]]:
     """Single positions, such as transcription start sites: contig -> sorted int64, 0-based.
 
     A table with the columns chrom and pos (1-based), or a BED file: the first base of each interval, or the last on the

@@ -13,6 +13,7 @@ from itertools import chain
 from types import TracebackType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import VariantFileError
 from varscore.formats import bcf
@@ -42,12 +43,12 @@ class RecordChunk:
     alleles: one row per ALT allele
     """
 
-    numbers: np.ndarray
+    numbers: NDArray[np.int64]
     lines: list[bytes]
     ids: Field
     infos: Field
-    info_ends: np.ndarray
-    rows: np.ndarray
+    info_ends: NDArray[np.int64]
+    rows: NDArray[np.int64]
     alleles: AlleleBatch
 
     def __len__(self) -> int:
@@ -58,7 +59,7 @@ class RecordChunk:
         """Number of the first record."""
         return int(self.numbers[0])
 
-    def select(self, keep: np.ndarray) -> RecordChunk:
+    def select(self, keep: NDArray[np.bool_]) -> RecordChunk:
         """The records for which ``keep`` (bool, n records) holds."""
         if keep.all():
             return self
@@ -248,7 +249,7 @@ class VariantReader:
             self._contig_names += (decode(name),)
         return self._contigs[name]
 
-    def _contig_indices(self, names: Field) -> np.ndarray:
+    def _contig_indices(self, names: Field) -> NDArray[np.int32]:
         """int32 (n,)"""
         is_other = names.is_other
         indices = np.array([self._contig_index(name) for name in names.take(is_other)], np.int32)
@@ -318,7 +319,7 @@ def _is_regular(fields: Fields) -> bool:
     return _COMMA_IN_KEY.search(b";" + b";".join(infos)) is None
 
 
-def _affected(alt: ByteColumn, positions: np.ndarray, fields: Fields) -> np.ndarray | None:
+def _affected(alt: ByteColumn, positions: NDArray[np.int64], fields: Fields) -> NDArray[np.int64] | None:
     """int64 (alleles,): what structural alleles affect; None when there is none."""
     if not (alt.data == ord("<")).any():
         return None
@@ -329,10 +330,10 @@ def _affected(alt: ByteColumn, positions: np.ndarray, fields: Fields) -> np.ndar
     return np.array(found, np.int64)
 
 
-def _ends(lines: list[bytes]) -> np.ndarray:
+def _ends(lines: list[bytes]) -> NDArray[np.int64]:
     """int64 (n,): bytes of each line and those before it."""
     return np.cumsum(list(map(len, lines)))
 
 
-def _offsets(counts: np.ndarray) -> np.ndarray:
+def _offsets(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(counts)])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import ModelError
 
@@ -27,11 +28,11 @@ class Tree:
     A row goes left where its feature is below the threshold, or missing and ``default_left`` (bool (n,)) says so.
     """
 
-    left: np.ndarray
-    right: np.ndarray
-    feature: np.ndarray
-    value: np.ndarray
-    default_left: np.ndarray
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    feature: NDArray[np.int64]
+    value: NDArray[np.float32]
+    default_left: NDArray[np.bool_]
 
 
 def booster_json(trees: Sequence[Tree], width: int) -> bytes:
@@ -130,7 +131,7 @@ def _parse_tree(tree: dict[str, Any], width: int) -> Tree:
     )
 
 
-def _walk(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def _walk(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
     """The nodes that are reached from the first, level by level. Raises ValueError where that is no binary tree."""
     seen = np.zeros(len(left), bool)
     level, levels = np.zeros(1, np.int64), []

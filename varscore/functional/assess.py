@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -32,11 +33,11 @@ class Ranking:
     labels: bool (n,); scores: float (n,). Equal scores are one threshold.
     """
 
-    def __init__(self, labels: np.ndarray, scores: np.ndarray) -> None:
+    def __init__(self, labels: NDArray[np.bool_], scores: NDArray[np.floating]) -> None:
         self.labels = labels
         self.thresholds, self._step = np.unique(scores, return_inverse=True)
 
-    def measures(self, weights: np.ndarray | None = None) -> tuple[float, float]:
+    def measures(self, weights: NDArray[np.number] | None = None) -> tuple[float, float]:
         """AUROC and average precision; both NaN when one class has no weight. weights: float (n,), 1 each by default"""
         positive, negative = self._steps(weights)
         positives, negatives = positive.sum(), negative.sum()
@@ -48,21 +49,21 @@ class Ranking:
         precision = true / np.maximum(true + false, np.finfo(float).tiny)
         return float(auroc), float((positive * precision).sum() / positives)
 
-    def curves(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def curves(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """False-positive rate, true-positive rate (recall) and precision from the strictest threshold to the laxest."""
         positive, negative = self._steps(None)
         true, false = _from_top(positive)[::-1], _from_top(negative)[::-1]
         return false / false[-1], true / true[-1], true / (true + false)
 
-    def _steps(self, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    def _steps(self, weights: NDArray[np.number] | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weight of the positives and of the negatives at each threshold."""
         given = np.ones(len(self.labels)) if weights is None else weights
         n = len(self.thresholds)
-        positive = np.bincount(self._step, given * self.labels, n)
-        return positive, np.bincount(self._step, given * ~self.labels, n)
+        positive, negative = (np.bincount(self._step, given * of, n) for of in (self.labels, ~self.labels))
+        return np.asarray(positive, np.float64), np.asarray(negative, np.float64)
 
 
-def resample(clusters: np.ndarray, seed: int, times: int = RESAMPLES) -> Iterator[np.ndarray]:
+def resample(clusters: NDArray[np.int64], seed: int, times: int = RESAMPLES) -> Iterator[NDArray[np.float64]]:
     """Bootstrap weights, float64 (n,) each: how often each variant is drawn when whole clusters are (int64 (n,))."""
     random = np.random.default_rng(seed)
     _, member = np.unique(clusters, return_inverse=True)
@@ -83,7 +84,11 @@ class Measures:
 
 
 def assess(
-    labels: np.ndarray, scores: np.ndarray, clusters: np.ndarray, seed: int, other: np.ndarray | None = None
+    labels: NDArray[np.bool_],
+    scores: NDArray[np.floating],
+    clusters: NDArray[np.int64],
+    seed: int,
+    other: NDArray[np.floating] | None = None,
 ) -> tuple[Measures, Measures | None, Interval | None]:
     """Measures of ``scores``; with ``other`` scores of the same variants, theirs, and the difference in AUROC.
 
@@ -111,16 +116,20 @@ class Calibration:
     weight: float64 (bins,), shares of the variants' weight; brier: with its interval
     """
 
-    predicted: np.ndarray
-    observed: np.ndarray
-    weight: np.ndarray
+    predicted: NDArray[np.float64]
+    observed: NDArray[np.float64]
+    weight: NDArray[np.float64]
     brier: Interval
     ece: float
     """Expected calibration error: the mean absolute difference of predicted and observed"""
 
 
 def calibrate(
-    labels: np.ndarray, probabilities: np.ndarray, clusters: np.ndarray, seed: int, bins: int = 10
+    labels: NDArray[np.bool_],
+    probabilities: NDArray[np.floating],
+    clusters: NDArray[np.int64],
+    seed: int,
+    bins: int = 10,
 ) -> Calibration:
     """labels: bool (n,); probabilities: float (n,); clusters: int64 (n,), drawn as a whole for the interval."""
     weights = _balanced(labels, np.ones(len(labels)))
@@ -137,20 +146,20 @@ def calibrate(
     return Calibration(predicted, observed, share, _interval(float(squares @ weights), drawn), ece)
 
 
-def _balanced(labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _balanced(labels: NDArray[np.bool_], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """The weights, so that each class has half of a sum of 1; NaN where one has none."""
     with np.errstate(invalid="ignore", divide="ignore"):
         halves = [0.5 / (weights * of).sum() for of in (~labels, labels)]
         return np.asarray(weights * np.where(labels, halves[1], halves[0]))
 
 
-def _from_top(steps: np.ndarray) -> np.ndarray:
+def _from_top(steps: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum of a step and of all above it."""
-    sums: np.ndarray = steps[::-1].cumsum()[::-1]
+    sums: NDArray[np.float64] = steps[::-1].cumsum()[::-1]
     return sums
 
 
-def _interval(value: float, drawn: np.ndarray) -> Interval:
+def _interval(value: float, drawn: NDArray[np.float64]) -> Interval:
     known = drawn[np.isfinite(drawn)]
     tail = 50 * (1 - LEVEL)
     low, high = np.percentile(known, [tail, 100 - tail]) if len(known) else (np.nan, np.nan)

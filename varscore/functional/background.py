@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore import __version__
 from varscore.engine.compute import Compute
@@ -128,7 +129,7 @@ class _Repeats:
     def __init__(self) -> None:
         self._met: dict[tuple[int, int, bytes, bytes, int], None] = {}
 
-    def among(self, alleles: AlleleBatch, rows: np.ndarray) -> np.ndarray:
+    def among(self, alleles: AlleleBatch, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """bool (len(rows),) for the rows (int64, ascending) of the next piece of the file, in their minimal form"""
         found = np.zeros(len(rows), bool)
         places = zip(alleles.contig[rows].tolist(), alleles.start[rows].tolist(), strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.datasets.spans import chains
 from varscore.errors import DataError
@@ -11,12 +12,12 @@ LOCUS = 10_000
 """bp: variants no farther apart belong to one locus, and so do those they are chained to"""
 
 
-def loci(contig: np.ndarray, start: np.ndarray, span: int = LOCUS) -> np.ndarray:
+def loci(contig: NDArray[np.integer], start: NDArray[np.int64], span: int = LOCUS) -> NDArray[np.int64]:
     """The locus of each variant, int64 (n,) from 0: two variants of a contig within ``span`` bp have the same one."""
     return chains(contig, start, span + 1)
 
 
-def assign_folds(groups: np.ndarray, labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
+def assign_folds(groups: NDArray[np.int64], labels: NDArray[np.bool_], folds: int, seed: int) -> NDArray[np.int64]:
     """The test fold of each variant, int64 (n,): every group lies in one fold, and folds have about equal shares of
     both classes. The largest group goes first, each to the fold that has least; equal ones in random order.
 
@@ -38,7 +39,7 @@ def assign_folds(groups: np.ndarray, labels: np.ndarray, folds: int, seed: int) 
     for name in order.tolist():
         chosen[name] = load.argmin()
         load[chosen[name]] += share[name]
-    fold: np.ndarray = chosen[member]
+    fold: NDArray[np.int64] = chosen[member]
     for test in range(folds):
         if len(np.unique(labels[fold != test])) < 2:
             raise DataError(

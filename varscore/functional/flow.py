@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore import __version__
 from varscore.engine.compute import Compute
@@ -88,11 +89,11 @@ class Tested:
     """
 
     selection: Selection
-    locus: np.ndarray
-    fold: np.ndarray
-    scores: np.ndarray
-    probability: np.ndarray
-    baseline: np.ndarray | None
+    locus: NDArray[np.int64]
+    fold: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    probability: NDArray[np.float32]
+    baseline: NDArray[np.float32] | None
     measures: dict[tuple[str, str, str], Measures]
     differences: dict[tuple[str, str], Interval]
     calibration: Calibration
@@ -102,7 +103,7 @@ class Tested:
 class Outcome:
     classifier: Classifier
     tested: Tested
-    gains: np.ndarray
+    gains: NDArray[np.float64]
     """Share of the total gain of each feature, float64 (width,)"""
 
 
@@ -128,8 +129,12 @@ def train_classifier(job: SnpJob, advance: Callable[[int], None] = lambda n: Non
 
 
 def cross_validate(
-    features: np.ndarray, label: np.ndarray, fold: np.ndarray, conservation: Sequence[str], settings: Settings
-) -> np.ndarray:
+    features: NDArray[np.float32],
+    label: NDArray[np.bool_],
+    fold: NDArray[np.int64],
+    conservation: Sequence[str],
+    settings: Settings,
+) -> NDArray[np.float32]:
     """The score of each variant, log-odds, from trees that its fold had no part in: float32 (n,).
 
     features: float32 (n, width), raw; label: bool (n,); fold: int64 (n,), those below 0 take no part (NaN)
@@ -142,7 +147,11 @@ def cross_validate(
 
 
 def _test_and_train(
-    job: SnpJob, selection: Selection, held: np.ndarray, features: np.ndarray, other: np.ndarray | None
+    job: SnpJob,
+    selection: Selection,
+    held: NDArray[np.bool_],
+    features: NDArray[np.float32],
+    other: NDArray[np.float32] | None,
 ) -> tuple[Tested, Ensemble]:
     label, names, settings = selection.label, job.tracks.names, job.settings
     if len(np.unique(label[~held])) < 2:
@@ -173,10 +182,10 @@ def _test_and_train(
 def _measure(
     job: SnpJob,
     selection: Selection,
-    clusters: np.ndarray,
-    fold: np.ndarray,
-    scores: np.ndarray,
-    baseline: np.ndarray | None,
+    clusters: NDArray[np.int64],
+    fold: NDArray[np.int64],
+    scores: NDArray[np.float32],
+    baseline: NDArray[np.float32] | None,
 ) -> tuple[dict[tuple[str, str, str], Measures], dict[tuple[str, str], Interval]]:
     """Against all negatives and against each group of them, on what was cross-validated and on what was held out.
 
@@ -202,7 +211,7 @@ def _baseline_name(job: SnpJob) -> str:
     return job.baseline.id if job.baseline.id != job.model.id else f"{job.baseline.id}@{job.baseline.sha256[:8]}"
 
 
-def _held_out(names: Sequence[str], selection: Selection, genome: Genome) -> np.ndarray:
+def _held_out(names: Sequence[str], selection: Selection, genome: Genome) -> NDArray[np.bool_]:
     """bool (n,): variants on the named chromosomes. Raises UsageError for one the FASTA does not have."""
     found = match_contigs(names, genome)
     if missing := [name for name in names if found[name] is None]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore import pictures
 from varscore.functional.assess import Calibration, Ranking
@@ -54,7 +55,7 @@ def write_report(outcome: Outcome, tasks: Sequence[Task]) -> None:
 
 
 def class_shares(
-    gains: np.ndarray, tasks: Sequence[Task], conservation: Sequence[str], without: Sequence[int] = ()
+    gains: NDArray[np.float64], tasks: Sequence[Task], conservation: Sequence[str], without: Sequence[int] = ()
 ) -> dict[str, float]:
     """Share of the total gain of each chromatin class in each block, such as ``diff DNase``, the largest first."""
     shares: dict[str, float] = {}
@@ -119,7 +120,9 @@ def _predictions(tested: Tested) -> str:
     return text.getvalue()
 
 
-def _importance(gains: np.ndarray, tasks: Sequence[Task], conservation: Sequence[str], without: Sequence[int]) -> str:
+def _importance(
+    gains: NDArray[np.float64], tasks: Sequence[Task], conservation: Sequence[str], without: Sequence[int]
+) -> str:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["feature", "block", "class", "gain"])

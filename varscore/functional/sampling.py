@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.functional.variants import Variants
 from varscore.genome.sequence import UNKNOWN, Genome, encode, reverse_complement
@@ -26,17 +27,17 @@ class Match:
     it (``context``: the genome these are read from)."""
 
     frequency: bool = False
-    tss: Mapping[str, np.ndarray] | None = None
+    tss: Mapping[str, NDArray[np.int64]] | None = None
     context: Genome | None = None
 
     def __bool__(self) -> bool:
         return self.frequency or self.tss is not None or self.context is not None
 
 
-def strata(variants: Variants, match: Match) -> np.ndarray:
+def strata(variants: Variants, match: Match) -> NDArray[np.int64]:
     """int64 (n,): equal numbers, equal stratum; -1 for a variant of which something that is needed is not known."""
     found, unknown = np.zeros(len(variants), np.int64), np.zeros(len(variants), bool)
-    columns: list[tuple[np.ndarray, int]] = []
+    columns: list[tuple[NDArray[np.integer], int]] = []
     if match.tss is not None:
         columns += [(variants.contig, len(variants.alleles.contigs)), (tss_classes(variants, match.tss), _NO_TSS + 1)]
     if match.frequency:
@@ -48,7 +49,7 @@ def strata(variants: Variants, match: Match) -> np.ndarray:
     return np.where(unknown, -1, found)
 
 
-def context_classes(variants: Variants, genome: Genome) -> np.ndarray:
+def context_classes(variants: Variants, genome: Genome) -> NDArray[np.int64]:
     """int64 (n,): which two bases stand between which neighbours, whichever of them is REF and on either strand (52
     classes): features are absolute values of strand means, so more a classifier does not see. Insertions and deletions
     by their length; -1 for what is neither, and beside a base that is not known."""
@@ -68,19 +69,19 @@ def context_classes(variants: Variants, genome: Genome) -> np.ndarray:
     return found
 
 
-def _context_number(bases: np.ndarray) -> np.ndarray:
+def _context_number(bases: NDArray[np.uint8]) -> NDArray[np.int64]:
     """int64 (n,) below 256 of base codes (n, 4): before, REF, after, ALT. Without the order of REF and ALT."""
     before, ref, after, alt = bases.astype(np.int64).T
     return np.asarray(64 * before + 16 * after + 4 * np.minimum(ref, alt) + np.maximum(ref, alt))
 
 
-def frequency_classes(frequency: np.ndarray) -> np.ndarray:
+def frequency_classes(frequency: NDArray[np.float64]) -> NDArray[np.int64]:
     """int64 (n,): the class of the rarer allele's frequency, -1 where it is not known."""
     rarer = np.minimum(frequency, 1 - frequency)
     return np.where(np.isnan(rarer), -1, np.searchsorted(_FREQUENCY_EDGES, rarer, "right"))
 
 
-def tss_classes(variants: Variants, tss: Mapping[str, np.ndarray]) -> np.ndarray:
+def tss_classes(variants: Variants, tss: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
     """int64 (n,): the class of distance to the nearest TSS, one of its own for contigs without any."""
     classes = np.full(len(variants), _NO_TSS)
     for index in np.unique(variants.contig).tolist():
@@ -92,7 +93,7 @@ def tss_classes(variants: Variants, tss: Mapping[str, np.ndarray]) -> np.ndarray
     return classes
 
 
-def nearest(places: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nearest(places: NDArray[np.int64], targets: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Distance to the nearest of ``targets`` (sorted int64, at least one) and its index: two int64 (n,)."""
     right = np.minimum(np.searchsorted(targets, places), len(targets) - 1)
     left = np.maximum(right - 1, 0)
@@ -101,8 +102,8 @@ def nearest(places: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def match_classes(
-    positive: np.ndarray, negative: np.ndarray, ratio: float, random: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+    positive: NDArray[np.int64], negative: NDArray[np.int64], ratio: float, random: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """As many of both classes as there can be with ``ratio`` negatives a positive within every stratum.
 
     positive, negative: int64 strata; returns the rows that are kept of each, sorted. What is in excess is left out at
@@ -119,7 +120,9 @@ def match_classes(
     return _pick(names, n, positive, random), _pick(names, m, negative, random)
 
 
-def draw(cases: np.ndarray, pool: np.ndarray, ratio: float, random: np.random.Generator) -> np.ndarray:
+def draw(
+    cases: NDArray[np.int64], pool: NDArray[np.int64], ratio: float, random: np.random.Generator
+) -> NDArray[np.int64]:
     """Rows of the pool, sorted: ``ratio`` of them for each case of the same stratum, or as many as the stratum has.
 
     cases, pool: int64 strata. Where that is no whole number it is rounded up or down, so that all strata together come
@@ -132,13 +135,15 @@ def draw(cases: np.ndarray, pool: np.ndarray, ratio: float, random: np.random.Ge
     return _pick(names, np.rint(wanted).astype(np.int64), pool, random)
 
 
-def _count(names: np.ndarray, strata: np.ndarray) -> np.ndarray:
+def _count(names: NDArray[np.int64], strata: NDArray[np.int64]) -> NDArray[np.int64]:
     """How many rows each of the strata ``names`` (sorted) has: int64 (k,)"""
     ordered = np.sort(strata)
     return np.searchsorted(ordered, names, "right") - np.searchsorted(ordered, names)
 
 
-def _pick(names: np.ndarray, wanted: np.ndarray, strata: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _pick(
+    names: NDArray[np.int64], wanted: NDArray[np.int64], strata: NDArray[np.int64], random: np.random.Generator
+) -> NDArray[np.int64]:
     """Up to ``wanted`` random rows of each of the strata ``names``, sorted. int64"""
     if not len(names):
         return np.zeros(0, np.int64)
@@ -152,7 +157,7 @@ def _pick(names: np.ndarray, wanted: np.ndarray, strata: np.ndarray, random: np.
 
 def at_distances(
     positives: Variants, pool: Variants, distances: Sequence[int | None], ratio: float, match: Match, seed: int
-) -> dict[str, np.ndarray]:
+) -> dict[str, NDArray[np.int64]]:
     """Negatives of several groups, as DeepSEA has them: group name -> rows of the pool, none in two groups.
 
     A group of distance d has variants whose nearest positive is d/2 to 3d/2 away: ``ratio`` for each positive, chosen
@@ -164,7 +169,7 @@ def at_distances(
     own = np.arange(len(positives)), which
     alike = strata(positives, match), strata(pool, match)
     free = np.ones(len(pool), bool)
-    groups: dict[str, np.ndarray] = {}
+    groups: dict[str, NDArray[np.int64]] = {}
     for distance in distances:
         near = free if distance is None else free & (2 * away >= distance) & (2 * away <= 3 * distance)
         rows = np.flatnonzero(near)
@@ -175,7 +180,7 @@ def at_distances(
     return groups
 
 
-def _nearest_variant(variants: Variants, others: Variants) -> tuple[np.ndarray, np.ndarray]:
+def _nearest_variant(variants: Variants, others: Variants) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Distance to the nearest of ``others`` on the same contig, a huge one if there is none, and its row. int64 (n,)"""
     distance, row = np.full(len(variants), _FAR // 4), np.full(len(variants), -1)
     for index in np.unique(others.contig).tolist():

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.engine.compute import Compute
 from varscore.functional.variants import Variants
@@ -30,7 +31,7 @@ def features_of(
     how: Compute,
     advance: Callable[[int], None] = lambda n: None,
     cache: Path | None = None,
-) -> np.ndarray:
+) -> NDArray[np.float32]:
     """The raw features of the m variants that can be scored (``variants.statuses``), float32 (m, width). cache: see
     :func:`open_cache`"""
     pieces = (variants.take(rows) for rows in np.split(np.arange(len(variants)), range(CHUNK, len(variants), CHUNK)))

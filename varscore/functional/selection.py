@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import DataError
 from varscore.formats.regions import RegionSet, read_bed
@@ -58,8 +59,8 @@ class Selection:
     """
 
     variants: Variants
-    label: np.ndarray
-    group: np.ndarray
+    label: NDArray[np.bool_]
+    group: NDArray[np.object_]
     left_out: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -143,7 +144,7 @@ def _restrict(sources: Sources, genome: Genome) -> RegionSet | None:
     return regions.placed(names.key)
 
 
-def _tss(path: str, genome: Genome, rules: GenomeRules) -> Mapping[str, np.ndarray]:
+def _tss(path: str, genome: Genome, rules: GenomeRules) -> Mapping[str, NDArray[np.int64]]:
     found = read_positions(path)
     names = match_contigs(found, genome, renames=rules.renames)
     placed = {name: positions for own, positions in found.items() if (name := names[own]) is not None}

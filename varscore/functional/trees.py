@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.scoring.classifier import Ensemble
 from varscore.scoring.features import Preparation
@@ -25,7 +26,9 @@ class Settings:
     threads: int = 1
 
 
-def fit(raw: np.ndarray, labels: np.ndarray, conservation: Sequence[str], settings: Settings) -> Ensemble:
+def fit(
+    raw: NDArray[np.float32], labels: NDArray[np.bool_], conservation: Sequence[str], settings: Settings
+) -> Ensemble:
     """Grow the trees on raw features, float32 (n, width), and labels, bool (n,); both classes weigh the same."""
     from xgboost import DMatrix, train
 

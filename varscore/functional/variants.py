@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import DataError
 from varscore.formats.regions import RegionSet
@@ -32,22 +33,22 @@ class Variants:
     """
 
     alleles: AlleleBatch
-    frequency: np.ndarray
+    frequency: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.alleles)
 
     @property
-    def contig(self) -> np.ndarray:
+    def contig(self) -> NDArray[np.int32]:
         return self.alleles.contig
 
     @property
-    def start(self) -> np.ndarray:
+    def start(self) -> NDArray[np.int64]:
         return self.alleles.start
 
-    def take(self, rows: np.ndarray) -> Variants:
+    def take(self, rows: NDArray[np.int64 | np.bool_]) -> Variants:
         """The variants picked by a boolean mask or an index array."""
-        chosen = np.flatnonzero(rows) if rows.dtype == bool else rows
+        chosen = np.arange(len(self))[rows]
         return Variants(self.alleles.take(chosen, np.arange(len(chosen))), self.frequency[chosen])
 
     def identities(self) -> list[Key]:
@@ -96,7 +97,7 @@ def join(parts: Sequence[Variants]) -> Variants:
     )
 
 
-def among(variants: Variants, others: Variants) -> np.ndarray:
+def among(variants: Variants, others: Variants) -> NDArray[np.bool_]:
     """bool (n,): which of ``variants`` are also in ``others``."""
     known = set(others.identities())
     return np.array([key in known for key in variants.identities()], bool)
@@ -109,14 +110,14 @@ def look_up_frequencies(variants: Variants, source: Variants) -> Variants:
     return Variants(variants.alleles, np.where(np.isnan(variants.frequency), found, variants.frequency))
 
 
-def statuses(variants: Variants, genome: Genome, window: int) -> np.ndarray:
+def statuses(variants: Variants, genome: Genome, window: int) -> NDArray[np.uint8]:
     """Whether each can be scored by a network of that window, uint8 (n,) of :class:`varscore.genome.alleles.Status`."""
     contigs = variants.alleles.contigs
     rows = np.split(np.arange(len(variants)), range(_PIECE, len(variants), _PIECE))
     return np.concatenate([cut_windows(variants.take(piece).alleles, genome, contigs, window)[0] for piece in rows])
 
 
-def inside(variants: Variants, regions: RegionSet) -> np.ndarray:
+def inside(variants: Variants, regions: RegionSet) -> NDArray[np.bool_]:
     """bool (n,)"""
     return regions.overlaps(variants.alleles)
 

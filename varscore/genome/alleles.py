@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Status(IntEnum):
@@ -28,7 +29,7 @@ class Status(IntEnum):
     NOT_IN_ARCHIVE = 13
 
 
-def stretches(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def stretches(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """start, start + 1, ... of each stretch, one stretch after the other. All int64: (n,), (n,), (total,)"""
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0
@@ -44,8 +45,8 @@ class ByteColumn:
     data: uint8 (total,); offsets: int64 (n + 1,).
     """
 
-    data: np.ndarray
-    offsets: np.ndarray
+    data: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
 
     @classmethod
     def of(cls, values: Iterable[bytes]) -> ByteColumn:
@@ -55,7 +56,7 @@ class ByteColumn:
         return cls(np.frombuffer(b"".join(items), np.uint8), offsets)
 
     @classmethod
-    def end_to_end(cls, data: np.ndarray, lengths: np.ndarray) -> ByteColumn:
+    def end_to_end(cls, data: NDArray[np.uint8], lengths: NDArray[np.int64]) -> ByteColumn:
         """data: uint8 (total,); lengths: int64 (n,) of the strings it consists of"""
         return cls(data, np.concatenate([[0], np.cumsum(lengths)]))
 
@@ -74,16 +75,18 @@ class ByteColumn:
     def __getitem__(self, row: int) -> bytes:
         return self.data[self.offsets[row] : self.offsets[row + 1]].tobytes()
 
-    def take(self, rows: np.ndarray) -> ByteColumn:
+    def take(self, rows: NDArray[np.int64]) -> ByteColumn:
         """The strings ``rows``, int64 (m,)."""
         return self.part(rows, self.lengths[rows])
 
-    def part(self, rows: np.ndarray, lengths: np.ndarray, skip: np.ndarray | int = 0) -> ByteColumn:
+    def part(
+        self, rows: NDArray[np.int64], lengths: NDArray[np.int64], skip: NDArray[np.int64] | int = 0
+    ) -> ByteColumn:
         """Of each of the strings ``rows`` the ``lengths`` bytes that follow the first ``skip``; int64 (m,) each."""
         data = self.data[stretches(self.offsets[rows] + skip, lengths)]
         return ByteColumn.end_to_end(data, lengths)
 
-    def replaced(self, rows: np.ndarray, by: ByteColumn) -> ByteColumn:
+    def replaced(self, rows: NDArray[np.int64], by: ByteColumn) -> ByteColumn:
         """The column with other strings at ``rows``, int64 (m,)."""
         lengths = self.lengths
         lengths[rows] = by.lengths
@@ -95,7 +98,7 @@ class ByteColumn:
         return column
 
     @property
-    def lengths(self) -> np.ndarray:
+    def lengths(self) -> NDArray[np.int64]:
         """int64 (n,)"""
         return np.asarray(self.offsets[1:] - self.offsets[:-1])
 
@@ -113,19 +116,19 @@ class AlleleBatch:
         it deletes, doubles or inverts, 0 where that is not known and for every other allele; None: 0 for all
     """
 
-    record: np.ndarray
-    contig: np.ndarray
+    record: NDArray[np.int64]
+    contig: NDArray[np.int32]
     contigs: tuple[str, ...]
-    start: np.ndarray
+    start: NDArray[np.int64]
     ref: ByteColumn
     alt: ByteColumn
-    affected: np.ndarray | None = None
+    affected: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.record)
 
     @property
-    def affected_bases(self) -> np.ndarray:
+    def affected_bases(self) -> NDArray[np.int64]:
         """``affected`` as int64 (n,), whether it is given or not."""
         return np.zeros(len(self), np.int64) if self.affected is None else self.affected
 
@@ -143,7 +146,7 @@ class AlleleBatch:
             np.concatenate([part.affected_bases for part in parts]),
         )
 
-    def take(self, rows: np.ndarray, record: np.ndarray) -> AlleleBatch:
+    def take(self, rows: NDArray[np.int64], record: NDArray[np.int64]) -> AlleleBatch:
         """The rows ``rows``, int64 (m,), which belong to the records ``record``, int64 (m,)."""
         ref, alt = self.ref.take(rows), self.alt.take(rows)
         affected = None if self.affected is None else self.affected[rows]

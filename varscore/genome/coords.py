@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-Position = TypeVar("Position", int, np.ndarray)
+Position = TypeVar("Position", int, NDArray[np.int64])
 
 
 FARTHEST = 2**62

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.genome.coords import anchor
 
-Fetch = Callable[[int, int], np.ndarray]
+Fetch = Callable[[int, int], NDArray[np.uint8]]
 """Bases [start, end) of a contig as codes, uint8, N past its ends"""
 
 
@@ -28,7 +29,7 @@ class Change:
 
     start: int
     end: int
-    alt: np.ndarray
+    alt: NDArray[np.uint8]
     order: int
     is_padded: bool
 
@@ -38,7 +39,7 @@ class Change:
         return self.start + self.is_padded
 
     @property
-    def letters(self) -> np.ndarray:
+    def letters(self) -> NDArray[np.uint8]:
         """What [first, end) becomes."""
         return self.alt[int(self.is_padded) :]
 
@@ -111,7 +112,7 @@ def _seen(changes: Sequence[tuple[int, Change]], room: int) -> list[Change]:
 
 def haplotype_windows(
     fetch: Fetch, focal: Change, others: Sequence[Change], length: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The window of a haplotype without ``focal`` and with it: two uint8 (length,), focal's first REF base anchored.
 
     others: its background, ordered by place. Where that has taken the base before an insertion or deletion, the
@@ -126,9 +127,9 @@ def haplotype_windows(
     return without, carried
 
 
-def _leftwards(fetch: Fetch, at: int, changes: Sequence[Change], size: int) -> np.ndarray:
+def _leftwards(fetch: Fetch, at: int, changes: Sequence[Change], size: int) -> NDArray[np.uint8]:
     """The ``size`` bases before position ``at``, uint8."""
-    pieces: list[np.ndarray] = []
+    pieces: list[NDArray[np.uint8]] = []
     room = size
     for change in reversed(changes):
         piece = fetch(max(change.end, at - room), at)
@@ -143,7 +144,9 @@ def _leftwards(fetch: Fetch, at: int, changes: Sequence[Change], size: int) -> n
     return bases[len(bases) - size :]
 
 
-def _rightwards(fetch: Fetch, at: int, begun: np.ndarray, changes: Sequence[Change], size: int) -> np.ndarray:
+def _rightwards(
+    fetch: Fetch, at: int, begun: NDArray[np.uint8], changes: Sequence[Change], size: int
+) -> NDArray[np.uint8]:
     """``size`` bases, uint8: those that are ``begun``, then what follows from position ``at`` on."""
     pieces = [begun]
     room = size - len(begun)

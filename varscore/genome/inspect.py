@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.genome.assembly import ASSEMBLIES, Assembly, accession, chromosome, identify
 from varscore.genome.coords import Interval
@@ -62,7 +63,7 @@ def _spelling(name: str) -> str:
     return "accession" if accession(name) else "chr1" if name.startswith("chr") else "1"
 
 
-def _sample(fasta: Regions) -> np.ndarray:
+def _sample(fasta: Regions) -> NDArray[np.uint8]:
     """Letters, uint8: all of a small genome, of a larger one stretches evenly apart."""
     step = max(STRETCH, sum(fasta.lengths.values()) // STRETCHES)
     text = "".join(

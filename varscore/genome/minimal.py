@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.genome.alleles import AlleleBatch, ByteColumn, stretches
 from varscore.genome.named import NamedGenome
@@ -19,14 +20,14 @@ from varscore.genome.sequence import UNKNOWN, decode, encode
 _FIRST_LOOK, _LONGEST_LOOK = 32, 4096  # bases to the left that are compared at a time
 
 
-def minimal_sizes(ref: ByteColumn, alt: ByteColumn) -> tuple[np.ndarray, np.ndarray]:
+def minimal_sizes(ref: ByteColumn, alt: ByteColumn) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Lengths of REF and ALT in their minimal form, two int64 (n,); strings that are not empty."""
     prefix, suffix = shared_ends(_codes(ref), _codes(alt))
     spare = np.minimum(ref.lengths, alt.lengths) == prefix + suffix  # one of the two keeps a shared base
     return ref.lengths - prefix - suffix + spare, alt.lengths - prefix - suffix + spare
 
 
-def changed_bases(written: AlleleBatch, scored: AlleleBatch, rows: np.ndarray) -> np.ndarray:
+def changed_bases(written: AlleleBatch, scored: AlleleBatch, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """How many bases of the reference the alleles ``rows``, int64 (m,), change: none for an insertion. int64 (m,)
 
     written, scored: a batch before and after it was judged; all of what a structural allele affects counts
@@ -37,7 +38,7 @@ def changed_bases(written: AlleleBatch, scored: AlleleBatch, rows: np.ndarray) -
     return np.asarray(np.where(affected > 0, affected, ref.lengths - prefix - suffix))
 
 
-def minimal_form(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome) -> AlleleBatch:
+def minimal_form(batch: AlleleBatch, rows: NDArray[np.int64], genome: NamedGenome) -> AlleleBatch:
     """The batch with the alleles ``rows``, int64 (m,), in their minimal form; their REF is what the genome has."""
     rows = rows[(batch.ref.lengths[rows] > 1) | (batch.alt.lengths[rows] > 1)]
     if not len(rows):
@@ -73,7 +74,7 @@ def _codes(letters: ByteColumn) -> ByteColumn:
     return ByteColumn(encode(letters.data), letters.offsets)
 
 
-def shared_ends(ref: ByteColumn, alt: ByteColumn) -> tuple[np.ndarray, np.ndarray]:
+def shared_ends(ref: ByteColumn, alt: ByteColumn) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How many letters of the first and of the last are the same: two int64 (n,), the last counted first and never
     more together than the shorter string has."""
     most = np.minimum(ref.lengths, alt.lengths)
@@ -82,8 +83,13 @@ def shared_ends(ref: ByteColumn, alt: ByteColumn) -> tuple[np.ndarray, np.ndarra
 
 
 def _agreement(
-    one: ByteColumn, other: ByteColumn, at: np.ndarray, other_at: np.ndarray, most: np.ndarray, step: int
-) -> np.ndarray:
+    one: ByteColumn,
+    other: ByteColumn,
+    at: NDArray[np.int64],
+    other_at: NDArray[np.int64],
+    most: NDArray[np.int64],
+    step: int,
+) -> NDArray[np.int64]:
     """How many letters from ``at`` on, to the right or (step -1) to the left, are the same in both columns, at most
     ``most``: int64 (n,), as are all."""
     row = np.repeat(np.arange(len(most)), most)
@@ -96,8 +102,12 @@ def _agreement(
 
 
 def _moved_left(
-    body: ByteColumn, deletion: np.ndarray, contig: np.ndarray, start: np.ndarray, genome: NamedGenome
-) -> tuple[np.ndarray, ByteColumn, ByteColumn]:
+    body: ByteColumn,
+    deletion: NDArray[np.bool_],
+    contig: NDArray[np.int32],
+    start: NDArray[np.int64],
+    genome: NamedGenome,
+) -> tuple[NDArray[np.int64], ByteColumn, ByteColumn]:
     """Insertions and deletions as far left as they go: position of the first REF base, the longer allele, the shorter.
 
     body: base codes that are deleted (``deletion``, bool (n,)) or inserted, from position ``start`` on, int64 (n,)
@@ -122,7 +132,9 @@ def _moved_left(
     return first - inside, longer, ByteColumn.end_to_end(anchor, np.ones_like(size))
 
 
-def repeat_to_the_left(contig: np.ndarray, start: np.ndarray, period: np.ndarray, genome: NamedGenome) -> np.ndarray:
+def repeat_to_the_left(
+    contig: NDArray[np.int32], start: NDArray[np.int64], period: NDArray[np.int64], genome: NamedGenome
+) -> NDArray[np.int64]:
     """How many known bases just before ``start`` are the same as those ``period`` further right: int64 (n,)."""
     found, going, look = np.zeros_like(start), np.arange(len(start)), _FIRST_LOOK
     while len(going):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.genome.alleles import ByteColumn, stretches
 from varscore.genome.sequence import Genome
@@ -17,11 +18,11 @@ class NamedGenome:
         self._genome, self._names = genome, names
         self._sizes = np.array([-1 if name is None else genome.contigs[name] for name in names], np.int64)
 
-    def sizes(self, contig: np.ndarray) -> np.ndarray:
+    def sizes(self, contig: NDArray[np.int32]) -> NDArray[np.int64]:
         """Bases of each contig, -1 for one the FASTA does not have: int64 (n,)."""
         return np.asarray(self._sizes[contig])
 
-    def windows(self, contig: np.ndarray, start: np.ndarray, length: int) -> np.ndarray:
+    def windows(self, contig: NDArray[np.integer], start: NDArray[np.int64], length: int) -> NDArray[np.uint8]:
         """The genome from ``start``, int64 (n,), on contigs that the FASTA has: uint8 (n, length) codes, padded."""
         present = np.unique(contig).tolist()
         if len(present) == 1:
@@ -32,7 +33,7 @@ class NamedGenome:
             windows[here] = self._genome.windows(self._name(index), start[here], length)
         return windows
 
-    def letters(self, contig: np.ndarray, start: np.ndarray, lengths: np.ndarray) -> ByteColumn:
+    def letters(self, contig: NDArray[np.int32], start: NDArray[np.int64], lengths: NDArray[np.int64]) -> ByteColumn:
         """The same for stretches of any lengths, int64 (n,): columns of base codes."""
         column = ByteColumn.end_to_end(np.empty(lengths.sum(), np.uint8), lengths)
         width = 1 << np.ceil(np.log2(np.maximum(lengths, 64))).astype(np.int64)  # few widths, not much too wide

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.genome.coords import anchor
 
@@ -24,26 +25,26 @@ class Windows:
         of one sequence and contig have the same bases wherever they overlap by their ``start``
     """
 
-    rows: np.ndarray
-    ref: np.ndarray
-    alt: np.ndarray
-    contig: np.ndarray
-    start: np.ndarray
-    lo: np.ndarray
-    hi: np.ndarray
-    sequence: np.ndarray
+    rows: NDArray[np.int64]
+    ref: NDArray[np.uint8]
+    alt: NDArray[np.uint8]
+    contig: NDArray[np.int32]
+    start: NDArray[np.int64]
+    lo: NDArray[np.int64]
+    hi: NDArray[np.int64]
+    sequence: NDArray[np.int64]
 
     @classmethod
     def anchored(
         cls,
-        rows: np.ndarray,
-        ref: np.ndarray,
-        alt: np.ndarray,
-        contig: np.ndarray,
-        start: np.ndarray,
-        ref_length: np.ndarray,
-        alt_length: np.ndarray,
-        sequence: np.ndarray | None = None,
+        rows: NDArray[np.int64],
+        ref: NDArray[np.uint8],
+        alt: NDArray[np.uint8],
+        contig: NDArray[np.int32],
+        start: NDArray[np.int64],
+        ref_length: NDArray[np.int64],
+        alt_length: NDArray[np.int64],
+        sequence: NDArray[np.int64] | None = None,
     ) -> Self:
         """Pairs of which ``alt`` has ``alt_length`` other bases in the place of ``ref_length`` from the anchor on.
 
@@ -69,7 +70,7 @@ class Windows:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, chosen: np.ndarray) -> Windows:
+    def take(self, chosen: NDArray[np.int64 | np.bool_]) -> Windows:
         """The pairs picked by a boolean mask or an index array."""
         if chosen.dtype == bool and chosen.all():
             return self

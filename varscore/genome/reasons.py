@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.genome.alleles import AlleleBatch, ByteColumn, Status
 from varscore.genome.minimal import minimal_form, minimal_sizes, shared_ends, spelled
@@ -34,7 +35,7 @@ class Rules:
 BY_DEFAULT = Rules()
 
 
-def judge(batch: AlleleBatch, genome: NamedGenome, rules: Rules) -> tuple[np.ndarray, AlleleBatch]:
+def judge(batch: AlleleBatch, genome: NamedGenome, rules: Rules) -> tuple[NDArray[np.uint8], AlleleBatch]:
     """Status of every allele, uint8 (n,), N_WINDOW left out, and the batch with those that are PASS as they are scored:
     REF is what the genome has, and both are in their minimal form. The others stay as they are written.
 
@@ -69,12 +70,12 @@ def judge(batch: AlleleBatch, genome: NamedGenome, rules: Rules) -> tuple[np.nda
     return status, batch
 
 
-def settle(status: np.ndarray, found: np.ndarray, rows: np.ndarray | slice = slice(None)) -> None:
+def settle(status: NDArray[np.uint8], found: NDArray[np.uint8], rows: NDArray[np.int64] | slice = slice(None)) -> None:
     """Enter later findings (uint8, for ``rows``) where no earlier reason has been found."""
     status[rows] = np.where(status[rows] == Status.PASS, found, status[rows])
 
 
-def _first_match(reasons: Sequence[tuple[Status, np.ndarray]]) -> np.ndarray:
+def _first_match(reasons: Sequence[tuple[Status, NDArray[np.bool_]]]) -> NDArray[np.uint8]:
     """The first status whose mask (n,) holds, uint8 (n,); PASS where none does."""
     return np.select([mask for _, mask in reasons], [np.uint8(status) for status, _ in reasons], np.uint8(Status.PASS))
 
@@ -82,7 +83,9 @@ def _first_match(reasons: Sequence[tuple[Status, np.ndarray]]) -> np.ndarray:
 # -- in the alleles' text --------------------------------------------------------------------------------------------
 
 
-def _text_status(batch: AlleleBatch, with_lone_unknown: np.ndarray, structural: np.ndarray) -> np.ndarray:
+def _text_status(
+    batch: AlleleBatch, with_lone_unknown: NDArray[np.bool_], structural: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
     """uint8 (n,): what REF and ALT alone tell, before the genome is asked. All bool (n,)"""
     size, first, last = batch.alt.lengths, _letter(batch.alt, 0), _letter(batch.alt, -1)
     dot, star = ord("."), ord("*")
@@ -100,7 +103,7 @@ def _text_status(batch: AlleleBatch, with_lone_unknown: np.ndarray, structural: 
     )
 
 
-def _lone_unknowns(batch: AlleleBatch, structural: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _lone_unknowns(batch: AlleleBatch, structural: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Where REF, where ALT is the single letter N beside a spelled sequence of 2 or more bases, or REF beside a
     ``structural`` ALT: two bool (n,).
 
@@ -113,7 +116,7 @@ def _lone_unknowns(batch: AlleleBatch, structural: np.ndarray) -> tuple[np.ndarr
     return found[0], found[1]
 
 
-def _is_padding(batch: AlleleBatch, genome: NamedGenome) -> np.ndarray:
+def _is_padding(batch: AlleleBatch, genome: NamedGenome) -> NDArray[np.bool_]:
     """bool (n,): whether every letter other than ACGT is an N that REF and ALT share at an end and the genome has too.
 
     So a variant beside unknown sequence may be spelled with more or fewer letters, like any other.
@@ -125,7 +128,7 @@ def _is_padding(batch: AlleleBatch, genome: NamedGenome) -> np.ndarray:
     there = genome.letters(batch.contig, batch.start, ref.lengths)
     other = _NOT_ACGT[ref.data] & ((ref.data != ord("N")) | (there.data != UNKNOWN))
     is_change = np.maximum(ref.lengths, alt.lengths) > shared
-    found: np.ndarray = is_change & (rest[0] + rest[1] + _sums(ByteColumn(other, ref.offsets)) == 0)
+    found: NDArray[np.bool_] = is_change & (rest[0] + rest[1] + _sums(other, ref.offsets) == 0)
     return found
 
 
@@ -134,28 +137,28 @@ _NOT_ACGT = encode(np.arange(256, dtype=np.uint8)) == UNKNOWN
 _BRACKET = np.isin(np.arange(256), [ord("["), ord("]")])
 
 
-def _letter(column: ByteColumn, index: int) -> np.ndarray:
+def _letter(column: ByteColumn, index: int) -> NDArray[np.uint8]:
     """First (0) or last (-1) byte of every string, uint8 (n,); 0 for an empty string."""
     at = column.offsets[:-1] if index == 0 else column.offsets[1:] - 1
     padded = np.append(column.data, np.uint8(0))
     return np.where(column.lengths > 0, padded[at], 0).astype(np.uint8)
 
 
-def _count(column: ByteColumn, of: np.ndarray) -> np.ndarray:
+def _count(column: ByteColumn, of: NDArray[np.bool_]) -> NDArray[np.int64]:
     """How many bytes of every string belong to the set ``of``, bool (256,): int64 (n,)."""
-    return _sums(ByteColumn(of[column.data], column.offsets))
+    return _sums(of[column.data], column.offsets)
 
 
-def _sums(column: ByteColumn) -> np.ndarray:
-    """int64 (n,)"""
-    before = np.concatenate([[0], np.cumsum(column.data)])
-    return np.asarray(before[column.offsets[1:]] - before[column.offsets[:-1]])
+def _sums(marked: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many bytes of every string are marked: int64 (n,). marked: bool (bytes,); offsets: int64 (n + 1,)"""
+    before = np.concatenate([[0], np.cumsum(marked)])
+    return np.asarray(before[offsets[1:]] - before[offsets[:-1]])
 
 
 # -- in the position, the length and the genome ----------------------------------------------------------------------
 
 
-def _place_status(batch: AlleleBatch, genome: NamedGenome) -> np.ndarray:
+def _place_status(batch: AlleleBatch, genome: NamedGenome) -> NDArray[np.uint8]:
     """uint8 (n,): contig and position."""
     size = genome.sizes(batch.contig)
     end = batch.start + np.maximum(batch.ref.lengths, 1 + batch.affected_bases)
@@ -163,7 +166,7 @@ def _place_status(batch: AlleleBatch, genome: NamedGenome) -> np.ndarray:
     return _first_match([(Status.MISSING_CONTIG, size < 0), (Status.OFF_CONTIG, off)])
 
 
-def _settle_lengths(status: np.ndarray, batch: AlleleBatch, rules: Rules) -> None:
+def _settle_lengths(status: NDArray[np.uint8], batch: AlleleBatch, rules: Rules) -> None:
     """Enter TOO_LONG where an allele that is PASS so far is too long to be scored."""
     if rules.longest is None:
         return
@@ -176,8 +179,12 @@ def _settle_lengths(status: np.ndarray, batch: AlleleBatch, rules: Rules) -> Non
 
 
 def _ref_status(
-    batch: AlleleBatch, rows: np.ndarray, lone_ref: np.ndarray, lone_alt: np.ndarray, genome: NamedGenome
-) -> tuple[np.ndarray, np.ndarray]:
+    batch: AlleleBatch,
+    rows: NDArray[np.int64],
+    lone_ref: NDArray[np.bool_],
+    lone_alt: NDArray[np.bool_],
+    genome: NamedGenome,
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """uint8 (m,): whether the REF of ``rows`` is what the genome has; bool (m,): whether a letter differs.
 
     lone_ref, lone_alt: bool (m,), see _lone_unknowns. SWAPPED: the genome has all of ALT where REF begins.
@@ -188,14 +195,14 @@ def _ref_status(
     alt = batch.alt.take(rows[asked])
     there = genome.letters(batch.contig[rows[asked]], batch.start[rows[asked]], alt.lengths)
     swapped = np.zeros(len(rows), bool)
-    swapped[asked] = _sums(ByteColumn(there.data != encode(alt.data), alt.offsets)) == 0
+    swapped[asked] = _sums(there.data != encode(alt.data), alt.offsets) == 0
     reasons = [(Status.REF_UNKNOWN, unknown), (Status.SWAPPED, swapped), (Status.REF_MISMATCH, mismatch)]
     return _first_match(reasons), differs
 
 
 def _compare(
-    batch: AlleleBatch, rows: np.ndarray, lone_ref: np.ndarray, genome: NamedGenome
-) -> tuple[np.ndarray, np.ndarray]:
+    batch: AlleleBatch, rows: NDArray[np.int64], lone_ref: NDArray[np.bool_], genome: NamedGenome
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Whether the genome under REF of ``rows`` has another letter; whether it has N under a letter or a lone N.
 
     REF of a structural allele is no part of it: there N over N is as good as any letter.
@@ -210,12 +217,12 @@ def _compare(
         under = genome.letters(contig[long], start[long], lengths[long])
         ref = encode(batch.ref.take(rows[long]).data)
         wrong = under.data != ref
-        differs[long] = _sums(ByteColumn(wrong, under.offsets)) > 0
-        unknown[long] = _sums(ByteColumn(wrong & (under.data == UNKNOWN), under.offsets)) > 0
+        differs[long] = _sums(wrong, under.offsets) > 0
+        unknown[long] = _sums(wrong & (under.data == UNKNOWN), under.offsets) > 0
     return differs, unknown
 
 
-def _as_genome(batch: AlleleBatch, ref: np.ndarray, alt: np.ndarray, genome: NamedGenome) -> AlleleBatch:
+def _as_genome(batch: AlleleBatch, ref: NDArray[np.int64], alt: NDArray[np.int64], genome: NamedGenome) -> AlleleBatch:
     """The batch with what the genome has for the REF of some rows and for a lone N that is the ALT of others."""
     if len(ref):
         letters = genome.letters(batch.contig[ref], batch.start[ref], batch.ref.lengths[ref])

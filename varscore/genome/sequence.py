@@ -16,6 +16,7 @@ from typing import Self
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from varscore.errors import FastaError
 from varscore.genome.assembly import identify
@@ -39,33 +40,33 @@ _LONGEST_CACHED = _OVERHANG + 1
 _CACHED_BLOCKS = 4096  # 285 MB at most
 
 
-def encode(bases: bytes | np.ndarray) -> np.ndarray:
+def encode(bases: bytes | NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Letters (bytes, or uint8 of any shape) to base codes, uint8 of the same shape."""
     letters = np.frombuffer(bases, np.uint8) if isinstance(bases, bytes | bytearray | memoryview) else bases
     return _CODES.take(letters)
 
 
-def decode(codes: np.ndarray) -> bytes:
+def decode(codes: NDArray[np.uint8]) -> bytes:
     """Base codes, uint8 (L,), to upper-case letters; code 4 becomes N."""
     return _LETTERS.take(codes).tobytes()
 
 
-def reverse_complement(codes: np.ndarray) -> np.ndarray:
+def reverse_complement(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The other strand of base codes, uint8 (..., L), read 5' to 3'; code 4 stays 4."""
     return complement(codes[..., ::-1])
 
 
-def complement(codes: np.ndarray) -> np.ndarray:
+def complement(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The paired base of each of the base codes, uint8 of any shape; code 4 stays 4."""
     return _COMPLEMENT.take(codes)
 
 
-def one_hot(codes: np.ndarray) -> np.ndarray:
+def one_hot(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Base codes, uint8 (..., L), to float32 (..., 4, L), channels A, C, G, T; code 4 becomes an all-zero column."""
     return np.stack([channel.take(codes) for channel in _ONE_HOT], axis=-2)
 
 
-def fit(sequence: bytes, length: int) -> np.ndarray:
+def fit(sequence: bytes, length: int) -> NDArray[np.uint8]:
     """The central ``length`` bases of a sequence, padded with N where it is shorter: uint8 (length,) base codes."""
     start = window_start(0, len(sequence), length)
     codes = np.full(length, UNKNOWN, np.uint8)
@@ -88,16 +89,16 @@ class Genome:
         self._fasta = Fasta(self.path, self._cache_dir)
         #: contig name -> length in bases, in FASTA order
         self.contigs: dict[str, int] = {name: record.length for name, record in self._fasta.records.items()}
-        self._blocks: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
+        self._blocks: OrderedDict[tuple[str, int], NDArray[np.uint8]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def codes(self, contig: str, start: int, end: int) -> np.ndarray:
+    def codes(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
         """Bases [start, end) of a contig, uint8 (end - start,), with code 4 past either end of the contig."""
         if 0 <= end - start <= _LONGEST_CACHED:
             return self.windows(contig, np.array([start]), end - start).reshape(-1)
         return self._decode(contig, start, end)
 
-    def windows(self, contig: str, starts: np.ndarray, length: int) -> np.ndarray:
+    def windows(self, contig: str, starts: NDArray[np.int64], length: int) -> NDArray[np.uint8]:
         """Windows [start, start + length) for each of ``starts``, int64 (n,): uint8 (n, length), padded with code 4.
 
         Fastest when ``starts`` is sorted: each block of the contig is then decoded once.
@@ -159,7 +160,7 @@ class Genome:
         except KeyError:
             raise FastaError(f"no contig named {contig!r}", where=self.path) from None
 
-    def _block(self, contig: str, index: int) -> np.ndarray:
+    def _block(self, contig: str, index: int) -> NDArray[np.uint8]:
         """Decoded block ``index`` with its overhang, from the least-recently-used cache."""
         key = contig, index
         with self._lock:
@@ -174,7 +175,7 @@ class Genome:
                 self._blocks.popitem(last=False)
         return codes
 
-    def _decode(self, contig: str, start: int, end: int) -> np.ndarray:
+    def _decode(self, contig: str, start: int, end: int) -> NDArray[np.uint8]:
         """Bases [start, end) straight from the file, padded."""
         length = self._length(contig)
         first, last = min(max(start, 0), length), max(min(end, length), 0)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.genome.assembly import accession
 from varscore.genome.coords import whole_number
@@ -122,7 +123,7 @@ def spell(edit: Edit, genome: Genome, contig: str) -> tuple[int, str, str]:
     if edit.end > size:
         raise ValueError(f"{edit.contig} has {size:,} bases")
 
-    def there(start: int, end: int) -> np.ndarray:
+    def there(start: int, end: int) -> NDArray[np.uint8]:
         return genome.codes(contig, start, end)
 
     if edit.kind == "insert":
@@ -138,7 +139,7 @@ def spell(edit: Edit, genome: Genome, contig: str) -> tuple[int, str, str]:
     return _deletion(edit, ref, there, size)
 
 
-def _deletion(edit: Edit, ref: str, there: Callable[[int, int], np.ndarray], size: int) -> tuple[int, str, str]:
+def _deletion(edit: Edit, ref: str, there: Callable[[int, int], NDArray[np.uint8]], size: int) -> tuple[int, str, str]:
     """A VCF spells it with the base before it, at the very beginning of a contig with the base after it."""
     if edit.start > 0:
         before = _text(there(edit.start - 1, edit.start))
@@ -149,5 +150,5 @@ def _deletion(edit: Edit, ref: str, there: Callable[[int, int], np.ndarray], siz
     return 0, ref + after, after
 
 
-def _text(codes: np.ndarray) -> str:
+def _text(codes: NDArray[np.uint8]) -> str:
     return decode(codes).decode()

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.genome.alleles import AlleleBatch
 from varscore.genome.coords import anchor
@@ -26,7 +27,7 @@ _FIRST_LOOK, _LONGEST_LOOK = 32, 4096
 """Bases at either end of an inversion that are compared at a time"""
 
 
-def minimal_place(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome) -> AlleleBatch:
+def minimal_place(batch: AlleleBatch, rows: NDArray[np.int64], genome: NamedGenome) -> AlleleBatch:
     """The batch with the structural alleles ``rows``, int64 (m,), where their minimal forms stand.
 
     A deletion or duplication is moved left for as long as the sequence stays the same, as ``bcftools norm -f`` does it.
@@ -45,7 +46,7 @@ def minimal_place(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome) -> 
     return replace(batch, start=start, affected=affected, ref=batch.ref.replaced(rows, spelled(letters)))
 
 
-def structural_windows(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome, length: int) -> Windows:
+def structural_windows(batch: AlleleBatch, rows: NDArray[np.int64], genome: NamedGenome, length: int) -> Windows:
     """The windows of the structural alleles ``rows``, int64 (m,): one pair of a deletion, two of any other."""
     inverted, doubled = _is_inversion(batch, rows), _starts_with(batch, rows, b"<DUP")
     parts = [
@@ -56,7 +57,7 @@ def structural_windows(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome
     return Windows.together(parts)
 
 
-def _deletions(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome, length: int) -> Windows:
+def _deletions(batch: AlleleBatch, rows: NDArray[np.int64], genome: NamedGenome, length: int) -> Windows:
     contig, before, middle = batch.contig[rows], batch.start[rows], anchor(length)
     after = before + 1 + batch.affected_bases[rows]
     ref = genome.windows(contig, before - middle, length)
@@ -64,7 +65,7 @@ def _deletions(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome, length
     return _pairs(rows, ref, alt, contig, before - middle, middle, length)
 
 
-def _duplications(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome, length: int) -> list[Windows]:
+def _duplications(batch: AlleleBatch, rows: NDArray[np.int64], genome: NamedGenome, length: int) -> list[Windows]:
     """At the end of what is doubled, and at its beginning."""
     contig, first, left = batch.contig[rows], batch.start[rows] + 1, anchor(length) + 1
     end = first + batch.affected_bases[rows]
@@ -74,7 +75,7 @@ def _duplications(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome, len
     return [_pairs(rows, genome.windows(contig, start, length), alt, contig, start, lo, hi) for start, lo, hi in places]
 
 
-def _inversions(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome, length: int) -> list[Windows]:
+def _inversions(batch: AlleleBatch, rows: NDArray[np.int64], genome: NamedGenome, length: int) -> list[Windows]:
     """At the left end, and at the right end."""
     contig, first, middle = batch.contig[rows], batch.start[rows] + 1, anchor(length)
     size, right = batch.affected_bases[rows], length - middle
@@ -92,28 +93,30 @@ def _inversions(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome, lengt
 
 
 def _pairs(
-    rows: np.ndarray,
-    ref: np.ndarray,
-    alt: np.ndarray,
-    contig: np.ndarray,
-    start: np.ndarray,
-    lo: np.ndarray | int,
-    hi: np.ndarray | int,
+    rows: NDArray[np.int64],
+    ref: NDArray[np.uint8],
+    alt: NDArray[np.uint8],
+    contig: NDArray[np.int32],
+    start: NDArray[np.int64],
+    lo: NDArray[np.int64] | int,
+    hi: NDArray[np.int64] | int,
 ) -> Windows:
     zeros = np.zeros(len(rows), np.int64)
     return Windows(rows, ref, alt, contig, start, zeros + lo, zeros + hi, zeros)
 
 
-def _is_inversion(batch: AlleleBatch, rows: np.ndarray) -> np.ndarray:
+def _is_inversion(batch: AlleleBatch, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     return _starts_with(batch, rows, b"<INV")
 
 
-def _starts_with(batch: AlleleBatch, rows: np.ndarray, name: bytes) -> np.ndarray:
+def _starts_with(batch: AlleleBatch, rows: NDArray[np.int64], name: bytes) -> NDArray[np.bool_]:
     """bool (m,)"""
     return np.array([batch.alt[row].startswith(name) for row in rows.tolist()], bool)
 
 
-def _same_when_inverted(contig: np.ndarray, first: np.ndarray, size: np.ndarray, genome: NamedGenome) -> np.ndarray:
+def _same_when_inverted(
+    contig: NDArray[np.int32], first: NDArray[np.int64], size: NDArray[np.int64], genome: NamedGenome
+) -> NDArray[np.int64]:
     """How many bases at either end of an inversion it leaves as they were, int64 (m,); one base at least is left."""
     most = (size - 1) // 2
     found, going, look = np.zeros_like(first), np.arange(len(first)), _FIRST_LOOK

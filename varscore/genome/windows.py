@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.genome.alleles import AlleleBatch, Status
 from varscore.genome.coords import anchor
@@ -30,7 +31,7 @@ LONGEST = 10_000_000
 
 def cut_windows(
     batch: AlleleBatch, genome: Genome, names: Sequence[str | None], length: int, rules: Rules = BY_DEFAULT
-) -> tuple[np.ndarray, AlleleBatch, Windows]:
+) -> tuple[NDArray[np.uint8], AlleleBatch, Windows]:
     """Status of every allele, uint8 (n,), the batch as it is scored (see ``judge``), and the windows of what is PASS.
 
     names: for each of the batch's ``contigs``, the FASTA contig it means (see ``match_contigs``), None if missing.
@@ -44,7 +45,7 @@ def cut_windows(
     return status, batch, windows
 
 
-def known_windows(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome, length: int) -> Windows:
+def known_windows(batch: AlleleBatch, rows: NDArray[np.int64], genome: NamedGenome, length: int) -> Windows:
     """The windows of the alleles ``rows``, int64 (m,), of a judged batch; without those that have too many N.
 
     A duplication or inversion has a pair of windows at either end; a pair with too many N is left out. Both windows of
@@ -58,7 +59,7 @@ def known_windows(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome, len
     return windows.take(~mostly_unknown(windows))
 
 
-def _spelled_windows(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome, length: int) -> Windows:
+def _spelled_windows(batch: AlleleBatch, rows: NDArray[np.int64], genome: NamedGenome, length: int) -> Windows:
     """The windows of the spelled alleles ``rows``, int64 (m,)."""
     contig, start = batch.contig[rows], batch.start[rows] - anchor(length)
     ref = genome.windows(contig, start, length)
@@ -66,7 +67,7 @@ def _spelled_windows(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome, 
     return Windows.anchored(rows, ref, alt, contig, start, batch.ref.lengths[rows], batch.alt.lengths[rows])
 
 
-def mostly_unknown(windows: Windows) -> np.ndarray:
+def mostly_unknown(windows: Windows) -> NDArray[np.bool_]:
     """bool (m,): whether more than half of the REF or of the ALT window is unknown."""
     found = np.zeros(len(windows), bool)
     for codes in (windows.ref, windows.alt):
@@ -75,7 +76,9 @@ def mostly_unknown(windows: Windows) -> np.ndarray:
     return found
 
 
-def _alt_windows(batch: AlleleBatch, genome: NamedGenome, rows: np.ndarray, ref: np.ndarray) -> np.ndarray:
+def _alt_windows(
+    batch: AlleleBatch, genome: NamedGenome, rows: NDArray[np.int64], ref: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
     """The ALT windows that go with the ``ref`` windows of ``rows``: uint8 (m, L)."""
     alt = ref.copy()
     middle, length = anchor(ref.shape[1]), ref.shape[1]

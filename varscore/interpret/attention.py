@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from varscore.engine.plain import TILE, PlainEngine
 from varscore.errors import UsageError
@@ -28,13 +29,13 @@ class Footprints:
     stride: bases from one cell to the next; middles: int64 (cells,), the middle base of each cell
     """
 
-    predicted: np.ndarray
-    masks: np.ndarray
+    predicted: NDArray[np.float32]
+    masks: NDArray[np.float32]
     stride: int
-    middles: np.ndarray
+    middles: NDArray[np.int64]
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> NDArray[np.float64]:
         """float64 (cells,)"""
         return np.asarray(self.masks.mean(0, dtype=np.float64))
 
@@ -46,7 +47,7 @@ def demand_attention(net: SequenceNet) -> AttentiveNet:
     return net
 
 
-def masks_of(net: AttentiveNet, codes: np.ndarray, device: torch.device) -> np.ndarray:
+def masks_of(net: AttentiveNet, codes: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
     """The mask of each sequence, on the strand given: uint8 (n, window) to float32 (n, cells). Rows sum to 1.
 
     ``net`` is on ``device`` and in evaluation mode.
@@ -59,7 +60,7 @@ def masks_of(net: AttentiveNet, codes: np.ndarray, device: torch.device) -> np.n
     return np.concatenate(tiles) if tiles else np.zeros((0, 0), np.float32)
 
 
-def footprints(engine: PlainEngine, codes: np.ndarray, tasks: np.ndarray) -> Footprints:
+def footprints(engine: PlainEngine, codes: NDArray[np.uint8], tasks: NDArray[np.int64]) -> Footprints:
     """The masks of sequences, uint8 (n, window), and the largest of what is predicted of ``tasks``, int64 (k,)."""
     net = demand_attention(engine.net)
     masks = masks_of(net, codes, engine.device)
@@ -74,7 +75,7 @@ def together(parts: Sequence[Footprints]) -> Footprints:
     return Footprints(predicted, masks, parts[0].stride, parts[0].middles)
 
 
-def blurred(masks: np.ndarray, sigma: float = SIGMA) -> np.ndarray:
+def blurred(masks: NDArray[np.float32], sigma: float = SIGMA) -> NDArray[np.float32]:
     """Masks, float (n, cells), under a Gaussian of ``sigma`` cells whose ends reflect; rows keep their sum."""
     if sigma <= 0 or masks.shape[1] < 2:
         return masks
@@ -85,7 +86,7 @@ def blurred(masks: np.ndarray, sigma: float = SIGMA) -> np.ndarray:
     return np.asarray(windows @ (weights / weights.sum()), np.float32)
 
 
-def sites(found: Footprints, codes: np.ndarray, count: int = BEST, width: int = WIDTH) -> np.ndarray:
+def sites(found: Footprints, codes: NDArray[np.uint8], count: int = BEST, width: int = WIDTH) -> NDArray[np.uint8]:
     """Of the ``count`` sequences of the highest prediction the bases around the mask's maximum: uint8 (m, width).
 
     The maximum stands after ``BEFORE`` bases; at the ends of a sequence the site is shifted inwards.
@@ -96,7 +97,7 @@ def sites(found: Footprints, codes: np.ndarray, count: int = BEST, width: int = 
     return np.asarray(codes[best[:, None], first[:, None] + np.arange(width)])
 
 
-def motif_of(site_codes: np.ndarray, name: str) -> Motif:
+def motif_of(site_codes: NDArray[np.uint8], name: str) -> Motif:
     """The frequencies of bases at each position of some sites, uint8 (m, width). Unknown bases are not counted."""
     counts = (site_codes[:, :, None] == np.arange(4)).sum(0).astype(np.float64)
     total = counts.sum(1, keepdims=True)
@@ -104,7 +105,7 @@ def motif_of(site_codes: np.ndarray, name: str) -> Motif:
     return Motif(name, name, frequencies, float(len(site_codes)))
 
 
-def recurring(codes: np.ndarray, found: Footprints, top: int, width: int = WIDTH) -> list[tuple[str, int]]:
+def recurring(codes: NDArray[np.uint8], found: Footprints, top: int, width: int = WIDTH) -> list[tuple[str, int]]:
     """The most frequent words around the maxima of all masks, and how often each occurs; known bases only."""
     every = sites(found, codes, len(codes), width)
     known = every[(every != UNKNOWN).all(1)]

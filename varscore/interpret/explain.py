@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.engine.compute import Compute
 from varscore.engine.plain import PlainEngine
@@ -97,7 +98,7 @@ class Explanation:
     pool: Pool
     results: Iterator[Result]
     total: int | None
-    tasks: np.ndarray
+    tasks: NDArray[np.int64]
     """int64 (k,): those asked for, or all"""
     alleles: Chosen | None = None
 
@@ -174,7 +175,7 @@ def _options(job: ExplainJob, net: SequenceNet) -> Options:
     return replace(job.options, target=target)
 
 
-def _demanded_tasks(job: ExplainJob) -> np.ndarray:
+def _demanded_tasks(job: ExplainJob) -> NDArray[np.int64]:
     """The tasks of what is no allele. Raises UsageError where several might be meant and none is named."""
     tasks = job.model.tasks()
     if job.tasks:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
@@ -49,12 +50,12 @@ class Activations:
     """Of n sequences and f filters, (n, f): the largest value, float32 (minus infinity where no site is known), and
     where it stands, int64 (the first of equals)."""
 
-    largest: np.ndarray
-    place: np.ndarray
+    largest: NDArray[np.float32]
+    place: NDArray[np.int64]
 
 
 def activations(
-    net: SequenceNet, codes: np.ndarray, device: torch.device, advance: Callable[[int], None] = lambda n: None
+    net: SequenceNet, codes: NDArray[np.uint8], device: torch.device, advance: Callable[[int], None] = lambda n: None
 ) -> Activations:
     """codes: uint8 (n, L); a placement on an unknown base is none. advance: told of sequences done
 
@@ -85,7 +86,7 @@ class Filter:
     """counts: int64 (w, 4) of A, C, G, T; largest: value anywhere; threshold: sites are above it"""
 
     index: int
-    counts: np.ndarray
+    counts: NDArray[np.int64]
     largest: float
     threshold: float
 
@@ -98,12 +99,12 @@ class Filter:
         return int(self.counts[0].sum())
 
     @property
-    def frequencies(self) -> np.ndarray:
+    def frequencies(self) -> NDArray[np.float64]:
         """float64 (w, 4), with a quarter of a site more of each base."""
         return np.asarray((self.counts + PRIOR) / (self.sites + 4 * PRIOR))
 
     @property
-    def bits(self) -> np.ndarray:
+    def bits(self) -> NDArray[np.float64]:
         """float64 (w,): information of each column."""
         return information(self.frequencies)
 
@@ -120,13 +121,13 @@ class Filter:
         return "".join(BASES[base] for base in self.counts.argmax(1).tolist())
 
 
-def information(frequencies: np.ndarray) -> np.ndarray:
+def information(frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
     """Bits of each column, float64 (w,): 2 + sum p log2 p."""
     p = np.maximum(frequencies, 1e-300)
     return np.asarray(2 + (frequencies * np.log2(p)).sum(1))
 
 
-def filters(codes: np.ndarray, found: Activations, width: int, threshold: float) -> list[Filter]:
+def filters(codes: NDArray[np.uint8], found: Activations, width: int, threshold: float) -> list[Filter]:
     """threshold: a site's value is above this share of the filter's largest, and above 0. codes: uint8 (n, L)"""
     made = []
     views = np.lib.stride_tricks.sliding_window_view(codes, width, axis=1)

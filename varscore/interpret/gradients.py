@@ -12,6 +12,7 @@ from typing import Protocol, Self, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from varscore.engine.device import arithmetic
@@ -37,11 +38,11 @@ class Attribution:
     the scores; miss: float64 (k,), the largest |total - difference| of any reference. NaN where nothing is compared.
     """
 
-    scores: np.ndarray
-    hypothetical: np.ndarray
-    total: np.ndarray
-    difference: np.ndarray
-    miss: np.ndarray
+    scores: NDArray[np.float32]
+    hypothetical: NDArray[np.float32]
+    total: NDArray[np.float64]
+    difference: NDArray[np.float64]
+    miss: NDArray[np.float64]
 
 
 class Node(Protocol):
@@ -97,7 +98,12 @@ def target_of(net: SequenceNet, outputs: N, task: int, strands: int) -> N:
 
 
 def deeplift(
-    engine: PlainEngine, codes: np.ndarray, tasks: np.ndarray, reference: Reference, number: int, seed: int
+    engine: PlainEngine,
+    codes: NDArray[np.uint8],
+    tasks: NDArray[np.int64],
+    reference: Reference,
+    number: int,
+    seed: int,
 ) -> Attribution:
     """By the straight-path rule; mean over references. codes: uint8 (window,); tasks: int64 (k,)"""
 
@@ -112,7 +118,13 @@ def deeplift(
 
 
 def integrated(
-    engine: PlainEngine, codes: np.ndarray, tasks: np.ndarray, reference: Reference, number: int, seed: int, steps: int
+    engine: PlainEngine,
+    codes: NDArray[np.uint8],
+    tasks: NDArray[np.int64],
+    reference: Reference,
+    number: int,
+    seed: int,
+    steps: int,
 ) -> Attribution:
     """Integrated gradients, by Gauss and Legendre's rule with so many points; mean over references."""
     points, weights = np.polynomial.legendre.leggauss(steps)
@@ -130,7 +142,9 @@ def integrated(
     return _compare(engine, codes, len(tasks), reference, number, seed, multipliers)
 
 
-def gradient(engine: PlainEngine, codes: np.ndarray, tasks: np.ndarray, *, raw: bool = False) -> Attribution:
+def gradient(
+    engine: PlainEngine, codes: NDArray[np.uint8], tasks: NDArray[np.int64], *, raw: bool = False
+) -> Attribution:
     """Gradient times input. One-hot inputs lie on a plane, across which the gradient is of no meaning: unless ``raw``,
     the mean over the four bases is taken off it (Majdandzic et al. 2023)."""
     x = _strands(engine, codes).requires_grad_(True)
@@ -144,7 +158,7 @@ def gradient(engine: PlainEngine, codes: np.ndarray, tasks: np.ndarray, *, raw: 
     return Attribution(scores, table, scores.sum(1, dtype=np.float64), nothing, nothing)
 
 
-def there(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
+def there(table: NDArray[np.float32], codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Of float32 (k, 4, window) the row of the base that is there, 0 where it is unknown: (k, window)."""
     at = np.flatnonzero(codes < 4)
     scores = np.zeros((len(table), len(codes)), np.float32)
@@ -163,7 +177,7 @@ def demand_gradient(net: SequenceNet) -> None:
         )
 
 
-def _gradients(engine: PlainEngine, x: Tensor, tasks: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
+def _gradients(engine: PlainEngine, x: Tensor, tasks: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
     """Of every task the gradient at one-hot strands, (S * n, 4, window), and its value, (n,)."""
     with torch.backends.cudnn.flags(enabled=False):  # whose LSTM has no gradient outside of training
         for value, detached in _values(engine, x, tasks):
@@ -171,7 +185,7 @@ def _gradients(engine: PlainEngine, x: Tensor, tasks: np.ndarray) -> Iterator[tu
             yield found, detached
 
 
-def _values(engine: PlainEngine, x: Tensor, tasks: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
+def _values(engine: PlainEngine, x: Tensor, tasks: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
     """What is explained of every task, (n,), with and without its graph."""
     net = engine.net
     outputs = Alone(net.layers(net.shown(x)) if is_list(net) else net(x))
@@ -180,7 +194,7 @@ def _values(engine: PlainEngine, x: Tensor, tasks: np.ndarray) -> Iterator[tuple
         yield value, value.detach()
 
 
-def _strands(engine: PlainEngine, codes: np.ndarray) -> Tensor:
+def _strands(engine: PlainEngine, codes: NDArray[np.uint8]) -> Tensor:
     """One-hot float (S, 4, window)."""
     every = np.stack([codes, reverse_complement(codes)][: engine.strands])
     return torch.from_numpy(one_hot(every)).to(engine.device, engine.net.output.weight.dtype)
@@ -195,7 +209,13 @@ Multipliers = Callable[[Tensor, Tensor], Iterator[tuple[Tensor, Tensor]]]
 
 
 def _compare(
-    engine: PlainEngine, codes: np.ndarray, k: int, reference: Reference, number: int, seed: int, rule: Multipliers
+    engine: PlainEngine,
+    codes: NDArray[np.uint8],
+    k: int,
+    reference: Reference,
+    number: int,
+    seed: int,
+    rule: Multipliers,
 ) -> Attribution:
     """Mean over references of multiplier * (input - reference), and whether each adds up.
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from varscore.engine.exact.reach import Span
 from varscore.engine.plain import PlainEngine, demand_numbers, substitutions
@@ -25,8 +26,8 @@ POSITIONS = 1024
 
 
 def fixed(
-    engine: PlainEngine, codes: np.ndarray, tasks: np.ndarray, target: str, positions: Span | None = None
-) -> np.ndarray:
+    engine: PlainEngine, codes: NDArray[np.uint8], tasks: NDArray[np.int64], target: str, positions: Span | None = None
+) -> NDArray[np.float32]:
     """Every substitution of windows that stay where they are: float32 (n, len(positions), 4, k), target(alt) -
     target(ref), 0 at the base that is there, NaN where it is unknown.
 
@@ -44,7 +45,9 @@ def fixed(
     return table
 
 
-def centred(engine: PlainEngine, context: np.ndarray, tasks: np.ndarray, target: str) -> np.ndarray:
+def centred(
+    engine: PlainEngine, context: NDArray[np.uint8], tasks: NDArray[np.int64], target: str
+) -> NDArray[np.float32]:
     """Every substitution at P neighbouring positions, each in a window of its own: float32 (P, 4, k), target(alt) -
     target(ref), 0 at the base that is there, NaN where it is unknown.
 
@@ -61,7 +64,7 @@ def centred(engine: PlainEngine, context: np.ndarray, tasks: np.ndarray, target:
     return table
 
 
-def _centred(windows: np.ndarray, middle: int) -> Iterator[Windows]:
+def _centred(windows: NDArray[np.uint8], middle: int) -> Iterator[Windows]:
     """The windows, uint8 (n, window), with each substitution of their middle base; ``start`` says of which they are."""
     row, at, base = substitutions(windows, Span(middle, middle + 1))
     if not len(row):
@@ -73,13 +76,13 @@ def _centred(windows: np.ndarray, middle: int) -> Iterator[Windows]:
     yield Windows.anchored(np.arange(len(row)), ref, alt, np.zeros(len(row), np.int32), row, one, one)
 
 
-def known(codes: np.ndarray) -> tuple[np.ndarray, ...]:
+def known(codes: NDArray[np.uint8]) -> tuple[NDArray[np.int64], ...]:
     """Where bases are known, and which they are: an int64 array for each axis of ``codes``, then the bases."""
     places = np.nonzero(codes != UNKNOWN)
     return (*places, codes[places].astype(np.int64))
 
 
-def base_scores(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
+def base_scores(table: NDArray[np.float32], codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What the base that is there is worth: minus the mean over its three substitutions, 0 where it is unknown.
 
     table: float32 (..., P, 4, k), codes: uint8 (..., P); returns float32 (..., P, k)
@@ -90,9 +93,9 @@ def base_scores(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return scores
 
 
-def hypothetical(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
+def hypothetical(table: NDArray[np.float32], codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What any base would be worth there: :func:`base_scores` of the base that is there plus what the change to it
     does. Shapes as there, returns float32 (..., P, 4, k)."""
-    scores: np.ndarray = np.nan_to_num(table) + base_scores(table, codes)[..., None, :]
+    scores: NDArray[np.float32] = np.nan_to_num(table) + base_scores(table, codes)[..., None, :]
     scores[codes == UNKNOWN] = 0
     return scores

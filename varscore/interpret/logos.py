@@ -13,6 +13,7 @@ from html import escape
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore import pictures
 
@@ -101,7 +102,7 @@ class Row:
 
     label: str
     letters: str
-    heights: np.ndarray
+    heights: NDArray[np.floating]
     bars: bool = False
     unit: str = ""
 
@@ -202,7 +203,7 @@ def _row(picture: Picture, row: Row, zero: float, scale: float, highest: float, 
             yield Box(x + wide * 0.2, zero - 1.2, wide * 0.6, 2.4, "faint")
 
 
-def _stack(x: float, wide: float, zero: float, heights: np.ndarray) -> Iterator[Letter]:
+def _stack(x: float, wide: float, zero: float, heights: NDArray[np.floating]) -> Iterator[Letter]:
     """Letters on top of one another, those below the line hanging; heights: float (4,), in pixels."""
     above = below = zero
     for base in np.argsort(np.abs(heights)).tolist():
@@ -258,7 +259,7 @@ def inline(shapes: Sequence[Shape], width: float, depth: float, title: str) -> s
     return f"{head}<title>{escape(title)}</title>{''.join(map(_element, shapes))}</svg>"
 
 
-def stack(frequencies: np.ndarray, column: float = 9.0, height: float = 40.0) -> list[Shape]:
+def stack(frequencies: NDArray[np.float64], column: float = 9.0, height: float = 40.0) -> list[Shape]:
     """A matrix, float64 (w, 4), as a logo: in each column the bases above one another, the most frequent on top, as
     high together as the column has bits, of 2 that ``height`` is for."""
     bits = 2 + (frequencies * np.log2(np.maximum(frequencies, 1e-300))).sum(1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from varscore.engine.device import arithmetic
 from varscore.engine.plain import PlainEngine
@@ -21,12 +22,12 @@ QUIET = 85.0
 class Liked:
     """scores: float32 (4, window); start, final: what the network made of the first and of the last input"""
 
-    scores: np.ndarray
+    scores: NDArray[np.float32]
     start: float
     final: float
 
     @property
-    def shown(self) -> np.ndarray:
+    def shown(self) -> NDArray[np.float32]:
         """The scores with those below the 85th percentile of their absolute size as 0: float32 (4, window)."""
         size = np.abs(self.scores)
         return np.where(size >= np.percentile(size, QUIET), self.scores, 0).astype(np.float32)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from varscore.datasets.examples import ExampleSet
 from varscore.errors import DataError, UsageError, reason
@@ -49,9 +50,9 @@ class Placed:
     """The projection's columns of some filters: which (int64 (n,) indices of the matrices), their places on the first
     two principal components, float64 (n, 2), with their shares of variance, and how alike pairs are."""
 
-    chosen: np.ndarray
-    places: np.ndarray
-    shares: np.ndarray
+    chosen: NDArray[np.int64]
+    places: NDArray[np.float64]
+    shares: NDArray[np.float64]
     pairs: Pairs
 
 
@@ -67,23 +68,23 @@ class Found:
     targets: Sequence[Motif]
     comparison: Comparison
     aligned: Alignments
-    cluster: np.ndarray
-    columns: np.ndarray | None
+    cluster: NDArray[np.int64]
+    columns: NDArray[np.float64] | None
     background: tuple[float, ...]
     sequences: int
     options: MotifOptions
 
     @cached_property
-    def index(self) -> np.ndarray:
+    def index(self) -> NDArray[np.int64]:
         """int64 (m,): the filter of each matrix."""
         return np.array([int(motif.id.removeprefix("filter")) for motif in self.matrices], np.int64)
 
     @cached_property
-    def best(self) -> np.ndarray:
+    def best(self) -> NDArray[np.int64]:
         """int64 (m,): the target with the least p for each matrix; empty without targets."""
         return self.comparison.p.argmin(1) if len(self.targets) else np.zeros(0, np.int64)
 
-    def _least(self, values: np.ndarray) -> np.ndarray:
+    def _least(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return values.min(1) if len(self.targets) else np.full(len(self.matrices), np.inf)
 
     @property
@@ -197,7 +198,7 @@ def discover(
     )
 
 
-def read_sequences(data: Path, window: int, options: MotifOptions) -> np.ndarray:
+def read_sequences(data: Path, window: int, options: MotifOptions) -> NDArray[np.uint8]:
     """uint8 (n, window): a seeded choice of a data set's training split, or the first records of a FASTA, cut or padded
     to the window as for predictions. Raises DataError."""
     if data.is_dir():

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.engine.exact.reach import Span
 from varscore.engine.plain import PlainEngine
@@ -77,9 +78,9 @@ def named_pair(
     contig: str,
     genome: Genome,
     window: int,
-    tasks: np.ndarray,
-    diff: np.ndarray,
-    logodds: np.ndarray,
+    tasks: NDArray[np.int64],
+    diff: NDArray[np.float32],
+    logodds: NDArray[np.float32],
     number: int = 0,
     *,
     centred: bool = True,
@@ -121,7 +122,7 @@ def _columns(windows: Windows, at: int, inside: Span) -> Columns:
     return side_by_side(windows.ref.shape[1], inside, paired=bool(windows.hi[at] - windows.lo[at] == len(inside)))
 
 
-def places_of(variant: Variant, affected: int, end: int, window: int) -> tuple[np.ndarray, np.ndarray]:
+def places_of(variant: Variant, affected: int, end: int, window: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """0-based positions in the genome of the bases of the REF and of the ALT window: int64 (window,) each."""
     first, last, middle, at = variant.start + 1, variant.start + 1 + affected, anchor(window), np.arange(window)
     left = middle + 1

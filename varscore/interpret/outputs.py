@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore import __version__
 from varscore.genome.sequence import UNKNOWN
@@ -66,8 +67,8 @@ class ExplainFolder:
         self._folder = AtomicFolder(path, marker=MARKER, force=force)
         self.folder = Path(self._folder.temporary)
         self._options = job.options
-        self._arrays: dict[str, list[np.ndarray]] = {}
-        self._sequences: list[np.ndarray] = []
+        self._arrays: dict[str, list[NDArray[np.float32]]] = {}
+        self._sequences: list[NDArray[np.uint8]] = []
         self._names: list[str] = []
         self._completeness = ["name\tmethod\ttask\treference\tsum\tdifference\tmiss"]
         self._profile = Profile()
@@ -127,7 +128,7 @@ class ExplainFolder:
             (self.folder / MARKER).write_text(json.dumps({**self._facts(), **facts}, indent=1) + "\n")
 
     @property
-    def codes(self) -> np.ndarray:
+    def codes(self) -> NDArray[np.uint8]:
         """uint8 (n, window): all windows so far."""
         length = self._job.model.config().window
         return np.stack(self._sequences) if self._sequences else np.zeros((0, length), np.uint8)
@@ -157,15 +158,15 @@ class ExplainFolder:
             key = method if len(subject.tasks) == 1 else f"{method}.{task}"
             self._arrays.setdefault(key, []).append(self._block(method, subject, attribution, number))
 
-    def _block(self, method: str, subject: Subject, attribution: Attribution, number: int) -> np.ndarray:
+    def _block(self, method: str, subject: Subject, attribution: Attribution, number: int) -> NDArray[np.float32]:
         """float32 (4, window)"""
-        table: np.ndarray = attribution.hypothetical[number]
+        table: NDArray[np.float32] = attribution.hypothetical[number]
         codes = subject.codes
         if self._hypothetical:
             if method != "ism":
                 return table
             return np.asarray(ism.hypothetical(table.T[:, :, None], codes)[:, :, 0].T)
-        block: np.ndarray = np.zeros_like(table)
+        block: NDArray[np.float32] = np.zeros_like(table)
         at = np.flatnonzero(codes != UNKNOWN)
         block[codes[at], at] = attribution.scores[number, at]
         return block

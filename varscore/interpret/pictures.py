@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.genome.coords import anchor
 from varscore.genome.sequence import decode
@@ -23,8 +24,8 @@ WIDEST = 2800.0
 
 def allele_picture(
     pair: AllelePair,
-    ref: np.ndarray,
-    alt: np.ndarray,
+    ref: NDArray[np.float32],
+    alt: NDArray[np.float32],
     flank: int,
     title: Sequence[str],
     site: MotifChange | None = None,
@@ -71,7 +72,9 @@ def _motif_row(pair: AllelePair, columns: Columns, site: MotifChange) -> Row:
     return Row(label, " " * len(index), heights, unit="bits")
 
 
-def sequence_picture(subject: Subject, scores: np.ndarray, middle: int, flank: int, title: Sequence[str]) -> Picture:
+def sequence_picture(
+    subject: Subject, scores: NDArray[np.float32], middle: int, flank: int, title: Sequence[str]
+) -> Picture:
     """The logo of a window, ``flank`` bases to either side of ``middle``. scores: float32 (window,)"""
     shown = np.arange(max(middle - flank, 0), min(middle + flank + 1, len(scores)))
     ticks = [subject.labels[at] if (at - middle) % TICK_EVERY == 0 else "" for at in shown.tolist()]
@@ -81,7 +84,7 @@ def sequence_picture(subject: Subject, scores: np.ndarray, middle: int, flank: i
     return Picture(title, [row], ticks)
 
 
-def stack_picture(table: np.ndarray, middle: int, title: Sequence[str], label: str = "") -> Picture:
+def stack_picture(table: NDArray[np.floating], middle: int, title: Sequence[str], label: str = "") -> Picture:
     """All bases of every position of a window, one on top of the other. table: float32 (4, window)
 
     Positions count from ``middle``.
@@ -105,11 +108,11 @@ def put_picture(folder: Path, name: str, picture: Picture, kind: str) -> str:
     return path.name
 
 
-def _taken(scores: np.ndarray, index: np.ndarray) -> np.ndarray:
+def _taken(scores: NDArray[np.float32], index: NDArray[np.int64]) -> NDArray[np.float32]:
     return np.where(index >= 0, scores[index], 0).astype(np.float32)
 
 
-def _spelled(codes: np.ndarray, index: np.ndarray) -> str:
+def _spelled(codes: NDArray[np.uint8], index: NDArray[np.int64]) -> str:
     letters = decode(codes).decode()
     return "".join(letters[at] if at >= 0 else GAP for at in index.tolist())
 

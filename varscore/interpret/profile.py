@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.genome.sequence import UNKNOWN
 
@@ -18,17 +19,17 @@ class Profile:
     """Sums over windows, of each method and task: of the contributions of each base where it stands, and how often it
     stands there; float64 (4, window) each."""
 
-    sums: dict[Key, np.ndarray] = field(default_factory=dict)
-    sizes: dict[Key, np.ndarray] = field(default_factory=dict)
-    counts: dict[Key, np.ndarray] = field(default_factory=dict)
+    sums: dict[Key, NDArray[np.float64]] = field(default_factory=dict)
+    sizes: dict[Key, NDArray[np.float64]] = field(default_factory=dict)
+    counts: dict[Key, NDArray[np.float64]] = field(default_factory=dict)
 
-    def add(self, method: str, task: int, codes: np.ndarray, scores: np.ndarray) -> None:
+    def add(self, method: str, task: int, codes: NDArray[np.uint8], scores: NDArray[np.float32]) -> None:
         """codes: uint8 (window,); scores: float32 (window,), what the base that is there contributes"""
         key, at = (method, task), np.flatnonzero(codes != UNKNOWN)
         for table, values in ((self.sums, scores[at]), (self.sizes, np.abs(scores[at])), (self.counts, 1.0)):
             table.setdefault(key, np.zeros((4, len(codes))))[codes[at], at] += values
 
-    def mean(self, key: Key) -> np.ndarray:
+    def mean(self, key: Key) -> NDArray[np.float64]:
         """float64 (4, window): of each base, mean over all windows in which the position is known."""
         return np.asarray(self.sums[key] / np.maximum(self.counts[key].sum(0), 1))
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.nets.layers import Projection, SequenceNet
 
 PERMUTATIONS = 1000
 
 
-def projection_columns(net: SequenceNet) -> np.ndarray | None:
+def projection_columns(net: SequenceNet) -> NDArray[np.float64] | None:
     """float64 (filters, projected): a column of the projection for each filter; None where none follows the first
     layer."""
     layers = [layer for layer in net.layers if type(layer).__name__ not in ("Dropout", "Dropout1d")]
@@ -20,7 +21,7 @@ def projection_columns(net: SequenceNet) -> np.ndarray | None:
     return np.asarray(layers[1].weight.detach().cpu().double().numpy().T)
 
 
-def principal_components(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def principal_components(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Positions on the first two principal components, float64 (n, 2), and the shares of variance, (2,).
 
     Centred; the largest weight of each component is positive.
@@ -52,7 +53,9 @@ class Pairs:
     p: float
 
 
-def strand_pairs(columns: np.ndarray, motif: np.ndarray, turned: np.ndarray, seed: int = 0) -> Pairs:
+def strand_pairs(
+    columns: NDArray[np.float64], motif: NDArray[np.int64], turned: NDArray[np.bool_], seed: int = 0
+) -> Pairs:
     """columns: float64 (n, k); motif: int64 (n,), the best match of each filter; turned: bool (n,), its strand"""
     n = len(columns)
     unit = columns / np.maximum(np.linalg.norm(columns, axis=1, keepdims=True), 1e-300)
@@ -80,5 +83,5 @@ def strand_pairs(columns: np.ndarray, motif: np.ndarray, turned: np.ndarray, see
     )
 
 
-def _mean(values: np.ndarray) -> float:
+def _mean(values: NDArray[np.float64]) -> float:
     return float(values.mean()) if len(values) else float("nan")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore import __version__
 from varscore.datasets.shuffle import shuffle_dinucleotides
@@ -58,8 +59,8 @@ class Answer:
     """first, other: uint8 (n, L) and (m, L), what was compared"""
 
     question: Question
-    first: np.ndarray
-    other: np.ndarray
+    first: NDArray[np.uint8]
+    other: NDArray[np.uint8]
     found: Sequence[Recurring]
 
 
@@ -74,12 +75,12 @@ def ask(question: Question) -> Answer:
     return Answer(question, first, other, list(found))
 
 
-def shuffles(first: np.ndarray, seed: int) -> np.ndarray:
+def shuffles(first: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     """uint8 (3 n, L): dinucleotide shuffles of sequences, uint8 (n, L)."""
     return shuffle_dinucleotides(np.repeat(first, SHUFFLES, axis=0), np.random.default_rng(seed))
 
 
-def read_codes(path: Path, length: int | None = None) -> tuple[np.ndarray, int]:
+def read_codes(path: Path, length: int | None = None) -> tuple[NDArray[np.uint8], int]:
     """uint8 (n, length): sequences cut to their middle, or with unknown bases around; length: by default of most."""
     records = [record.sequence for record in read_fasta(str(path))]
     usual = Counter(map(len, records)).most_common(1)[0][0]
@@ -160,21 +161,21 @@ def rows(answer: Answer) -> Iterator[tuple[str | int | float, ...]]:
         )
 
 
-def positions(answer: Answer, one: Recurring, sites: Sites) -> np.ndarray:
+def positions(answer: Answer, one: Recurring, sites: Sites) -> NDArray[np.int64]:
     return one.positions(sites, answer.first.shape[1])
 
 
-def near(middle: np.ndarray) -> float:
+def near(middle: NDArray[np.int64]) -> float:
     """The share of sites within NEAR bases of the middle."""
     return float((np.abs(middle) <= NEAR).mean()) if len(middle) else float("nan")
 
 
-def steps(length: int) -> np.ndarray:
+def steps(length: int) -> NDArray[np.int64]:
     """int64: where steps of the profile begin and end, from the middle; 0 begins one."""
     return np.arange(-(length // 2 // BIN) - 1, (length - length // 2) // BIN + 2) * BIN
 
 
-def histogram(answer: Answer, one: Recurring, sites: Sites) -> np.ndarray:
+def histogram(answer: Answer, one: Recurring, sites: Sites) -> NDArray[np.float64]:
     """float64: share of all sequences that have the site there, of each step."""
     length = answer.first.shape[1]
     return np.histogram(one.positions(sites, length), steps(length))[0] / max(len(sites.score), 1)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.datasets.shuffle import shuffle_dinucleotides
 from varscore.errors import UsageError
@@ -32,14 +33,14 @@ class Reference:
     label: str
     shuffles: int = 0
     constant: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    given: np.ndarray | None = None
+    given: NDArray[np.uint8] | None = None
 
     @property
     def count(self) -> int:
         """References of one input."""
         return self.shuffles if self.kind == "shuffle" else 1
 
-    def of(self, codes: np.ndarray, number: int, seed: int, turned: bool = False) -> np.ndarray:
+    def of(self, codes: NDArray[np.uint8], number: int, seed: int, turned: bool = False) -> NDArray[np.float32]:
         """The references of a strand of an input: float32 (count, 4, window), 0 where a base of it is unknown.
 
         codes: uint8 (window,), the strand; number: of the input; turned: whether it is its reverse complement
@@ -60,7 +61,7 @@ class Reference:
         return found
 
 
-def _shuffled(codes: np.ndarray, count: int, seed: int) -> np.ndarray:
+def _shuffled(codes: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.uint8]:
     """Dinucleotide shuffles, uint8 (count, window), of which the order of inputs changes nothing."""
     digest = hashlib.sha256(codes.tobytes()).digest()
     random = np.random.default_rng([seed, int.from_bytes(digest[:16], "big")])

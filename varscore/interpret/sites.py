@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.genome.coords import anchor
 from varscore.interpret.explain import ExplainedPair
@@ -37,7 +38,7 @@ def told(changes: Sequence[MotifChange], result: ExplainedPair) -> list[list[Tol
     ]
 
 
-def worth(change: MotifChange, begin: int, ref: np.ndarray, alt: np.ndarray) -> float:
+def worth(change: MotifChange, begin: int, ref: NDArray[np.float32], alt: NDArray[np.float32]) -> float:
     """What the change of a site is worth: the sum over its bases in ALT, if it is there, less that in REF.
 
     ref, alt: float32 (window,), what bases contribute; begin: 0-based position of the windows' first base

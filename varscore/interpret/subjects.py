@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.engine.exact.reach import Span
 from varscore.errors import UsageError
@@ -36,11 +37,11 @@ class Subject:
     """
 
     name: str
-    codes: np.ndarray
+    codes: NDArray[np.uint8]
     mutated: Span
-    tasks: np.ndarray
+    tasks: NDArray[np.int64]
     labels: Sequence[str]
-    context: np.ndarray | None = None
+    context: NDArray[np.uint8] | None = None
     contig: str = ""
     allele: str = "."
     number: int = 0
@@ -59,8 +60,8 @@ class Columns:
     ``paired``: whether the bases of a column belong together; those of a long allele do not, from there on
     """
 
-    ref: np.ndarray
-    alt: np.ndarray
+    ref: NDArray[np.int64]
+    alt: NDArray[np.int64]
     offsets: Sequence[str]
     inside: Span
     paired: bool = True
@@ -87,8 +88,8 @@ class AllelePair:
     ref: Subject
     alt: Subject
     columns: Columns
-    diff: np.ndarray
-    logodds: np.ndarray
+    diff: NDArray[np.float32]
+    logodds: NDArray[np.float32]
     affected: int = 0
 
 
@@ -125,7 +126,7 @@ def batch_of(variant: Variant) -> AlleleBatch:
     return AlleleBatch(zero, np.zeros(1, np.int32), (variant.contig,), zero + variant.start, ref, alt)
 
 
-def sequences(records: Iterable[FastaRecord], window: int, tasks: np.ndarray) -> Iterator[Subject]:
+def sequences(records: Iterable[FastaRecord], window: int, tasks: NDArray[np.int64]) -> Iterator[Subject]:
     """The records of a FASTA, each fitted to the window; positions count from the window's first base."""
     labels = [str(at) for at in range(1, window + 1)]
     for number, record in enumerate(records):
@@ -137,7 +138,7 @@ def intervals(
     wanted: Sequence[Interval],
     genome: Genome,
     window: int,
-    tasks: np.ndarray,
+    tasks: NDArray[np.int64],
     *,
     centred: bool = True,
     span: int | None = None,
@@ -162,9 +163,9 @@ def pair(
     contig: str,
     genome: Genome,
     window: int,
-    tasks: np.ndarray,
-    diff: np.ndarray,
-    logodds: np.ndarray,
+    tasks: NDArray[np.int64],
+    diff: NDArray[np.float32],
+    logodds: NDArray[np.float32],
     number: int = 0,
     *,
     centred: bool = True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import UsageError
 from varscore.nets.objectives import Objective
@@ -32,6 +33,6 @@ def check_target(target: str, goal: Objective, methods: Sequence[str]) -> None:
         raise UsageError(f"{others[0]} explains log-odds, which add up, not probabilities", remedy="ism, or logodds")
 
 
-def change(found: Effects, target: str) -> np.ndarray:
+def change(found: Effects, target: str) -> NDArray[np.float32]:
     """float32 (m, tasks): by how much alternatives differ from their references."""
     return found.logodds if target == "logodds" else found.diff

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.engine.pool import Pool
 from varscore.errors import VariantFileError
@@ -38,9 +39,9 @@ class Scored:
     status: str
     contig: str = ""
     variant: Variant | None = None
-    tasks: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    diff: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
-    logodds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    tasks: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    diff: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    logodds: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     named: NamedAllele | None = None
 
     @property
@@ -147,7 +148,7 @@ def _settle_ends(scored: list[Scored], genome: Genome, pool: Pool, window: int, 
 class _Choice:
     """tasks: int64 (k,), those to explain an allele by; every: by each of them, not its own strongest one"""
 
-    tasks: np.ndarray
+    tasks: NDArray[np.int64]
     every: bool
     untrained: Sequence[int]
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.engine.plain import PlainEngine
 from varscore.engine.pool import Pool
@@ -45,9 +46,9 @@ class Looking:
 def attend(
     folder: Path,
     pool: Pool,
-    codes: np.ndarray,
+    codes: NDArray[np.uint8],
     names: Sequence[str],
-    tasks: np.ndarray,
+    tasks: NDArray[np.int64],
     how: Looking,
     title: str,
     picture: str,
@@ -81,11 +82,13 @@ def attend(
     return found
 
 
-def _footprints(engine: PlainEngine, codes: np.ndarray, tasks: np.ndarray) -> Footprints:
+def _footprints(engine: PlainEngine, codes: NDArray[np.uint8], tasks: NDArray[np.int64]) -> Footprints:
     return attention.footprints(engine, codes, tasks)
 
 
-def _mask_lines(found: Footprints, blurred: np.ndarray, codes: np.ndarray, names: Sequence[str]) -> Iterator[str]:
+def _mask_lines(
+    found: Footprints, blurred: NDArray[np.float32], codes: NDArray[np.uint8], names: Sequence[str]
+) -> Iterator[str]:
     yield "name\tprediction\tmaximum\tsequence\tmask\tblurred"
     tops = found.middles[found.masks.argmax(1)].tolist()
     for name, predicted, top, sequence, mask, soft in zip(
@@ -104,7 +107,7 @@ def _mask_picture(found: Footprints, n: int, title: str) -> Picture:
 
 
 def put_liked(
-    folder: Path, pool: Pool, tasks: np.ndarray, names: Sequence[Task], start: float, model: str, picture: str
+    folder: Path, pool: Pool, tasks: NDArray[np.int64], names: Sequence[Task], start: float, model: str, picture: str
 ) -> list[Liked]:
     """For each task the input that the network likes best: table, array and picture. Warns where it found none."""
     work = partial(_liked, start=start)

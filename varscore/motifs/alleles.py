@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.compiled import compiled
 from varscore.genome.alleles import AlleleBatch, ByteColumn, stretches
@@ -29,14 +30,14 @@ class Sequences:
     """
 
     codes: ByteColumn
-    begin: np.ndarray
-    end: np.ndarray
-    origin: np.ndarray
+    begin: NDArray[np.int64]
+    end: NDArray[np.int64]
+    origin: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.origin)
 
-    def placements(self, width: int) -> tuple[np.ndarray, np.ndarray]:
+    def placements(self, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where the first placement of so many bases begins in ``codes.data`` that touches what differs, and where the
         one after the last: int64 (2n,) each. At a junction it has to have a base on either side."""
         first = np.maximum(self.begin - width + 1, self.codes.offsets[:-1])
@@ -44,7 +45,7 @@ class Sequences:
         return first, last
 
 
-def sequences(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome, flank: int) -> Sequences:
+def sequences(batch: AlleleBatch, rows: NDArray[np.int64], genome: NamedGenome, flank: int) -> Sequences:
     """The alleles ``rows``, int64 (n,), of a batch whose REF the FASTA has, with ``flank`` bases on either side."""
     starts, sizes = batch.start[rows], batch.ref.lengths[rows]
     alt = batch.alt.take(rows)
@@ -60,7 +61,7 @@ def sequences(batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome, flank: 
     return Sequences(codes, begin, end, starts - side)
 
 
-def _beside(columns: list[ByteColumn]) -> np.ndarray:
+def _beside(columns: list[ByteColumn]) -> NDArray[np.uint8]:
     """The strings of each row of some columns one after another, uint8 (total,)."""
     lengths = np.stack([column.lengths for column in columns], 1)
     ends = np.cumsum(lengths).reshape(lengths.shape)
@@ -71,7 +72,9 @@ def _beside(columns: list[ByteColumn]) -> np.ndarray:
 
 
 @compiled
-def _differences(codes: np.ndarray, offsets: np.ndarray, begin: np.ndarray, end: np.ndarray) -> None:
+def _differences(
+    codes: NDArray[np.uint8], offsets: NDArray[np.int64], begin: NDArray[np.int64], end: NDArray[np.int64]
+) -> None:
     """See Sequences. With p and s bases shared at either end, p + s may be more than the shorter string has: then the
     change could lie anywhere between."""
     n = len(begin) // 2

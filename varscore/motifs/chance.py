@@ -6,6 +6,7 @@ import math
 from contextlib import suppress
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore import __version__
 from varscore.genome.alleles import AlleleBatch, ByteColumn
@@ -49,9 +50,9 @@ def draw_snvs(genome: Genome, n: int = SNVS, seed: int = SEED) -> AlleleBatch:
     random = np.random.default_rng(seed)
     contigs, lengths = tuple(genome.contigs), np.array(list(genome.contigs.values()))
     ends = np.cumsum(lengths)
-    places: list[np.ndarray] = []
+    places: list[NDArray[np.int64]] = []
     which: list[int] = []
-    bases: list[np.ndarray] = []
+    bases: list[NDArray[np.uint8]] = []
     wanted = math.ceil(n / EACH)
     for place in random.integers(ends[-1], size=TRIES * wanted).tolist() if len(ends) and ends[-1] else ():
         contig = int(np.searchsorted(ends, place, side="right"))
@@ -79,5 +80,5 @@ def draw_snvs(genome: Genome, n: int = SNVS, seed: int = SEED) -> AlleleBatch:
     )
 
 
-def _letters(codes: np.ndarray) -> ByteColumn:
+def _letters(codes: NDArray[np.uint8]) -> ByteColumn:
     return ByteColumn(np.frombuffer(decode(codes), np.uint8), np.arange(len(codes) + 1))

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.formats.motifs import Motif
 from varscore.genome.alleles import AlleleBatch, ByteColumn
@@ -38,22 +39,22 @@ class Changes:
     site's leftmost base, in ALT counted along ALT; NaN, 1 and -1 where nothing can be placed
     """
 
-    row: np.ndarray
-    motif: np.ndarray
-    change: np.ndarray
-    backward: np.ndarray
-    score: np.ndarray
-    p: np.ndarray
-    start: np.ndarray
+    row: NDArray[np.int64]
+    motif: NDArray[np.int64]
+    change: NDArray[np.int64]
+    backward: NDArray[np.bool_]
+    score: NDArray[np.float64]
+    p: NDArray[np.float64]
+    start: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.row)
 
-    def take(self, chosen: np.ndarray) -> Changes:
+    def take(self, chosen: NDArray[np.int64 | np.bool_]) -> Changes:
         """Some of them: int64 or bool."""
         return Changes(*(column[chosen] for column in vars(self).values()))
 
-    def first_of_each(self, key: np.ndarray) -> Changes:
+    def first_of_each(self, key: NDArray[np.int64]) -> Changes:
         """The first of those of an allele that have the same key, int64 (k,), not negative."""
         _, first = np.unique(self.row * (1 + key.max(initial=0)) + key, return_index=True)
         return self.take(np.sort(first))
@@ -67,7 +68,7 @@ class MotifSet:
     """
 
     models: tuple[Model, ...]
-    clusters: np.ndarray | None
+    clusters: NDArray[np.int64] | None
     p: float = P
     ratio: float = RATIO
 
@@ -97,7 +98,7 @@ class MotifSet:
         """Those whose best site is not rare enough to count."""
         return [model.motif for model in self.models if model.best_p > self.p]
 
-    def changes(self, batch: AlleleBatch, rows: np.ndarray, genome: NamedGenome) -> Changes:
+    def changes(self, batch: AlleleBatch, rows: NDArray[np.int64], genome: NamedGenome) -> Changes:
         """What the alleles ``rows``, int64 (n,), of a batch do; their REF is what the FASTA has."""
         if not len(rows) or not self.models:
             return _NONE

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.compiled import compiled
 from varscore.formats.motifs import Motif
@@ -31,13 +32,13 @@ class Alignments:
     offset: int64, the column of the first at which the second begins; turned: bool, whether the second is turned round
     """
 
-    r: np.ndarray
-    ncor: np.ndarray
-    offset: np.ndarray
-    turned: np.ndarray
+    r: NDArray[np.float64]
+    ncor: NDArray[np.float64]
+    offset: NDArray[np.int64]
+    turned: NDArray[np.bool_]
 
 
-def align(motifs: Sequence[np.ndarray]) -> Alignments:
+def align(motifs: Sequence[NDArray[np.float64]]) -> Alignments:
     """motifs: float64 (w, 4) frequencies each. Of equal alignments the first: as it stands, least offset."""
     n = len(motifs)
     r, ncor = np.eye(n), np.eye(n)
@@ -54,13 +55,13 @@ def align(motifs: Sequence[np.ndarray]) -> Alignments:
 
 @compiled
 def _align(
-    cells: np.ndarray,
-    starts: np.ndarray,
-    widths: np.ndarray,
-    r: np.ndarray,
-    ncor: np.ndarray,
-    offset: np.ndarray,
-    turned: np.ndarray,
+    cells: NDArray[np.float64],
+    starts: NDArray[np.int64],
+    widths: NDArray[np.int64],
+    r: NDArray[np.float64],
+    ncor: NDArray[np.float64],
+    offset: NDArray[np.int64],
+    turned: NDArray[np.bool_],
 ) -> None:
     """Fills what lies above the diagonal."""
     n = len(widths)
@@ -89,7 +90,7 @@ def _align(
                         offset[one, two], turned[one, two] = shift, turn == 1
 
 
-def clusters(found: Alignments, least_r: float = LEAST_R, least_ncor: float = LEAST_NCOR) -> np.ndarray:
+def clusters(found: Alignments, least_r: float = LEAST_R, least_ncor: float = LEAST_NCOR) -> NDArray[np.int64]:
     """int64 (n,): the cluster of each motif, numbered from 0 in the order of their first motifs.
 
     Average linkage (UPGMA) over 1 - ncor; two clusters are one when the mean r and the mean ncor of the pairs between
@@ -118,7 +119,7 @@ def clusters(found: Alignments, least_r: float = LEAST_R, least_ncor: float = LE
     return np.asarray(np.argsort(np.argsort(first))[inverse])
 
 
-def clusters_of(motifs: Sequence[Motif], least_r: float = LEAST_R) -> np.ndarray:
+def clusters_of(motifs: Sequence[Motif], least_r: float = LEAST_R) -> NDArray[np.int64]:
     """:func:`clusters` of motifs; of 100 and more they are kept in the user's cache folder."""
     cells = [sha256(motif.frequencies.tobytes()) for motif in motifs]
     note = cache_folder() / "motif-clusters" / json_sha256([1, least_r, LEAST_NCOR, cells])

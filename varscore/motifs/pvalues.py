@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.formats.motifs import Motif
 from varscore.motifs.scan import UNIFORM, log_odds, word_tables
@@ -17,12 +18,12 @@ SCALE = 100
 """Of a log2 odds score to a whole number"""
 
 
-def scaled(motif: Motif, background: tuple[float, ...] = UNIFORM) -> np.ndarray:
+def scaled(motif: Motif, background: tuple[float, ...] = UNIFORM) -> NDArray[np.int64]:
     """int64 (w, 4): a motif's log-odds in hundredths."""
     return np.asarray(np.rint(SCALE * log_odds(motif, background)).astype(np.int64))
 
 
-def survival(matrix: np.ndarray, background: tuple[float, ...] = UNIFORM) -> tuple[int, np.ndarray]:
+def survival(matrix: NDArray[np.int64], background: tuple[float, ...] = UNIFORM) -> tuple[int, NDArray[np.float64]]:
     """The least score of a matrix of whole numbers, int64 (w, 4), and float64 (n,): how likely random sequence scores
     at least that, at least one more, ... up to the highest score."""
     least = matrix.min(1)
@@ -47,9 +48,9 @@ class Model:
     """A motif made ready to be scanned with. tables: see word_tables; least, tail: see survival"""
 
     motif: Motif
-    tables: np.ndarray
+    tables: NDArray[np.int16]
     least: int
-    tail: np.ndarray
+    tail: NDArray[np.float64]
 
     @classmethod
     def of(cls, motif: Motif, background: tuple[float, ...] = UNIFORM) -> Model:
@@ -65,7 +66,7 @@ class Model:
         """Of the highest score."""
         return float(self.tail[-1])
 
-    def p(self, score: np.ndarray) -> np.ndarray:
+    def p(self, score: NDArray[np.integer]) -> NDArray[np.float64]:
         """float64 (n,): how likely random sequence scores as high at one placement on one strand. score: int (n,), any
         number below the least means no placement at all, of which p is 1"""
         return np.asarray(self.tail[np.clip(score.astype(np.int64) - self.least, 0, len(self.tail) - 1)])

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.formats.motifs import BASES, Motif
 from varscore.genome.sequence import UNKNOWN
@@ -38,9 +39,9 @@ class Sites:
     """The best placement in each of n sequences. score: float32 (n,), minus infinity where there is none; start: int64
     (n,); backward: bool (n,)"""
 
-    score: np.ndarray
-    start: np.ndarray
-    backward: np.ndarray
+    score: NDArray[np.float32]
+    start: NDArray[np.int64]
+    backward: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Recurring:
         counts = [(int((each.score >= self.threshold).sum()), len(each.score)) for each in (self.first, self.other)]
         return counts[0] + counts[1]
 
-    def positions(self, sites: Sites, length: int) -> np.ndarray:
+    def positions(self, sites: Sites, length: int) -> NDArray[np.int64]:
         """int64 (k,): of the sequences with a site the site's middle, counted from the middle of the sequence."""
         there = sites.score >= self.threshold
         return np.asarray(sites.start[there] + len(self.motif.frequencies) // 2 - length // 2)
@@ -71,12 +72,12 @@ class Recurring:
 class _Sets:
     """Sequences of both sets, one below the other, uint8 (n, L); is_first, is_aside: bool (n,)"""
 
-    codes: np.ndarray
-    is_first: np.ndarray
-    is_aside: np.ndarray
+    codes: NDArray[np.uint8]
+    is_first: NDArray[np.bool_]
+    is_aside: NDArray[np.bool_]
 
     @property
-    def background(self) -> np.ndarray:
+    def background(self) -> NDArray[np.float64]:
         """float64 (4,): frequencies of bases in the other set."""
         other = self.codes[~self.is_first]
         counted = np.bincount(other[other < UNKNOWN], minlength=4) + 1.0
@@ -87,9 +88,9 @@ class _Sets:
 class _Found:
     """A matrix, (w, 4), the threshold that tells the sets apart best, by so many nats, and who has a site then: bool"""
 
-    frequencies: np.ndarray
+    frequencies: NDArray[np.float64]
     sites: Sites
-    chosen: np.ndarray
+    chosen: NDArray[np.bool_]
     threshold: float
     gain: float
 
@@ -102,7 +103,7 @@ class _Search:
         self.codes, self.is_first = sets.codes[used], sets.is_first[used]
         self.background, self.both_strands = sets.background, both_strands
 
-    def seeds(self) -> list[np.ndarray]:
+    def seeds(self) -> list[NDArray[np.uint8]]:
         """The words that tell the sets apart best, uint8 (6,) each."""
         used = [self.codes[self.is_first == which] for which in (True, False)]
         mine, theirs = (word_counts(codes, self.both_strands) for codes in used)
@@ -112,7 +113,7 @@ class _Search:
         places = 4 ** np.arange(SEED_WORD - 1, -1, -1)
         return [(word // places % 4).astype(np.uint8) for word in best[gain[best] > 0].tolist()]
 
-    def begin(self, word: np.ndarray) -> _Found:
+    def begin(self, word: NDArray[np.uint8]) -> _Found:
         """A word as a matrix."""
         frequencies = np.tile(self.background, (SEED_WORD + 2 * FLANK, 1))
         frequencies[FLANK : FLANK + SEED_WORD] = 0.05 + 0.8 * np.eye(4)[word]
@@ -133,12 +134,12 @@ class _Search:
             found = cut if cut.gain > KEPT * found.gain else found
         return found
 
-    def judge(self, frequencies: np.ndarray) -> _Found:
+    def judge(self, frequencies: NDArray[np.float64]) -> _Found:
         sites = best_sites(self.codes, odds_of(frequencies, self.background), self.both_strands)
         threshold, gain = split(sites.score, self.is_first)
         return _Found(frequencies, sites, (sites.score >= threshold) & self.is_first, threshold, gain)
 
-    def draw(self, found: _Found) -> np.ndarray:
+    def draw(self, found: _Found) -> NDArray[np.float64]:
         """float64 (w, 4): frequencies under the chosen sites, as they read on their strand."""
         rows, width = np.flatnonzero(found.chosen), len(found.frequencies)
         bases = self.codes[rows[:, None], found.sites.start[rows, None] + np.arange(width)].astype(np.int64)
@@ -148,7 +149,7 @@ class _Search:
 
 
 def recurring(
-    first: np.ndarray, other: np.ndarray, *, number: int = 5, both_strands: bool = True, seed: int = 0
+    first: NDArray[np.uint8], other: NDArray[np.uint8], *, number: int = 5, both_strands: bool = True, seed: int = 0
 ) -> Iterator[Recurring]:
     """The motifs of ``first`` against ``other``, uint8 (n, L) and (m, L); ends before ``number`` when no word is left
     that tells the sets apart. The same seed lays the same sequences aside.
@@ -171,15 +172,12 @@ def recurring(
         )
         name = "".join(BASES[base] for base in found.frequencies.argmax(1))
         motif = Motif(f"recurring-{index + 1}", name, found.frequencies, float(found.chosen.sum()))
-        parts = [
-            Sites(*(column[of] for column in (sites.score, sites.start, sites.backward)))
-            for of in (is_first, ~is_first)
-        ]
+        parts = [Sites(sites.score[of], sites.start[of], sites.backward[of]) for of in (is_first, ~is_first)]
         yield Recurring(motif, found.threshold, parts[0], parts[1], p)
         _hide(sets.codes, sites, hit, len(found.frequencies))
 
 
-def word_counts(codes: np.ndarray, both_strands: bool) -> np.ndarray:
+def word_counts(codes: NDArray[np.uint8], both_strands: bool) -> NDArray[np.int64]:
     """int64 (4^6,): in how many sequences each word of six known bases stands; of a word and its reverse complement the
     smaller number counts for both."""
     numbers, turned, known = (np.zeros((len(codes), codes.shape[1] - SEED_WORD + 1), np.int64) for _ in range(3))
@@ -195,12 +193,12 @@ def word_counts(codes: np.ndarray, both_strands: bool) -> np.ndarray:
     return np.bincount(each % 4**SEED_WORD, minlength=4**SEED_WORD)
 
 
-def gains(mine: np.ndarray, theirs: np.ndarray, n: int, m: int) -> np.ndarray:
+def gains(mine: NDArray[np.int64], theirs: NDArray[np.int64], n: int, m: int) -> NDArray[np.float64]:
     """float64: by how many nats the counts of sequences with a site, of n and of m, speak for more of them in the first
     set: the log-likelihood ratio of two shares against one; 0 where there are not more."""
     chance = (mine + theirs) / (n + m)
 
-    def nats(count: np.ndarray, of: int, expected: np.ndarray) -> np.ndarray:
+    def nats(count: NDArray[np.int64], of: int, expected: NDArray[np.float64]) -> NDArray[np.float64]:
         share = np.maximum(count, 1) / max(of, 1)  # of no count it does not matter
         return np.asarray(count * np.log(share / np.maximum(expected, 1e-300)))
 
@@ -208,10 +206,10 @@ def gains(mine: np.ndarray, theirs: np.ndarray, n: int, m: int) -> np.ndarray:
     return np.where(mine * m > theirs * n, both[0] + both[1], 0.0)
 
 
-def split(scores: np.ndarray, is_first: np.ndarray) -> tuple[float, float]:
+def split(scores: NDArray[np.floating], is_first: NDArray[np.bool_]) -> tuple[float, float]:
     """The threshold that tells both sets apart best, and by how many nats; infinity and 0 where none does."""
     order = np.argsort(-scores, kind="stable")
-    ranked, mine = scores[order], np.cumsum(is_first[order])
+    ranked, mine = scores[order], np.cumsum(is_first[order], dtype=np.int64)
     theirs = np.arange(1, len(order) + 1) - mine
     gain = gains(mine, theirs, int(is_first.sum()), int((~is_first).sum()))
     last = np.append(ranked[1:] < ranked[:-1], True)  # of equal scores all or none
@@ -220,7 +218,7 @@ def split(scores: np.ndarray, is_first: np.ndarray) -> tuple[float, float]:
     return (float(ranked[at]), float(gain[at])) if gain[at] > 0 else (math.inf, 0.0)
 
 
-def best_sites(codes: np.ndarray, odds: np.ndarray, both_strands: bool) -> Sites:
+def best_sites(codes: NDArray[np.uint8], odds: NDArray[np.float64], both_strands: bool) -> Sites:
     """The best placement of a matrix of log-odds, (w, 4), in each sequence, uint8 (n, L); the first of equals."""
     n, length = codes.shape
     joined = np.full((n, length + 1), UNKNOWN, np.uint8)  # a placement across two sequences lies on an unknown base
@@ -235,7 +233,7 @@ def best_sites(codes: np.ndarray, odds: np.ndarray, both_strands: bool) -> Sites
     return Sites(rows[np.arange(n), place], place % (length + 1), place > length)
 
 
-def trimmed(frequencies: np.ndarray, background: np.ndarray) -> np.ndarray:
+def trimmed(frequencies: NDArray[np.float64], background: NDArray[np.float64]) -> NDArray[np.float64]:
     """Without the columns at either end that hardly differ from the background; five are left at least."""
     bits = (frequencies * np.log2(np.maximum(frequencies, 1e-300) / background)).sum(1)
     first, last = 0, len(bits)
@@ -244,12 +242,12 @@ def trimmed(frequencies: np.ndarray, background: np.ndarray) -> np.ndarray:
     return frequencies[first:last]
 
 
-def odds_of(frequencies: np.ndarray, background: np.ndarray) -> np.ndarray:
+def odds_of(frequencies: NDArray[np.float64], background: NDArray[np.float64]) -> NDArray[np.float64]:
     """float64 (w, 4): log2 of frequencies over the background's."""
     return np.asarray(np.log2(np.maximum(frequencies, 1e-4) / background))
 
 
-def _hide(codes: np.ndarray, sites: Sites, hit: np.ndarray, width: int) -> None:
+def _hide(codes: NDArray[np.uint8], sites: Sites, hit: NDArray[np.bool_], width: int) -> None:
     rows = np.flatnonzero(hit)
     codes[rows[:, None], sites.start[rows, None] + np.arange(width)] = UNKNOWN
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.compiled import compiled
 from varscore.formats.motifs import Motif
@@ -25,7 +26,7 @@ SITES = 100.0
 """How many sites a matrix is taken to come from whose file does not say"""
 
 
-def log_odds(motif: Motif, background: tuple[float, ...] = UNIFORM) -> np.ndarray:
+def log_odds(motif: Motif, background: tuple[float, ...] = UNIFORM) -> NDArray[np.float64]:
     """float64 (w, 4): log2 of each base's frequency in a motif over its frequency in the background.
 
     A matrix of n sites gets sqrt(n) further ones of the background (1 where n is not known, and taken to be 100), so
@@ -37,7 +38,7 @@ def log_odds(motif: Motif, background: tuple[float, ...] = UNIFORM) -> np.ndarra
     return np.asarray(np.log2(smoothed / expected))
 
 
-def other_strand(matrix: np.ndarray) -> np.ndarray:
+def other_strand(matrix: NDArray[np.number]) -> NDArray[np.number]:
     """A matrix (w, 4) as it reads on the other strand."""
     return matrix[::-1, ::-1]
 
@@ -45,7 +46,7 @@ def other_strand(matrix: np.ndarray) -> np.ndarray:
 class Words:
     """A sequence, uint8 (L,) base codes, made ready to be scanned with many matrices."""
 
-    def __init__(self, codes: np.ndarray) -> None:
+    def __init__(self, codes: NDArray[np.uint8]) -> None:
         self._unknown = np.concatenate([[0], np.cumsum(codes == UNKNOWN)])
         self._codes = codes
         padded = np.concatenate([np.where(codes == UNKNOWN, 0, codes), np.zeros(WORD, np.uint8)]).astype(np.intp)
@@ -57,18 +58,20 @@ class Words:
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def strands(self, matrix: np.ndarray) -> np.ndarray:
+    def strands(self, matrix: NDArray[np.float64]) -> NDArray[np.float32]:
         """float32 (2, L - w + 1): the score of a matrix (w, 4) at every placement, as it stands and turned round.
 
         A placement on an unknown base has minus infinity. There is none in a sequence that is shorter than the matrix.
         """
         return np.concatenate([np.zeros((2, 0), np.float32), *self._pieces(matrix)], axis=1)
 
-    def best(self, matrix: np.ndarray) -> np.ndarray:
+    def best(self, matrix: NDArray[np.float64]) -> NDArray[np.float32]:
         """float32 (L - w + 1,): the better strand's score of every placement."""
         return np.concatenate([np.zeros(0, np.float32), *(piece.max(0) for piece in self._pieces(matrix))])
 
-    def best_from(self, tables: np.ndarray, width: int, first: np.ndarray, last: np.ndarray) -> Placements:
+    def best_from(
+        self, tables: NDArray[np.int16], width: int, first: NDArray[np.int64], last: NDArray[np.int64]
+    ) -> Placements:
         """The best placement, on either strand, that begins in [first, last) of each of some stretches.
 
         tables: of a matrix of whole numbers that is ``width`` columns wide, see :func:`word_tables`; first, last: int64
@@ -79,18 +82,18 @@ class Words:
         return Placements(score, np.where(place < 0, -1, place >> 1), (place & 1).astype(bool))
 
     @cached_property
-    def _words(self) -> np.ndarray:
+    def _words(self) -> NDArray[np.uint16]:
         """uint16 (L,): the six bases from each on as a number."""
         return self._numbers.astype(np.uint16)
 
     @cached_property
-    def _known(self) -> np.ndarray:
+    def _known(self) -> NDArray[np.int64]:
         """int64 (L,): how many known bases follow one another from each on."""
         place = np.arange(len(self))
         ends = np.where(self._codes == UNKNOWN, place, len(self))
         return np.minimum.accumulate(ends[::-1])[::-1] - place
 
-    def _pieces(self, matrix: np.ndarray) -> Iterator[np.ndarray]:
+    def _pieces(self, matrix: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
         """The scores of both strands, float32 (2, m), a piece at a time: what the processor's cache holds."""
         width = len(matrix)
         count = max(len(self) - width + 1, 0)
@@ -108,7 +111,7 @@ class Words:
             yield scores
 
 
-def _table(columns: np.ndarray) -> np.ndarray:
+def _table(columns: NDArray[np.number]) -> NDArray[np.float32]:
     """float32 (4^6,): the score of every word of six bases under at most six columns, the first ones."""
     table = np.zeros(1, np.float64)
     for column in [*columns, *[np.zeros(4)] * (WORD - len(columns))]:
@@ -123,12 +126,12 @@ class Placements:
     score: int32 (n,), LOWEST where there is none; start: int64 (n,), -1 there; backward: bool (n,), on the other strand
     """
 
-    score: np.ndarray
-    start: np.ndarray
-    backward: np.ndarray
+    score: NDArray[np.int32]
+    start: NDArray[np.int64]
+    backward: NDArray[np.bool_]
 
 
-def word_tables(matrix: np.ndarray) -> np.ndarray:
+def word_tables(matrix: NDArray[np.int64]) -> NDArray[np.int16]:
     """int16 (blocks, 4^6, 2): what every word of six bases scores under a matrix of whole numbers, int64 (w, 4), as it
     stands and turned round, for :meth:`Words.best_from`."""
     both = matrix, other_strand(matrix)
@@ -138,14 +141,14 @@ def word_tables(matrix: np.ndarray) -> np.ndarray:
 
 @compiled
 def _best_from(
-    words: np.ndarray,
-    known: np.ndarray,
-    tables: np.ndarray,
+    words: NDArray[np.int16],
+    known: NDArray[np.int64],
+    tables: NDArray[np.int16],
     width: int,
-    first: np.ndarray,
-    last: np.ndarray,
-    score: np.ndarray,
-    place: np.ndarray,
+    first: NDArray[np.int64],
+    last: NDArray[np.int64],
+    score: NDArray[np.int32],
+    place: NDArray[np.int64],
 ) -> None:
     """place: twice the start, and one more on the other strand; see :meth:`Words.best_from`."""
     for row in range(len(first)):
@@ -165,7 +168,7 @@ def _best_from(
         score[row], place[row] = best, where
 
 
-def highest(scores: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+def highest(scores: NDArray[np.float32], start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.float32]:
     """The largest of ``scores[start:end]`` of some stretches, which may overlap: float32 (n,), minus infinity if empty.
 
     scores: float32 (m,); start, end: int64 (n,), 0 <= start <= m
@@ -178,6 +181,6 @@ def highest(scores: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarra
     return found
 
 
-def consensus(motif: Motif) -> np.ndarray:
+def consensus(motif: Motif) -> NDArray[np.uint8]:
     """uint8 (w,): the most frequent base of every column, the first of equals."""
     return np.asarray(motif.frequencies.argmax(1), np.uint8)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.compiled import compiled
 from varscore.formats.motifs import Motif
@@ -23,7 +24,7 @@ FEW = 20
 """Fewer targets say little of what is surprising"""
 
 
-def smoothed(motif: Motif) -> np.ndarray:
+def smoothed(motif: Motif) -> NDArray[np.float64]:
     """float64 (w, 4): a motif's frequencies with TOMTOM's pseudocount; as they are where sites were not counted."""
     if not motif.sites:
         return motif.frequencies
@@ -35,11 +36,11 @@ class Targets:
     """A database made ready. columns: float64 (total, 4), each matrix followed by itself turned round; widths: int64
     (n,)"""
 
-    columns: np.ndarray
-    widths: np.ndarray
+    columns: NDArray[np.float64]
+    widths: NDArray[np.int64]
 
     @classmethod
-    def of(cls, matrices: Sequence[np.ndarray]) -> Targets:
+    def of(cls, matrices: Sequence[NDArray[np.float64]]) -> Targets:
         both = [turned for matrix in matrices for turned in (matrix, matrix[::-1, ::-1])]
         return cls(np.concatenate([np.zeros((0, 4)), *both]), np.array([len(matrix) for matrix in matrices], np.int64))
 
@@ -52,13 +53,13 @@ class Matches:
     """Of a query to each of n targets: p float64, offset int64 (the column of the target at which the query begins),
     overlap int64 columns, turned bool (the target is turned round), (n,) each."""
 
-    p: np.ndarray
-    offset: np.ndarray
-    overlap: np.ndarray
-    turned: np.ndarray
+    p: NDArray[np.float64]
+    offset: NDArray[np.int64]
+    overlap: NDArray[np.int64]
+    turned: NDArray[np.bool_]
 
 
-def match(query: np.ndarray, targets: Targets) -> Matches:
+def match(query: NDArray[np.float64], targets: Targets) -> Matches:
     """query: float64 (w, 4). Of equal scores the larger overlap counts, then the target as it stands, then the first
     offset."""
     w, n = len(query), len(targets)
@@ -80,7 +81,7 @@ def match(query: np.ndarray, targets: Targets) -> Matches:
     return Matches(p, offset, overlap, turned)
 
 
-def column_scores(query: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def column_scores(query: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.int64]:
     """int64 (w, total): the scores of a query's columns, (w, 4), and a database's."""
     squares = (query**2).sum(1)[:, None] + (columns**2).sum(1) - 2 * query @ columns.T
     scores = -np.sqrt(np.maximum(squares, 0))
@@ -91,13 +92,13 @@ def column_scores(query: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 @compiled
 def _align(
-    scores: np.ndarray,
-    starts: np.ndarray,
-    widths: np.ndarray,
-    best: np.ndarray,
-    overlap: np.ndarray,
-    offset: np.ndarray,
-    turned: np.ndarray,
+    scores: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    widths: NDArray[np.int64],
+    best: NDArray[np.int64],
+    overlap: NDArray[np.int64],
+    offset: NDArray[np.int64],
+    turned: NDArray[np.bool_],
 ) -> None:
     w = scores.shape[0]
     for target in range(len(widths)):
@@ -116,7 +117,7 @@ def _align(
 
 
 @compiled
-def _tails(null: np.ndarray, places: np.ndarray, tails: np.ndarray) -> None:
+def _tails(null: NDArray[np.float64], places: NDArray[np.int64], tails: NDArray[np.float64]) -> None:
     """How likely the sum of rows a .. a + n - 1 is at least its least, one more, ...: from places[a, n - 1] on.
 
     null: float64 (w, bins), the distribution of each row
@@ -144,14 +145,14 @@ def _tails(null: np.ndarray, places: np.ndarray, tails: np.ndarray) -> None:
 
 @compiled
 def _p_values(
-    best: np.ndarray,
-    widths: np.ndarray,
+    best: NDArray[np.int64],
+    widths: NDArray[np.int64],
     w: int,
     lo: int,
-    sizes: np.ndarray,
-    places: np.ndarray,
-    tails: np.ndarray,
-    p: np.ndarray,
+    sizes: NDArray[np.int64],
+    places: NDArray[np.int64],
+    tails: NDArray[np.float64],
+    p: NDArray[np.float64],
 ) -> None:
     for target in range(len(widths)):
         t, kept = widths[target], 0.0
@@ -164,7 +165,7 @@ def _p_values(
         p[target] = -np.expm1(kept)
 
 
-def q_values(p: np.ndarray) -> np.ndarray:
+def q_values(p: NDArray[np.float64]) -> NDArray[np.float64]:
     """Benjamini and Hochberg's, of p values of any shape taken together (TOMTOM's estimate of how many are of nothing,
     which makes q smaller, is left out)."""
     flat, q = p.reshape(-1), np.empty(p.shape)
@@ -178,18 +179,18 @@ def q_values(p: np.ndarray) -> np.ndarray:
 class Comparison:
     """All m queries with all n targets: (m, n) arrays, see Matches; E is p times n."""
 
-    p: np.ndarray
-    q: np.ndarray
-    offset: np.ndarray
-    overlap: np.ndarray
-    turned: np.ndarray
+    p: NDArray[np.float64]
+    q: NDArray[np.float64]
+    offset: NDArray[np.int64]
+    overlap: NDArray[np.int64]
+    turned: NDArray[np.bool_]
 
     @property
-    def e(self) -> np.ndarray:
+    def e(self) -> NDArray[np.float64]:
         return np.asarray(self.p * self.p.shape[1])
 
 
-def compare(queries: Sequence[np.ndarray], targets: Targets) -> Comparison:
+def compare(queries: Sequence[NDArray[np.float64]], targets: Targets) -> Comparison:
     """queries: float64 (w, 4) each"""
     found = [match(query, targets) for query in queries]
     shape = len(found), len(targets)

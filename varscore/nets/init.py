@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from varscore.errors import UsageError
@@ -15,7 +16,7 @@ from varscore.nets.layers import Projection, SequenceConv, SequenceNet
 from varscore.nets.walk import Rules
 
 
-def init_motifs(net: SequenceNet, motifs: Sequence[np.ndarray], seed: int = 0) -> int:
+def init_motifs(net: SequenceNet, motifs: Sequence[NDArray[np.float64]], seed: int = 0) -> int:
     """Set the first filters of the first convolution to motifs, as DanQ-JASPAR does; returns how many.
 
     motifs: float (w, 4) frequencies, columns A, C, G, T. Filter i becomes ``frequencies - 0.25`` at a random place s,
@@ -41,7 +42,7 @@ def init_motifs(net: SequenceNet, motifs: Sequence[np.ndarray], seed: int = 0) -
     return count
 
 
-def lay_motifs(net: SequenceNet, motifs: Sequence[np.ndarray], share: float, seed: int = 0) -> int:
+def lay_motifs(net: SequenceNet, motifs: Sequence[NDArray[np.float64]], share: float, seed: int = 0) -> int:
     """Begin a ``share`` of the first filters as motifs of one loudness; returns how many are.
 
     motifs: as for :func:`init_motifs`, of which so many are drawn as there is place for. Each stands in the middle of
@@ -62,22 +63,22 @@ def lay_motifs(net: SequenceNet, motifs: Sequence[np.ndarray], share: float, see
     return len(chosen)
 
 
-def renew(net: SequenceNet, which: np.ndarray, motifs: Sequence[np.ndarray], seed: int = 0) -> None:
+def renew(net: SequenceNet, which: NDArray[np.int64], motifs: Sequence[NDArray[np.float64]], seed: int = 0) -> None:
     """Begin the first filters ``which``, int64 (n,), as n ``motifs``, each as :func:`lay_motifs` does it."""
     layer, random = first_layer(net), np.random.default_rng(seed)
     _set(layer, which, np.stack([_laid(motif, layer.weight.shape[2], random) for motif in motifs]))
 
 
-def _laid(motif: np.ndarray, width: int, random: np.random.Generator) -> np.ndarray:
+def _laid(motif: NDArray[np.float64], width: int, random: np.random.Generator) -> NDArray[np.float64]:
     """A motif in the middle of a filter, float64 (width, 4), either way round."""
     motif = informative(np.asarray(motif, np.float64), width) - 0.25
     at = (width - len(motif)) // 2
-    weight: np.ndarray = random.normal(0, 0.02, (width, 4))
+    weight: NDArray[np.float64] = random.normal(0, 0.02, (width, 4))
     weight[at : at + len(motif)] = motif[::-1, ::-1] if random.random() < 0.5 else motif
     return weight
 
 
-def _set(layer: SequenceConv, which: np.ndarray, weight: np.ndarray) -> None:
+def _set(layer: SequenceConv, which: NDArray[np.int64], weight: NDArray[np.float64]) -> None:
     """weight: float64 (n, width, 4), which is brought to outputs of variance 1 on random DNA"""
     weight = weight / np.sqrt(weight.var(2).sum(1))[:, None, None]
     with torch.no_grad():
@@ -100,11 +101,11 @@ class Inherited:
 
     names: tuple[str, ...] = ()
     """Its weights and buffers that are wholly the parent's"""
-    outputs: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    outputs: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """int64 (k,): rows of the last dense layer that are the parent's"""
 
 
-def inherit(net: SequenceNet, parent: SequenceNet, tasks: tuple[np.ndarray, np.ndarray]) -> Inherited:
+def inherit(net: SequenceNet, parent: SequenceNet, tasks: tuple[NDArray[np.int64], NDArray[np.int64]]) -> Inherited:
     """Copy the parent's weights and buffers whose name and shape agree.
 
     Of the last dense layer the rows of the tasks that both have, and only where these are all there are on both sides
@@ -144,7 +145,7 @@ def keeps_filters(net: SequenceNet, inherited: Inherited) -> bool:
     return any(weight is filters for name, weight in net.named_parameters() if name in inherited.names)
 
 
-def informative(motif: np.ndarray, width: int) -> np.ndarray:
+def informative(motif: NDArray[np.float64], width: int) -> NDArray[np.float64]:
     """The ``width`` consecutive columns of a motif (w, 4) with the most information; all of a shorter one."""
     if len(motif) <= width:
         return motif

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -106,7 +107,7 @@ class SequenceConv(nn.Conv1d):
             pooled = torch.cat([self._pooled(part) for part in torch.split(x, self._rows(x))])
         return cast(Tensor, self.activation(pooled + cast(Tensor, self.bias)[:, None]))
 
-    def columns(self, codes: Tensor, shift: np.ndarray, to: np.ndarray, out: Tensor) -> None:
+    def columns(self, codes: Tensor, shift: NDArray[np.int64], to: NDArray[np.int64], out: Tensor) -> None:
         """Of windows that overlap, each column once, by the table path: see :func:`kmertable.convolve_columns`."""
         bias, slope = cast(Tensor, self.bias), self.activation.slope
         convolve_columns(codes, self.weight, bias, self.pool, slope, shift, to, out)
@@ -304,7 +305,7 @@ class SequenceNet(nn.Module):
         """The configuration of the network that is this one but for its number of tasks."""
         return replace(self.config, n_tasks=n_tasks)
 
-    def outputs_of(self, tasks: np.ndarray) -> np.ndarray:
+    def outputs_of(self, tasks: NDArray[np.int64]) -> NDArray[np.int64]:
         """int64 (k,): which outputs are those of the tasks, int64; the ones of a task stand together."""
         per_task = self.goal.per_task
         return (tasks[:, None] * per_task + np.arange(per_task)).reshape(-1)

@@ -22,13 +22,14 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from varscore.errors import UsageError
 from varscore.odds import probabilities
 
-Targets = tuple[np.ndarray, np.ndarray | None]
+Targets = tuple[NDArray[np.float32], NDArray[np.bool_] | None]
 """float32 (n, tasks), and which of them are known, bool (n, tasks), or None: all of them"""
 
 
@@ -44,7 +45,7 @@ class Objective(nn.Module):
     mean: Tensor
     scale: Tensor
     weight: Tensor
-    prior_shift: np.ndarray
+    prior_shift: NDArray[np.float32]
     """float32 (tasks,), from the log-odds of the training set to those of the genome. It belongs to a model's priors
     (:mod:`varscore.zoo.models`), not to its weights: a network in training has none"""
 
@@ -56,7 +57,7 @@ class Objective(nn.Module):
     def fit(self, targets: Iterable[Targets]) -> None:
         """Learn what there is to learn from the training targets, once, before the first step."""
 
-    def prior(self, targets: Iterable[Targets]) -> np.ndarray | None:
+    def prior(self, targets: Iterable[Targets]) -> NDArray[np.float64] | None:
         """float64 (outputs,): the output bias that predicts the training set's frequencies; None where 0 does."""
         return None
 
@@ -67,16 +68,16 @@ class Objective(nn.Module):
         """
         raise NotImplementedError
 
-    def predict(self, outputs: np.ndarray) -> np.ndarray:
+    def predict(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """float32 (..., outputs) to predictions, float32 (..., tasks)."""
         return probabilities(self.odds(outputs) + self.shift)
 
-    def odds(self, outputs: np.ndarray) -> np.ndarray:
+    def odds(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """The network's own natural log-odds, float32 (..., tasks); NaN where a prediction is no probability."""
         raise NotImplementedError
 
     @property
-    def shift(self) -> np.ndarray:
+    def shift(self) -> NDArray[np.float32]:
         """float32 (tasks,): what its log-odds lack to be those of the predictions."""
         return self.prior_shift
 
@@ -85,10 +86,10 @@ class Labels(Objective):
     name = kind = "labels"
     loss_name = "binary cross-entropy"
 
-    def prior(self, targets: Iterable[Targets]) -> np.ndarray:
+    def prior(self, targets: Iterable[Targets]) -> NDArray[np.float64]:
         positive, n = _sums(targets)
         share = (positive + 1.0) / (n + 2.0)
-        odds: np.ndarray = np.log(share / (1 - share))
+        odds: NDArray[np.float64] = np.log(share / (1 - share))
         return odds
 
     def loss(self, outputs: Tensor, targets: Tensor, known: Tensor | None) -> tuple[Tensor, float]:
@@ -97,7 +98,7 @@ class Labels(Objective):
         losses = F.binary_cross_entropy_with_logits(outputs, targets, reduction="none")
         return _weighted_mean(losses, known.float())
 
-    def odds(self, outputs: np.ndarray) -> np.ndarray:
+    def odds(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         return outputs
 
 
@@ -108,9 +109,9 @@ class Classes(Objective):
     name = kind = "classes"
     loss_name = "cross-entropy"
 
-    def prior(self, targets: Iterable[Targets]) -> np.ndarray:
+    def prior(self, targets: Iterable[Targets]) -> NDArray[np.float64]:
         of_class, n = _sums(targets)
-        logs: np.ndarray = np.log((of_class + 1.0) / (n + self.n_tasks))
+        logs: NDArray[np.float64] = np.log((of_class + 1.0) / (n + self.n_tasks))
         return logs
 
     def loss(self, outputs: Tensor, targets: Tensor, known: Tensor | None) -> tuple[Tensor, float]:
@@ -119,7 +120,7 @@ class Classes(Objective):
         losses = F.cross_entropy(outputs, targets.argmax(1), reduction="none")
         return _weighted_mean(losses, known.any(1).float())
 
-    def odds(self, outputs: np.ndarray) -> np.ndarray:
+    def odds(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Of each class against all others together."""
         exact = outputs.astype(np.float64)
         rest = np.empty_like(exact)
@@ -127,8 +128,7 @@ class Classes(Objective):
             others = np.delete(exact, task, -1)
             top = others.max(-1, keepdims=True)
             rest[..., task] = top[..., 0] + np.log(np.exp(others - top).sum(-1))
-        against: np.ndarray = exact - rest
-        return against.astype(np.float32)
+        return np.asarray(exact - rest, np.float32)
 
 
 class Values(Objective):
@@ -157,11 +157,11 @@ class Values(Objective):
         errors = (outputs - (targets - self.mean) / self.scale).square()
         return _weighted_mean(errors, torch.ones_like(errors) if known is None else known.float())
 
-    def predict(self, outputs: np.ndarray) -> np.ndarray:
-        values: np.ndarray = outputs * self.scale.cpu().numpy() + self.mean.cpu().numpy()
+    def predict(self, outputs: NDArray[np.floating]) -> NDArray[np.float32]:
+        values: NDArray[np.float32] = outputs * self.scale.cpu().numpy() + self.mean.cpu().numpy()
         return values.astype(np.float32)
 
-    def odds(self, outputs: np.ndarray) -> np.ndarray:
+    def odds(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.full_like(outputs, np.nan)
 
 
@@ -186,13 +186,13 @@ class States(Objective):
         losses = -torch.where(targets > 0, logs[..., 2], logs[..., 1])
         return _weighted_mean(losses, weights if known is None else weights * known)
 
-    def odds(self, outputs: np.ndarray) -> np.ndarray:
+    def odds(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         states = outputs.reshape(*outputs.shape[:-1], self.n_tasks, 3)
-        bound: np.ndarray = states[..., 2] - states[..., 1]
+        bound: NDArray[np.float32] = states[..., 2] - states[..., 1]
         return bound
 
     @property
-    def shift(self) -> np.ndarray:
+    def shift(self) -> NDArray[np.float32]:
         """The loss counted bound ``weight`` times, so the network's odds are as many times too large."""
         return np.asarray(self.prior_shift - np.log(self.weight.cpu().numpy()))
 
@@ -207,7 +207,7 @@ def make_objective(name: str, n_tasks: int) -> Objective:
     return OBJECTIVES[name](n_tasks)
 
 
-def _sums(targets: Iterable[Targets]) -> tuple[np.ndarray, np.ndarray]:
+def _sums(targets: Iterable[Targets]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sum and number of the known targets of each task: float64 (tasks,) each."""
     total = n = np.zeros(1)
     for values, known in targets:

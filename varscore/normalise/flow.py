@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore import __version__
 from varscore.errors import UsageError
@@ -58,7 +59,7 @@ class Normalised:
     alleles: AlleleBatch
     ids: list[str]
     contigs: list[str | None]
-    status: np.ndarray
+    status: NDArray[np.uint8]
     left_out: list[tuple[str, str, str]]
     names: ContigNames
 
@@ -181,7 +182,7 @@ class _Piece:
     alleles: AlleleBatch
 
 
-def _order(alleles: AlleleBatch, contigs: Sequence[str | None], genome: Genome) -> np.ndarray:
+def _order(alleles: AlleleBatch, contigs: Sequence[str | None], genome: Genome) -> NDArray[np.int64]:
     """Rows by contig, in the FASTA's order, and position; of one place in the order in which they came. int64 (n,)"""
     place = {name: number for number, name in enumerate(genome.contigs)}
     last = len(place)

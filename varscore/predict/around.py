@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.engine.plain import PlainEngine
 from varscore.errors import DataError
@@ -26,10 +27,10 @@ class VariantTracks:
     ref, alt: float32 (tracks, n): a track a task, of a network of one strand two; NaN where windows are mostly N
     """
 
-    start: np.ndarray
-    end: np.ndarray
-    ref: np.ndarray
-    alt: np.ndarray
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    ref: NDArray[np.float32]
+    alt: NDArray[np.float32]
 
 
 def tracks_around(
@@ -65,7 +66,7 @@ def tracks_around(
     left, right = (slice(start, start + last - first) for start in (reach, reach + shift))
     begin = grid.bases(np.arange(windows.start, windows.stop))
 
-    def values(codes: np.ndarray) -> np.ndarray:
+    def values(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         found = along(tasks, as_logits, engine, (np.ascontiguousarray(codes), grid.step))
         return np.where(is_known(codes, grid), found, np.float32(np.nan))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore import __version__
 from varscore.annotate.job import choose_tasks
@@ -36,7 +37,7 @@ class Batch:
 
     names: list[str]
     places: list[Interval]
-    windows: np.ndarray
+    windows: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def bed_batches(
         yield Batch([str(interval) for interval in group], list(group), windows)
 
 
-def predict_batches(engine: PlainEngine, batches: Iterable[Batch]) -> Iterator[tuple[Batch, np.ndarray]]:
+def predict_batches(engine: PlainEngine, batches: Iterable[Batch]) -> Iterator[tuple[Batch, NDArray[np.float32]]]:
     """Each batch with its predictions, float32 (n, tasks). A row does not depend on its batch.
 
     Raises DeviceError for one that is no number.

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.engine.exact.reach import stride
 from varscore.errors import UsageError
@@ -40,7 +41,7 @@ class Grid:
         """The windows that stand for one of the bases [start, end)."""
         return range((start - self.first) // self.step, (end - 1 - self.first) // self.step + 1)
 
-    def bases(self, windows: np.ndarray) -> np.ndarray:
+    def bases(self, windows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The first base that each window stands for, int64 (n,)."""
         return np.asarray(windows * self.step + self.first)
 
@@ -58,12 +59,12 @@ class Piece:
     def __len__(self) -> int:
         return self.last - self.first
 
-    def codes(self, genome: Genome, grid: Grid) -> np.ndarray:
+    def codes(self, genome: Genome, grid: Grid) -> NDArray[np.uint8]:
         """The bases of all its windows, uint8; N beyond the contig's ends."""
         start = self.first * grid.step
         return genome.codes(self.contig, start, start + (len(self) - 1) * grid.step + grid.window)
 
-    def intervals(self, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    def intervals(self, grid: Grid) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The bases that each window stands for, cut to what is wanted: where they begin and end, int64 (n,) each."""
         begin = grid.bases(np.arange(self.first, self.last))
         return begin.clip(self.start), (begin + grid.step).clip(max=self.end)
@@ -79,7 +80,7 @@ def pieces(intervals: Iterable[Interval], grid: Grid) -> Iterator[Piece]:
                 yield Piece(one.contig, first, last, one.start, one.end)
 
 
-def is_known(codes: np.ndarray, grid: Grid) -> np.ndarray:
+def is_known(codes: NDArray[np.uint8], grid: Grid) -> NDArray[np.bool_]:
     """bool (windows,): which windows of a stretch, uint8 (n,), are not mostly N."""
     before = np.concatenate([[0], np.cumsum(codes == UNKNOWN)])
     starts = np.arange(0, len(codes) - grid.window + 1, grid.step)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import OutputError, VarscoreError
 from varscore.storage.atomic import DamagedPartial, Mark, Spool
@@ -64,7 +65,7 @@ class TrackSpool:
                 self._journal.distrust(str(damage))
         self._file.empty()
 
-    def add(self, values: np.ndarray) -> None:
+    def add(self, values: NDArray[np.float32]) -> None:
         """Those of the next piece, float32 (tracks, windows)."""
         self._file.write(values.astype("<f4", copy=False).tobytes())
         self.done += 1
@@ -76,7 +77,7 @@ class TrackSpool:
         mark = self._file.mark()
         self._journal.commit(self.done, {"spool": {"file": mark.fields()}}, time.monotonic() - start)
 
-    def read(self, track: int, number: int) -> np.ndarray:
+    def read(self, track: int, number: int) -> NDArray[np.float32]:
         """The values of a track in a piece, float32 (windows,)."""
         first, end = self._offsets[number], self._offsets[number + 1]
         size = (end - first) // self._tracks

@@ -10,6 +10,7 @@ from contextlib import suppress
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from varscore.errors import UsageError
 from varscore.formats.vcf_header import encode
@@ -45,7 +46,7 @@ class PredictionWriter(FileOutput):
     def _begin(self, facts: Sequence[tuple[str, str]]) -> None: ...
 
     @abstractmethod
-    def write(self, names: Sequence[str], places: Sequence[Interval], values: np.ndarray) -> None:
+    def write(self, names: Sequence[str], places: Sequence[Interval], values: NDArray[np.float32]) -> None:
         """Append n rows. places: n intervals, or none when the writer has no use for them; values: float32 (n, T)."""
 
     @abstractmethod
@@ -76,7 +77,7 @@ class TsvPredictions(PredictionWriter):
         columns = "\t".join(["name", *(["chrom", "start", "end"] if self._places else []), *self._tasks])
         self._put(encode("\n".join([*comments, columns, ""])))
 
-    def write(self, names: Sequence[str], places: Sequence[Interval], values: np.ndarray) -> None:
+    def write(self, names: Sequence[str], places: Sequence[Interval], values: NDArray[np.float32]) -> None:
         heads = list(names)
         if self._places:
             heads = [f"{n}\t{p.contig}\t{p.start}\t{p.end}" for n, p in zip(names, places, strict=True)]
@@ -107,7 +108,7 @@ class ParquetPredictions(PredictionWriter):
             repeated = ["chrom"] if self._places else False
             self._parquet = pq.ParquetWriter(self._sink, self._schema, use_dictionary=repeated)
 
-    def write(self, names: Sequence[str], places: Sequence[Interval], values: np.ndarray) -> None:
+    def write(self, names: Sequence[str], places: Sequence[Interval], values: NDArray[np.float32]) -> None:
         columns = [pa.array(names, pa.string())]
         if self._places:
             columns += [pa.array([getattr(place, field) for place in places]) for field in ("contig", "start", "end")]

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore import __version__
 from varscore.annotate.job import choose_tasks
@@ -46,7 +47,7 @@ SPEED = 300
 BYTES = 10.5
 """Of a window in a bigWig"""
 LONGEST_NAME = 100
-Values = tuple[np.ndarray, int]
+Values = tuple[NDArray[np.uint8], int]
 """What an engine is sent: the codes of a stretch, and the step"""
 log = logging.getLogger(__name__)
 
@@ -147,7 +148,7 @@ def write_tracks(
 # -- predicting ------------------------------------------------------------------------------------------------------
 
 
-def along(tasks: Sequence[int], as_logits: bool, engine: PlainEngine, item: Values) -> np.ndarray:
+def along(tasks: Sequence[int], as_logits: bool, engine: PlainEngine, item: Values) -> NDArray[np.float32]:
     """What a pool's engine does with a stretch: predictions of its windows, float32 (tracks, windows).
 
     A track a task, both strands together as everywhere; of a network of one strand two, forward first.
@@ -155,7 +156,7 @@ def along(tasks: Sequence[int], as_logits: bool, engine: PlainEngine, item: Valu
     codes, step = item
     net = engine.net
 
-    def read(outputs: np.ndarray) -> np.ndarray:
+    def read(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(net.goal.odds(outputs) + net.goal.shift if as_logits else net.goal.predict(outputs))
 
     found = read(engine.along(codes, step))
@@ -168,7 +169,7 @@ def along(tasks: Sequence[int], as_logits: bool, engine: PlainEngine, item: Valu
     return np.ascontiguousarray(both[:, :, list(tasks)].transpose(2, 0, 1)).reshape(-1, both.shape[1])
 
 
-def _nothing(tracks: int, item: Values) -> np.ndarray | None:
+def _nothing(tracks: int, item: Values) -> NDArray[np.float32] | None:
     return None if len(item[0]) else np.empty((tracks, 0), np.float32)
 
 
@@ -179,9 +180,9 @@ class _Part:
     piece: Piece
     first: int
     last: int
-    known: np.ndarray
+    known: NDArray[np.bool_]
 
-    def values(self, found: np.ndarray) -> np.ndarray:
+    def values(self, found: NDArray[np.float32]) -> NDArray[np.float32]:
         """Of all windows, NaN for those that are mostly N: float32 (tracks, windows).
 
         found: float32 (tracks, last - first). Raises DeviceError for what is no number.

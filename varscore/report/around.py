@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.engine import ENGINES
 from varscore.engine.compute import Compute
@@ -27,8 +28,8 @@ class Around:
     tasks: what is predicted, ``index:name``, with the strand where a network reads one; empty where there is no track
     """
 
-    values: np.ndarray
-    starts: np.ndarray
+    values: NDArray[np.float32]
+    starts: NDArray[np.int32]
     tasks: Sequence[str]
 
     @classmethod
@@ -65,7 +66,7 @@ class Around:
         self.starts[row, count:] = tracks.end[-1] - start
         return f" ({'+-'[strand]} strand)" if len(tracks.ref) > 1 else ""
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, NDArray[np.number]]:
         return {"track": self.values.astype(np.float16), "track_start": self.starts}
 
     def facts(self) -> dict[str, object]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.report.matrix import TaskEffects, cell_and_mark
 from varscore.tasks import Task
@@ -85,7 +86,7 @@ def rank_cells(effects: TaskEffects | None, tasks: Sequence[Task]) -> CellRankin
     )
 
 
-def _shares(of_cell: Sequence[list[int]], usual: np.ndarray) -> np.ndarray:
+def _shares(of_cell: Sequence[list[int]], usual: NDArray[np.float64]) -> NDArray[np.float64]:
     """float64 (T, cells): what a difference in a task adds to the ratio of a cell."""
     share = np.zeros((len(usual), len(of_cell)))
     for cell, columns in enumerate(of_cell):
@@ -93,7 +94,7 @@ def _shares(of_cell: Sequence[list[int]], usual: np.ndarray) -> np.ndarray:
     return share
 
 
-def _chance(ratios: np.ndarray, count: int) -> float:
+def _chance(ratios: NDArray[np.float64], count: int) -> float:
     """What the first of all cells has against the median cell in random sets of ``count`` alleles: their 95 % point.
 
     ratios: float64 (n, cells), of each allele
@@ -107,7 +108,7 @@ def _chance(ratios: np.ndarray, count: int) -> float:
     return float(np.quantile(firsts, BEYOND))
 
 
-def _note(effects: TaskEffects, top: np.ndarray, columns: list[int]) -> str:
+def _note(effects: TaskEffects, top: NDArray[np.int64], columns: list[int]) -> str:
     note = f"{len(columns)} task{'s' if len(columns) > 1 else ''}"
     if effects.evalue is None:
         return note

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore import __version__
 from varscore.report import charts, facts
@@ -281,8 +282,8 @@ class Contents:
             for gene in self.genes.overlapping(contig, first - AROUND, last + AROUND)
         ]
 
-    def _arrays(self) -> dict[str, np.ndarray]:
-        found: dict[str, np.ndarray] = {}
+    def _arrays(self) -> dict[str, NDArray[np.number]]:
+        found: dict[str, NDArray[np.number]] = {}
         if self.effects is not None:
             found |= task_arrays(self.effects)
         if self.logos is not None:

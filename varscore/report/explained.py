@@ -11,6 +11,7 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import DataError
 from varscore.genome.coords import zero_based
@@ -69,8 +70,8 @@ class _Arrays:
     """codes: uint8 (2n, window), REF and ALT in turn; blocks: float32 by method or method.task, (2n, 4, window)"""
 
     names: list[str]
-    codes: np.ndarray
-    blocks: Mapping[str, np.ndarray]
+    codes: NDArray[np.uint8]
+    blocks: Mapping[str, NDArray[np.float32]]
     method: str
 
     @classmethod
@@ -87,7 +88,7 @@ class _Arrays:
             raise _damaged(folder / SCORES, "arrays of different sizes")
         return cls(names, codes, blocks, method)
 
-    def heights(self, entry: _Entry, labels: Sequence[str]) -> list[np.ndarray]:
+    def heights(self, entry: _Entry, labels: Sequence[str]) -> list[NDArray[np.float32]]:
         """What each base of REF and of ALT is worth, float32 (window,) each."""
         index = next((label.partition(":")[0] for label in labels if label.partition(":")[2] == entry.task), "")
         block = self.blocks.get(f"{self.method}.{index}", next(iter(self.blocks.values())))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.engine.compute import Compute
 from varscore.engine.pool import LOCAL
@@ -49,11 +50,11 @@ class Logos:
     tasks: what is explained, ``index:name``; empty where there is no logo
     """
 
-    heights: np.ndarray
-    bases: np.ndarray
-    changed: np.ndarray
-    starts: np.ndarray
-    sizes: np.ndarray
+    heights: NDArray[np.float32]
+    bases: NDArray[np.uint8]
+    changed: NDArray[np.bool_]
+    starts: NDArray[np.int64]
+    sizes: NDArray[np.int64]
     tasks: Sequence[str]
     method: str = "ism"
     unit: str = ""
@@ -118,7 +119,7 @@ class Logos:
         variant = one.pair.variant
         self.place(row, variant.start, (len(variant.ref), len(variant.alt)))
 
-    def put(self, row: int, whole: Columns, both: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+    def put(self, row: int, whole: Columns, both: Sequence[tuple[NDArray[np.uint8], NDArray[np.float32]]]) -> None:
         """Enter the windows of an allele. both: codes, uint8, and scores, float32, of REF and of ALT, (window,) each"""
         columns = whole.around(FLANK)
         first = FLANK - columns.inside.lo  # less than FLANK bases lie before an allele near the window's edge
@@ -166,7 +167,7 @@ class Logos:
             return None
         return "".join("ACGTN"[bases[column]] for column in inside), far, after < before
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, NDArray[np.number]]:
         """For the page: heights as float16."""
         changed = self.changed.astype(np.uint8)
         return {"logo": self.heights.astype(np.float16), "logo_base": self.bases, "logo_changed": changed}

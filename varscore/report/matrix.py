@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.annotate.writers.matrix import MatrixCursor, MatrixHead, read_head
 from varscore.engine.compute import Compute
@@ -40,10 +41,10 @@ class TaskEffects:
     """
 
     labels: tuple[str, ...]
-    ref: np.ndarray
-    diff: np.ndarray
-    evalue: np.ndarray | None
-    usual: np.ndarray
+    ref: NDArray[np.float32]
+    diff: NDArray[np.float32]
+    evalue: NDArray[np.float32] | None
+    usual: NDArray[np.float64]
     compared: int
 
     def of_tasks(self, tasks: Sequence[Task]) -> list[Task]:
@@ -118,7 +119,7 @@ class _Wanted:
         self._off: dict[int, float] = {}
         self.total = len(self._said)
 
-    def nearer(self, key: tuple[str, int, str, str], diff: np.ndarray) -> list[int]:
+    def nearer(self, key: tuple[str, int, str, str], diff: NDArray[np.float32]) -> list[int]:
         """The alleles for which a row of the matrix is nearer than all before. diff: float32 (T,), the row's"""
         found = []
         for row in self._rows.get(key, ()):
@@ -217,7 +218,7 @@ def affected(allele: Allele) -> int:
     return 0 if math.isnan(span) else int(span)
 
 
-def _demand_same(scored: Scored, alleles: Sequence[Allele], diff: np.ndarray, how: Computing) -> None:
+def _demand_same(scored: Scored, alleles: Sequence[Allele], diff: NDArray[np.float32], how: Computing) -> None:
     """Raises DataError where the file says another largest difference than what is computed for its task."""
     for row, allele in enumerate(alleles):
         task = allele.text("task").partition(":")[0]

@@ -18,6 +18,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import UsageError
 
@@ -55,7 +56,7 @@ class Page:
     sections: Sequence[Section]
     lead: str = ""
     data: Mapping[str, object] = field(default_factory=dict)
-    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[np.number]] = field(default_factory=dict)
     charts: Mapping[str, UIElement] = field(default_factory=dict)
     scripts: Sequence[str] = ()
     libraries: Sequence[str] = ()
@@ -163,7 +164,7 @@ def deflated(content: bytes) -> str:
     return base64.b64encode(zlib.compress(content, 9)).decode()
 
 
-def _packed(array: np.ndarray) -> dict[str, object]:
+def _packed(array: NDArray[np.number]) -> dict[str, object]:
     if array.dtype.name not in _TYPES:
         raise ValueError(f"a page cannot hold {array.dtype}: {', '.join(sorted(_TYPES))}")
     little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))

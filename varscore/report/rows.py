@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.report import charts
 from varscore.report.genes import Genes
@@ -98,7 +99,7 @@ def shown(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) and not math.isnan(value) else str(value)
 
 
-def task_arrays(effects: TaskEffects) -> dict[str, np.ndarray]:
+def task_arrays(effects: TaskEffects) -> dict[str, NDArray[np.float16]]:
     """ref, diff and log10 of E of every task, float16 (n, T); with more than :data:`DENSE` alleles (n, KEPT) and beside
     them ``kept``, uint16, whose columns they are."""
     found = {"diff": effects.diff, "ref": effects.ref}

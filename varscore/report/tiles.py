@@ -6,12 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 SEVERAL = 4
 """Cells with a mark that make a block of their own; other marks stand with their cell"""
 
 
-def blocks_of(cells: Sequence[tuple[str, str]], diff: np.ndarray | None) -> list[dict[str, object]]:
+def blocks_of(cells: Sequence[tuple[str, str]], diff: NDArray[np.float32] | None) -> list[dict[str, object]]:
     """Blocks of tasks: ``{"title", "by": "cell" or "mark", "tasks": [columns]}``.
 
     A mark that was measured in several cells is a block of cells; what is left makes a block of marks for each cell
@@ -40,7 +41,7 @@ def blocks_of(cells: Sequence[tuple[str, str]], diff: np.ndarray | None) -> list
     return blocks
 
 
-def _alike(columns: list[int], diff: np.ndarray | None) -> list[int]:
+def _alike(columns: list[int], diff: NDArray[np.float32] | None) -> list[int]:
     """The columns in the order of their second principal component over the alleles (the first only says how much an
     allele does everywhere); as they are with too few alleles."""
     if diff is None or len(columns) < 3:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.report.matrix import cell_and_mark
 from varscore.report.scored import Allele
@@ -98,12 +99,12 @@ def words_for(alleles: Sequence[Allele], tasks: Sequence[Task]) -> Words:
 class Opening:
     """In how many cell types chromatin closes and opens with each allele. closes, opens: int (n,); of: cell types"""
 
-    closes: np.ndarray
-    opens: np.ndarray
+    closes: NDArray[np.int64]
+    opens: NDArray[np.int64]
     of: int
 
     @classmethod
-    def count(cls, diff: np.ndarray, tasks: Sequence[Task]) -> Opening | None:
+    def count(cls, diff: NDArray[np.float32], tasks: Sequence[Task]) -> Opening | None:
         """diff: float32 (n, T). None without a task of open chromatin."""
         chosen = [column for column, task in enumerate(tasks) if OPEN.match(cell_and_mark(task)[1])]
         if not chosen:

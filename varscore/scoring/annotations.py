@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import UsageError
 from varscore.genome.alleles import AlleleBatch
@@ -32,8 +33,8 @@ class Extra:
     background
     """
 
-    columns: dict[str, np.ndarray]
-    evalues: np.ndarray | None
+    columns: dict[str, NDArray[np.number]]
+    evalues: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -143,14 +144,14 @@ class Annotations:
         return f",IMPUTED={'+'.join(names)}" if names else ""
 
     def compute(
-        self, effects: Effects, alleles: AlleleBatch, rows: np.ndarray, tasks: np.ndarray | None = None
+        self, effects: Effects, alleles: AlleleBatch, rows: NDArray[np.int64], tasks: NDArray[np.int64] | None = None
     ) -> Extra:
         """effects: of the m alleles ``rows`` (int64) of a batch in the form that was scored, all tasks
 
         tasks: int64 (k,), those among which the smallest E-value is looked for, by default all that were trained
         """
         tracks = self.tracks.values(alleles, rows)
-        columns: dict[str, np.ndarray] = {}
+        columns: dict[str, NDArray[np.number]] = {}
         evalues = None
         if self.background is not None:
             values = magnitudes(effects.diff, effects.logodds)
@@ -167,7 +168,9 @@ class Annotations:
             columns[classifier.column] = ensemble.probabilities(raw_features(effects, own, classifier.without))
         return Extra(columns, None if evalues is None else evalues.astype(np.float32))
 
-    def _significance(self, background: Background, evalues: np.ndarray, tracks: np.ndarray) -> np.ndarray:
+    def _significance(
+        self, background: Background, evalues: NDArray[np.float64], tracks: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
         names = self._conservation()
         if not names:
             return significance(evalues).astype(np.float32)

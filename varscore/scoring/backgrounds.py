@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.formats.vcf import RecordChunk
 from varscore.genome.alleles import AlleleBatch
@@ -76,8 +77,8 @@ class Haplotypes:
     samples: names by number
     """
 
-    status: np.ndarray
-    backgrounds: np.ndarray
+    status: NDArray[np.uint8]
+    backgrounds: NDArray[np.int64]
     carried: list[Carried]
     hood: Neighbourhood
     skipped: int
@@ -143,7 +144,9 @@ class _Finder:
             return _Found(HapStatus.UNPHASED)
         return self._group(record, number, allele, pair, sample, slot)
 
-    def _group(self, record: int, number: int, allele: int, pair: int, sample: np.ndarray, slot: np.ndarray) -> _Found:
+    def _group(
+        self, record: int, number: int, allele: int, pair: int, sample: NDArray[np.int64], slot: NDArray[np.int64]
+    ) -> _Found:
         hood, rules = self._hood, self._rules
         focal = hood.change(int(hood.rows[record]) + number)
         calls = self._calls(record, focal, sample, slot)
@@ -186,7 +189,7 @@ class _Finder:
             found.status = HapStatus.OVERLAP
         return found
 
-    def _calls(self, record: int, focal: Change, sample: np.ndarray, slot: np.ndarray) -> _Calls:
+    def _calls(self, record: int, focal: Change, sample: NDArray[np.int64], slot: NDArray[np.int64]) -> _Calls:
         hood, genotypes = self._hood, self._hood.genotypes
         contig = int(hood.alleles.contig[hood.rows[record]])
         start = focal.start - anchor(self._length)
@@ -217,8 +220,13 @@ class _Finder:
         return _Calls(np.where(usable, carried, -1), block, unphased, spanned)
 
     def _blocks(
-        self, record: int, records: np.ndarray, sample: np.ndarray, block: np.ndarray, phased: np.ndarray
-    ) -> np.ndarray:
+        self,
+        record: int,
+        records: NDArray[np.int64],
+        sample: NDArray[np.int64],
+        block: NDArray[np.int64],
+        phased: NDArray[np.bool_],
+    ) -> NDArray[np.int64]:
         """The phase set of each carrier's haplotype, int64: that of its call, or, where that needs no phase, of the
         nearest call beside it that has one. phased: bool (records, carriers), calls that are in a phase set."""
         found, at = block.copy(), self._hood.alleles.start[self._hood.rows[:-1]]
@@ -231,7 +239,7 @@ class _Finder:
         return found
 
 
-def _distinct(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _distinct(columns: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The distinct columns of an array (r, c), and which of them each column is, int64 (c,)."""
     rows, columns_there = columns.shape
     if not rows:
@@ -249,7 +257,7 @@ class _Calls:
     unphased: bool (r, c), calls that are left out; spanned: bool (c,)
     """
 
-    carried: np.ndarray
-    block: np.ndarray
-    unphased: np.ndarray
-    spanned: np.ndarray
+    carried: NDArray[np.int64]
+    block: NDArray[np.int64]
+    unphased: NDArray[np.bool_]
+    spanned: NDArray[np.bool_]

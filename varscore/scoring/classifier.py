@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import ModelError, UsageError
 from varscore.formats.xgbjson import MOST_BYTES, booster_json, parse_booster
@@ -53,7 +54,7 @@ class Ensemble:
     models: tuple[bytes, ...]
     calibration: Platt = Platt()
 
-    def scores(self, raw: np.ndarray) -> np.ndarray:
+    def scores(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
         """float32 (n, width) raw features to the log-odds of the trees' mean probability, float32 (n,)"""
         if not len(raw):
             return np.zeros(0, np.float32)
@@ -64,11 +65,11 @@ class Ensemble:
         positive, negative = (side.mean(0, dtype=np.float64) for side in both_ways(each))
         return np.asarray(np.log(positive) - np.log(negative), np.float32)
 
-    def probabilities(self, raw: np.ndarray) -> np.ndarray:
+    def probabilities(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
         """float32 (n, width) raw features to float32 (n,)"""
         return self.calibration.apply(self.scores(raw))
 
-    def gains(self) -> np.ndarray:
+    def gains(self) -> NDArray[np.float64]:
         """Total gain of each feature over all splits, as shares of 1: float64 (width,)"""
         gain = np.zeros(len(self.preparation.mean))
         for booster in self._boosters:

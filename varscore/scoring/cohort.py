@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import VariantFileError
 from varscore.formats.genotypes import Genotypes, read_genotypes
@@ -55,7 +56,7 @@ class Piece:
         return read_genotypes(self.chunk, self._samples.columns, self._samples.of)
 
     @cached_property
-    def judged(self) -> tuple[np.ndarray, AlleleBatch]:
+    def judged(self) -> tuple[NDArray[np.uint8], AlleleBatch]:
         """Status of every allele, uint8, and the alleles in the form in which they are scored."""
         return judge(self.chunk.alleles, self._genome, self._rules)
 
@@ -72,12 +73,12 @@ class Spanning:
     carried: bool (k, S, P), who has them on which slot
     """
 
-    contig: np.ndarray
-    start: np.ndarray
-    end: np.ndarray
-    carried: np.ndarray
+    contig: NDArray[np.int32]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    carried: NDArray[np.bool_]
 
-    def over(self, contig: int, start: int, end: int) -> np.ndarray:
+    def over(self, contig: int, start: int, end: int) -> NDArray[np.bool_]:
         """bool (S, P): who has one of them within [start, end)."""
         meets = (self.contig == contig) & (self.start < end) & (self.end > start)
         return np.asarray(self.carried[meets].any(0))
@@ -94,26 +95,26 @@ class Neighbourhood:
 
     first: int
     genotypes: Genotypes
-    rows: np.ndarray
+    rows: NDArray[np.int64]
     alleles: AlleleBatch
-    status: np.ndarray
+    status: NDArray[np.uint8]
     spanning: Spanning
     samples: tuple[str, ...]
 
     @cached_property
-    def sorted(self) -> np.ndarray:
+    def sorted(self) -> NDArray[np.int64]:
         """The alleles that a haplotype may have, int64 (k,), in the order in which they are applied to it."""
         usable = np.flatnonzero((self.status == Status.PASS) & (self.alleles.affected_bases == 0))
         order = np.lexsort((usable, self.alleles.start[usable], self.alleles.contig[usable]))
         return np.asarray(usable[order])
 
     @cached_property
-    def place(self) -> np.ndarray:
+    def place(self) -> NDArray[np.int64]:
         """Contig and position of ``sorted`` in one number, int64 (k,)."""
         return place(self.alleles.contig[self.sorted], self.alleles.start[self.sorted])
 
     @cached_property
-    def lost(self) -> np.ndarray:
+    def lost(self) -> NDArray[np.int64]:
         """int64 (k,): how many bases each of ``sorted`` takes out of its haplotype."""
         longer = self.alleles.ref.lengths[self.sorted] - self.alleles.alt.lengths[self.sorted]
         return np.asarray(np.maximum(longer, 0))
@@ -129,7 +130,7 @@ class Neighbourhood:
         is_padded = len(ref) != len(alt) and ref[:1].upper() == alt[:1].upper()
         return Change(start, start + len(ref), encode(alt), allele, is_padded)
 
-    def near(self, contig: int, start: int, length: int) -> np.ndarray:
+    def near(self, contig: int, start: int, length: int) -> NDArray[np.int64]:
         """The alleles that a window of ``length`` bases around a position may show, as indices of ``sorted``."""
         most, reach, seen = REACH * length, length, np.empty(0, np.int64)
         while True:
@@ -142,7 +143,7 @@ class Neighbourhood:
             reach = wider
 
 
-def place(contig: np.ndarray, start: np.ndarray) -> np.ndarray:
+def place(contig: NDArray[np.integer], start: NDArray[np.int64]) -> NDArray[np.int64]:
     """Contig and position in one number, in their order: int64."""
     return np.asarray((contig.astype(np.int64) << 44) + start)
 
@@ -299,7 +300,7 @@ def _spanning(chunk: RecordChunk, genotypes: Genotypes) -> Spanning:
 
 
 def _all_spanning(parts: Sequence[Spanning], slots: int) -> Spanning:
-    def wide(carried: np.ndarray) -> np.ndarray:
+    def wide(carried: NDArray[np.bool_]) -> NDArray[np.bool_]:
         missing = max(0, slots - carried.shape[2])
         return np.pad(carried, ((0, 0), (0, 0), (0, missing)))[:, :, :slots]
 

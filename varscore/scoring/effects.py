@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.odds import both_ways
 
@@ -21,13 +22,13 @@ class Meaning(Protocol):
         """``values``, or what has probabilities."""
 
     @property
-    def shift(self) -> np.ndarray:
+    def shift(self) -> NDArray[np.float32]:
         """float32 (tasks,): what is added to log-odds before they are probabilities."""
 
-    def predict(self, outputs: np.ndarray) -> np.ndarray:
+    def predict(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """float32 (..., outputs) to predictions, float32 (..., tasks)."""
 
-    def odds(self, outputs: np.ndarray) -> np.ndarray:
+    def odds(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """float32 (..., outputs) to natural log-odds, float32 (..., tasks)."""
 
 
@@ -38,21 +39,24 @@ class Effects:
     ref, alt: predictions; diff: alt - ref; logodds: difference of log2 odds, NaN where a prediction is no probability.
     """
 
-    ref: np.ndarray
-    alt: np.ndarray
-    diff: np.ndarray
-    logodds: np.ndarray
+    ref: NDArray[np.float32]
+    alt: NDArray[np.float32]
+    diff: NDArray[np.float32]
+    logodds: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.ref)
 
-    def take(self, rows: np.ndarray) -> Effects:
+    def take(self, rows: NDArray[np.int64]) -> Effects:
         """The rows ``rows``, int64 (k,)."""
         return Effects(self.ref[rows], self.alt[rows], self.diff[rows], self.logodds[rows])
 
 
 def effects(
-    ref_logits: np.ndarray, alt_logits: np.ndarray, meaning: Meaning | None = None, strands: str = "both-mean"
+    ref_logits: NDArray[np.float32],
+    alt_logits: NDArray[np.float32],
+    meaning: Meaning | None = None,
+    strands: str = "both-mean",
 ) -> Effects:
     """Predictions and effects from a network's outputs, float32 (S, m, outputs) each.
 
@@ -77,7 +81,7 @@ def effects(
     return Effects(ref.mean(0), alt.mean(0), diff.mean(0), logodds)
 
 
-def strongest(diff: np.ndarray, tasks: np.ndarray) -> np.ndarray:
+def strongest(diff: NDArray[np.float32], tasks: NDArray[np.int64]) -> NDArray[np.int64]:
     """The task with the largest absolute difference: int64 (m,), the first of equals.
 
     diff: float32 (m, T); tasks: int64 (k,), the columns that take part.

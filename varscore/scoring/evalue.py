@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -36,15 +37,15 @@ _ROWS = 8192  # rows that are counted at a time
 _PARTS = ("tail", "bins", "counts")
 
 
-def magnitudes(diff: np.ndarray, logodds: np.ndarray) -> np.ndarray:
+def magnitudes(diff: NDArray[np.float32], logodds: NDArray[np.float32]) -> NDArray[np.float32]:
     """``|diff x logodds|``, float32 of their shape."""
     return np.asarray(np.abs(diff * logodds))
 
 
-def significance(evalues: np.ndarray, conservation: np.ndarray | None = None) -> np.ndarray:
+def significance(evalues: NDArray[np.float64], conservation: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
     """DeepSEA's functional significance, float64 (m,): geometric mean of the E-values over tasks, times that of the
     conservation scores' E-values where there are any. evalues: (m, tasks); conservation: (m, k)."""
-    tasks: np.ndarray = np.exp(np.log(evalues).mean(1))
+    tasks: NDArray[np.float64] = np.exp(np.log(evalues).mean(1))
     return tasks if conservation is None else tasks * np.exp(np.log(conservation).mean(1))
 
 
@@ -61,9 +62,9 @@ class Background:
     model_sha256: str
     n: int
     conservation: tuple[str, ...]
-    tail: np.ndarray
-    bins: np.ndarray
-    counts: np.ndarray
+    tail: NDArray[np.float32]
+    bins: NDArray[np.int64]
+    counts: NDArray[np.int64]
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -79,7 +80,9 @@ class Background:
         """The smallest E-value there is: max(1e-6, 1 / (n + 1)), or DeepSEA's fixed 1e-6."""
         return LEAST if deepsea else max(LEAST, 1 / (self.n + 1))
 
-    def evalues(self, values: np.ndarray, *, first: int = 0, deepsea_floor: bool = False) -> np.ndarray:
+    def evalues(
+        self, values: NDArray[np.float32], *, first: int = 0, deepsea_floor: bool = False
+    ) -> NDArray[np.float64]:
         """Share of the background with a strictly larger value, not below :meth:`floor`.
 
         values: float32 (m, c), the columns from ``first`` on; NaN counts as smaller than everything. float64 (m, c)
@@ -89,7 +92,9 @@ class Background:
         larger = self._larger(np.asarray(values, np.float32), slice(first, first + values.shape[1]))
         return np.asarray(np.maximum(larger / self.n, self.floor(deepsea_floor)))
 
-    def rarest(self, values: np.ndarray, evalues: np.ndarray, tasks: np.ndarray) -> np.ndarray:
+    def rarest(
+        self, values: NDArray[np.float32], evalues: NDArray[np.float64], tasks: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
         """The task of the smallest E-value: int64 (m,). Of equal ones that whose value is the largest in relation to
         the largest of the background, so that neither its place nor its base rate decides.
 
@@ -103,10 +108,10 @@ class Background:
         least = some == some.min(1, keepdims=True)
         return np.asarray(tasks[np.where(least, beyond, -1).argmax(1)])
 
-    def _larger(self, values: np.ndarray, columns: slice) -> np.ndarray:
+    def _larger(self, values: NDArray[np.float32], columns: slice) -> NDArray[np.float64]:
         """How many background values are strictly larger, float64 (m, c)."""
         tail, counts = self.tail[columns], self.counts[columns]
-        larger: np.ndarray = np.maximum(_interpolated(values, self.bins, counts), tail.shape[1])
+        larger: NDArray[np.float64] = np.maximum(_interpolated(values, self.bins, counts), tail.shape[1])
         among = values >= tail[:, 0] if tail.shape[1] < self.n else np.ones(values.shape, bool)
         for column in np.flatnonzero(among.any(0)):
             here = among[:, column]
@@ -114,7 +119,9 @@ class Background:
         return larger
 
 
-def _interpolated(values: np.ndarray, bins: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _interpolated(
+    values: NDArray[np.float32], bins: NDArray[np.int64], counts: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """How many values are larger, as far as the histogram tells: values of one bin are taken to lie evenly in it."""
     keys = _keys(values)
     bin_ = keys >> _SHIFT
@@ -129,12 +136,12 @@ def _interpolated(values: np.ndarray, bins: np.ndarray, counts: np.ndarray) -> n
     )  # zeros are equal
 
 
-def _known(values: np.ndarray) -> np.ndarray:
+def _known(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Without NaN, which sorts as the smallest value, and without the sign of zero."""
     return np.asarray(np.where(np.isnan(values), -np.inf, values).astype(np.float32) + np.float32(0))
 
 
-def _keys(values: np.ndarray) -> np.ndarray:
+def _keys(values: NDArray[np.float32]) -> NDArray[np.int64]:
     """int64 that sort as the float32 values do: the bits of the float, turned around for negative ones."""
     bits = _known(values).view(np.uint32).astype(np.int64)
     return np.where(bits >> 31, 0xFFFFFFFF - bits, bits + (1 << 31))
@@ -148,10 +155,10 @@ class BackgroundBuilder:
         self._keep = tail
         self._tail = np.empty((0, columns), np.float32)
         self._counts = np.zeros((columns, _BINS), np.uint32)
-        self._waiting: list[np.ndarray] = []
+        self._waiting: list[NDArray[np.float32]] = []
         self._rows = 0
 
-    def add(self, values: np.ndarray) -> None:
+    def add(self, values: NDArray[np.float32]) -> None:
         """values: float32 (m, columns); NaN is allowed, and smaller than everything."""
         self._waiting.append(_known(values))
         self.n += len(values)
@@ -223,7 +230,7 @@ def load_background(path: Path, model_sha256: str, tasks: int) -> Background:
     return background
 
 
-def _parts(background: Background) -> dict[str, np.ndarray]:
+def _parts(background: Background) -> dict[str, NDArray[np.generic]]:
     """The arrays as they are stored. They have to be contiguous: safetensors writes memory as it lies."""
     return {
         "tail": np.ascontiguousarray(background.tail),
@@ -244,14 +251,14 @@ def _text(background: Background) -> str:
     return json.dumps(said, sort_keys=True)
 
 
-def _digest(parts: dict[str, np.ndarray], text: str) -> str:
+def _digest(parts: Mapping[str, NDArray[np.generic]], text: str) -> str:
     digest = hashlib.sha256(text.encode())
     for name in _PARTS:
         digest.update(parts[name].tobytes())
     return digest.hexdigest()
 
 
-def _assemble(parts: dict[str, np.ndarray], metadata: dict[str, Any]) -> Background:
+def _assemble(parts: Mapping[str, NDArray[Any]], metadata: dict[str, Any]) -> Background:
     """Raises KeyError, ValueError or TypeError for what is not a whole background."""
     checksum, said = metadata["sha256"], json.loads(metadata["text"])
     if said["format"] != FORMAT or set(parts) != set(_PARTS):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import ModelError
 from varscore.formats.bigwig import BigWig
@@ -28,7 +29,9 @@ DEEPSEA_CONSERVATION = {
 """DeepSEA's conservation scores, in its order, and what stands in for a missing one"""
 
 
-def raw_features(effects: Effects, conservation: np.ndarray, without: Sequence[int] = ()) -> np.ndarray:
+def raw_features(
+    effects: Effects, conservation: NDArray[np.floating], without: Sequence[int] = ()
+) -> NDArray[np.float32]:
     """float32 (m, 2 x tasks + k), still signed; NaN where a conservation score is missing.
 
     conservation: (m, k); without: tasks that are left out, of which a model knows nothing
@@ -64,13 +67,13 @@ class Tracks:
         for _, track in self.files:
             track.warn_of_missing()
 
-    def values(self, alleles: AlleleBatch, rows: np.ndarray) -> np.ndarray:
+    def values(self, alleles: AlleleBatch, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The scores at the first REF base of the alleles ``rows``: float32 (m, k), NaN where there is none."""
         contig, start = alleles.contig[rows], alleles.start[rows]
         columns = [track.values(alleles.contigs, contig, start) for _, track in self.files]
         return np.stack(columns, 1) if columns else np.empty((len(rows), 0), np.float32)
 
-    def select(self, values: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    def select(self, values: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.float32]:
         """The columns ``names`` of what :meth:`values` gave: float32 (m, names), NaN for a score that is not given."""
         found = np.full((len(values), len(names)), np.nan, np.float32)
         for column, name in enumerate(names):
@@ -86,12 +89,12 @@ class Preparation:
     fill: float64 (k,), for the conservation columns, the last k; mean, scale: float64 (width,)
     """
 
-    fill: np.ndarray
-    mean: np.ndarray
-    scale: np.ndarray
+    fill: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, raw: np.ndarray, conservation: Sequence[str]) -> Preparation:
+    def fit(cls, raw: NDArray[np.float32], conservation: Sequence[str]) -> Preparation:
         """From the training set alone, float32 (n, width). DeepSEA's scores are filled in as DeepSEA does, others by
         their median; a constant column keeps scale 1."""
         fill = np.array([_fill(name, raw[:, i - len(conservation)]) for i, name in enumerate(conservation)])
@@ -99,7 +102,7 @@ class Preparation:
         mean, deviation = absolute.mean(0, dtype=np.float64), absolute.std(0, dtype=np.float64)
         return cls(fill, mean, np.where(deviation > 0, deviation, 1.0))
 
-    def apply(self, raw: np.ndarray) -> np.ndarray:
+    def apply(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
         """float32 (n, width), as is ``raw``"""
         return np.asarray((_absolute(raw, self.fill) - self.mean) / self.scale, np.float32)
 
@@ -130,12 +133,12 @@ def class_of_features(
     return [*blocks, *(("conservation", "conservation", name) for name in conservation)]
 
 
-def _fill(name: str, column: np.ndarray) -> float:
+def _fill(name: str, column: NDArray[np.float32]) -> float:
     known = column[np.isfinite(column)]
     return DEEPSEA_CONSERVATION.get(name.lower(), float(np.median(known)) if len(known) else 0.0)
 
 
-def _absolute(raw: np.ndarray, fill: np.ndarray) -> np.ndarray:
+def _absolute(raw: NDArray[np.float32], fill: NDArray[np.float64]) -> NDArray[np.float32]:
     if not len(fill):
         return np.asarray(np.abs(raw))
     filled = raw.copy()

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.engine.plain import PlainEngine, demand_numbers
 from varscore.engine.pool import Pool
@@ -57,14 +58,14 @@ class HaplotypeWindows:
     ranked: int64, the tasks among which the most changed is looked for
     """
 
-    entry_pair: np.ndarray
-    entry_own: np.ndarray
+    entry_pair: NDArray[np.int64]
+    entry_own: NDArray[np.int64]
     windows: Windows
-    pair_of: np.ndarray
-    alone: np.ndarray
-    alone_pair: np.ndarray
-    shares: np.ndarray
-    ranked: np.ndarray
+    pair_of: NDArray[np.int64]
+    alone: NDArray[np.uint8]
+    alone_pair: NDArray[np.int64]
+    shares: NDArray[np.int64]
+    ranked: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -75,28 +76,28 @@ class HaplotypeEffects:
     alone, joint, interaction: float32 (E,), of ``task``; interaction NaN where it was not asked for
     """
 
-    task: np.ndarray
-    diff: np.ndarray
-    logodds: np.ndarray
-    joint_task: np.ndarray
-    joint_diff: np.ndarray
-    alone: np.ndarray
-    joint: np.ndarray
-    interaction: np.ndarray
+    task: NDArray[np.int64]
+    diff: NDArray[np.float32]
+    logodds: NDArray[np.float32]
+    joint_task: NDArray[np.int64]
+    joint_diff: NDArray[np.float32]
+    alone: NDArray[np.float32]
+    joint: NDArray[np.float32]
+    interaction: NDArray[np.float32]
 
 
 # -- their windows -----------------------------------------------------------------------------------------------------
 
 
 def cut_haplotypes(
-    found: Haplotypes, windows: Windows, genome: NamedGenome, ranked: np.ndarray, in_full: bool
+    found: Haplotypes, windows: Windows, genome: NamedGenome, ranked: NDArray[np.int64], in_full: bool
 ) -> HaplotypeWindows:
     """The windows of all backgrounds; in_full: those of their single variants too. windows: the ordinary ones"""
     length = windows.ref.shape[1]
     own: list[int] = []
-    pairs: list[tuple[np.ndarray, np.ndarray]] = []
+    pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
     alone: dict[tuple[int, int], int] = {}
-    alone_codes: list[np.ndarray] = []
+    alone_codes: list[NDArray[np.uint8]] = []
     shares: list[tuple[int, int]] = []
     sequences: dict[tuple[int, int, bool, tuple[int, ...]], int] = {}
     sequence: list[int] = []
@@ -142,7 +143,7 @@ def cut_haplotypes(
 
 
 def _fetch(genome: NamedGenome, contig: int) -> Fetch:
-    def fetch(start: int, end: int) -> np.ndarray:
+    def fetch(start: int, end: int) -> NDArray[np.uint8]:
         return np.asarray(genome.windows(np.array([contig]), np.array([start]), max(0, end - start))[0])
 
     return fetch
@@ -168,7 +169,11 @@ def effects_on_haplotypes(
 
 
 def _of_entries(
-    asked: HaplotypeWindows, ordinary: Effects, conditional: Effects, joint: np.ndarray, lone: np.ndarray
+    asked: HaplotypeWindows,
+    ordinary: Effects,
+    conditional: Effects,
+    joint: NDArray[np.float32],
+    lone: NDArray[np.float32],
 ) -> HaplotypeEffects:
     """ordinary: of the ordinary pairs; conditional, joint: of the pairs of ``asked.windows``; lone: of ``asked.alone``;
     joint and lone are differences, float32 (rows, tasks)"""
@@ -195,7 +200,9 @@ def _of_entries(
     )
 
 
-def most_changed_background(found: Haplotypes, effects: HaplotypeEffects) -> tuple[np.ndarray, np.ndarray]:
+def most_changed_background(
+    found: Haplotypes, effects: HaplotypeEffects
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The alleles that have an entry, int64 (k,) rows of the chunk, and the entry of each where it changes most, the
     first of equals."""
     alleles = np.array([carried.allele for carried in found.carried], np.int64)
@@ -213,7 +220,7 @@ class Phasing:
 
     cohort: Cohort
     rules: HaplotypeRules
-    ranked: np.ndarray
+    ranked: NDArray[np.int64]
 
 
 @dataclass(frozen=True)

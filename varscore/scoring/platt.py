@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.odds import probabilities
 
@@ -29,7 +30,7 @@ class Platt:
     intercept: float = 0.0
 
     @classmethod
-    def fit(cls, scores: np.ndarray, labels: np.ndarray) -> Platt:
+    def fit(cls, scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> Platt:
         """Maximum likelihood by Newton's method, classes weighing the same; scores, float (n,), labels, bool (n,).
 
         Targets are Platt's, a little inside 0 and 1. A slope is never below 0: scores that say nothing, or the
@@ -45,7 +46,7 @@ class Platt:
         share = float(np.average(targets, weights=weights))
         return cls(0.0, math.log(share / (1 - share)))
 
-    def apply(self, scores: np.ndarray) -> np.ndarray:
+    def apply(self, scores: NDArray[np.floating]) -> NDArray[np.float32]:
         """float32 (n,) scores to float32 (n,) probabilities"""
         return probabilities((self.slope * scores + self.intercept).astype(np.float32))
 
@@ -63,7 +64,9 @@ class Platt:
         return cls(slope, intercept)
 
 
-def calibrate_folds(scores: np.ndarray, labels: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, Platt]:
+def calibrate_folds(
+    scores: NDArray[np.floating], labels: NDArray[np.bool_], fold: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], Platt]:
     """Probabilities of cross-validated scores, float32 (n,), those of each fold by what the others teach; and what all
     of them teach. fold: int64 (n,); those below 0 take no part (NaN)."""
     out = np.full(len(scores), np.nan, np.float32)
@@ -74,13 +77,15 @@ def calibrate_folds(scores: np.ndarray, labels: np.ndarray, fold: np.ndarray) ->
     return out, Platt.fit(scores[kept], labels[kept])
 
 
-def balanced_weights(labels: np.ndarray) -> np.ndarray:
+def balanced_weights(labels: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Weights under which both classes weigh the same and the mean is 1: float32 (n,). labels: bool (n,), both there"""
     positive = labels.mean()
     return np.asarray(np.where(labels, 0.5 / positive, 0.5 / (1 - positive)), np.float32)
 
 
-def _newton(features: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _newton(
+    features: NDArray[np.float64], targets: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Coefficients of a logistic regression: float64 (k,), for features float64 (n, k)."""
     at = np.zeros(features.shape[1])
     ridge = 1e-9 * np.eye(features.shape[1])  # constant scores have no slope of their own
@@ -100,5 +105,5 @@ def _newton(features: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> n
     return at
 
 
-def _loss(odds: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
+def _loss(odds: NDArray[np.float64], targets: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
     return float((weights * (np.logaddexp(0, odds) - targets * odds)).sum())

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.engine.plain import PlainEngine, demand_numbers
 from varscore.engine.pool import Pool, busy
@@ -29,14 +30,14 @@ class ScoreBatch:
     where nothing is ``stored``.
     """
 
-    status: np.ndarray
-    rows: np.ndarray
+    status: NDArray[np.uint8]
+    rows: NDArray[np.int64]
     alleles: AlleleBatch
     effects: Effects
     stored: Stored | None = None
 
     @property
-    def computed(self) -> np.ndarray:
+    def computed(self) -> NDArray[np.int64]:
         """The scored alleles that have effects here, int64 (c,); of the others the columns are known."""
         return self.rows if self.stored is None else self.rows[~self.stored.there]
 
@@ -50,10 +51,10 @@ class Stored:
     they are to be kept; effects: of the rest of the others, where effects are stored
     """
 
-    there: np.ndarray
-    columns: Mapping[str, np.ndarray]
-    computed: np.ndarray
-    keys: np.ndarray | None = None
+    there: NDArray[np.bool_]
+    columns: Mapping[str, NDArray[np.generic]]
+    computed: NDArray[np.bool_]
+    keys: NDArray[np.uint64] | None = None
     effects: Effects | None = None
 
 
@@ -66,10 +67,10 @@ class Judged:
     """
 
     alleles: AlleleBatch
-    rows: np.ndarray
+    rows: NDArray[np.int64]
     names: Sequence[str | None]
 
-    def others(self, there: np.ndarray) -> Judged:
+    def others(self, there: NDArray[np.bool_]) -> Judged:
         """Those for which ``there``, bool (m,), does not hold."""
         return replace(self, rows=self.rows[~there])
 
@@ -82,7 +83,7 @@ class Store(Protocol):
 
     def find(
         self, judged: Judged, genome: Genome, cut: Callable[[Judged], Windows]
-    ) -> tuple[np.ndarray, Stored, Windows]:
+    ) -> tuple[NDArray[np.int64], Stored, Windows]:
         """The alleles that have a score or get one, int64 (m,), what is known of them, and the windows of those that
         are to be computed. cut: makes windows, without those of alleles that have no score."""
 
@@ -117,7 +118,9 @@ def score_chunks(
     not computed; untrained: tasks that say nothing of which of an allele's windows counts, should it have two.
     """
 
-    def cut() -> Iterator[tuple[tuple[Chunk, np.ndarray, np.ndarray, AlleleBatch, Stored | None], Windows]]:
+    def cut() -> Iterator[
+        tuple[tuple[Chunk, NDArray[np.uint8], NDArray[np.int64], AlleleBatch, Stored | None], Windows]
+    ]:
         for chunk in chunks:
             contigs = names.of(chunk.alleles.contigs)
             named = NamedGenome(genome, contigs)
@@ -158,7 +161,7 @@ def effects_of(engine: PlainEngine, windows: Windows, untrained: Sequence[int] =
     return most_changed(effects(ref, alt, engine.net.goal, engine.net.strands), windows.rows, untrained)
 
 
-def logits_of(engine: PlainEngine, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+def logits_of(engine: PlainEngine, windows: Windows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Logits of REF and ALT windows, two float32 (S, m, outputs). Raises DeviceError where one is no number."""
     ref, alt = engine.score(windows)
     demand_numbers(ref, alt)
@@ -167,7 +170,7 @@ def logits_of(engine: PlainEngine, windows: Windows) -> tuple[np.ndarray, np.nda
     return ref, alt
 
 
-def most_changed(found: Effects, rows: np.ndarray, untrained: Sequence[int] = ()) -> Effects:
+def most_changed(found: Effects, rows: NDArray[np.int64], untrained: Sequence[int] = ()) -> Effects:
     """Of the effects on m pairs of windows those that speak for an allele: of two pairs the one where some task's
     difference is larger, the first of equals.
 
@@ -180,7 +183,7 @@ def most_changed(found: Effects, rows: np.ndarray, untrained: Sequence[int] = ()
     return found.take(np.lexsort((-change, rows))[first])
 
 
-def spread(values: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
+def spread(values: NDArray[np.float32], rows: NDArray[np.int64], n: int) -> NDArray[np.float32]:
     """float32 values of the scored rows as a column of all n alleles, NaN elsewhere. values: (m, ...)."""
     out = np.full((n, *values.shape[1:]), np.nan, np.float32)
     out[rows] = values

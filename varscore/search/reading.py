@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import UsageError
 from varscore.search.space import ABSENT, TABLE, Space, Value, plain, shown
@@ -76,7 +77,7 @@ class Trials:
     """
 
     trials: tuple[Trial, ...]
-    goodness: np.ndarray
+    goodness: NDArray[np.float64]
     metric: Metric
     space: Space
 
@@ -94,20 +95,20 @@ class Trials:
         return max(FEWEST_TOP, round(TOP * len(self)))
 
     @cached_property
-    def top(self) -> np.ndarray:
+    def top(self) -> NDArray[np.bool_]:
         """bool (n,): which are of the best; the earlier first among equals."""
         chosen = np.zeros(len(self), bool)
         chosen[np.argsort(-self.goodness, kind="stable")[: self.top_count]] = True
         return chosen
 
     @cached_property
-    def for_trees(self) -> np.ndarray:
+    def for_trees(self) -> NDArray[np.float64]:
         """float64 (n, columns): numbers of ordinal keys, -1 without effect; 0 or 1 for the values of others."""
         rows = [[_cell(point, column) for column in COLUMNS] for point in self.points]
         return np.array(rows, np.float64).reshape(len(rows), len(COLUMNS))
 
     @cached_property
-    def coded(self) -> np.ndarray:
+    def coded(self) -> NDArray[np.float64]:
         """float64 (n, 24): the place of each key's value in its list, -1 without effect."""
         rows = [
             [-1 if point[name] == ABSENT else key.values.index(point[name]) for name, key in TABLE.items()]
@@ -260,8 +261,8 @@ class Interaction:
     strength: float
     one_values: tuple[Value, ...]
     other_values: tuple[Value, ...]
-    mean: np.ndarray
-    counts: np.ndarray
+    mean: NDArray[np.float64]
+    counts: NDArray[np.int64]
 
 
 def interactions(trials: Trials, ranked: Sequence[Importance], most: int = 5) -> list[Interaction]:
@@ -301,7 +302,9 @@ def _forest() -> Any:
     return RandomForestRegressor(TREES, min_samples_leaf=2, random_state=0, n_jobs=1)
 
 
-def _dependence(forest: Any, x: np.ndarray, keys: tuple[str, ...]) -> tuple[np.ndarray, list[np.ndarray]]:
+def _dependence(
+    forest: Any, x: NDArray[np.float64], keys: tuple[str, ...]
+) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
     from sklearn.inspection import partial_dependence
 
     columns = [list(TABLE).index(key) for key in keys]
@@ -310,7 +313,10 @@ def _dependence(forest: Any, x: np.ndarray, keys: tuple[str, ...]) -> tuple[np.n
 
 
 def _strength(
-    forest: Any, x: np.ndarray, pair: tuple[str, str], alone: dict[str, tuple[np.ndarray, list[np.ndarray]]]
+    forest: Any,
+    x: NDArray[np.float64],
+    pair: tuple[str, str],
+    alone: dict[str, tuple[NDArray[np.float64], list[NDArray[np.float64]]]],
 ) -> float:
     """H squared of two keys over the trials' own values."""
     together, grid = _dependence(forest, x, pair)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from varscore.datasets.examples import ExampleSet
 from varscore.engine.device import evaluating
@@ -27,12 +28,12 @@ class Masks:
     """mean: float64 (positions,) over ``examples`` sequences; of the chosen ones names, predictions float32 (n,), codes
     uint8 (n, window) and masks float32 (n, positions)."""
 
-    mean: np.ndarray
+    mean: NDArray[np.float64]
     examples: int
     names: Sequence[str]
-    predicted: np.ndarray
-    codes: np.ndarray
-    masks: np.ndarray
+    predicted: NDArray[np.float32]
+    codes: NDArray[np.uint8]
+    masks: NDArray[np.float32]
 
 
 def attend(
@@ -40,7 +41,7 @@ def attend(
     data: ExampleSet,
     device: torch.device,
     count: int,
-    chosen: tuple[Sequence[str], np.ndarray] | None = None,
+    chosen: tuple[Sequence[str], NDArray[np.uint8]] | None = None,
 ) -> Masks:
     """The mean mask over the positive test examples, and the masks of the ``count`` of them with the highest
     prediction, or of ``chosen`` sequences: names and codes, uint8 (n, window).

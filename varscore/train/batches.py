@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from varscore.datasets.examples import ExampleSet
@@ -68,7 +69,7 @@ class Examples:
                 cause=f"the data set has {there[0]} and {there[1]}",
             )
 
-    def batch(self, rows: np.ndarray, flip: np.ndarray) -> Batch:
+    def batch(self, rows: NDArray[np.int64], flip: NDArray[np.bool_]) -> Batch:
         """The examples ``rows``, int64 (n,), or the segments of rows, int64 (m, size): those where ``flip`` (bool) is
         set seen from the other strand.
         """
@@ -88,7 +89,7 @@ class Examples:
         known = self.data.known(rows)
         return Batch(codes, self._moved(self.data.targets(rows)), None if known is None else self._moved(known), extra)
 
-    def _segments(self, rows: np.ndarray, flip: np.ndarray) -> Batch:
+    def _segments(self, rows: NDArray[np.int64], flip: NDArray[np.bool_]) -> Batch:
         count = rows.shape[1]
         length = self.data.window + self.step * (count - 1)
         offset = torch.from_numpy(self.data.offset[rows[:, 0]]).to(self.device)
@@ -103,10 +104,10 @@ class Examples:
         targets = self._moved(self.data.targets(flat))
         return Batch(codes, targets, None if known is None else self._moved(known), {}, count)
 
-    def _moved(self, array: np.ndarray) -> Tensor:
+    def _moved(self, array: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
-    def targets(self, rows: np.ndarray) -> Iterator[Targets]:
+    def targets(self, rows: NDArray[np.int64]) -> Iterator[Targets]:
         """The targets of many examples, piece by piece."""
         for piece in np.array_split(rows, 64):
             yield self.data.targets(piece), self.data.known(piece)
@@ -119,7 +120,9 @@ class Order:
     draws comes from the seed and its number alone.
     """
 
-    def __init__(self, data: ExampleSet, rows: np.ndarray, size: int, segment: int, step: int, seed: int) -> None:
+    def __init__(
+        self, data: ExampleSet, rows: NDArray[np.int64], size: int, segment: int, step: int, seed: int
+    ) -> None:
         if segment > 1 and size % segment:
             raise UsageError(f"a batch of {size} bins is no whole number of segments of {segment}")
         self.rows, self.size, self.segment, self.seed = rows, size, segment, seed
@@ -128,7 +131,7 @@ class Order:
         if self.runs is not None:
             self.steps = min(self.steps, self.runs.fewest)  # so that no step is without a segment
 
-    def epoch(self, number: int, both_strands: bool) -> tuple[np.ndarray, np.ndarray]:
+    def epoch(self, number: int, both_strands: bool) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Its rows, int64 (n,) or (m, segment), in order, and whether each is seen from the other strand."""
         random = np.random.default_rng((self.seed, number))
         if self.runs is None:
@@ -137,7 +140,7 @@ class Order:
             rows = random.permutation(self.runs.segments(random))
         return rows, (random.random(len(rows)) < 0.5) & both_strands
 
-    def batch(self, step: int, items: int) -> np.ndarray:
+    def batch(self, step: int, items: int) -> NDArray[np.int64]:
         """Which of an epoch's ``items`` a step takes. Segments, which may be a few less, are dealt out evenly."""
         if self.runs is None:
             return np.arange(step * self.size, min((step + 1) * self.size, items))

@@ -19,6 +19,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -113,7 +114,7 @@ class Trainer:
         self.saved_step: int | None = None
         """Steps that the folder's checkpoint holds; None while it has none of this run"""
 
-    def start(self, inherited: Inherited | None = None, motifs: Sequence[np.ndarray] = ()) -> None:
+    def start(self, inherited: Inherited | None = None, motifs: Sequence[NDArray[np.float64]] = ()) -> None:
         """What happens once, before the first step: input statistics, the output bias and renewed filters.
 
         What is ``inherited`` from another model is left as it is, but for the filters that the recipe renews from the
@@ -193,11 +194,11 @@ class Trainer:
             saved = time.monotonic()
         return progress
 
-    def _plan(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    def _plan(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The epoch's order of examples or segments, and the strand of each."""
         return self.order.epoch(epoch, self.both_strands)
 
-    def _step(self, replica: nn.Module, order: np.ndarray, flips: np.ndarray) -> float:
+    def _step(self, replica: nn.Module, order: NDArray[np.int64], flips: NDArray[np.bool_]) -> float:
         """One step of the optimizer; returns this process's loss, of which the mean over processes is the batch's."""
         progress, ranks = self.progress, self.ranks
         batch = self.order.batch(progress.step, len(order))
@@ -242,7 +243,7 @@ class Trainer:
         """Steps of the current epoch: the last one may be cut short."""
         return min(self.steps, self.total - self.progress.epoch * self.steps)
 
-    def _weight(self, rows: np.ndarray) -> int:
+    def _weight(self, rows: NDArray[np.int64]) -> int:
         """Of some examples' mean loss beside that of others: examples, or known targets where some are not known."""
         if self.ranks.world == 1:
             return len(rows)
@@ -275,7 +276,7 @@ class Trainer:
             raise DataError("no label of the validation split is known", where=self.data.folder)
         return {"validation_loss": total / weights, **found.measures()}
 
-    def _held_out(self) -> np.ndarray:
+    def _held_out(self) -> NDArray[np.int64]:
         """The validation split as the training split is taken: int64 (n,), or segments of rows (m, size)."""
         if self.recipe.segment == 1:
             return self.held_out

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore import pictures
 from varscore.pictures import COLOURS, standard
@@ -103,7 +104,12 @@ def difference_bars(path: Path, panels: Mapping[str, Mapping[str, float]], measu
 
 
 def mask_picture(
-    path: Path, mean: np.ndarray, masks: np.ndarray, title: str, label: str, bases: Sequence[str] = ()
+    path: Path,
+    mean: NDArray[np.float64],
+    masks: NDArray[np.floating],
+    title: str,
+    label: str,
+    bases: Sequence[str] = (),
 ) -> None:
     """PNG of a mean attention mask, float (positions,), above a row for each of ``masks``, float (n, positions), with a
     colour bar. bases: of each row's sequence, a letter a base; written where they are few enough to be read"""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from varscore.nets.init import first_layer, informative, renew
@@ -19,7 +20,7 @@ from varscore.nets.layers import SequenceNet
 def renew_filters(
     net: SequenceNet,
     losses: Iterable[Tensor],
-    motifs: Sequence[np.ndarray],
+    motifs: Sequence[NDArray[np.float64]],
     count: int,
     seed: int = 0,
 ) -> list[int]:
@@ -40,7 +41,7 @@ def renew_filters(
     return taken
 
 
-def importance(weight: Tensor, losses: Iterable[Tensor]) -> np.ndarray:
+def importance(weight: Tensor, losses: Iterable[Tensor]) -> NDArray[np.float64]:
     """float64 (filters,): how far the loss would move, to first order, if a filter were silent; the squares' mean over
     batches. Source: Molchanov et al. 2019, doi:10.1109/CVPR.2019.01152, equation 8."""
     total, batches = np.zeros(len(weight)), 0
@@ -48,11 +49,11 @@ def importance(weight: Tensor, losses: Iterable[Tensor]) -> np.ndarray:
         (gradient,) = torch.autograd.grad(loss, weight)
         total += (gradient * weight).sum((1, 2)).detach().cpu().double().numpy() ** 2
         batches += 1
-    mean: np.ndarray = total / max(batches, 1)
+    mean: NDArray[np.float64] = total / max(batches, 1)
     return mean
 
 
-def least_alike(motifs: Sequence[np.ndarray], filters: np.ndarray, count: int) -> list[int]:
+def least_alike(motifs: Sequence[NDArray[np.float64]], filters: NDArray[np.float64], count: int) -> list[int]:
     """``count`` motifs, float64 (w, 4), one after the other: each the least like all ``filters``, (n, width, 4), and
     those before it."""
     width = filters.shape[1]
@@ -69,7 +70,7 @@ def least_alike(motifs: Sequence[np.ndarray], filters: np.ndarray, count: int) -
     return taken
 
 
-def likeness(motif: np.ndarray, filters: np.ndarray) -> np.ndarray:
+def likeness(motif: NDArray[np.float64], filters: NDArray[np.float64]) -> NDArray[np.float64]:
     """float64 (n,): correlation of a motif, float64 (w, 4), with filters, (n, width, 4), where it fits best, either way
     round. Columns are taken about their mean, and what lies beyond an end is 0."""
     filters, w = _centred(filters), len(motif)
@@ -79,10 +80,10 @@ def likeness(motif: np.ndarray, filters: np.ndarray) -> np.ndarray:
     both = np.stack([motif, motif[::-1, ::-1]])
     products = np.einsum("npbw,swb->nsp", places, both, optimize=True)
     size = np.sqrt((filters**2).sum((1, 2)) * (motif**2).sum())
-    found: np.ndarray = products.max((1, 2)) / np.maximum(size, 1e-30)
+    found: NDArray[np.float64] = products.max((1, 2)) / np.maximum(size, 1e-30)
     return found
 
 
-def _centred(columns: np.ndarray) -> np.ndarray:
-    centred: np.ndarray = columns - columns.mean(-1, keepdims=True)
+def _centred(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    centred: NDArray[np.float64] = columns - columns.mean(-1, keepdims=True)
     return centred

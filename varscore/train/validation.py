@@ -4,6 +4,7 @@ predicted values are."""
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from varscore.datasets.examples import ExampleSet
@@ -19,13 +20,13 @@ MOST = 1 << 25
 class Validation:
     """Collects what a network makes of the validation split, ``rows`` of a data set, in any order."""
 
-    def __init__(self, data: ExampleSet, goal: Objective, rows: np.ndarray) -> None:
+    def __init__(self, data: ExampleSet, goal: Objective, rows: NDArray[np.int64]) -> None:
         self._data, self._goal = data, goal
         self.total = self.weight = 0.0
         self._rows = rows[:: -(-len(rows) * len(data.tasks) // MOST) or 1]
         self._predicted = np.full((len(self._rows), len(data.tasks)), np.nan, np.float32)
 
-    def add(self, rows: np.ndarray, outputs: Tensor, targets: Tensor, known: Tensor | None) -> None:
+    def add(self, rows: NDArray[np.int64], outputs: Tensor, targets: Tensor, known: Tensor | None) -> None:
         """rows: int64 (n,), ``NONE`` where there is no example; outputs, targets, known: as for Objective.loss."""
         loss, weight = self._goal.loss(outputs, targets, known)
         self.total, self.weight = self.total + loss.item() * weight, self.weight + weight
@@ -57,6 +58,6 @@ class Validation:
                 found[f"auprc{suffix}"] = float(scores.auprc[inside].mean())
         return found
 
-    def _nearness(self, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    def _nearness(self, rows: NDArray[np.int64], predicted: NDArray[np.float32]) -> dict[str, float]:
         r = score_values(self._data.targets(rows), predicted, self._data.known(rows)).pearson
         return {"pearson": float(np.nanmean(r))} if np.isfinite(r).any() else {}

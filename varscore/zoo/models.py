@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
@@ -115,7 +116,7 @@ class ModelFolder:
             return {}
 
     @property
-    def untrained(self) -> np.ndarray:
+    def untrained(self) -> NDArray[np.int64]:
         """int64 (k,), ascending: tasks that the card says had no positive example in training. Raises ModelError."""
         try:
             tasks = self.card.untrained
@@ -203,7 +204,7 @@ def open_model(folder: Path) -> ModelFolder:
     return ModelFolder(folder, card)
 
 
-def ranked_tasks(model: ModelFolder, chosen: np.ndarray) -> np.ndarray:
+def ranked_tasks(model: ModelFolder, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
     """Those of the chosen tasks (int64) that an allele can be told by: without those that had no positive in training.
 
     Raises UsageError when none is left.
@@ -298,7 +299,7 @@ def state_priors(model: ModelFolder, priors: Priors) -> ModelFolder:
     return open_model(model.path)
 
 
-def _demand_shift(shift: torch.Tensor, tasks: int) -> np.ndarray:
+def _demand_shift(shift: torch.Tensor, tasks: int) -> NDArray[np.float32]:
     """Raises ValueError for what is no shift of so many tasks."""
     if shift.shape != (tasks,) or not shift.is_floating_point() or not torch.isfinite(shift).all():
         raise ValueError(f"{SHIFT} is not a number for each of {tasks} tasks")

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.datasets.examples import ExampleSet
 from varscore.errors import DataError
@@ -31,28 +32,28 @@ class Priors:
     nobody has counted those
     """
 
-    positives: np.ndarray
-    examples: np.ndarray
-    true_positives: np.ndarray
-    true_examples: np.ndarray
+    positives: NDArray[np.int64]
+    examples: NDArray[np.int64]
+    true_positives: NDArray[np.int64]
+    true_examples: NDArray[np.int64]
 
     @property
-    def training(self) -> np.ndarray:
+    def training(self) -> NDArray[np.float64]:
         """Share of positives in the training set: float64 (tasks,), NaN without an example."""
         return _share(self.positives, self.examples)
 
     @property
-    def true(self) -> np.ndarray:
+    def true(self) -> NDArray[np.float64]:
         """Share of positives in what the training set was drawn from: float64 (tasks,), NaN where it is not known."""
         return _share(self.true_positives, self.true_examples)
 
     @property
-    def untrained(self) -> np.ndarray:
+    def untrained(self) -> NDArray[np.int64]:
         """int64 (k,): tasks without a positive example in training, of which a network knows nothing."""
         return np.flatnonzero(self.positives == 0)
 
     @property
-    def shift(self) -> np.ndarray:
+    def shift(self) -> NDArray[np.float32]:
         """log(true odds) - log(odds in training), float32 (tasks,); 0 where one of them is not known.
 
         A task without positives has the shift of its negatives.
@@ -115,11 +116,11 @@ def stated_priors(tasks: Sequence[Task]) -> Priors | None:
     return Priors.parse(table.getvalue(), len(tasks))
 
 
-def _share(positives: np.ndarray, examples: np.ndarray) -> np.ndarray:
+def _share(positives: NDArray[np.int64], examples: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.where(examples > 0, positives / np.maximum(examples, 1), np.nan)
 
 
-def _log_ratio(true: np.ndarray, here: np.ndarray) -> np.ndarray:
+def _log_ratio(true: NDArray[np.int64], here: NDArray[np.int64]) -> NDArray[np.float64]:
     """log(true / here), 0 where one of them is 0"""
     known = (true > 0) & (here > 0)
     return np.asarray(np.where(known, np.log(np.maximum(true, 1)) - np.log(np.maximum(here, 1)), 0.0))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from varscore.errors import OutputExists, UsageError
 from varscore.nets import build
@@ -16,7 +17,7 @@ from varscore.zoo.models import ModelFolder, save_model
 from varscore.zoo.priors import Priors
 
 
-def select_tasks(model: ModelFolder, chosen: np.ndarray, folder: Path, *, force: bool = False) -> ModelFolder:
+def select_tasks(model: ModelFolder, chosen: NDArray[np.int64], folder: Path, *, force: bool = False) -> ModelFolder:
     """Write the model that has only the tasks ``chosen``, int64 (k,) ascending; its predictions of them are the same.
 
     Weights keep their precision. Raises UsageError for classes, for an architecture that has more of each task than its
@@ -40,7 +41,7 @@ def select_tasks(model: ModelFolder, chosen: np.ndarray, folder: Path, *, force:
     return save_model(folder, net, model.architecture, kept, facts, stored, _priors(model, chosen))
 
 
-def _of_tasks(whole: SequenceNet, model: ModelFolder, chosen: np.ndarray) -> SequenceNet:
+def _of_tasks(whole: SequenceNet, model: ModelFolder, chosen: NDArray[np.int64]) -> SequenceNet:
     net = build(model.architecture, **dataclasses.asdict(whole.config_for(len(chosen))))
     net.adapt(whole.objective, whole.strands, whole.visible)
     outputs, own = whole.outputs_of(chosen), net.state_dict()
@@ -60,7 +61,7 @@ def _of_tasks(whole: SequenceNet, model: ModelFolder, chosen: np.ndarray) -> Seq
     return net.eval()
 
 
-def _priors(model: ModelFolder, chosen: np.ndarray) -> Priors | None:
+def _priors(model: ModelFolder, chosen: NDArray[np.int64]) -> Priors | None:
     priors = model.priors()
     if priors is None:
         return None

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.annotate.writers.scores import MISSING, AlleleScores, Provenance, in_lines, task_labels, text_columns
 from varscore.formats.shards import split_blocks
@@ -144,7 +145,7 @@ class Annotator:
         found: list[bytes] = tags.tolist()
         return found
 
-    def _tags_of_several(self, scores: AlleleScores, counts: np.ndarray) -> list[bytes]:
+    def _tags_of_several(self, scores: AlleleScores, counts: NDArray[np.int64]) -> list[bytes]:
         """The same for records with any number of alleles, int64 (n,)."""
         columns = [column.texts() for column in text_columns(scores, self._labels, self._extra_columns)]
         ends = np.cumsum(counts)

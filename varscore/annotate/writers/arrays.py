@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from varscore.annotate.writers.disk import Disk
 from varscore.errors import OutputError, UsageError
@@ -82,8 +83,8 @@ class RowBlock:
     text: chrom, ref, alt, status; pos: int64 (rows,); values: float32 (rows, T) by block name.
     """
 
-    pos: np.ndarray
-    values: dict[str, np.ndarray]
+    pos: NDArray[np.int64]
+    values: dict[str, NDArray[np.float32]]
     text: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in _TEXT})
 
     @classmethod
@@ -93,7 +94,9 @@ class RowBlock:
     def __len__(self) -> int:
         return len(self.text["chrom"])
 
-    def add(self, text: Mapping[str, list[str]], pos: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
+    def add(
+        self, text: Mapping[str, list[str]], pos: NDArray[np.int64], values: Mapping[str, NDArray[np.float32]]
+    ) -> None:
         here = slice(len(self), len(self) + len(pos))
         self.pos[here] = pos
         for name, block in self.values.items():
@@ -136,12 +139,12 @@ class MatrixWriter(Output):
 
     def write(
         self,
-        chrom: Sequence[str] | np.ndarray,
-        pos: np.ndarray,
+        chrom: Sequence[str] | NDArray[np.str_],
+        pos: NDArray[np.int64],
         ref: Sequence[bytes] | ByteColumn,
         alt: Sequence[bytes] | ByteColumn,
         status: Sequence[str],
-        values: Mapping[str, np.ndarray],
+        values: Mapping[str, NDArray[np.float32]],
     ) -> None:
         """Append n alleles. pos: int64 (n,), 1-based; values: float32 (n, T) for each block. Raises OutputError."""
         text = {"chrom": [str(name) for name in chrom], "ref": _decode(ref), "alt": _decode(alt), "status": [*status]}
@@ -184,7 +187,9 @@ class MatrixWriter(Output):
                 self._end()
             self._target.abort()
 
-    def _check(self, text: Mapping[str, list[str]], pos: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
+    def _check(
+        self, text: Mapping[str, list[str]], pos: NDArray[np.int64], values: Mapping[str, NDArray[np.float32]]
+    ) -> None:
         if set(values) != set(self._blocks):
             raise ValueError(f"blocks {sorted(values)} instead of {sorted(self._blocks)}")
         shapes = {block.shape for block in values.values()}
@@ -338,7 +343,7 @@ def _column(block: str) -> str:
     return COLUMN.get(block, block)
 
 
-def _columns(rows: RowBlock, text: Any) -> Iterator[tuple[str, np.ndarray]]:
+def _columns(rows: RowBlock, text: Any) -> Iterator[tuple[str, NDArray[np.generic]]]:
     """Every column of a block by its name in the file, text with NumPy type ``text``."""
     n = len(rows)
     yield from ((name, np.array(column, text)) for name, column in rows.text.items())

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from varscore.annotate.writers.arrays import COLUMN, EFFECTS, TASKS, MatrixWriter, optional
 from varscore.errors import DataError
@@ -47,11 +48,11 @@ class SpooledMatrix(Resumable):
     def write(
         self,
         chrom: Sequence[str],
-        pos: np.ndarray,
+        pos: NDArray[np.int64],
         ref: Sequence[bytes] | ByteColumn,
         alt: Sequence[bytes] | ByteColumn,
         status: Sequence[str],
-        values: Mapping[str, np.ndarray],
+        values: Mapping[str, NDArray[np.float32]],
     ) -> None:
         """Append n alleles, as MatrixWriter does. Raises OutputError."""
         columns = [
@@ -97,7 +98,7 @@ class SpooledMatrix(Resumable):
             self._writer.abort()
         self._spool.remove()
 
-    def _numbers(self, column: pa.ChunkedArray) -> np.ndarray:
+    def _numbers(self, column: pa.ChunkedArray) -> NDArray[np.float32]:
         return np.asarray(column.combine_chunks().values).reshape(len(column), self._tasks)
 
 
@@ -131,11 +132,11 @@ class MatrixRows:
     """n alleles of a score matrix. pos: int64 (n,), 1-based; values: float32 (n, T) for each block"""
 
     chrom: Sequence[str]
-    pos: np.ndarray
+    pos: NDArray[np.int64]
     ref: Sequence[str]
     alt: Sequence[str]
     status: Sequence[str]
-    values: Mapping[str, np.ndarray]
+    values: Mapping[str, NDArray[np.float32]]
 
 
 class MatrixCursor:

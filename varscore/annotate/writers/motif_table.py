@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.annotate.writers.scores import MISSING, format_floats
 from varscore.formats.shards import block_of
@@ -60,7 +61,7 @@ class MotifTable(BlockTextOutput):
             self._file.suspend()
             raise
 
-    def write(self, chunk: RecordChunk, rows: np.ndarray, sites: Changes, diff: np.ndarray) -> None:
+    def write(self, chunk: RecordChunk, rows: NDArray[np.int64], sites: Changes, diff: NDArray[np.float32]) -> None:
         """Append what alleles of ``chunk`` do. rows: int64 (m,), those that ``sites`` counts from 0; diff: float32 (n,)
         of all alleles"""
         alleles = chunk.alleles
@@ -87,6 +88,6 @@ class MotifTable(BlockTextOutput):
             self._text.write(block_of(int(chunk.numbers[record])), line)
 
 
-def _positions(starts: np.ndarray) -> list[bytes]:
+def _positions(starts: NDArray[np.int64]) -> list[bytes]:
     """1-based, ``.`` where there is none."""
     return [MISSING if start < 0 else b"%d" % one_based(start) for start in starts.tolist()]

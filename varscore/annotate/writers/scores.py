@@ -5,8 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.formats.vcf import RecordChunk
 from varscore.genome.alleles import Status
@@ -31,11 +33,11 @@ class AlleleScores:
     when unscored
     """
 
-    status: np.ndarray
-    task: np.ndarray
-    diff: np.ndarray
-    logodds: np.ndarray
-    extra: dict[str, np.ndarray] = field(default_factory=dict)
+    status: NDArray[np.uint8]
+    task: NDArray[np.integer]
+    diff: NDArray[np.float32]
+    logodds: NDArray[np.float32]
+    extra: dict[str, NDArray[np.generic]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         lengths = {len(column) for column in (self.task, self.diff, self.logodds, *self.extra.values())}
@@ -45,7 +47,7 @@ class AlleleScores:
     def __len__(self) -> int:
         return len(self.status)
 
-    def take(self, rows: np.ndarray) -> AlleleScores:
+    def take(self, rows: NDArray[np.int64]) -> AlleleScores:
         """The alleles ``rows``, int64 (m,)."""
         extra = {name: column[rows] for name, column in self.extra.items()}
         return AlleleScores(self.status[rows], self.task[rows], self.diff[rows], self.logodds[rows], extra)
@@ -103,7 +105,7 @@ def task_labels(tasks: Sequence[str]) -> list[bytes]:
     return [*(f"{index}:{safe(name)}".encode() for index, name in enumerate(tasks)), MISSING]
 
 
-def format_floats(values: np.ndarray) -> list[bytes]:
+def format_floats(values: NDArray[np.floating]) -> list[bytes]:
     """Each number as ``%.6g``, ``.`` where it is not finite."""
     return _floats(values).texts()
 
@@ -140,7 +142,7 @@ def text_columns(scores: AlleleScores, labels: list[bytes], extra_columns: Seque
     ]
 
 
-def _floats(values: np.ndarray) -> TextColumn:
+def _floats(values: NDArray[np.floating]) -> TextColumn:
     finite, numbers = np.isfinite(values), values.tolist()
     if finite.all():
         return TextColumn(b"%.6g", numbers)
@@ -148,7 +150,7 @@ def _floats(values: np.ndarray) -> TextColumn:
     return TextColumn(_AS_IT_IS, texts)
 
 
-def _extra_text(name: str, column: np.ndarray, labels: list[bytes]) -> TextColumn:
+def _extra_text(name: str, column: NDArray[Any], labels: list[bytes]) -> TextColumn:
     if column.dtype == object:
         return TextColumn(_AS_IT_IS, column.tolist())
     if name in OF_TASKS:
@@ -158,7 +160,7 @@ def _extra_text(name: str, column: np.ndarray, labels: list[bytes]) -> TextColum
     return _floats(column)
 
 
-def _numbers(column: np.ndarray) -> TextColumn:
+def _numbers(column: NDArray[np.int64]) -> TextColumn:
     if (column >= 0).all():
         return TextColumn(b"%d", column.tolist())
     return TextColumn(_AS_IT_IS, [b"%d" % number if number >= 0 else MISSING for number in column.tolist()])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.annotate.writers.scores import STATUS_NAMES
 from varscore.formats.shards import block_of
@@ -31,7 +32,7 @@ class SkippedTable(BlockTextOutput):
             self._file.suspend()
             raise
 
-    def write(self, chunk: RecordChunk, status: np.ndarray) -> None:
+    def write(self, chunk: RecordChunk, status: NDArray[np.uint8]) -> None:
         """Append the alleles of ``chunk`` that are not PASS. status: uint8 (n,), one for each of its alleles."""
         alleles = chunk.alleles
         for row in np.flatnonzero(status != Status.PASS).tolist():

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from varscore.annotate.writers.scores import (
     MISSING,
@@ -143,14 +145,14 @@ class ParquetWriter(SpooledParquet, Writer):
             *(self._extra(name, scores.extra[name]) for name in self._extra_columns),
         ]
 
-    def _extra(self, name: str, column: np.ndarray) -> pa.Array:
+    def _extra(self, name: str, column: NDArray[Any]) -> pa.Array:
         if name in OF_TEXT:
             return _text([b"" if value == MISSING else value for value in column], column == MISSING)
         if name in OF_TASKS:
             return self._names(column)
         return pa.array(column, mask=column < 0) if name in OF_NUMBERS else _floats(column)
 
-    def _names(self, tasks: np.ndarray) -> pa.Array:
+    def _names(self, tasks: NDArray[np.integer]) -> pa.Array:
         return self._labels.take(pa.array(tasks, mask=tasks < 0))
 
 
@@ -203,9 +205,9 @@ def _strings(column: ByteColumn) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(column.offsets.tolist())]
 
 
-def _text(values: Sequence[bytes], missing: np.ndarray | None = None) -> pa.Array:
+def _text(values: Sequence[bytes], missing: NDArray[np.bool_] | None = None) -> pa.Array:
     return pa.array([value.decode("utf-8", "replace") for value in values], pa.string(), mask=missing)
 
 
-def _floats(values: np.ndarray) -> pa.Array:
+def _floats(values: NDArray[np.float32]) -> pa.Array:
     return pa.array(values, pa.float32(), mask=~np.isfinite(values))

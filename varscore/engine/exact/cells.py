@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -55,7 +56,7 @@ class Cells(ABC):
     """
 
     outputs: int
-    taps: np.ndarray
+    taps: NDArray[np.int64]
     pool: int
 
     @abstractmethod
@@ -67,7 +68,7 @@ class Cells(ABC):
     def along(self, local: Tensor) -> Tensor:
         """All cells of rows on their own: float (rows, channels, positions) to (rows, outputs, cells)."""
 
-    def gather(self, columns: Tensor, read: np.ndarray, out: Tensor) -> None:
+    def gather(self, columns: Tensor, read: NDArray[np.int64], out: Tensor) -> None:
         """Cells, block by block, from the columns that each reads, int64 (n, taps), to ``out``: whole blocks."""
         padded = np.zeros((len(out), read.shape[1]), np.int64)
         padded[: len(read)] = read

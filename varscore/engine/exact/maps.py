@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from varscore.engine.exact.cells import Workspace
@@ -88,13 +89,13 @@ class SharedMap(FeatureMap):
     """
 
     values: Tensor
-    index: np.ndarray
-    begin: np.ndarray
+    index: NDArray[np.int64]
+    begin: NDArray[np.int64]
     stride: int
     workspace: Workspace
 
     @staticmethod
-    def first(layer: SequenceConv, codes: Tensor, shift: np.ndarray, workspace: Workspace) -> SharedMap:
+    def first(layer: SequenceConv, codes: Tensor, shift: NDArray[np.int64], workspace: Workspace) -> SharedMap:
         """The first layer's map of a tile, uint8 (rows, window).
 
         shift: int64 (rows,), by how many bases each row lies to the right of the one before; -1: it does not.
@@ -153,7 +154,7 @@ class SharedMap(FeatureMap):
         return self.workspace.cells(layer).along(local)
 
 
-def common_cells(begin: np.ndarray, stride: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
+def common_cells(begin: NDArray[np.int64], stride: int, cells: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The column of each cell, int64 (cells, rows), and for each column a cell, counted row by row of that.
 
     Columns stand in the order in which rows, cell by cell, first have them: a recurrent layer reads them almost so.

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -115,7 +116,7 @@ class Projected:
         blocks = steps.index // BLOCK
         self._first, self._last = blocks.min(1).tolist(), blocks.max(1).tolist()
 
-    def sources(self, span: Span, rows: np.ndarray) -> np.ndarray:
+    def sources(self, span: Span, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The rows of ``sums`` that are some rows' at these steps, int64 (len(span), len(rows))."""
         return self._index[span.place][:, rows]
 

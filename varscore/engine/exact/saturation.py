@@ -16,6 +16,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from varscore.engine.device import arithmetic
@@ -65,12 +66,14 @@ class Sharing(Protocol):
     precision: str
     strands: int
 
-    def reference(self, codes: Tensor, shift: np.ndarray, changes: Sequence[Reach], trace: Trace) -> Tensor: ...
+    def reference(self, codes: Tensor, shift: NDArray[np.int64], changes: Sequence[Reach], trace: Trace) -> Tensor: ...
 
     def alternative(self, codes: Tensor, rows: Tensor, spread: Reach, trace: Trace, change: int = 0) -> Tensor: ...
 
 
-def saturate(engine: Sharing, blocks: Blocks, codes: np.ndarray, positions: Span) -> tuple[np.ndarray, np.ndarray]:
+def saturate(
+    engine: Sharing, blocks: Blocks, codes: NDArray[np.uint8], positions: Span
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """See :meth:`varscore.engine.plain.PlainEngine.saturate`."""
     n, strands = len(codes), engine.strands
     ref = np.empty((strands, n, engine.net.n_outputs), np.float32)
@@ -92,7 +95,7 @@ def saturate(engine: Sharing, blocks: Blocks, codes: np.ndarray, positions: Span
 
 def _together(
     engine: Sharing, blocks: Blocks, codes: Tensor, positions: Span
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
     """Of sequences that fit into one reference tile: logits float32 (S, n, outputs); strand, sequence, position and
     base of every substitution, int64 (m, 4), and its logits, float32 (m, outputs)."""
     n, strands, length = len(codes), blocks.strands, codes.shape[1]
@@ -123,7 +126,7 @@ def _together(
     return reference[: strands * n].float().cpu().numpy().reshape(strands, n, -1), rows, out
 
 
-def _padded(codes: Tensor, size: int) -> tuple[Tensor, np.ndarray]:
+def _padded(codes: Tensor, size: int) -> tuple[Tensor, NDArray[np.int64]]:
     """A tile of so many rows, the last one repeated, and by how many bases each lies to the right of the one before:
     see :meth:`SharedEngine.reference`."""
     missing = size - len(codes)
@@ -131,7 +134,7 @@ def _padded(codes: Tensor, size: int) -> tuple[Tensor, np.ndarray]:
     return torch.cat([codes, codes[-1:].expand(missing, -1)]), shift
 
 
-def _substituted(turned: Tensor, rows: np.ndarray, n: int) -> tuple[Tensor, Tensor]:
+def _substituted(turned: Tensor, rows: NDArray[np.int64], n: int) -> tuple[Tensor, Tensor]:
     """Sequences with a substitution each, uint8 (m, window), and which of ``turned``, (S * n, window), each comes from.
 
     rows: int64 (m, 4), strand, sequence, position and base on the forward strand

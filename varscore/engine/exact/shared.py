@@ -34,6 +34,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from varscore.compiled import COMPILES
@@ -75,11 +76,11 @@ class SharedEngine(PlainEngine):
             if parts.recurrent is not None:
                 self._directions = directions(parts.recurrent, self.stepwise)
 
-    def saturate(self, codes: np.ndarray, positions: Span) -> tuple[np.ndarray, np.ndarray]:
+    def saturate(self, codes: NDArray[np.uint8], positions: Span) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         plan = Blocks.of(self.net, self.strands)
         return super().saturate(codes, positions) if plan is None else saturate(self, plan, codes, positions)
 
-    def score(self, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+    def score(self, windows: Windows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         with torch.inference_mode(), arithmetic(self.device, self.precision):
             # all windows go to the device at once and all logits come back at once: a GPU never waits in between
             codes = [torch.from_numpy(both).to(self.device) for both in (windows.ref, windows.alt)]
@@ -89,7 +90,7 @@ class SharedEngine(PlainEngine):
             ref, alt = out.cpu().numpy()
         return ref, alt
 
-    def along(self, codes: np.ndarray, step: int) -> np.ndarray:
+    def along(self, codes: NDArray[np.uint8], step: int) -> NDArray[np.float32]:
         """See :meth:`PlainEngine.along`. Cells that windows have in common are computed once, where a map's stride
         divides the step."""
         spread = reach(self.net, Span(0, self.net.window))
@@ -100,7 +101,7 @@ class SharedEngine(PlainEngine):
             if self.strands == 2:  # whose windows are read from the last to the first
                 read = len(codes) - (len(codes) - self.net.window) % step
                 strands.append(self._along(reverse_complement(torch.from_numpy(codes[:read])), step, spread).flip(0))
-            found: np.ndarray = torch.stack(strands).numpy()
+            found: NDArray[np.float32] = torch.stack(strands).numpy()
         return found
 
     def _along(self, codes: Tensor, step: int, spread: Reach) -> Tensor:
@@ -115,10 +116,10 @@ class SharedEngine(PlainEngine):
             found.append(logits[: len(rows)].float())
         return torch.cat(found)
 
-    def _alike(self, windows: Windows) -> dict[tuple[int, Reach | None], list[np.ndarray]]:
+    def _alike(self, windows: Windows) -> dict[tuple[int, Reach | None], list[NDArray[np.int64]]]:
         """Rows, int64 (n, 2) of strand and variant, that tiles may hold together, by rows of a tile and reach."""
         kinds = _kinds(windows, self.net.window)
-        alike: dict[tuple[int, Reach | None], list[np.ndarray]] = {}
+        alike: dict[tuple[int, Reach | None], list[NDArray[np.int64]]] = {}
         for kind in np.unique(kinds).tolist():
             variants = np.flatnonzero(kinds == kind)
             for strand in range(self.strands):
@@ -140,7 +141,7 @@ class SharedEngine(PlainEngine):
         self,
         windows: Windows,
         codes: Sequence[Tensor],
-        rows: np.ndarray,
+        rows: NDArray[np.int64],
         spread: Reach | None,
         tile: int,
         out: Tensor,
@@ -162,13 +163,13 @@ class SharedEngine(PlainEngine):
                 out[0, strand, variant] = ref_logits[index[: len(here)]].float()
                 out[1, strand, variant] = logits[: len(here)].float()
 
-    def _tile_of(self, windows: Tensor, rows: np.ndarray, tile: int) -> Tensor:
+    def _tile_of(self, windows: Tensor, rows: NDArray[np.int64], tile: int) -> Tensor:
         """A full tile of rows, uint8 (tile, window); padded by repetition."""
         strand, variant = torch.from_numpy(np.resize(rows, (tile, 2))).to(self.device).T
         codes = windows[variant]
         return torch.where(strand[:, None] == 1, reverse_complement(codes), codes)
 
-    def reference(self, codes: Tensor, shift: np.ndarray, changes: Sequence[Reach], trace: Trace) -> Tensor:
+    def reference(self, codes: Tensor, shift: NDArray[np.int64], changes: Sequence[Reach], trace: Trace) -> Tensor:
         """Logits of a tile of reference rows, each ``shift`` bases right of the one before.
 
         Fills ``trace`` for alternatives with one of the ``changes``; without any it stays empty.
@@ -208,7 +209,7 @@ class SharedEngine(PlainEngine):
         whole = self._gathering.alternative(trace.gathered, rows, _through(parts.later, patch), total)
         return cast(Tensor, parts.rest(whole))
 
-    def _first(self, layer: SequenceConv, codes: Tensor, shift: np.ndarray) -> FeatureMap:
+    def _first(self, layer: SequenceConv, codes: Tensor, shift: NDArray[np.int64]) -> FeatureMap:
         """The first layer's map of a tile of reference rows."""
         if self.stepwise:
             return SharedMap.first(layer, codes, shift, self._workspace)
@@ -233,7 +234,7 @@ class SharedEngine(PlainEngine):
         return tuple(pieces)
 
 
-def _kinds(windows: Windows, length: int) -> np.ndarray:
+def _kinds(windows: Windows, length: int) -> NDArray[np.int64]:
     """What a pair's reach follows from, int64 (n,): bases substituted from the anchor on, or RIGHT, LEFT, ANYWHERE."""
     lo, hi, middle = windows.lo, windows.hi, anchor(length)
     within = [hi <= middle + 1, hi <= middle + SHORT]
@@ -253,7 +254,9 @@ def _through(layers: Sequence[nn.Module], pieces: Pieces) -> Pieces:
     return pieces
 
 
-def _tiles(windows: Windows, rows: np.ndarray, tile: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _tiles(
+    windows: Windows, rows: NDArray[np.int64], tile: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
     """Rows in tiles of some sites: a row of each site, all rows of these sites, each of them's site in the tile.
 
     Sites with equally many alleles come together, so that tiles of alleles are full too, and neighbours stand in the
@@ -272,7 +275,7 @@ def _tiles(windows: Windows, rows: np.ndarray, tile: int) -> Iterator[tuple[np.n
         yield rows[first[ordered[start:stop]]], rows[here], rank[site[here]] - start
 
 
-def _place(windows: Windows, rows: np.ndarray) -> np.ndarray:
+def _place(windows: Windows, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Strand, contig, sequence and first base of rows, int64 (n, 4); bases of the second strand are counted from its
     own end."""
     strand, variant = rows.T
@@ -281,7 +284,7 @@ def _place(windows: Windows, rows: np.ndarray) -> np.ndarray:
     return np.stack([*where, np.where(strand == 1, -start, start)], 1)
 
 
-def _shift(windows: Windows, rows: np.ndarray, tile: int) -> np.ndarray:
+def _shift(windows: Windows, rows: NDArray[np.int64], tile: int) -> NDArray[np.int64]:
     """By how many bases each row of a tile lies to the right of the one before, int64 (tile,); -1: it does not."""
     steps = np.diff(_place(windows, np.resize(rows, (tile, 2))), axis=0)
     return np.append(-1, np.where((steps[:, :3] == 0).all(1), steps[:, 3], -1))

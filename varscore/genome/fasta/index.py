@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import FastaError
 from varscore.genome.cache import file_key, put_file, read_file
@@ -65,7 +66,7 @@ class Fasta:
             self._text.close()
             raise
 
-    def bases(self, contig: str, start: int, end: int, codes: bytes) -> np.ndarray:
+    def bases(self, contig: str, start: int, end: int, codes: bytes) -> NDArray[np.uint8]:
         """Bases [start, end), inside the contig: uint8 (end - start,). codes: what each of the 256 bytes stands for"""
         return _bases(self._text, self.records[contig], start, end, codes)
 
@@ -79,7 +80,7 @@ class Fasta:
         self._text.close()
 
 
-def _bases(text: Text, record: Record, start: int, end: int, codes: bytes) -> np.ndarray:
+def _bases(text: Text, record: Record, start: int, end: int, codes: bytes) -> NDArray[np.uint8]:
     first, last = record.byte(start), record.byte(end - 1) + 1
     try:
         raw = text.read(first, last)
@@ -205,7 +206,7 @@ class _Growing:
         self.length = self.line_bases = self.line_width = 0
         self.ended = False  # a line shorter than the first has been seen
 
-    def add(self, bases: np.ndarray, widths: np.ndarray) -> bool:
+    def add(self, bases: NDArray[np.int64], widths: NDArray[np.int64]) -> bool:
         """Add lines (bases and bytes of each, int64); False when a line that is not the last is not like the first."""
         if not len(bases):
             return True

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import FastaError, reason
 
@@ -117,7 +118,7 @@ class BgzfText:
             )
         self._set_blocks(np.zeros((1, 2), np.int64))
 
-    def _set_blocks(self, blocks: np.ndarray) -> None:
+    def _set_blocks(self, blocks: NDArray[np.int64]) -> None:
         """blocks: int64 (n + 1, 2), compressed and decompressed offset of every block and of the end."""
         self._blocks = blocks
         self._last_block = (-1, b"")

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from varscore.compiled import COMPILES
@@ -51,9 +52,9 @@ def wanted(x: Tensor) -> bool:
     return torch.get_autocast_dtype("cpu") == HALF and multiplies()
 
 
-def bits(x: Tensor) -> np.ndarray:
+def bits(x: Tensor) -> NDArray[np.uint16]:
     """A bf16 tensor as uint16, the same memory."""
-    array: np.ndarray = x.view(torch.uint16).numpy()
+    array: NDArray[np.uint16] = x.view(torch.uint16).numpy()
     return array
 
 

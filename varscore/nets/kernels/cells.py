@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.compiled import compiled
 from varscore.nets.kernels.pointwise import down, up
@@ -13,7 +14,12 @@ _ONE = np.float32(1)
 
 @compiled
 def forward(
-    given: np.ndarray, added: np.ndarray, bias: np.ndarray, cell: np.ndarray, kept: np.ndarray, hidden: np.ndarray
+    given: NDArray[np.uint16],
+    added: NDArray[np.uint16],
+    bias: NDArray[np.float32],
+    cell: NDArray[np.float32],
+    kept: NDArray[np.uint16],
+    hidden: NDArray[np.uint16],
 ) -> None:
     """One step of a batch of rows.
 
@@ -51,13 +57,13 @@ def forward(
 
 @compiled
 def backward(
-    by: np.ndarray,
-    later: np.ndarray,
-    by_cell: np.ndarray,
-    gates: np.ndarray,
-    before: np.ndarray,
-    after: np.ndarray,
-    by_bias: np.ndarray,
+    by: NDArray[np.uint16],
+    later: NDArray[np.uint16],
+    by_cell: NDArray[np.float32],
+    gates: NDArray[np.uint16],
+    before: NDArray[np.uint16],
+    after: NDArray[np.uint16],
+    by_bias: NDArray[np.float32],
 ) -> None:
     """The way back through :func:`forward`.
 

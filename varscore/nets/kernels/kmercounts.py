@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.compiled import compiled
 from varscore.nets.kernels.pieces import each_piece
@@ -13,7 +14,7 @@ def width(longest: int) -> int:
     return sum(4**k for k in range(1, longest + 1))
 
 
-def count_kmers(codes: np.ndarray, longest: int) -> np.ndarray:
+def count_kmers(codes: NDArray[np.uint8], longest: int) -> NDArray[np.float32]:
     """uint8 (N, L) base codes to float32 (N, width): 1-mers A, C, G, T first, then 2-mers AA, AC, ..., and so on.
 
     A k-mer with an unknown base is not counted.
@@ -24,7 +25,7 @@ def count_kmers(codes: np.ndarray, longest: int) -> np.ndarray:
 
 
 @compiled
-def _count(codes: np.ndarray, longest: int, total: np.ndarray) -> None:
+def _count(codes: NDArray[np.uint8], longest: int, total: NDArray[np.float32]) -> None:
     mask = 4**longest - 1
     for n in range(codes.shape[0]):
         word = 0  # the last ``longest`` bases as digits in base 4

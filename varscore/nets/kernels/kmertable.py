@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -63,7 +64,7 @@ def table_gradient(gradient: Tensor, width: int) -> Tensor:
 
 
 @compiled
-def _threemers(codes: np.ndarray, scale: int, rows: np.ndarray) -> None:
+def _threemers(codes: NDArray[np.uint8], scale: int, rows: NDArray[np.uint32]) -> None:
     """rows[p] = base-5 number of the 3-mer at p, times ``scale``; positions past the end count as unknown."""
     length = codes.shape[0]
     for p in range(rows.shape[0]):
@@ -74,14 +75,20 @@ def _threemers(codes: np.ndarray, scale: int, rows: np.ndarray) -> None:
 
 
 @compiled
-def _places(codes: np.ndarray, rows: np.ndarray) -> None:
+def _places(codes: NDArray[np.uint8], rows: NDArray[np.uint32]) -> None:
     """Where in a table of :func:`banks` the row of each 3-mer begins."""
     for n in range(codes.shape[0]):
         _threemers(codes[n], LANES, rows[n])
 
 
 @compiled
-def _forward(places: np.ndarray, table: np.ndarray, pool: int, best: np.ndarray, where: np.ndarray) -> None:
+def _forward(
+    places: NDArray[np.uint32],
+    table: NDArray[np.float32],
+    pool: int,
+    best: NDArray[np.float32],
+    where: NDArray[np.uint8],
+) -> None:
     """best[n, cell] = largest sum of rows over the cell's positions; where = the first position to reach it."""
     steps, filters = table.shape[1] // (ROWS * LANES), best.shape[2]
     peak, at = np.empty(LANES, np.float32), np.empty(LANES, np.uint8)
@@ -104,7 +111,13 @@ def _finish(peak, bias, slope, out):  # type: ignore[no-untyped-def]
 
 @compiled
 def _alone(
-    places: np.ndarray, table: np.ndarray, pool: int, bias: np.ndarray, slope: float, to: np.ndarray, out: np.ndarray
+    places: NDArray[np.uint32],
+    table: NDArray[np.float32],
+    pool: int,
+    bias: NDArray[np.float32],
+    slope: float,
+    to: NDArray[np.int64],
+    out: NDArray[np.float32],
 ) -> None:
     """out[to[n, cell]] = the cell's column, for cells of window n that are to be written anywhere."""
     steps, filters = table.shape[1] // (ROWS * LANES), out.shape[1]
@@ -120,14 +133,14 @@ def _alone(
 
 @compiled
 def _slide(
-    places: np.ndarray,
-    shift: np.ndarray,
-    table: np.ndarray,
+    places: NDArray[np.uint32],
+    shift: NDArray[np.int64],
+    table: NDArray[np.float32],
     pool: int,
-    bias: np.ndarray,
+    bias: NDArray[np.float32],
     slope: float,
-    to: np.ndarray,
-    out: np.ndarray,
+    to: NDArray[np.int64],
+    out: NDArray[np.float32],
 ) -> None:
     """What :func:`_alone` does, for windows that overlap: each lies ``shift`` bases to the right of the one before.
 
@@ -156,7 +169,13 @@ def _slide(
 
 
 @compiled
-def _backward(codes: np.ndarray, gradient: np.ndarray, where: np.ndarray, pool: int, table: np.ndarray) -> None:
+def _backward(
+    codes: NDArray[np.uint8],
+    gradient: NDArray[np.float32],
+    where: NDArray[np.uint8],
+    pool: int,
+    table: NDArray[np.float32],
+) -> None:
     """table[bank, step, 3-mer, f] += gradient, at the position each maximum came from."""
     steps, filters = table.shape[1], gradient.shape[2]
     rows = np.empty(codes.shape[1] + 3 * steps, np.uint32)
@@ -178,27 +197,32 @@ def _backward(codes: np.ndarray, gradient: np.ndarray, where: np.ndarray, pool: 
                             flat[a + f] += total[f]
 
 
-def _room(*shape: int) -> np.ndarray:
+def _room(*shape: int) -> NDArray[np.float32]:
     """Float32, of any content, where torch would put it: how a library rounds may depend on where operands begin."""
-    room: np.ndarray = torch.empty(shape).numpy()
+    room: NDArray[np.float32] = torch.empty(shape).numpy()
     return room
 
 
-def _made_places(codes: np.ndarray, width: int) -> np.ndarray:
+def _made_places(codes: NDArray[np.uint8], width: int) -> NDArray[np.uint32]:
     """:func:`_places` of windows, uint32 (N, L + width), for filters of this width."""
     rows = np.empty((len(codes), codes.shape[1] + width), np.uint32)
     _places(codes, rows)
     return rows
 
 
-def tables_of(weight: Tensor) -> np.ndarray:
+def tables_of(weight: Tensor) -> NDArray[np.float32]:
     """:func:`banks` of weights that are trained."""
-    made: np.ndarray = banks(weight.detach()).numpy()
+    made: NDArray[np.float32] = banks(weight.detach()).numpy()
     return made
 
 
 def forward_tables(
-    bases: np.ndarray, table: np.ndarray, width: int, pool: int, best: np.ndarray, where: np.ndarray
+    bases: NDArray[np.uint8],
+    table: NDArray[np.float32],
+    width: int,
+    pool: int,
+    best: NDArray[np.float32],
+    where: NDArray[np.uint8],
 ) -> None:
     """The max-pooled convolution of windows, uint8 (n, L), by :func:`tables_of` filters of this width.
 
@@ -215,7 +239,9 @@ class WeightGradient:
         count = -(-self._filters // BANK)
         self._parts = np.zeros((PIECES, count, -(-self._width // 3), ROWS, -(-self._filters // count)), np.float32)
 
-    def add(self, piece: int, bases: np.ndarray, by: np.ndarray, where: np.ndarray, pool: int) -> None:
+    def add(
+        self, piece: int, bases: NDArray[np.uint8], by: NDArray[np.float32], where: NDArray[np.uint8], pool: int
+    ) -> None:
         """What windows contribute. by: the gradient of ``best`` of :func:`forward_tables`, which gave ``where``."""
         _backward(bases, by, where, pool, self._parts[piece])
 
@@ -269,8 +295,8 @@ def convolve_columns(
     bias: Tensor,
     pool: int,
     slope: float,
-    shift: np.ndarray,
-    to: np.ndarray,
+    shift: NDArray[np.int64],
+    to: NDArray[np.int64],
     out: Tensor,
 ) -> None:
     """What :func:`convolve_pool_activate` gives for windows that overlap, each column of it once.
@@ -297,7 +323,7 @@ def convolve_columns(
         each_piece(work, len(places))
 
 
-def _runs(shift: np.ndarray, most: int) -> Iterator[tuple[int, int, bool]]:
+def _runs(shift: NDArray[np.int64], most: int) -> Iterator[tuple[int, int, bool]]:
     """Stretches ``[first, last)`` of windows, and whether each of its windows but the first is at most ``most`` bases
     from the one before.
     """
@@ -312,10 +338,10 @@ def _runs(shift: np.ndarray, most: int) -> Iterator[tuple[int, int, bool]]:
         first = last
 
 
-_kept: tuple[Tensor, np.ndarray] | None = None
+_kept: tuple[Tensor, NDArray[np.float32]] | None = None
 
 
-def _kept_tables(weight: Tensor) -> np.ndarray:
+def _kept_tables(weight: Tensor) -> NDArray[np.float32]:
     """:func:`banks`, made anew only when the weights are not those of the last call: a comparison costs far less."""
     global _kept
     kept = _kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.compiled import compiled
 from varscore.nets.kernels.rational import sigmoid, sigmoid_tanh, tanh
@@ -12,12 +13,12 @@ _ONE = np.float32(1)
 
 @compiled
 def step(
-    gates: np.ndarray,
-    given: np.ndarray,
-    bias: np.ndarray,
-    source: np.ndarray,
-    cell: np.ndarray,
-    hidden: np.ndarray,
+    gates: NDArray[np.float32],
+    given: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    source: NDArray[np.int64],
+    cell: NDArray[np.float32],
+    hidden: NDArray[np.float32],
     to: int,
 ) -> None:
     """One step of a batch of rows.
@@ -45,7 +46,13 @@ def step(
 
 
 @compiled
-def training_step(gates: np.ndarray, before: np.ndarray, after: np.ndarray, seen: np.ndarray, first: int) -> None:
+def training_step(
+    gates: NDArray[np.float32],
+    before: NDArray[np.float32],
+    after: NDArray[np.float32],
+    seen: NDArray[np.float32],
+    first: int,
+) -> None:
     """One step of a batch of rows that keeps what :func:`gradient_step` needs. All float32.
 
     gates: (rows, 4 H), the sums that go into input, forget, candidate and output gate; become the gates
@@ -70,13 +77,13 @@ def training_step(gates: np.ndarray, before: np.ndarray, after: np.ndarray, seen
 
 @compiled
 def gradient_step(
-    hidden: np.ndarray,
-    cell: np.ndarray,
-    gates: np.ndarray,
-    before: np.ndarray,
-    after: np.ndarray,
-    sums: np.ndarray,
-    bias: np.ndarray,
+    hidden: NDArray[np.float32],
+    cell: NDArray[np.float32],
+    gates: NDArray[np.float32],
+    before: NDArray[np.float32],
+    after: NDArray[np.float32],
+    sums: NDArray[np.float32],
+    bias: NDArray[np.float32],
 ) -> None:
     """The way back through :func:`training_step`. All float32.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.compiled import COMPILES, compiled, inlined
 
@@ -41,7 +42,7 @@ def down(value):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def gather(x: np.ndarray, dilation: int, slope: float, columns: np.ndarray) -> None:
+def gather(x: NDArray[np.uint16], dilation: int, slope: float, columns: NDArray[np.uint16]) -> None:
     """columns[n, t, k] = leaky(x[n, t + k * dilation]): uint16 (N, T, C) to (N, T', taps, C)."""
     taps, channels = columns.shape[2], x.shape[2]
     row = np.empty((x.shape[1], channels), np.uint16)
@@ -63,7 +64,7 @@ def gather(x: np.ndarray, dilation: int, slope: float, columns: np.ndarray) -> N
 
 
 @compiled
-def scatter(columns: np.ndarray, dilation: int, x: np.ndarray) -> None:
+def scatter(columns: NDArray[np.uint16], dilation: int, x: NDArray[np.uint16]) -> None:
     """The way back through :func:`gather` with slope 1: x[n, t + k * dilation] is the sum of columns[n, t, k]."""
     taps, channels = columns.shape[2], x.shape[2]
     total = np.empty((x.shape[1], channels), np.float32)
@@ -82,7 +83,12 @@ def scatter(columns: np.ndarray, dilation: int, x: np.ndarray) -> None:
 
 @compiled
 def scatter_residual(
-    columns: np.ndarray, kept: np.ndarray, x: np.ndarray, dilation: int, slope: float, by: np.ndarray
+    columns: NDArray[np.uint16],
+    kept: NDArray[np.uint16],
+    x: NDArray[np.uint16],
+    dilation: int,
+    slope: float,
+    by: NDArray[np.uint16],
 ) -> None:
     """The way back through a residual block: the gradient of its input, ``by``, uint16 like x (N, T, C).
 
@@ -111,7 +117,7 @@ def scatter_residual(
 
 
 @compiled
-def add_middle(x: np.ndarray, dilation: int, y: np.ndarray) -> None:
+def add_middle(x: NDArray[np.uint16], dilation: int, y: NDArray[np.uint16]) -> None:
     """y[n, t] += x[n, t + dilation]"""
     for n in range(y.shape[0]):
         for t in range(y.shape[1]):
@@ -121,7 +127,7 @@ def add_middle(x: np.ndarray, dilation: int, y: np.ndarray) -> None:
 
 
 @compiled
-def activate(x: np.ndarray, bias: np.ndarray, slope: float) -> None:
+def activate(x: NDArray[np.uint16], bias: NDArray[np.float32], slope: float) -> None:
     """x = leaky(x + bias), uint16 (rows, C)."""
     for row in range(x.shape[0]):
         a = x[row]
@@ -131,7 +137,7 @@ def activate(x: np.ndarray, bias: np.ndarray, slope: float) -> None:
 
 
 @compiled
-def activate_back(by: np.ndarray, y: np.ndarray, slope: float, by_bias: np.ndarray) -> None:
+def activate_back(by: NDArray[np.uint16], y: NDArray[np.uint16], slope: float, by_bias: NDArray[np.float32]) -> None:
     """The way back through :func:`activate`, which gave y: ``by`` becomes the gradient of x; by_bias adds it up."""
     total = np.zeros(len(by_bias), np.float32)
     for row in range(by.shape[0]):
@@ -146,7 +152,14 @@ def activate_back(by: np.ndarray, y: np.ndarray, slope: float, by_bias: np.ndarr
 
 
 @compiled
-def pool(x: np.ndarray, bias: np.ndarray, size: int, slope: float, y: np.ndarray, at: np.ndarray) -> None:
+def pool(
+    x: NDArray[np.uint16],
+    bias: NDArray[np.float32],
+    size: int,
+    slope: float,
+    y: NDArray[np.uint16],
+    at: NDArray[np.uint8],
+) -> None:
     """y[n, t] = leaky(max(x[n, size * t + i]) + bias); at: the first i to reach the maximum, uint8 like y."""
     channels = y.shape[2]
     best, place = np.empty(channels, np.float32), np.empty(channels, np.int32)
@@ -172,7 +185,13 @@ def pool(x: np.ndarray, bias: np.ndarray, size: int, slope: float, y: np.ndarray
 
 @compiled
 def pool_back(
-    by: np.ndarray, y: np.ndarray, at: np.ndarray, size: int, slope: float, x: np.ndarray, by_bias: np.ndarray
+    by: NDArray[np.uint16],
+    y: NDArray[np.uint16],
+    at: NDArray[np.uint8],
+    size: int,
+    slope: float,
+    x: NDArray[np.uint16],
+    by_bias: NDArray[np.float32],
 ) -> None:
     """The way back through :func:`pool`: x, the gradient of its input; that of the bias is added to ``by_bias``."""
     channels = y.shape[2]
@@ -197,7 +216,7 @@ def pool_back(
 
 
 @compiled
-def finish(peak: np.ndarray, bias: np.ndarray, slope: float, y: np.ndarray) -> None:
+def finish(peak: NDArray[np.float32], bias: NDArray[np.float32], slope: float, y: NDArray[np.uint16]) -> None:
     """y = leaky(peak + bias), float32 (N, T, C) to uint16."""
     for n in range(y.shape[0]):
         for t in range(y.shape[1]):
@@ -208,7 +227,9 @@ def finish(peak: np.ndarray, bias: np.ndarray, slope: float, y: np.ndarray) -> N
 
 
 @compiled
-def finish_back(by: np.ndarray, y: np.ndarray, slope: float, peak: np.ndarray, by_bias: np.ndarray) -> None:
+def finish_back(
+    by: NDArray[np.uint16], y: NDArray[np.uint16], slope: float, peak: NDArray[np.float32], by_bias: NDArray[np.float32]
+) -> None:
     """The way back through :func:`finish`: peak, the gradient of its input, float32."""
     total = np.zeros(len(by_bias), np.float32)
     for n in range(y.shape[0]):
@@ -223,7 +244,7 @@ def finish_back(by: np.ndarray, y: np.ndarray, slope: float, peak: np.ndarray, b
 
 
 @compiled
-def weigh(x: np.ndarray, weight: np.ndarray, step: int, y: np.ndarray) -> None:
+def weigh(x: NDArray[np.uint16], weight: NDArray[np.float32], step: int, y: NDArray[np.uint16]) -> None:
     """y[n, s, k] = sum over p of x[n, step * s + p] * weight[k, p].
 
     x: (N, T, C); weight: float32 (sets, P, C); y: (N, stretches, sets, C)
@@ -245,7 +266,12 @@ def weigh(x: np.ndarray, weight: np.ndarray, step: int, y: np.ndarray) -> None:
 
 @compiled
 def weigh_back(
-    by: np.ndarray, x: np.ndarray, weight: np.ndarray, step: int, by_x: np.ndarray, by_weight: np.ndarray
+    by: NDArray[np.uint16],
+    x: NDArray[np.uint16],
+    weight: NDArray[np.float32],
+    step: int,
+    by_x: NDArray[np.uint16],
+    by_weight: NDArray[np.float32],
 ) -> None:
     """The way back through :func:`weigh`; the gradient of the weights is added to ``by_weight``."""
     channels = x.shape[2]
@@ -269,7 +295,7 @@ def weigh_back(
 
 
 @compiled
-def accumulate(total: np.ndarray, part: np.ndarray) -> None:
+def accumulate(total: NDArray[np.float32], part: NDArray[np.uint16]) -> None:
     """total += part, float32 and uint16 (rows, columns)."""
     for row in range(total.shape[0]):
         a, b = total[row], part[row]

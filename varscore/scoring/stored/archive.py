@@ -25,6 +25,7 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import DataError, reason
 from varscore.genome.coords import Interval, anchor
@@ -116,7 +117,7 @@ def block_of(bases: int, record: np.dtype[np.void], precision: str) -> np.dtype[
     return np.dtype([("codes", "u1", (bases,)), ("records", record, (bases, 3))])
 
 
-def to_stored(head: Head, records: np.ndarray) -> np.ndarray:
+def to_stored(head: Head, records: NDArray[np.void]) -> NDArray[np.void]:
     """Records as ``head.record`` has them in the form in which a block has them. Raises DataError for a number that is
     too large for float16."""
     stored = np.empty(records.shape, head.stored["records"].base)
@@ -129,7 +130,9 @@ def to_stored(head: Head, records: np.ndarray) -> np.ndarray:
     return stored
 
 
-def from_stored(head: Head, records: np.ndarray, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+def from_stored(
+    head: Head, records: NDArray[np.void], names: Sequence[str] | None = None
+) -> dict[str, NDArray[np.number]]:
     """All columns, or those with ``names``, of records as a block has them: see :func:`from_records`."""
     columns = from_records(records, names)
     scales = {name: np.float32(head.scale(name)) for name in columns}
@@ -142,7 +145,7 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._bytes: np.ndarray = np.memmap(path, np.uint8, "r")
+            self._bytes: NDArray[np.uint8] = np.memmap(path, np.uint8, "r")
         except (OSError, ValueError) as error:
             cause = reason(error) if isinstance(error, OSError) else "it is empty"
             raise DataError("cannot read the archive", where=path, cause=cause) from None
@@ -151,9 +154,9 @@ class Archive:
             self.head, self._blocks, self.index, self.sha256 = self._open()
         except (ValueError, KeyError, TypeError, RecursionError, struct.error) as error:
             raise self._damaged(str(error)) from None
-        self._kept: tuple[int, np.ndarray] | None = None
+        self._kept: tuple[int, NDArray[np.int64]] | None = None
 
-    def _open(self) -> tuple[Head, np.ndarray, np.ndarray, str]:
+    def _open(self) -> tuple[Head, NDArray[np.uint8], NDArray[np.void], str]:
         """Head, the bytes of blocks, index and the digest that stands for all of it.
 
         Raises ValueError, KeyError, TypeError and struct.error for what is no archive, or not all of one.
@@ -186,11 +189,11 @@ class Archive:
         return int(self.index["bases"].sum(dtype=np.int64))
 
     @cached_property
-    def _bounds(self) -> np.ndarray:
+    def _bounds(self) -> NDArray[np.int64]:
         """The first block of each contig, int64 (contigs + 1,)."""
         return np.searchsorted(self.index["contig"], np.arange(len(self.head.names) + 1))
 
-    def find(self, contig: int, start: np.ndarray) -> np.ndarray:
+    def find(self, contig: int, start: NDArray[np.int64]) -> NDArray[np.int64]:
         """The block that each base lies in, -1 for none: int64 (n,). contig: its number; start: int64 (n,)"""
         first, last = self._bounds[contig : contig + 2].tolist()
         if first == last:
@@ -201,7 +204,7 @@ class Archive:
         inside = (place >= 0) & (start < starts[place] + self.index["bases"][block])
         return np.where(inside, block, -1)
 
-    def _starts(self, contig: int) -> np.ndarray:
+    def _starts(self, contig: int) -> NDArray[np.int64]:
         """The first bases of a contig's blocks, int64. They are kept for the contig that is asked for."""
         if self._kept is None or self._kept[0] != contig:
             here = slice(*self._bounds[contig : contig + 2].tolist())
@@ -224,7 +227,7 @@ class Archive:
         names = (self.head.names[number] for number in contig[firsts].tolist())
         return list(map(Interval, names, start[firsts].tolist(), end[lasts].tolist()))
 
-    def read(self, blocks: np.ndarray) -> np.ndarray:
+    def read(self, blocks: NDArray[np.int64]) -> NDArray[np.void]:
         """Blocks by number, int64 (n,), as ``head.stored`` has them, (n,). Raises DataError for one that is damaged."""
         found = self._blocks[blocks]  # as bytes: of records NumPy copies every field on its own
         checksums = np.fromiter(map(crc32, found), np.uint32, len(found))
@@ -233,7 +236,7 @@ class Archive:
             raise self._damaged("its checksum is wrong", int(wrong[0]))
         return np.asarray(found.view(self.head.stored).reshape(-1))
 
-    def pieces(self, most: int = 1) -> Iterator[tuple[Interval, np.ndarray, np.ndarray]]:
+    def pieces(self, most: int = 1) -> Iterator[tuple[Interval, NDArray[np.uint8], NDArray[np.void]]]:
         """Place, base codes, uint8 (n,), and stored records, (n, 3), of every block; zeros for unknown bases.
 
         most: up to so many blocks that follow on one another are one piece
@@ -252,18 +255,18 @@ class Archive:
         return DataError("the archive is damaged", where=where, cause=cause, remedy="copy it again, or build it anew")
 
 
-def identities(genome: Genome, contig: str, starts: np.ndarray, bases: int, window: int) -> np.ndarray:
+def identities(genome: Genome, contig: str, starts: NDArray[np.int64], bases: int, window: int) -> NDArray[np.void]:
     """The identity of blocks of one length, V16 (n,): of all bases that a window around one of theirs shows."""
     seen = genome.windows(contig, starts - anchor(window), bases + window - 1)
     return np.array([hashlib.sha256(row).digest()[:16] for row in seen], "V16")
 
 
-def octets(blocks: np.ndarray) -> np.ndarray:
+def octets(blocks: NDArray[np.void]) -> NDArray[np.uint8]:
     """The bytes of blocks, uint8 (n, size of one)."""
     return np.asarray(blocks.view(np.uint8).reshape(len(blocks), -1))
 
 
-def is_scored(records: np.ndarray) -> np.ndarray:
+def is_scored(records: NDArray[np.void]) -> NDArray[np.bool_]:
     """bool (m,): which alleles have a score; the others stand in a block only to fill it."""
     return np.asarray(records["task"] != NO_TASK)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import DataError, UsageError
 from varscore.genome.sequence import UNKNOWN
@@ -34,10 +35,10 @@ class ArchiveWriter:
     def add(
         self,
         contig: int,
-        start: np.ndarray,
-        codes: Sequence[np.ndarray],
-        records: Sequence[np.ndarray],
-        identities: np.ndarray,
+        start: NDArray[np.int64],
+        codes: Sequence[NDArray[np.uint8]],
+        records: Sequence[NDArray[np.void]],
+        identities: NDArray[np.void],
     ) -> None:
         """Blocks of a contig. start: int64 (n,); codes: uint8 (bases,) of each; records: (bases, 3) of each, those of
         unknown bases zeros"""
@@ -51,7 +52,7 @@ class ArchiveWriter:
         entries["bases"] = [len(bases) for bases in codes]
         self.add_blocks(entries, blocks)
 
-    def add_blocks(self, entries: np.ndarray, blocks: np.ndarray) -> None:
+    def add_blocks(self, entries: NDArray[np.void], blocks: NDArray[np.void]) -> None:
         """Blocks as the file has them, (n,), and what the index says of them; their checksums are entered here."""
         entries = entries.copy()
         entries["crc"] = [crc32(content) for content in octets(blocks)]
@@ -113,7 +114,9 @@ def _differences(one: Head, other: Head) -> list[str]:
     return [*names, *(name for name in facts if one.profile.get(name) != other.profile.get(name))]
 
 
-def _demand_apart(archives: Sequence[Archive], source: np.ndarray, index: np.ndarray, number: np.ndarray) -> None:
+def _demand_apart(
+    archives: Sequence[Archive], source: NDArray[np.int64], index: NDArray[np.void], number: NDArray[np.int64]
+) -> None:
     """Raises DataError when two blocks have a base in common."""
     end = index["start"] + index["bases"]
     both = np.flatnonzero((index["contig"][1:] == index["contig"][:-1]) & (index["start"][1:] < end[:-1]))

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import DataError, OutputError, UsageError
 from varscore.scoring.stored.profile import Profile
@@ -51,8 +52,8 @@ class ScoreCache:
         self.folder, self.profile, self.dtype, self._limit = folder, profile, dtype, limit
         self.own = folder / profile.digest[:16]
         self._digest = bytes.fromhex(profile.digest)
-        self._keys: list[np.ndarray] = []
-        self._records: list[np.ndarray] = []
+        self._keys: list[NDArray[np.uint64]] = []
+        self._records: list[NDArray[np.void]] = []
         self._waiting = 0
         self._next = time.monotonic() + FLUSH_SECONDS
         self._writes = True
@@ -60,7 +61,7 @@ class ScoreCache:
         self._segments = list(self._open())
         self._told: set[Path] = set()
 
-    def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def find(self, keys: NDArray[np.uint64]) -> tuple[NDArray[np.bool_], NDArray[np.void]]:
         """Which keys, uint64 (n, 2), have a record, bool (n,), and these records."""
         there = np.zeros(len(keys), bool)
         records = np.zeros(len(keys), self.dtype)
@@ -75,7 +76,7 @@ class ScoreCache:
                 _warn_of_damage(segment.path, "a part of it is not what was written")
         return there, records[there]
 
-    def add(self, keys: np.ndarray, records: np.ndarray) -> None:
+    def add(self, keys: NDArray[np.uint64], records: NDArray[np.void]) -> None:
         """Keep records; they are written now and then, and when the cache is closed."""
         if not self._writes or not len(keys):
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import UsageError
 from varscore.scoring.tags import OF_TASKS
@@ -22,7 +23,7 @@ def record_of(columns: Sequence[str], tasks: int) -> np.dtype[np.void]:
     return np.dtype([(name, "<u2" if name in OF_TASKS else "<f4") for name in columns])
 
 
-def to_records(columns: Mapping[str, np.ndarray], dtype: np.dtype[np.void]) -> np.ndarray:
+def to_records(columns: Mapping[str, NDArray[np.generic]], dtype: np.dtype[np.void]) -> NDArray[np.void]:
     """Columns, (m,) each, as records (m,)."""
     records = np.empty(len(next(iter(columns.values()))), dtype)
     for name in dtype.names or ():
@@ -30,7 +31,7 @@ def to_records(columns: Mapping[str, np.ndarray], dtype: np.dtype[np.void]) -> n
     return records
 
 
-def from_records(records: np.ndarray, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+def from_records(records: NDArray[np.void], names: Sequence[str] | None = None) -> dict[str, NDArray[np.number]]:
     """All columns or those with ``names``: float32 (m,), or int64 (m,) numbers of tasks."""
     names = (records.dtype.names or ()) if names is None else names
     return {name: records[name].astype(np.int64 if name in OF_TASKS else np.float32) for name in names}

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from varscore.compiled import COMPILES
 from varscore.nets.plugins import loaded
@@ -89,7 +90,7 @@ def profile_of_effects(model: ModelFolder, how: Arithmetic) -> Profile:
 
 
 def profile_of_columns(
-    model: ModelFolder, how: Arithmetic, annotations: Annotations, ranked: np.ndarray, columns: Sequence[str]
+    model: ModelFolder, how: Arithmetic, annotations: Annotations, ranked: NDArray[np.int64], columns: Sequence[str]
 ) -> Profile:
     """Of the columns that ``annotate`` writes. ranked: int64 (k,), the tasks among which the strongest is looked for"""
     background = annotations.background

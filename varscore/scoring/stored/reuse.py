@@ -7,9 +7,10 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.errors import DataError, UsageError
 from varscore.genome.alleles import AlleleBatch
@@ -27,6 +28,7 @@ EFFECTS = ("ref", "alt", "diff", "logodds")
 FEWEST_COMPARED = 20
 """Blocks of an archive that are compared with the FASTA before it is said to be another assembly's"""
 log = logging.getLogger(__name__)
+Element = TypeVar("Element", bound=np.generic)
 
 
 def effects_record(tasks: int) -> np.dtype[np.void]:
@@ -34,7 +36,7 @@ def effects_record(tasks: int) -> np.dtype[np.void]:
     return np.dtype([(name, "<f4", (tasks,)) for name in EFFECTS])
 
 
-def keys_of(windows: Windows, names: Sequence[str | None] | None = None) -> np.ndarray:
+def keys_of(windows: Windows, names: Sequence[str | None] | None = None) -> NDArray[np.uint64]:
     """uint64 (n, 2), of n alleles: the first half of the SHA-256 of their windows, of where these differ and, with
     ``names`` of the contigs, of the place. Whatever is computed of a pair of windows is a function of these."""
     spans = np.stack([windows.lo, windows.hi], 1).astype("<u4")
@@ -95,7 +97,7 @@ class ArchivedScores:
         self._numbers = {theirs: names.index(ours) for ours, theirs in matches.items() if theirs is not None}
         self._is_same = self.archive.head.provenance.get("reference_sha256") == genome.sha256
 
-    def find(self, judged: Judged, genome: Genome) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def find(self, judged: Judged, genome: Genome) -> tuple[NDArray[np.bool_], dict[str, NDArray[np.number]]]:
         """Which alleles are there, bool (m,), and their columns.
 
         Raises DataError for a damaged archive, and when most of its blocks do not fit the FASTA.
@@ -121,8 +123,8 @@ class ArchivedScores:
         return there, from_stored(head, records[scored], self._columns)
 
     def _blocks(
-        self, alleles: AlleleBatch, rows: np.ndarray, names: Sequence[str | None], genome: Genome
-    ) -> np.ndarray:
+        self, alleles: AlleleBatch, rows: NDArray[np.int64], names: Sequence[str | None], genome: Genome
+    ) -> NDArray[np.int64]:
         """The block that each of ``rows``, int64 (n,), lies in: int64 (n,), -1 for none and one that does not fit."""
         block, contigs, start = np.full(len(rows), -1), alleles.contig[rows], alleles.start[rows]
         for contig in np.unique(contigs).tolist():
@@ -135,7 +137,7 @@ class ArchivedScores:
         block[inside[self._verdict[block[inside]] <= 0]] = -1
         return block
 
-    def _compare(self, block: np.ndarray, contig: str, genome: Genome) -> None:
+    def _compare(self, block: NDArray[np.int64], contig: str, genome: Genome) -> None:
         """Enter for blocks of a contig, -1 among them, whether they were computed from the FASTA's bases."""
         new = np.unique(block[block >= 0])
         new = new[self._verdict[new] == 0]
@@ -195,8 +197,8 @@ class StoredScores:
 
     def find(
         self, judged: Judged, genome: Genome, cut: Callable[[Judged], Windows]
-    ) -> tuple[np.ndarray, Stored, Windows]:
-        archived, columns = np.zeros(len(judged.rows), bool), dict[str, np.ndarray]()
+    ) -> tuple[NDArray[np.int64], Stored, Windows]:
+        archived, columns = np.zeros(len(judged.rows), bool), dict[str, NDArray[np.number]]()
         if self._archived is not None:
             archived, columns = self._archived.find(judged, genome)
         windows = cut(judged.others(archived))
@@ -213,7 +215,7 @@ class StoredScores:
         is_computed = _among(rows[~stored.there][stored.computed], len(judged.alleles))
         return rows, stored, windows.take(is_computed[windows.rows])
 
-    def _in_cache(self, cached: Cached, stored: Stored, keys: np.ndarray) -> Stored:
+    def _in_cache(self, cached: Cached, stored: Stored, keys: NDArray[np.uint64]) -> Stored:
         """keys: of the alleles that are not there"""
         if not cached.reads:
             return replace(stored, keys=keys)
@@ -230,14 +232,13 @@ class StoredScores:
         """The effects on all alleles of which no columns are stored; what was computed is kept, if effects are."""
         if self._cached is None or not self._cached.of_effects or stored.keys is None:
             return computed
-        cache, parts = self._cached.cache, {name: getattr(computed, name) for name in EFFECTS}
+        cache, parts = self._cached.cache, _of_tasks(computed)
         cache.add(stored.keys, to_records(parts, cache.dtype))
         if stored.effects is None:
             return computed
-        others = {name: getattr(stored.effects, name) for name in EFFECTS}
-        return Effects(**_merged(stored.computed, parts, others))
+        return Effects(**_merged(stored.computed, parts, _of_tasks(stored.effects)))
 
-    def complete(self, stored: Stored, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def complete(self, stored: Stored, columns: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
         """The columns of all alleles from those of the others, which are kept, if columns are."""
         if self._cached is not None and not self._cached.of_effects and stored.keys is not None:
             self._cached.cache.add(stored.keys, to_records(columns, self._cached.cache.dtype))
@@ -274,16 +275,21 @@ class StoredScores:
             )
 
 
-def _among(rows: np.ndarray, n: int) -> np.ndarray:
+def _among(rows: NDArray[np.int64], n: int) -> NDArray[np.bool_]:
     """bool (n,): whether a row is one of ``rows``."""
     found = np.zeros(n, bool)
     found[rows] = True
     return found
 
 
+def _of_tasks(effects: Effects) -> dict[str, NDArray[np.float32]]:
+    """float32 (m, tasks) each"""
+    return {name: getattr(effects, name) for name in EFFECTS}
+
+
 def _merged(
-    which: np.ndarray, ones: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
+    which: NDArray[np.bool_], ones: Mapping[str, NDArray[Element]], others: Mapping[str, NDArray[Element]]
+) -> dict[str, NDArray[Element]]:
     """Columns with the rows of ``ones`` where ``which``, bool (m,), holds, and those of ``others`` elsewhere."""
     if not ones:
         return dict(others)

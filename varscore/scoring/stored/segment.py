@@ -12,9 +12,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 from varscore.storage.whole import whole_file
 
@@ -22,6 +24,7 @@ SUFFIX = ".scores"
 BLOCK = 4096
 _MAGIC = b"VSSCORE1"
 _HEADER = struct.Struct("<8sQI32sI8x")
+Element = TypeVar("Element", bound=np.generic)
 
 
 class DamagedSegment(Exception):
@@ -64,7 +67,7 @@ class Segment:
         """Whether a block has been found that is not what was written."""
         return bool(self._damaged.any())
 
-    def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def find(self, keys: NDArray[np.uint64]) -> tuple[NDArray[np.bool_], NDArray[np.void]]:
         """Which of the keys are there, bool (m,), and their records in this order. keys: uint64 (m, 2)
 
         Of two keys that share their first half one is not found; nothing is taken from a damaged block.
@@ -77,7 +80,7 @@ class Segment:
         there &= ~self._damaged[blocks]
         return there, np.asarray(self._records[place[there]])
 
-    def content(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def content(self) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.void]]]:
         """Keys and records of every sound block."""
         for block in range(len(self._sums)):
             self._verify(block)
@@ -90,11 +93,11 @@ class Segment:
         self._damaged[block] = _sum(self._high[here], self._low[here], self._records[here]) != self._sums[block]
         self._verified[block] = True
 
-    def _part(self, start: int, count: int, dtype: np.dtype) -> np.ndarray:
+    def _part(self, start: int, count: int, dtype: np.dtype[Element]) -> NDArray[Element]:
         return np.ndarray(count, dtype, buffer=self._bytes, offset=start)
 
 
-def write_segment(path: Path, keys: np.ndarray, records: np.ndarray, profile: bytes) -> None:
+def write_segment(path: Path, keys: NDArray[np.uint64], records: NDArray[np.void], profile: bytes) -> None:
     """Sort and write; of equal keys the first stays. keys: uint64 (n, 2), n > 0; records: (n,). Raises OutputError."""
     order = np.lexsort((keys[:, 1], keys[:, 0]))
     same = (keys[order][1:] == keys[order][:-1]).all(1)
@@ -109,9 +112,9 @@ def write_segment(path: Path, keys: np.ndarray, records: np.ndarray, profile: by
             file.write(part.tobytes())
 
 
-def _crc(magic: bytes, count: int, size: int, profile: bytes, sums: np.ndarray) -> int:
+def _crc(magic: bytes, count: int, size: int, profile: bytes, sums: NDArray[np.uint32]) -> int:
     return crc32(sums.tobytes(), crc32(_HEADER.pack(magic, count, size, profile, 0)))
 
 
-def _sum(high: np.ndarray, low: np.ndarray, records: np.ndarray) -> int:
+def _sum(high: NDArray[np.uint64], low: NDArray[np.uint64], records: NDArray[np.void]) -> int:
     return crc32(records.tobytes(), crc32(low.tobytes(), crc32(high.tobytes())))

@@ -13,6 +13,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from varscore.datasets.binding import DNASE, SYSTEM
 from varscore.datasets.examples import ExampleSet
@@ -129,7 +130,7 @@ class Result:
         ]
 
 
-def _measures(scores: TaskScores) -> list[np.ndarray]:
+def _measures(scores: TaskScores) -> list[NDArray[np.float64]]:
     return [scores.auroc, scores.auprc, scores.recall_at_fdr[0.1], scores.recall_at_fdr[0.5]]
 
 
@@ -138,7 +139,7 @@ def measure(model: ModelFolder, of: Variant, data: ExampleSet, device: torch.dev
     examined = Examined(data)
     predicted, rows = predict_model(model, examined, device), examined.rows
 
-    def scores(here: np.ndarray) -> TaskScores:
+    def scores(here: NDArray[np.int64]) -> TaskScores:
         return cast(TaskScores, score(data, rows[here], predicted[here]))
 
     together = scores(np.arange(len(rows)))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from varscore import pictures
 from varscore.datasets.examples import ExampleSet
@@ -87,23 +88,23 @@ class Series:
     """
 
     name: str
-    truth: np.ndarray
-    predicted: np.ndarray
+    truth: NDArray[np.floating]
+    predicted: NDArray[np.floating]
     interim: int
     """Models whose training has not ended"""
 
     @property
-    def r(self) -> np.ndarray:
+    def r(self) -> NDArray[np.float64]:
         """Pearson's r of each task: float64 (tasks,), NaN where there is none."""
         return np.array([correlation(*pair) for pair in self.pairs()])
 
-    def pairs(self) -> list[tuple[np.ndarray, np.ndarray]]:
+    def pairs(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """True and predicted values of each task, where they are known: float64 (m,) each."""
         truths, guesses = (array.T.astype(np.float64) for array in (self.truth, self.predicted))
         known = ~np.isnan(truths)
         return [(t[there], p[there]) for t, p, there in zip(truths, guesses, known, strict=True)]
 
-    def chance(self, seed: int = 0) -> np.ndarray:
+    def chance(self, seed: int = 0) -> NDArray[np.float64]:
         """The r that 5 % of random orders of the genes exceed: float64 (tasks,)."""
         random = np.random.default_rng((seed, 5))
         found = []
@@ -140,7 +141,7 @@ def gather(folder: Path, data: ExampleSet, name: str, seed: int) -> Series | Non
     return Series(name, truth, predicted, interim)
 
 
-def _known(data: ExampleSet) -> np.ndarray:
+def _known(data: ExampleSet) -> NDArray[np.bool_]:
     rows = data.rows("all")
     known = data.known(rows)
     return np.ones((len(rows), len(data.tasks)), bool) if known is None else known

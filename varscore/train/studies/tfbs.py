@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from varscore.datasets.examples import ExampleSet, set_folders
 from varscore.datasets.tfbs import TRAINED
@@ -47,7 +48,7 @@ class Looks:
     ``chosen`` sequences, names and codes uint8 (n, window)."""
 
     count: int = 16
-    chosen: tuple[Sequence[str], np.ndarray] | None = None
+    chosen: tuple[Sequence[str], NDArray[np.uint8]] | None = None
 
 
 @dataclass(frozen=True)
