@@ -58,6 +58,7 @@ from varscore.cli.recipe import (
 if TYPE_CHECKING:
     from varscore.datasets.examples import ExampleSet
     from varscore.formats.motifs import Motif
+    from varscore.nets.config import Config
     from varscore.train.run import RunOptions
     from varscore.train.studies.study import Plan, Study
     from varscore.zoo.models import ModelFolder
@@ -295,19 +296,19 @@ def _train_grid(
     typer.echo(markdown(collect(output)))
 
 
-def parse_arguments(config: type[Any], given: list[str]) -> dict[str, Any]:
+def parse_arguments(config: type[Config], given: list[str]) -> dict[str, object]:
     """``NAME=VALUE`` strings as typed arguments of a configuration.
 
     Raises UsageError for an unknown name or a value of the wrong type.
     """
     from varscore.errors import UsageError
 
-    kinds: dict[str, Any] = {field.name: type(field.default) for field in dataclasses.fields(config)}
-    read: dict[type[Any], Callable[[str], Any]] = {
+    kinds: dict[str, type] = {field.name: type(field.default) for field in dataclasses.fields(config)}
+    read: dict[type, Callable[[str], object]] = {
         bool: lambda value: {"true": True, "false": False}[value.lower()],
         tuple: lambda value: tuple(int(each) for each in value.split(",")),
     }
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not equals:

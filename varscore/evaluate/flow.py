@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +41,7 @@ class Examined:
             raise DataError(f"no example in the {self.split} split", where=self.data.folder)
         return rows
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         return {
             "data_sha256": self.data.sha256,
             "source_sha256": self.data.source_sha256,
@@ -109,8 +108,8 @@ def predict_rows(
     out = np.empty((len(rows), net.n_tasks), np.float32)
     for first in range(0, len(rows), BATCH):
         some = rows[first : first + BATCH]
-        tracks = data.tracks(some)[:, : net.config.tracks] if "tracks" in net.inputs else None
-        scalars = data.scalars(some)[:, : net.config.scalars] if "scalars" in net.inputs else None
+        tracks = data.tracks(some)[:, : getattr(net.config, "tracks", 0)] if "tracks" in net.inputs else None
+        scalars = data.scalars(some)[:, : getattr(net.config, "scalars", 0)] if "scalars" in net.inputs else None
         out[first : first + BATCH] = engine.predict(data.windows(some), tracks, scalars)
         advance(len(some))
     return out
@@ -120,7 +119,7 @@ def record(model: ModelFolder, examined: Examined, scores: Scores) -> None:
     """Write the figures into the model's card (``[metrics.SPLIT]``, or ``[metrics.SPLIT.labelled]``) and the table of
     tasks into its folder, as a file the card vouches for. Raises OutputError."""
     tasks, split = examined.data.tasks, examined.split
-    figures: dict[str, Any] = examined.facts()
+    figures: dict[str, object] = examined.facts()
     figures |= {group: _rounded(row.row()) for group, row in summarise(tasks, scores).items()}
     if isinstance(scores, TaskScores) and scores.confusion is not None:
         figures["confusion"] = scores.confusion.tolist()

@@ -19,9 +19,8 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -144,7 +143,7 @@ def _misfit(weights: KerasWeights) -> str:
     return "" if hidden.ndim == 2 and units and len(hidden) % (2 * units) == 0 else "the dense layer does not fit"
 
 
-def architecture_of(weights: KerasWeights, window: int, path: Path) -> tuple[str, dict[str, Any]]:
+def architecture_of(weights: KerasWeights, window: int, path: Path) -> tuple[str, dict[str, int]]:
     """Name and arguments of the network. Raises ModelError when no pooling of the window gives as many steps."""
     filters, _, width, _ = weights.convolution[0].shape
     inputs, dense = weights.hidden[0].shape
@@ -154,7 +153,7 @@ def architecture_of(weights: KerasWeights, window: int, path: Path) -> tuple[str
     jaspar = find("danq-jaspar").preset
     name = "danq-jaspar" if all(jaspar[size] == value for size, value in sizes.items()) else "danq"
     fitting = [pool for pool in range(1, window) if (window - width + 1) // pool == steps]
-    usual = [pool for pool in (find(name).configure().pool, width // 2) if pool in fitting]
+    usual = [pool for pool in (asdict(find(name).configure())["pool"], width // 2) if pool in fitting]
     if not usual and len(fitting) != 1:
         cause = f"convolutions of width {width} on {window} bp, and {steps} steps"
         raise ModelError("the pooling cannot be told", where=path, cause=cause, remedy="another `window`")
@@ -163,7 +162,7 @@ def architecture_of(weights: KerasWeights, window: int, path: Path) -> tuple[str
     return name, {**sizes, "window": window, "pool": pool, "dense": dense, "n_tasks": n_tasks, "hard_gates": True}
 
 
-def make_network(weights: KerasWeights, name: str, arguments: Mapping[str, Any], backward: str) -> SequenceNet:
+def make_network(weights: KerasWeights, name: str, arguments: Mapping[str, int], backward: str) -> SequenceNet:
     """The network that predicts as Keras does."""
     with torch.device("meta"):
         net = build(name, **arguments, both_forward=backward == "forward")
@@ -202,7 +201,7 @@ def _lstm(arrays: Sequence[NDArray[np.float64]], name: str) -> dict[str, NDArray
 def _agreeing(
     weights: KerasWeights,
     name: str,
-    arguments: Mapping[str, Any],
+    arguments: Mapping[str, int],
     ways: Sequence[str],
     reference: Reference,
     path: Path,

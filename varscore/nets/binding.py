@@ -89,7 +89,7 @@ def _xavier(net: nn.Module) -> None:
 class ShallowNet(SequenceNet):
     """Every input has a path of its own; ``merged`` is where they meet. ``layers`` is the path of the sequence."""
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: ShallowConfig) -> None:
         super().__init__(config, *self.sequence_path(config))
         paths, meet = {}, config.dense
         if config.tracks:
@@ -110,7 +110,7 @@ class ShallowNet(SequenceNet):
         _xavier(self)
 
     @staticmethod
-    def sequence_path(config: Any) -> list[nn.Module]:
+    def sequence_path(config: ShallowConfig) -> list[nn.Module]:
         return _shallow_path(SequenceConv(config.filters, config.width, config.pool, AS_IS), config)
 
     @property
@@ -174,6 +174,7 @@ class MultiTaskNet(SequenceNet):
     """
 
     objective = "states"
+    config: MultiTaskConfig
 
     def __init__(self, config: MultiTaskConfig) -> None:
         cells = config.filters * pooled_length(config.window, config.width, config.pool)
@@ -220,6 +221,8 @@ class KmerTracksConfig:
 )
 class KmerTracks(baselines.KmerLogistic):
     """What a network of sequence and DNase must beat: k-mers without DNase would be no match for any."""
+
+    config: KmerTracksConfig
 
     def __init__(self, config: KmerTracksConfig) -> None:
         counts = baselines.KmerCounts(config.longest)

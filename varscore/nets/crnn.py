@@ -54,6 +54,8 @@ RECIPE = Recipe(optimizer="adam", lr=3e-4, batch_size=256, patience=5, schedule=
 @register("crnn-700", CRNNConfig, RECIPE, "crnn with 700 first-layer filters", filters=700, projection=0)
 @register("crnn-700-projection", CRNNConfig, RECIPE, "crnn-700 with a 1x1 projection to 64 channels", filters=700)
 class CRNN(SequenceNet):
+    config: CRNNConfig
+
     def __init__(self, config: CRNNConfig) -> None:
         first = pooled_length(config.window, config.width, config.pool)
         pooled_length(first, config.second_width, config.second_pool)  # raises when the window is too short
@@ -74,5 +76,4 @@ class CRNN(SequenceNet):
         variance_preserving_init(self, config.slope)
 
     def config_for(self, n_tasks: int) -> CRNNConfig:
-        config: CRNNConfig = self.config
-        return replace(config, n_tasks=n_tasks, dense=self.output.in_features)
+        return replace(self.config, n_tasks=n_tasks, dense=self.output.in_features)

@@ -135,6 +135,8 @@ class DilatedConfig:
     "dilated", DilatedConfig, FAST, "conv 320 k28, projection 128, conv k5, 4 dilated residual blocks, position pool"
 )
 class Dilated(SequenceNet):
+    config: DilatedConfig
+
     def __init__(self, config: DilatedConfig) -> None:
         channels, slope = config.channels, config.slope
         first = pooled_length(config.window, config.width, config.pool)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, TypeVar, cast
+from typing import ClassVar, TypeVar, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from varscore.compiled import COMPILES
 from varscore.errors import UsageError
+from varscore.nets.config import Config
 from varscore.nets.kernels import bf16, lstm
 from varscore.nets.kernels.kmertable import LARGEST_POOL, convolve_columns, convolve_pool, convolve_pool_activate
 from varscore.nets.kernels.lstmtrain import direction
@@ -273,7 +274,7 @@ class SequenceNet(nn.Module):
     """
 
     layers: nn.Sequential
-    config: Any
+    config: Config
     output_layer: ClassVar[int] = -1
     objective: str = "labels"
     """What outputs mean (:mod:`varscore.nets.objectives`): a class's own choice, which :meth:`adapt` may change"""
@@ -283,7 +284,7 @@ class SequenceNet(nn.Module):
     """Positions ``[first, last)`` of the window that the network gets to see, if not all"""
     goal: Objective
 
-    def __init__(self, config: Any, *layers: nn.Module) -> None:
+    def __init__(self, config: Config, *layers: nn.Module) -> None:
         super().__init__()
         self.config = config
         self.layers = nn.Sequential(*layers)
@@ -301,7 +302,7 @@ class SequenceNet(nn.Module):
     def n_outputs(self) -> int:
         return self.n_tasks * self.goal.per_task
 
-    def config_for(self, n_tasks: int) -> Any:
+    def config_for(self, n_tasks: int) -> Config:
         """The configuration of the network that is this one but for its number of tasks."""
         return replace(self.config, n_tasks=n_tasks)
 

@@ -7,9 +7,10 @@ import difflib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from varscore.errors import UsageError
+from varscore.nets.config import Config
 from varscore.nets.layers import SequenceNet
 from varscore.nets.plugins import GROUP, load_installed
 
@@ -90,12 +91,12 @@ FAST = Recipe(
 class Architecture:
     name: str
     network: Callable[[Any], SequenceNet]
-    config: type[Any]
+    config: type[Config]
     preset: dict[str, Any]
     recipe: Recipe
     summary: str
 
-    def configure(self, **arguments: Any) -> Any:
+    def configure(self, **arguments: object) -> Config:
         """The configuration: the class's defaults, then this architecture's, then ``arguments``.
 
         Raises UsageError when an argument is not a field of the configuration, or not of the field's type, or negative.
@@ -135,16 +136,19 @@ def _fits(value: Any, kind: type[Any]) -> bool:
     return (type(value) is kind or (kind is float and type(value) is int)) and value >= 0
 
 
+Network = TypeVar("Network", bound=Callable[[Any], SequenceNet])
 _architectures: dict[str, Architecture] = {}
 HOW_TO_ADD = (
     f"`plugin=FILE.py` names the file that registers it, an installed package does so by an entry point {GROUP}"
 )
 
 
-def register(name: str, config: type[Any], recipe: Recipe, summary: str, **preset: Any) -> Callable[[Any], Any]:
+def register(
+    name: str, config: type[Config], recipe: Recipe, summary: str, **preset: object
+) -> Callable[[Network], Network]:
     """Class decorator: the network class under ``name``, with ``preset`` over its configuration's defaults."""
 
-    def add(network: Any) -> Any:
+    def add(network: Network) -> Network:
         if name in _architectures:
             raise ValueError(f"architecture {name!r} is registered twice")
         _architectures[name] = Architecture(name, network, config, preset, recipe, summary)
@@ -171,7 +175,7 @@ def find(name: str) -> Architecture:
         raise UsageError(f"no architecture {name!r}", remedy=remedy) from None
 
 
-def build(name: str, **arguments: Any) -> SequenceNet:
+def build(name: str, **arguments: object) -> SequenceNet:
     """A freshly initialised network. Set ``torch.manual_seed`` before for reproducible weights.
 
     Raises UsageError when there is no such architecture, or its layers cannot have these sizes.

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from varscore.datasets.examples import ExampleSet
 from varscore.engine.device import pick_device, use_threads
 from varscore.errors import DivergedError, InputError, OutputError, UsageError, VarscoreError
 from varscore.nets import find
-from varscore.nets.architect import parameters
+from varscore.nets.architect import ArchitectConfig, parameters
 from varscore.search.claims import Claim, claim, tidy
 from varscore.search.sampler import Draws, suggest
 from varscore.search.space import Point, arguments, recipe, seed_of
@@ -143,7 +144,7 @@ def _work_on(mine: Claim, study: Study, branch: Branch, points: Draws, data: Exa
     with mine.held():
         point = _point(study, branch, points, folder, number)
         config = find("architect").configure(n_tasks=len(data.tasks), window=data.window, **arguments(point))
-        size = parameters(config)
+        size = parameters(cast(ArchitectConfig, config))
         began = time.time()
         trial = Trial(number, point, TOO_LARGE, size, began=round(began, 3), host=platform.node())
         if size <= study.settings.max_parameters:

@@ -57,10 +57,10 @@ class Examples:
         self._codes = torch.from_numpy(data.codes).to(device)
         self.tracks = self.scalars = 0
         if "tracks" in net.inputs:
-            self.tracks = net.config.tracks
+            self.tracks = getattr(net.config, "tracks", 0)
             self.signal = torch.from_numpy(data.signal[: self.tracks]).to(device).unfold(1, data.window, 1)
         if "scalars" in net.inputs:
-            self.scalars = net.config.scalars
+            self.scalars = getattr(net.config, "scalars", 0)
         there = (len(data.track_names), len(data.scalar_names))
         if self.tracks > there[0] or self.scalars > there[1]:
             raise DataError(

@@ -18,7 +18,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +27,7 @@ from safetensors.torch import load, save
 
 from varscore.errors import DataError, ModelError, UsageError
 from varscore.nets import build, find
+from varscore.nets.config import Config
 from varscore.nets.layers import SequenceNet
 from varscore.nets.registry import HOW_TO_ADD
 from varscore.storage.bounded import (
@@ -79,7 +79,7 @@ class ModelFolder:
         """The card and every file that it names."""
         return [str(self.path / name) for name in (CARD, *self.card.files)]
 
-    def config(self) -> Any:
+    def config(self) -> Config:
         """The architecture's configuration, without its weights. Raises ModelError for arguments it does not have."""
         try:
             return find(self.architecture).configure(**self.card.arguments)
@@ -308,7 +308,7 @@ def _demand_shift(shift: torch.Tensor, tasks: int) -> NDArray[np.float32]:
 
 def _with_priors(
     weights: Mapping[str, torch.Tensor], tasks: Sequence[Task], priors: Priors | None
-) -> tuple[dict[str, bytes], dict[str, Any]]:
+) -> tuple[dict[str, bytes], dict[str, dict[str, object]]]:
     """The files of weights and priors, and what the card says of priors."""
     if priors is None:
         return {WEIGHTS: save(dict(weights))}, {}
