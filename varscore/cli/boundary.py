@@ -25,6 +25,7 @@ from varscore.errors import OutputError, VarscoreError, reason
 
 if TYPE_CHECKING:
     import typer
+    from typer._click import Command
 
 CLOSED_PIPE = 128 + signal.SIGPIPE
 REMEDIES = {
@@ -140,7 +141,7 @@ def _invoke(arguments: list[str]) -> int:
 
 
 @cache
-def parser() -> Any:
+def parser() -> Command:
     """All commands with all their options. Making it takes longer than many a command."""
     from typer.main import get_command
 
@@ -154,7 +155,7 @@ def parser() -> Any:
     return command
 
 
-def refuse_empty(arguments: Sequence[str], command: Any) -> None:
+def refuse_empty(arguments: Sequence[str], command: Command) -> None:
     """Raises BadParameter for an empty word, as an unset variable of a script leaves it, but for options whose default
     is one. Elsewhere it would be taken for a missing option, or for the working directory.
 
@@ -170,7 +171,7 @@ def refuse_empty(arguments: Sequence[str], command: Any) -> None:
             raise typer.BadParameter("it is empty", param_hint=f"'{name}'")
 
 
-def _may_be_empty(command: Any) -> Iterator[str]:
+def _may_be_empty(command: Command) -> Iterator[str]:
     for parameter in command.params:
         if parameter.default == "":
             yield from parameter.opts
@@ -223,7 +224,7 @@ def _explain_usage(error: typer.TyperException) -> str | None:
 
 def _explain_number(error: typer.TyperException) -> str | None:
     """``--threads -2 is not a whole number of 1 or more``; None when the error is not about an option's number."""
-    param: Any = getattr(error, "param", None)
+    param = getattr(error, "param", None)
     cause: Any = error.__cause__
     kind = getattr(getattr(param, "type_descriptor", None), "annotation", None)
     if param is None or not hasattr(cause, "errors") or "int" not in str(kind) and "float" not in str(kind):

@@ -6,7 +6,8 @@ import csv
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+
+import typer
 
 
 def models(incomplete: str) -> list[str]:
@@ -14,7 +15,7 @@ def models(incomplete: str) -> list[str]:
     return [name for name in _models() if name.startswith(incomplete)]
 
 
-def tasks(ctx: Any, incomplete: str) -> list[str]:
+def tasks(ctx: typer.Context, incomplete: str) -> list[str]:
     """Tasks of the model that the command line names, or of the default one, that have the letters anywhere."""
     wanted = incomplete.strip("'\"*").lower()
     given = {**ctx.params}.get("model") or {**ctx.params}.get("name")

@@ -6,7 +6,10 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
@@ -18,7 +21,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
         parameters += _fields(groups[name]) if name in groups else [_option(name, parameter.default, hints[name])]
 
     @functools.wraps(command)
-    def run(**given: Any) -> None:
+    def run(**given: object) -> None:
         made = {
             name: group(**{field.name: given.pop(field.name) for field in dataclasses.fields(group)})
             for name, group in groups.items()
@@ -30,7 +33,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def given_of(options: Any) -> list[str]:
+def given_of(options: DataclassInstance) -> list[str]:
     """Which options of a group have another value than by default, as they are spelled, in the group's order.
 
     options: a dataclass of which every field has a default
@@ -44,7 +47,7 @@ def given_of(options: Any) -> list[str]:
     return found
 
 
-def _fields(group: Any) -> list[inspect.Parameter]:
+def _fields(group: type[DataclassInstance]) -> list[inspect.Parameter]:
     """A parameter for each field of a dataclass."""
     hints, empty = get_type_hints(group, include_extras=True), inspect.Parameter.empty
     return [
@@ -53,5 +56,5 @@ def _fields(group: Any) -> list[inspect.Parameter]:
     ]
 
 
-def _option(name: str, default: Any, hint: Any) -> inspect.Parameter:
+def _option(name: str, default: object, hint: object) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)

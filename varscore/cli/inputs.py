@@ -13,18 +13,19 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
     from varscore.normalise import Given
 
+Item = TypeVar("Item")
 LOOKS = "varscore.looks"
 """Where a context keeps what is still to be looked at"""
 
 
-def look_later(context: typer.Context, look: Callable[[Any], None], given: Iterable[Any]) -> None:
+def look_later(context: typer.Context, look: Callable[[Item], None], given: Iterable[Item]) -> None:
     """Have ``look`` called with each thing given, when all of the command line has been understood."""
     if not context.resilient_parsing:
         context.meta.setdefault(LOOKS, []).extend(partial(look, each) for each in given)
@@ -34,7 +35,7 @@ def look_first(command: Any) -> None:
     """Let a command, and those below it, look at what it was given before it does anything else."""
     run = command.invoke
 
-    def invoke(context: Any) -> Any:
+    def invoke(context: typer.Context) -> object:
         for look in context.meta.pop(LOOKS, ()):
             look()
         return run(context)
@@ -44,10 +45,10 @@ def look_first(command: Any) -> None:
         look_first(below)
 
 
-def _looking(look: Callable[[Any], None]) -> Callable[[typer.Context, Any], Any]:
+def _looking(look: Callable[[Any], None]) -> Callable[[typer.Context, object], object]:
     """A callback of options and arguments, given once or several times, that has ``look`` called later."""
 
-    def callback(context: typer.Context, given: Any) -> Any:
+    def callback(context: typer.Context, given: object) -> object:
         several = given if isinstance(given, list | tuple) else () if given is None else (given,)
         look_later(context, look, several)
         return given

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -113,7 +113,7 @@ def _layers(net: SequenceNet) -> Iterator[list[str]]:
 
     layers, shapes = list(_parts(net)), {}
 
-    def see(layer: Module, _: Any, output: Tensor | tuple[Tensor, ...]) -> None:
+    def see(layer: Module, _: object, output: Tensor | tuple[Tensor, ...]) -> None:
         shapes[layer] = (output[0] if isinstance(output, tuple) else output).shape[1:]
 
     for layer in layers:

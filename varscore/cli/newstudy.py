@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PANEL = "Of a new study; of one that is there they must be the same, or left out"
 
 
-def _option(help: str, *names: str, **more: Any) -> Any:
+def _option(help: str, *names: str, **more: Any) -> object:
     return typer.Option(*names, help=help, rich_help_panel=PANEL, show_default=False, **more)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,6 +16,8 @@ from varscore.cli import completing
 from varscore.cli.inputs import look_at_data, look_at_models, look_at_references, look_at_target
 
 if TYPE_CHECKING:
+    from typer._click import Command
+
     from varscore.engine.compute import Compute
 
 COMPUTING = "Computing"
@@ -24,7 +26,7 @@ MOST = 2**31 - 1
 MOST_THREADS = 4096
 
 
-def bound_numbers(command: Any) -> None:
+def bound_numbers(command: Command) -> None:
     """Give every option of a command, and of those below it, that takes whole numbers a largest one.
 
     What lies above could not be counted by the libraries that get to see it. ``--help`` stays as it is.

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 RECIPE = "Recipe (default: the architecture's own)"
 
 
-def recipe_option(help: str, *names: str, **more: Any) -> Any:
+def recipe_option(help: str, *names: str, **more: Any) -> object:
     return typer.Option(*names, help=help, rich_help_panel=RECIPE, show_default=False, **more)
 
 
@@ -112,7 +112,7 @@ OPTIMIZERS = {
 """Options that are for some optimizers only"""
 
 
-def refuse_idle(given: Mapping[str, Any], recipe: Recipe, laid: bool) -> None:
+def refuse_idle(given: Mapping[str, object], recipe: Recipe, laid: bool) -> None:
     """Raises UsageError for an option that was set and would change nothing, or warns of it. laid: whether motifs begin
     filters"""
     from varscore.errors import UsageError

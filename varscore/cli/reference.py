@@ -9,11 +9,17 @@ import sys
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from typer.core import TyperArgument, TyperOption
 from typer.main import get_command
 
 from varscore.cli.app import app
+
+if TYPE_CHECKING:
+    from typer._click import Command
+
+Parameter: TypeAlias = TyperArgument | TyperOption
 
 MARK = "<!-- made by make reference: do not edit -->"
 HEAD = f"""# Which commands and options are there?
@@ -24,22 +30,22 @@ HEAD = f"""# Which commands and options are there?
 input or output."""
 
 
-def commands() -> Iterator[tuple[str, Any]]:
+def commands() -> Iterator[tuple[str, Command]]:
     """Every name a user can type with its parsed command, ``varscore`` itself first, in the order of the table."""
     yield from _walk("varscore", get_command(app))
 
 
-def _walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+def _walk(name: str, command: Command) -> Iterator[tuple[str, Command]]:
     yield name, command
     for child, subcommand in getattr(command, "commands", {}).items():
         if not subcommand.hidden:
             yield from _walk(f"{name} {child}", subcommand)
 
 
-def parameters(command: Any) -> list[Any]:
+def parameters(command: Command) -> list[Parameter]:
     """A command's visible options and arguments, arguments first."""
-    visible = [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
-    return sorted(visible, key=lambda parameter: parameter.param_type_name != "argument")
+    visible = [each for each in command.params if isinstance(each, TyperArgument | TyperOption) and not each.hidden]
+    return sorted(visible, key=lambda each: not isinstance(each, TyperArgument))
 
 
 def markdown() -> str:
@@ -47,17 +53,17 @@ def markdown() -> str:
     return "\n\n".join([HEAD, *(_section(name, command) for name, command in commands())]) + "\n"
 
 
-def _section(name: str, command: Any) -> str:
+def _section(name: str, command: Command) -> str:
     rows = [f"| {_spelling(parameter)} | {_meaning(parameter)} |" for parameter in parameters(command)]
     table = "\n".join(["| | |", "|-|-|", *rows]) if rows else ""
     first_paragraph = " ".join((command.help or "").split("\n\n")[0].split())
     return "\n\n".join(part for part in (f"## `{name}`", first_paragraph, table) if part)
 
 
-def _spelling(parameter: Any) -> str:
+def _spelling(parameter: Parameter) -> str:
     """``IN`` or ``-o, --output OUT``, as code in a table cell."""
     value = parameter.metavar or _kind_of_value(parameter)
-    if parameter.param_type_name == "argument":
+    if isinstance(parameter, TyperArgument):
         words = [parameter.metavar or parameter.name.upper()]
     else:
         names = sorted(parameter.opts + parameter.secondary_opts, key=lambda name: name.startswith("--"))
@@ -76,7 +82,7 @@ def _kind_of_value(parameter: Any) -> str:
     return words if "|" in words else words.removesuffix(" range").upper()
 
 
-def _meaning(parameter: Any) -> str:
+def _meaning(parameter: Parameter) -> str:
     notes = []
     if parameter.required:
         notes.append("Required.")

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 NEGATIVES, TREES, TESTING = "Negatives", "Trees (the defaults are DanQ's)", "Testing"
 
 
-def _option(panel: str, help: str, *names: str, **more: Any) -> Any:
+def _option(panel: str, help: str, *names: str, **more: Any) -> object:
     return typer.Option(*names, help=help, rich_help_panel=panel, **more)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Self
 
 PATIENCE = 3.0
 """Seconds after which the command is stopped wherever it is"""
@@ -23,7 +23,7 @@ class SignalStop:
     def __init__(self, patience: float = PATIENCE) -> None:
         self._patience = patience
         self._signum: int | None = None
-        self._before: dict[int, Callable[[int, FrameType | None], Any]] = {}
+        self._before: dict[int, Callable[[int, FrameType | None], object]] = {}
 
     @property
     def asked(self) -> bool:

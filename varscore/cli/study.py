@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from varscore.cli.options import Device, Threads
 
 if TYPE_CHECKING:
     from varscore.datasets.examples import ExampleSet
+    from varscore.search.best import Place
     from varscore.search.study import Branch, Study
     from varscore.search.trials import Trial
 
@@ -182,7 +183,7 @@ def best(
 
 
 def _retrain(
-    study: Study, chosen: Any, data: ExampleSet, output: Path, epochs: int, device: str, threads: int | None
+    study: Study, chosen: Place, data: ExampleSet, output: Path, epochs: int, device: str, threads: int | None
 ) -> None:
     import sys
 
