@@ -10,16 +10,21 @@
 - ``merge``     the outputs of shards into one; it computes nothing, so this package imports none of the above
 """
 
+from __future__ import annotations
+
 import sys
 from inspect import Signature, signature
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from varscore.annotate.job import Summary
 
 
 class _Callable(ModuleType):
     """``varscore.annotate(...)`` is the door's function, and this package has its name."""
 
-    def __call__(self, *given: Any, **options: Any) -> Any:
+    def __call__(self, *given: Any, **options: Any) -> Summary:
         from varscore.annotate.call import annotate_variants
 
         return annotate_variants(*given, **options)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
@@ -16,7 +16,12 @@ from varscore.genome.coords import Variant
 from varscore.genome.sequence import Genome
 from varscore.genome.spelling import Edit
 
-Variants = str | os.PathLike[str] | Variant | tuple[str, int, str, str] | Sequence[Any] | Any
+if TYPE_CHECKING:
+    import pandas
+    import polars
+
+One: TypeAlias = str | Variant | tuple[str, int, str, str]
+Variants: TypeAlias = "One | os.PathLike[str] | Sequence[One] | pa.Table | pandas.DataFrame | polars.DataFrame"
 """One variant or several: texts such as ``chr1:1005A>G``, Variants, tuples (chrom, pos, ref, alt), a table of pandas,
 polars or Arrow with columns of these names, or the path of a file"""
 
@@ -59,7 +64,7 @@ def given(variants: Variants) -> tuple[str | list[Entry], str]:
     return entries, "the variants"
 
 
-def _of_tuple(one: Any, number: int) -> Variant:
+def _of_tuple(one: tuple[str, int, str, str], number: int) -> Variant:
     """Raises DataError for what is not contig, position, REF and ALT."""
     try:
         chrom, pos, ref, alt = one
@@ -82,7 +87,7 @@ def _of_variant(one: Variant, number: int) -> Entry:
     return Entry(f"variant {number}", ".", change)
 
 
-def _as_arrow(frame: Any) -> pa.Table:
+def _as_arrow(frame: object) -> pa.Table:
     """Raises UsageError for what is no table."""
     if hasattr(frame, "__arrow_c_stream__"):
         return pa.table(frame)

@@ -6,6 +6,7 @@ import html
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,7 +115,7 @@ class ScoreTable:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
 
 
-def _demand(name: str) -> Any:
+def _demand(name: str) -> ModuleType:
     """A library that nothing else here needs. Raises UsageError when it is not installed."""
     try:
         return importlib.import_module(name)

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Generic, Self
 
 import ray
 import torch
@@ -29,6 +29,9 @@ from varscore.cpus import available_cpus
 from varscore.engine.plain import PlainEngine
 from varscore.engine.pool import Item, Key, Plan, Result, busy
 from varscore.errors import DeviceError, VarscoreError
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
 
 MOST_DEATHS = 3
 """Workers that may die over the same records before the records are blamed"""
@@ -55,7 +58,7 @@ def connected(address: str | None, threads: int | None = None) -> Iterator[RayEn
         ray.shutdown()
 
 
-def _connect(address: str | None, machine: dict[str, Any]) -> None:
+def _connect(address: str | None, machine: dict[str, object]) -> None:
     """machine: what an instance of our own is to be like"""
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # what there is to say we say in one line
     alone = address == "local"
@@ -99,7 +102,9 @@ class RayEngines:
     def pool(self, plan: Plan) -> RayPool:
         return RayPool(plan)
 
-    def everywhere(self, work: Callable[..., Any], jobs: Sequence[Sequence[Any]], device: str = "auto") -> list[Any]:
+    def everywhere(
+        self, work: Callable[..., Result], jobs: Sequence[Sequence[object]], device: str = "auto"
+    ) -> list[Result]:
         """``work(*job)`` of every job in processes of their own, each with a CPU, and a GPU where the cluster has some
         and ``device`` is not cpu; the results in order. One whose process dies is run again. Raises DeviceError, and
         whatever ``work`` raises.
@@ -126,7 +131,7 @@ class Worker:
     def introduce(self) -> Peer:
         return Peer(ray.util.get_node_ip_address(), os.getpid(), _versions())
 
-    def work(self, work: Callable[[PlainEngine, Any], Any], item: Any) -> Any:
+    def work(self, work: Callable[[PlainEngine, Item], Result], item: Item) -> Result:
         return work(self._engine, item)
 
 
@@ -150,17 +155,17 @@ def _versions() -> str:
 class _Member:
     """A worker that has introduced itself."""
 
-    actor: Any
+    actor: ActorHandle
     peer: Peer
     load: int = 0
 
 
 @dataclass
-class _Task:
-    work: Callable[[PlainEngine, Any], Any]
-    item: Any
+class _Task(Generic[Item, Result]):
+    work: Callable[[PlainEngine, Item], Result]
+    item: Item
     member: _Member | None = None
-    ref: Any = None
+    ref: ray.ObjectRef | None = None
     deaths: int = 0
 
 
@@ -176,7 +181,7 @@ class RayPool:
         self._worker = ray.remote(num_cpus=1, num_gpus=int(on_gpu), max_restarts=0)(Worker)
         self._plan = ray.put(plan)
         self._crew: list[_Member] = []
-        self._coming: dict[Any, Any] = {}
+        self._coming: dict[ray.ObjectRef, ActorHandle] = {}
         self._stillborn = 0
         self._ahead = 2 * len(plan.where)
         for _ in plan.where:
@@ -209,7 +214,7 @@ class RayPool:
         A few items a worker are under way. Raises DeviceError when the workers cannot be kept alive, and whatever
         ``work`` raises.
         """
-        pending: deque[tuple[Key, _Task]] = deque()
+        pending: deque[tuple[Key, _Task[Item, Result]]] = deque()
         for key, item in items:
             task = _Task(work, item)
             self._send(task)
@@ -219,7 +224,7 @@ class RayPool:
         while pending:
             yield self._first(pending)
 
-    def _first(self, pending: deque[tuple[Key, _Task]]) -> tuple[Key, Any]:
+    def _first(self, pending: deque[tuple[Key, _Task[Item, Result]]]) -> tuple[Key, Result]:
         """Take the first task from the others, as soon as it is done."""
         key, task = pending[0]
         while True:
@@ -235,7 +240,7 @@ class RayPool:
         pending.popleft()
         return key, result
 
-    def _replace(self, task: _Task, pending: Iterable[_Task]) -> None:
+    def _replace(self, task: _Task[Item, Result], pending: Iterable[_Task[Item, Result]]) -> None:
         """Another worker for the one that died over ``task``; all that it had in hand goes elsewhere."""
         dead = task.member
         assert dead is not None
@@ -259,7 +264,7 @@ class RayPool:
         actor = self._worker.remote(self._plan)
         self._coming[actor.introduce.remote()] = actor
 
-    def _send(self, task: _Task) -> None:
+    def _send(self, task: _Task[Item, Result]) -> None:
         """To the worker that has the least to do."""
         self._welcome()
         task.member = min(self._crew, key=lambda member: member.load)
@@ -280,7 +285,7 @@ class RayPool:
                 log.warning("waiting for a worker: the Ray cluster has nothing free")
                 patience = None
 
-    def _take_in(self, ref: Any) -> None:
+    def _take_in(self, ref: ray.ObjectRef) -> None:
         actor = self._coming.pop(ref)
         try:
             peer = ray.get(ref)

@@ -17,14 +17,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from varscore.datasets.examples import SPLITS, write_examples
 from varscore.errors import DataError
-from varscore.formats.hdf5 import damage
+from varscore.formats.hdf5 import Sliceable, damage
 from varscore.formats.matlab import open_matlab
 from varscore.genome.sequence import UNKNOWN, reverse_complement
 from varscore.storage.bounded import read_text
@@ -49,8 +48,8 @@ class Part:
 
     path: Path
     split: int
-    bases: Any
-    labels: Any
+    bases: Sliceable
+    labels: Sliceable
     paired: bool = False
 
     @property
@@ -176,7 +175,8 @@ def _open_parts(bundle: Path, scratch: Path, stack: ExitStack) -> list[Part]:
     for split, (path, stem) in enumerate(paths):
         if path.is_file():
             arrays = stack.enter_context(open_matlab(path, (f"{stem}xdata", f"{stem}data"), scratch))
-            parts.append(Part(path, split, *arrays.values()))
+            bases, labels = arrays.values()
+            parts.append(Part(path, split, bases, labels))
             _check_axes(parts[-1], stem)
     return parts
 
@@ -240,7 +240,7 @@ def _check_pairs(part: Part, first: int, codes: NDArray[np.uint8], bits: NDArray
         )
 
 
-def _provenance(parts: Sequence[Part], counts: dict[str, int], names: Path | None) -> dict[str, Any]:
+def _provenance(parts: Sequence[Part], counts: dict[str, int], names: Path | None) -> dict[str, object]:
     sources = [part.path for part in parts] + ([names] if names else [])
     return {
         "kind": "labels",

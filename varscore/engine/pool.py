@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import torch
 
@@ -27,6 +27,10 @@ from varscore.engine.plain import PlainEngine, demand_sequence_only
 from varscore.errors import DeviceError
 from varscore.nets.layers import SequenceNet
 from varscore.nets.plugins import Plugin, loaded
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+    from multiprocessing.queues import SimpleQueue
 
 LOOK_SECONDS = 5.0
 """Between two looks at workers that give no answer"""
@@ -215,7 +219,7 @@ _engine: PlainEngine | None = None
 """This process's engine"""
 
 
-def _start(plan: Plan, turns: Any = None) -> None:
+def _start(plan: Plan, turns: SimpleQueue[int] | None = None) -> None:
     """Called once in each worker; ``turns`` hands every process its own device."""
     global _engine
     if turns is not None and (parent := multiprocessing.parent_process()) is not None:
@@ -226,7 +230,7 @@ def _start(plan: Plan, turns: Any = None) -> None:
     _engine = plan.build(plan.net.to(device).eval(), device, plan.precision)
 
 
-def _end_with(parent: Any) -> None:
+def _end_with(parent: BaseProcess) -> None:
     """End this process as soon as its parent has: a parent that is killed cannot tell."""
     parent.join()
     os._exit(1)

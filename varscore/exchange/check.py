@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -66,7 +65,7 @@ def _arrays(path: Path) -> Iterator[dict[str, NDArray[np.number]]]:
     """The first rows of what a file has of both."""
     if path.suffix == ".mat":
         with tempfile.TemporaryDirectory() as scratch, open_matlab(path, INPUTS[:1], Path(scratch)) as matlab:
-            stored: Any = matlab[INPUTS[0]]
+            stored = matlab[INPUTS[0]]
             yield {"sequences": np.asarray(stored[:, :, :ROWS]).transpose(2, 1, 0)}
         return
     with open_hdf5(path) as file, damage(path):

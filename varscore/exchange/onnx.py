@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,9 @@ from varscore.storage.atomic import refuse_existing
 from varscore.storage.whole import put_file
 from varscore.zoo.models import ModelFolder
 
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto, TensorProto
+
 OPSET, IR = 17, 8
 """Versions that programs from 2022 on read"""
 INPUT, OUTPUT = "sequence", "prediction"
@@ -52,7 +56,7 @@ def export_onnx(model: ModelFolder, path: Path, *, force: bool = False) -> None:
     put_file(path, make_graph(onnx, model.load(), model).SerializeToString())
 
 
-def make_graph(onnx: Any, net: SequenceNet, model: ModelFolder) -> Any:
+def make_graph(onnx: ModuleType, net: SequenceNet, model: ModelFolder) -> ModelProto:
     """The ONNX model of a network."""
     if not is_plain(net):
         raise UsageError(f"{model.architecture} is no plain list of layers: it cannot be exported", where=model.path)
@@ -81,12 +85,12 @@ def make_graph(onnx: Any, net: SequenceNet, model: ModelFolder) -> Any:
 class _Graph:
     """Nodes and weights, added one after the other; a name stands for what a node makes."""
 
-    def __init__(self, onnx: Any) -> None:
+    def __init__(self, onnx: ModuleType) -> None:
         self._onnx = onnx
-        self._nodes: list[Any] = []
-        self._weights: list[Any] = []
+        self._nodes: list[NodeProto] = []
+        self._weights: list[TensorProto] = []
 
-    def add(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+    def add(self, kind: str, *inputs: str, output: str = "", **attributes: object) -> str:
         name = output or f"{kind.lower()}_{len(self._nodes)}"
         self._nodes.append(self._onnx.helper.make_node(kind, list(inputs), [name], **attributes))
         return name
@@ -104,7 +108,7 @@ class _Graph:
             return translate(self, layer, x)
         raise UsageError(f"a layer of the kind {type(layer).__name__} cannot be exported")
 
-    def model(self, net: SequenceNet, model: ModelFolder) -> Any:
+    def model(self, net: SequenceNet, model: ModelFolder) -> ModelProto:
         helper, kind = self._onnx.helper, self._onnx.TensorProto.FLOAT
         graph = helper.make_graph(
             self._nodes,
@@ -114,7 +118,9 @@ class _Graph:
             self._weights,
         )
         opset = helper.make_opsetid("", OPSET)
-        made = helper.make_model(graph, opset_imports=[opset], producer_name="varscore", producer_version=__version__)
+        made: ModelProto = helper.make_model(
+            graph, opset_imports=[opset], producer_name="varscore", producer_version=__version__
+        )
         made.ir_version = IR
         tasks = "\n".join(task.name for task in model.tasks())
         helper.set_model_props(

@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from varscore.errors import DataError, OutputError, UsageError
 from varscore.genome.contigs import match_contigs, shown
 from varscore.genome.sequence import Genome
 from varscore.storage.atomic import TEMPORARY_SUFFIX, hidden_name, output_errors, sync_folder
+
+if TYPE_CHECKING:
+    import pybigtools
 
 log = logging.getLogger(__name__)
 _GAP = 512  # positions no farther apart are fetched together
@@ -217,7 +220,7 @@ def _library() -> Any:
     return pybigtools
 
 
-def _open(path: Path) -> tuple[Any, dict[str, int]]:
+def _open(path: Path) -> tuple[pybigtools.BBIReader, dict[str, int]]:
     library = _library()
     if not path.is_file():
         raise DataError("no such file", where=path, remedy="check the path")

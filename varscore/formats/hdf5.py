@@ -9,12 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from varscore.errors import DataError, UsageError, reason
+
+if TYPE_CHECKING:
+    import h5py
+
+Sliceable: TypeAlias = "NDArray[np.number] | h5py.Dataset"
+"""An array of which only what is sliced is read"""
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _NUMBERS = "uifb"
@@ -23,7 +29,7 @@ _NUMBERS = "uifb"
 class Hdf5File:
     """An HDF5 file opened for reading; see :func:`open_hdf5`."""
 
-    def __init__(self, path: Path, file: Any) -> None:
+    def __init__(self, path: Path, file: h5py.File) -> None:
         self.path, self._file = path, file
 
     def __contains__(self, name: str) -> bool:
@@ -36,7 +42,7 @@ class Hdf5File:
             raise DataError(f"no group {group!r}", where=self.path)
         return list(found.keys())
 
-    def array(self, name: str) -> Any:
+    def array(self, name: str) -> h5py.Dataset:
         """An array of numbers that is sliced as NumPy's are, of which only what is sliced is read.
 
         Raises DataError when there is none of that name, or it is not numbers kept in this file.

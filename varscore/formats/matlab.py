@@ -15,13 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from varscore.errors import DataError, reason
-from varscore.formats.hdf5 import SIGNATURE, open_hdf5
+from varscore.formats.hdf5 import SIGNATURE, Sliceable, open_hdf5
 
 _MATRIX, _COMPRESSED = 14, 15
 _KINDS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
@@ -34,7 +34,7 @@ class _Damaged(Exception):
 
 
 @contextmanager
-def open_matlab(path: Path, names: Sequence[str], scratch: Path) -> Iterator[Mapping[str, Any]]:
+def open_matlab(path: Path, names: Sequence[str], scratch: Path) -> Iterator[Mapping[str, Sliceable]]:
     """The arrays of these names, each with ``shape`` and ``dtype``, sliced as NumPy's are.
 
     scratch: a folder with room for what the file keeps compressed; it is gone afterwards. Raises DataError when the
@@ -73,7 +73,7 @@ class _Stream:
     file: BinaryIO
     left: int
     """Bytes of the file that have not been read"""
-    inflate: Any = None
+    inflate: zlib._Decompress | None = None
 
     def read(self, count: int) -> bytes:
         """Exactly so many. Raises _Damaged at the end."""

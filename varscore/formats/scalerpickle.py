@@ -61,7 +61,7 @@ def _scale(state: dict[str, Any]) -> NDArray[np.float64]:
 class _Scaler:
     """Stands in for a StandardScaler."""
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         vars(self).update(state)
 
 
@@ -72,7 +72,7 @@ class _Kind:
     name: str
     order: str = "="
 
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
+    def __setstate__(self, state: tuple[object, ...]) -> None:
         self.order = str(state[1])
 
 
@@ -82,7 +82,7 @@ class _Array:
     def __init__(self, *construction: object) -> None:
         self.state: tuple[Any, ...] = ()
 
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
+    def __setstate__(self, state: tuple[object, ...]) -> None:
         self.state = state
 
     def array(self) -> NDArray[np.float64]:
@@ -98,7 +98,7 @@ class _Array:
         return np.frombuffer(content, dtype).astype(np.float64)
 
 
-def _from_buffer(data: Any, kind: _Kind, shape: tuple[int, ...], order: str) -> _Array:
+def _from_buffer(data: object, kind: _Kind, shape: tuple[int, ...], order: str) -> _Array:
     array = _Array()
     array.state = (1, shape, kind, False, data)
     return array
@@ -118,7 +118,7 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
-_ALLOWED: dict[tuple[str, str], Any] = {
+_ALLOWED: dict[tuple[str, str], object] = {
     **dict.fromkeys(((f"{m}reg", "_reconstructor") for m in ("copy_", "copy")), _reconstructor),
     **dict.fromkeys(((m, "object") for m in ("__builtin__", "builtins")), None),
     **dict.fromkeys(((f"sklearn.preprocessing.{m}", "StandardScaler") for m in ("data", "_data")), _Scaler),
@@ -132,7 +132,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 
 
 class _Reader(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         try:
             return _ALLOWED[module, name]
         except KeyError:

@@ -55,7 +55,7 @@ def booster_json(trees: Sequence[Tree], width: int) -> bytes:
     return json.dumps({"learner": learner, "version": [2, 1, 0]}).encode()
 
 
-def _tree_json(tree: Tree, number: int, width: int) -> dict[str, Any]:
+def _tree_json(tree: Tree, number: int, width: int) -> dict[str, object]:
     n = len(tree.left)
     parents = np.full(n, _ROOT)
     for children in (tree.left, tree.right):

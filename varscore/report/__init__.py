@@ -8,16 +8,21 @@
 - ``call``      all of it as a function of names and paths, which is also what calling the package does
 """
 
+from __future__ import annotations
+
 import sys
 from inspect import Signature, signature
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from varscore.report.job import Report
 
 
 class _Callable(ModuleType):
     """``varscore.report(...)`` is the door's function, and this package has its name."""
 
-    def __call__(self, *given: Any, **options: Any) -> Any:
+    def __call__(self, *given: Any, **options: Any) -> Report:
         from varscore.report.call import report_page
 
         return report_page(*given, **options)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from varscore.report.chosen import E_EDGES, Counts
 
 if TYPE_CHECKING:
-    from bokeh.models import ColumnDataSource
+    from bokeh.models import ColumnDataSource, Range1d
+    from bokeh.models.renderers import GlyphRenderer
     from bokeh.models.ui import UIElement
-    from bokeh.models.widgets import DataTable
+    from bokeh.models.widgets import DataTable, StringFormatter
     from bokeh.plotting import figure as Figure
 
 TEXT, NUMBER, SMALL, WHOLE = "text", "number", "small", "whole"
@@ -34,10 +35,10 @@ def _figure(name: str, height: int, **options: Any) -> Figure:
     from bokeh.plotting import figure
 
     options = {"toolbar_location": None, "tools": "", **options}
-    made: Any = figure(name=name, height=height, sizing_mode="stretch_width", min_border_left=64, **options)
+    made = figure(name=name, height=height, sizing_mode="stretch_width", min_border_left=64, **options)
     made.toolbar.logo = None
     made.xgrid.visible = False
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def _source(name: str, *columns: str) -> ColumnDataSource:
@@ -46,7 +47,7 @@ def _source(name: str, *columns: str) -> ColumnDataSource:
     return ColumnDataSource({column: [] for column in columns}, name=name)
 
 
-def _tag(renderer: Any, *tags: str) -> None:
+def _tag(renderer: GlyphRenderer[Any], *tags: str) -> None:
     renderer.glyph.tags = list(tags)
 
 
@@ -114,7 +115,7 @@ _WIDTHS = {
 }  # fmt: skip
 
 
-def _formatter(kind: str) -> Any:
+def _formatter(kind: str) -> StringFormatter:
     from bokeh.models.widgets.tables import NumberFormatter, ScientificFormatter, StringFormatter
 
     if kind == SMALL:
@@ -143,7 +144,7 @@ def locus_charts(has_genes: bool) -> dict[str, UIElement]:
         x_axis_label="position",
     )
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
-    zero: Any = Span(location=0, dimension="width", tags=["line_color=line"])
+    zero = Span(location=0, dimension="width", tags=["line_color=line"])
     plot.add_layout(zero)
     source = _source("locus-dots", "x", "diff", "zero", "color", "label", "task", "row")
     plot.segment(x0="x", x1="x", y0="zero", y1="diff", color="color", line_width=2, source=source)
@@ -161,7 +162,7 @@ def locus_charts(has_genes: bool) -> dict[str, UIElement]:
     return charts
 
 
-def _gene_chart(axis: Any) -> Figure:
+def _gene_chart(axis: Range1d) -> Figure:
     from bokeh.models import HoverTool, Range1d
 
     plot = _figure(

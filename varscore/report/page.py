@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from varscore.errors import UsageError
 
 if TYPE_CHECKING:
     from bokeh.models.ui import UIElement
+    from jinja2 import Template
     from markupsafe import Markup
 
 EXTRA = "pip install bokeh jinja2"
@@ -117,7 +118,7 @@ def _markup(text: str) -> Markup:
 
 
 @cache
-def _template(name: str) -> Any:
+def _template(name: str) -> Template:
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError:
@@ -202,7 +203,7 @@ def _charts(charts: Mapping[str, UIElement]) -> dict[str, object]:
     return {"document": said, "roots": roots}
 
 
-def _renumbered(value: Any, numbers: dict[str, str]) -> Any:
+def _renumbered(value: object, numbers: dict[str, str]) -> object:
     """The JSON of a document with ``m1``, ``m2`` .. for the ids of its models, as they come."""
     if isinstance(value, dict):
         return {

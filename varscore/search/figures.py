@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from varscore.errors import UsageError
 from varscore.search.journal import in_memory
 from varscore.search.reading import Importance, Interaction, Tree, Trials, node_label
-from varscore.search.space import ABSENT, TABLE, plain
+from varscore.search.space import ABSENT, TABLE, Value, plain
 from varscore.search.study import Study
 from varscore.search.trials import Trial
+
+if TYPE_CHECKING:
+    from plotly.basedatatypes import BaseTraceType
+    from plotly.graph_objects import Figure as Chart
 
 BLUES, FAINT, TOP = "Viridis", "rgba(120, 130, 140, 0.28)", "#d95f02"
 FEW = 3
@@ -66,7 +71,7 @@ def _preorder(tree: Tree) -> list[int]:
     return found
 
 
-def importance_bars(ranking: Sequence[Importance]) -> Any:
+def importance_bars(ranking: Sequence[Importance]) -> Chart:
     """Bars of every key's importance, the largest on top, with the spread over folds and shuffles."""
     go = _plotly()
     rows = list(reversed(ranking))
@@ -80,7 +85,7 @@ def importance_bars(ranking: Sequence[Importance]) -> Any:
     return _figure(bars, height=560, x="share of the variance lost when the key is shuffled")
 
 
-def interaction_map(pair: Interaction, metric: str) -> Any:
+def interaction_map(pair: Interaction, metric: str) -> Chart:
     """Mean metric by the values of two keys, with n in every cell; cells of fewer than three stay grey."""
     go = _plotly()
     few = pair.counts < FEW
@@ -109,7 +114,7 @@ def interaction_map(pair: Interaction, metric: str) -> Any:
     return figure
 
 
-def key_lines(trials: Trials) -> Any:
+def key_lines(trials: Trials) -> Chart:
     """Every trial as a line across the 24 keys, the best fifth above the others."""
     go = _plotly()
     names = list(TABLE)
@@ -156,7 +161,7 @@ def key_lines(trials: Trials) -> Any:
     return figure
 
 
-def learning_curves(trials: Trials) -> Any:
+def learning_curves(trials: Trials) -> Chart:
     """The metric by epoch of every trial, the best fifth above the others."""
     go = _plotly()
     column, traces = trials.metric.column, []
@@ -173,7 +178,7 @@ def learning_curves(trials: Trials) -> Any:
     return _figure(*traces, height=420, x="epoch", y=trials.metric.name)
 
 
-def progress(study: Study, name: str, trials: Sequence[Trial]) -> Any:
+def progress(study: Study, name: str, trials: Sequence[Trial]) -> Chart:
     """Optuna's optimization history of a branch's trials."""
     made = in_memory(study, name, trials)
     from optuna.visualization import plot_optimization_history
@@ -183,7 +188,7 @@ def progress(study: Study, name: str, trials: Sequence[Trial]) -> Any:
     return figure
 
 
-_LAYOUT: dict[str, Any] = {
+_LAYOUT: dict[str, object] = {
     "template": "none",
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
@@ -192,7 +197,7 @@ _LAYOUT: dict[str, Any] = {
 }
 
 
-def _figure(*traces: Any, height: int, x: str = "", y: str = "") -> Any:
+def _figure(*traces: BaseTraceType, height: int, x: str = "", y: str = "") -> Chart:
     figure = _plotly().Figure(list(traces))
     figure.update_layout(height=height, xaxis_title=x, yaxis_title=y, **_LAYOUT)
     return figure
@@ -208,10 +213,10 @@ def _name_of_best(trials: Trials) -> str:
     return f"the best {int(trials.top.sum())}"
 
 
-def _gaps(values: Any) -> list[float | None]:
+def _gaps(values: ArrayLike) -> list[float | None]:
     """JSON has no NaN: a gap in a line is null."""
     return [None if value != value else value for value in np.asarray(values, float).tolist()]
 
 
-def _label(value: Any) -> str:
+def _label(value: Value) -> str:
     return plain(value) if value != ABSENT else "no effect"

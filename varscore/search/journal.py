@@ -9,7 +9,8 @@ import datetime
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from varscore.search.sampler import demand_optuna
 from varscore.search.space import ABSENT, TABLE, shown
@@ -17,6 +18,10 @@ from varscore.search.study import Study
 from varscore.search.trials import FAILED, STOPPED, TOO_LARGE, Trial
 from varscore.storage.atomic import output_errors
 from varscore.storage.folders import one_at_a_time
+
+if TYPE_CHECKING:
+    from optuna import Study as OptunaStudy
+    from optuna.trial import FrozenTrial
 
 JOURNAL = "optuna.journal"
 
@@ -53,15 +58,15 @@ def _direction(study: Study) -> str:
     return "maximize" if study.metric.higher else "minimize"
 
 
-def in_memory(study: Study, name: str, trials: Iterable[Trial]) -> Any:
+def in_memory(study: Study, name: str, trials: Iterable[Trial]) -> OptunaStudy:
     """Trials of one branch as an Optuna study. Raises UsageError without Optuna."""
     optuna = demand_optuna()
-    made = optuna.create_study(study_name=name, direction=_direction(study))
+    made: OptunaStudy = optuna.create_study(study_name=name, direction=_direction(study))
     made.add_trials([frozen(trial, study, optuna) for trial in trials])
     return made
 
 
-def frozen(trial: Trial, study: Study, optuna: Any) -> Any:
+def frozen(trial: Trial, study: Study, optuna: ModuleType) -> FrozenTrial:
     """A trial as Optuna has it: all 24 keys, ``-`` for those without effect; what failed is FAIL, what was stopped or
     was too large PRUNED."""
     choices = {name: optuna.distributions.CategoricalDistribution((*key.values, ABSENT)) for name, key in TABLE.items()}
@@ -73,7 +78,7 @@ def frozen(trial: Trial, study: Study, optuna: Any) -> Any:
         ended = state.PRUNED
     column = study.metric.column
     facts = {"number": trial.number, "state": trial.state, "parameters": trial.parameters, "seconds": trial.seconds}
-    made = optuna.create_trial(
+    made: FrozenTrial = optuna.create_trial(
         state=ended,
         value=trial.metric if ended == state.COMPLETE else None,
         params=shown(trial.drawn),

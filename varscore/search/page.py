@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from varscore.errors import UsageError
 from varscore.report.page import Page, Section, markup, picture, script, table
@@ -19,6 +19,7 @@ from varscore.storage.whole import put_file
 
 if TYPE_CHECKING:
     from markupsafe import Markup
+    from plotly.graph_objects import Figure as Chart
 
 TREE_TEXT, TREE_PICTURE = "tree.txt", "tree.svg"
 EXTRA = "pip install jinja2 plotly"
@@ -30,7 +31,7 @@ def study_page(study: Study, title: str) -> Page:
     trials = {branch.name: branch.trials() for branch in branches}
     if not any(trials.values()):
         raise UsageError("no trial has ended yet", where=study.folder, remedy="varscore search -o STUDY")
-    charts: dict[str, Any] = {}
+    charts: dict[str, Chart] = {}
     sections = [Section("stages", "Stages", _stages(study, trials))]
     for number, branch in enumerate(branches):
         if trials[branch.name]:
@@ -85,11 +86,11 @@ def _stages(study: Study, trials: dict[str, list[Trial]]) -> Markup:
     return markup("search_stages.html", rows=rows)
 
 
-def _branch(study: Study, branch: Branch, ended: list[Trial], prefix: str, charts: dict[str, Any]) -> Markup:
+def _branch(study: Study, branch: Branch, ended: list[Trial], prefix: str, charts: dict[str, Chart]) -> Markup:
     trials = read_trials(ended, study.metric, branch.space)
     parts: list[tuple[str, Markup]] = []
 
-    def chart(name: str, heading: str, label: str, figure: Any) -> None:
+    def chart(name: str, heading: str, label: str, figure: Chart) -> None:
         charts[f"{prefix}-{name}"] = figure
         parts.append((heading, markup("search_chart.html", id=f"{prefix}-{name}", label=label)))
 
@@ -136,7 +137,7 @@ def _proposals(trials: Trials, tree: Tree | None) -> Iterator[str]:
         yield f"fork: --branch {side.name} --fix {side.fix}"
 
 
-def _all_trials(study: Study, trials: dict[str, list[Trial]]) -> dict[str, object]:
+def _all_trials(study: Study, trials: dict[str, list[Trial]]) -> dict[str, Chart]:
     """The table of all trials, a list a column."""
     flat = [(name, trial) for name, several in trials.items() for trial in several]
     columns: dict[str, list[object]] = {

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,10 @@ from numpy.typing import NDArray
 from varscore.errors import UsageError
 from varscore.search.space import ABSENT, TABLE, Space, Value, plain, shown
 from varscore.search.trials import FAILED, Metric, Trial
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.tree import DecisionTreeClassifier
 
 TOP, FEWEST_TOP = 0.2, 10
 CHANCE = 0.55
@@ -155,7 +159,7 @@ class Tree:
     spread: float
     splits: tuple[str, ...]
     text: str
-    fitted: Any
+    fitted: DecisionTreeClassifier
     tops: tuple[int, ...]
 
     @property
@@ -188,7 +192,7 @@ def grow_tree(trials: Trials) -> Tree | None:
     return Tree(float(scores.mean()), float(scores.std()), _splits(tree), _in_words(text), tree, tuple(tops))
 
 
-def _splits(tree: Any) -> tuple[str, ...]:
+def _splits(tree: DecisionTreeClassifier) -> tuple[str, ...]:
     """Keys of the root and its children, each once, the root's first."""
     inner = tree.tree_
     nodes = [0, inner.children_left[0], inner.children_right[0]]
@@ -296,14 +300,14 @@ def _values(trials: Trials, key: str) -> tuple[Value, ...]:
     return (*there, ABSENT) if any(point[key] == ABSENT for point in trials.points) else there
 
 
-def _forest() -> Any:
+def _forest() -> RandomForestRegressor:
     from sklearn.ensemble import RandomForestRegressor
 
     return RandomForestRegressor(TREES, min_samples_leaf=2, random_state=0, n_jobs=1)
 
 
 def _dependence(
-    forest: Any, x: NDArray[np.float64], keys: tuple[str, ...]
+    forest: RandomForestRegressor, x: NDArray[np.float64], keys: tuple[str, ...]
 ) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
     from sklearn.inspection import partial_dependence
 
@@ -313,7 +317,7 @@ def _dependence(
 
 
 def _strength(
-    forest: Any,
+    forest: RandomForestRegressor,
     x: NDArray[np.float64],
     pair: tuple[str, str],
     alone: dict[str, tuple[NDArray[np.float64], list[NDArray[np.float64]]]],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterable, Iterator
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class Draws:
         return count
 
 
-def demand_optuna() -> Any:
+def demand_optuna() -> ModuleType:
     """The package. Raises UsageError where it is not installed."""
     try:
         import optuna

@@ -92,7 +92,7 @@ RATES = {"adam": 1e-3, "nesterov": 1e-2}
 MOMENTUM = {"adam": 0.0, "nesterov": 0.9}
 
 
-def is_point(values: Mapping[str, Any]) -> bool:
+def is_point(values: Mapping[str, object]) -> bool:
     """Whether each key of the table has one of its values, and nothing else has one."""
     return values.keys() == TABLE.keys() and all(_among(values[name], key.values) for name, key in TABLE.items())
 
@@ -244,7 +244,7 @@ def _demand_key(name: str) -> None:
         raise UsageError(f"the search space has no key {name!r}", remedy=remedy)
 
 
-def _among(value: Any, values: Sequence[Value]) -> bool:
+def _among(value: object, values: Sequence[Value]) -> bool:
     """Whether a value is there: true is not 1."""
     return any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in values)
 

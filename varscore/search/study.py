@@ -196,7 +196,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise DataError("damaged study", where=path, cause=str(error)) from None
 
 
-_TYPES: dict[Any, Any] = {"str": str, "int": int, "float": (float, int), "bool": bool}
+_TYPES: dict[object, type | tuple[type, ...]] = {"str": str, "int": int, "float": (float, int), "bool": bool}
 
 
 def open_study(folder: Path) -> Study:

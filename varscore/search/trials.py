@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from varscore.errors import DataError
 from varscore.search.space import Point, effective, is_point
@@ -118,7 +117,7 @@ def _damaged(path: Path, cause: str) -> DataError:
     return DataError("damaged trial", where=path, cause=cause, remedy="remove its folder, and it is tried again")
 
 
-def finite_rows(history: Iterable[Mapping[str, object]]) -> tuple[dict[str, float], ...]:
+def finite_rows(history: Iterable[Mapping[str, str | float]]) -> tuple[dict[str, float], ...]:
     """A run's history as a trial keeps it: numbers only, and neither times nor rates."""
     kept: list[dict[str, float]] = []
     for row in history:
@@ -127,7 +126,7 @@ def finite_rows(history: Iterable[Mapping[str, object]]) -> tuple[dict[str, floa
     return tuple(kept)
 
 
-def _number(value: Any) -> float:
+def _number(value: str | float) -> float:
     try:
         number = float(value)
     except ValueError:

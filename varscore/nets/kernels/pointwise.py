@@ -18,10 +18,10 @@ if COMPILES:
     from numba import types
     from numba.extending import intrinsic
 
-    def _bits_to_float(context: Any, bits: Any) -> Any:
+    def _bits_to_float(context: object, bits: object) -> Any:
         return types.float32(types.uint32), lambda c, builder, s, a: builder.bitcast(a[0], ir.FloatType())
 
-    def _float_to_bits(context: Any, value: Any) -> Any:
+    def _float_to_bits(context: object, value: object) -> Any:
         return types.uint32(types.float32), lambda c, builder, s, a: builder.bitcast(a[0], ir.IntType(32))
 
     _as_float: Any = intrinsic(_bits_to_float)

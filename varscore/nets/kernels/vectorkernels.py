@@ -31,7 +31,7 @@ def _largest_sum(
     signature = types.void(table, places, *[types.int64] * 4, peak, at)
     marks = not isinstance(at, types.NoneType)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         values, begin, out = (data_of(context, builder, signature.args[i], arguments[i]) for i in (0, 1, 6))
         first, positions, steps, stride = arguments[2:6]
         total = Variable(builder, filled(LANES, 0))
@@ -60,7 +60,7 @@ def _largest_sum(
     return signature, generate
 
 
-def _spread(builder: Any, byte: Any) -> Any:
+def _spread(builder: ir.IRBuilder, byte: ir.Value) -> ir.Value:
     """One byte in all places."""
     nothing, number = ir.Constant(kind(LANES, BYTE), ir.Undefined), ir.IntType(32)
     one = builder.insert_element(nothing, byte, ir.Constant(number, 0))
