@@ -16,7 +16,6 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -300,7 +299,7 @@ def _demand_bound(parts: Sequence[tuple[Grid, NDArray[np.uint8]]], sources: Sour
 
 def _shape(
     genome: Genome, tracks: Mapping[str, Path], split_of: NDArray[np.uint8]
-) -> tuple[dict[str, Along], dict[str, Any]]:
+) -> tuple[dict[str, Along], dict[str, object]]:
     """Tracks standardised over the known bases of training contigs, and the mean and deviation of each."""
     if not tracks:
         return {}, {}
@@ -313,7 +312,7 @@ def _shape(
 
 def _provenance(
     genome: Genome, sources: Sources, cells: Sequence[Cell], options: BindingOptions, counts: Mapping[str, int]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     files = [path for cell in cells for path in cell.files] + list(sources.shape.values())
     files += [path for path in (sources.expression, sources.exclude) if path is not None]
     return {

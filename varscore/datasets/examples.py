@@ -132,7 +132,7 @@ class ExampleSet:
         shorter.window, shorter.offset, shorter.start = window, self.offset + shift, self.start + shift
         return shorter
 
-    def with_split(self, split: NDArray[np.uint8], **facts: Any) -> ExampleSet:
+    def with_split(self, split: NDArray[np.uint8], **facts: object) -> ExampleSet:
         """The same examples, split otherwise. split: uint8 (n,); facts: what tells this split from others, as JSON:
         part of the identity of the data set, so that no run carries on with another split's checkpoint.
         """

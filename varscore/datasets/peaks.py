@@ -12,7 +12,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -231,7 +230,7 @@ def keep_bins(
 
 def count_population(
     packed: NDArray[np.uint8], known: NDArray[np.uint8], split: NDArray[np.uint8], tasks: int
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """All bins of the training split, kept or not, in which each label is known, and those of them that carry it."""
     learnt = np.flatnonzero(split == 0)
     counted = {"examples": known, "positives": packed}
@@ -313,10 +312,10 @@ def known_labels(patches: Sequence[Patch], bins: Bins, tracks: int, size: int) -
 
 def _provenance(
     genome: Genome, tracks: Sequence[Track], source: Path, options: BinOptions, further: Mapping[str, Path | None]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """further: files besides the peaks, by what they are for"""
     base = source if source.is_dir() else source.parent
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "kind": "chromatin",
         "window": options.window,
         "contigs": list(genome.contigs),

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -341,7 +341,7 @@ def _write(
     if empty:
         raise DataError(f"no example is left for the {empty[0]} split", where=sources[0], cause=f"there are {n}")
     found |= {TRAINED: int(np.count_nonzero(examples.bound & (examples.split < 2))), **counts}
-    info: dict[str, Any] = {
+    info: dict[str, object] = {
         "kind": "labels",
         "system": SYSTEM,
         "window": window,

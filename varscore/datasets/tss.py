@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -331,7 +331,7 @@ def _write(
     frequencies: Sequence[float],
 ) -> None:
     contigs, window, n = list(genome.contigs), options.window, len(sites)
-    info: dict[str, Any] = {
+    info: dict[str, object] = {
         "kind": "classes",
         "system": SYSTEM,
         "strands": "one",

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -149,7 +148,7 @@ class Report:
         others = dict(zip(self.names[1:], self.scores[1:], strict=True))
         return table_text(self.examined.data.tasks, self.scores[0], others)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """All figures as plain values, for JSON."""
         models = {
             name: {

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,7 +169,7 @@ def _chosen(
             yield chunk
 
 
-def _facts(job: BackgroundJob, genome: Genome, left_out: Counter[str]) -> dict[str, Any]:
+def _facts(job: BackgroundJob, genome: Genome, left_out: Counter[str]) -> dict[str, object]:
     return {
         "varscore": __version__,
         "model": job.model.id,

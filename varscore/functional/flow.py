@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -220,7 +219,7 @@ def _held_out(names: Sequence[str], selection: Selection, genome: Genome) -> NDA
     return np.isin(selection.variants.contig, wanted)
 
 
-def _facts(job: SnpJob, tested: Tested, reference: dict[str, str]) -> dict[str, Any]:
+def _facts(job: SnpJob, tested: Tested, reference: dict[str, str]) -> dict[str, object]:
     """The card: what the classifier belongs to, how it was made, how good it is."""
     from xgboost import __version__ as xgboost_version  # loaded by now
 
@@ -260,22 +259,22 @@ def _facts(job: SnpJob, tested: Tested, reference: dict[str, str]) -> dict[str, 
     }
 
 
-def card_metrics(tested: Tested, model: str) -> dict[str, Any]:
+def card_metrics(tested: Tested, model: str) -> dict[str, object]:
     """``[metrics.cross-validation.GROUP]``: AUROC and AUPRC with 95 % intervals; calibration beside."""
-    found: dict[str, Any] = {}
+    found: dict[str, dict[str, dict[str, object]]] = {}
     for (name, group, of), measures in tested.measures.items():
         if of == model:
             found.setdefault(name, {})[group] = measures_row(measures)
     brier = tested.calibration.brier
     ends = {"brier": brier.value, "brier_low": brier.low, "brier_high": brier.high, "brier_of_constant": CONSTANT_BRIER}
-    found["calibration"] = {name: rounded(value) for name, value in {**ends, "ece": tested.calibration.ece}.items()}
+    calibration = {name: rounded(value) for name, value in {**ends, "ece": tested.calibration.ece}.items()}
     for (name, group), difference in tested.differences.items():
         interval = (difference.value, difference.low, difference.high)
         found[name][group]["auroc_above_baseline"] = [rounded(value) for value in interval]
-    return found
+    return {**found, "calibration": calibration}
 
 
-def measures_row(measures: Measures) -> dict[str, Any]:
+def measures_row(measures: Measures) -> dict[str, object]:
     return {
         "positives": measures.positives,
         "negatives": measures.negatives,
@@ -291,7 +290,7 @@ def rounded(value: float) -> float:
     return float(f"{value:.5g}")
 
 
-def _sources(sources: Sources) -> dict[str, Any]:
+def _sources(sources: Sources) -> dict[str, object]:
     """Where the variants came from, fit for a card: files by name and checksum."""
     drawn = {"distances": ["random" if d is None else d for d in sources.distances]} if sources.pool else {}
     files = {"positives": sources.positives, "negatives": sources.negatives, "drawn_from": sources.pool}

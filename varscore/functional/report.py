@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +79,7 @@ def _metrics_table(tested: Tested) -> str:
     return text.getvalue()
 
 
-def _figures(outcome: Outcome, classes: dict[str, float]) -> dict[str, Any]:
+def _figures(outcome: Outcome, classes: dict[str, float]) -> dict[str, object]:
     card, tested = outcome.classifier.card, outcome.tested
     calibration = tested.calibration
     bins = np.stack([calibration.predicted, calibration.observed, calibration.weight], 1).tolist()
@@ -99,7 +99,7 @@ def _figures(outcome: Outcome, classes: dict[str, float]) -> dict[str, Any]:
 
 def _predictions(tested: Tested) -> str:
     variants = tested.selection.variants
-    columns: dict[str, list[Any]] = {
+    columns: dict[str, list[object]] = {
         "chrom": [variants.alleles.contigs[index] for index in variants.contig.tolist()],
         "pos": one_based(variants.start).tolist(),
         "ref": [variants.alleles.ref[row].decode() for row in range(len(variants))],

@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from varscore import __version__
 from varscore.formats.motifs import Motif, format_meme
@@ -45,7 +44,7 @@ def put_found(folder: Path, found: Found, families: Mapping[str, str]) -> None:
         put_file(folder / "projection.tsv", format_table(head, projected(found, placed, families)))
 
 
-def projected(found: Found, placed: Placed, families: Mapping[str, str]) -> Iterable[tuple[Any, ...]]:
+def projected(found: Found, placed: Placed, families: Mapping[str, str]) -> Iterable[tuple[str | float, ...]]:
     """Rows of projection.tsv."""
     for matrix, (pc1, pc2) in zip(placed.chosen.tolist(), placed.places.tolist(), strict=True):
         target = int(found.best[matrix])
@@ -54,7 +53,7 @@ def projected(found: Found, placed: Placed, families: Mapping[str, str]) -> Iter
         yield found.matrices[matrix].id, motif.name, STRANDS[turned], families.get(motif.id, "."), pc1, pc2, q
 
 
-def facts(found: Found, model: ModelFolder, data: Path, against: Sequence[Path]) -> dict[str, Any]:
+def facts(found: Found, model: ModelFolder, data: Path, against: Sequence[Path]) -> dict[str, object]:
     """What motifs.json says: counts, what was read, options, and which motifs the model knows."""
     options = found.options
     ok = len(found.matrices)
@@ -91,6 +90,6 @@ def put_facts(folder: Path, content: Mapping[str, object]) -> None:
     put_file(folder / NAME, json.dumps(content, indent=1) + "\n")
 
 
-def _plain(values: Mapping[str, object]) -> dict[str, Any]:
+def _plain(values: Mapping[str, object]) -> dict[str, object]:
     """JSON has no NaN."""
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in values.items()}

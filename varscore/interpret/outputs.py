@@ -282,7 +282,7 @@ class ExplainFolder:
             rows.append(f"{head}\t{self._tasks[task].name}\t{diff:.6g}\t{value}\t{sites}\t{shown}")
         return rows
 
-    def _facts(self) -> dict[str, Any]:
+    def _facts(self) -> dict[str, object]:
         job, options = self._job, self._options
         return {
             "format": 1,

@@ -180,7 +180,7 @@ class Pair:
         return self.affine(lambda x: x.double() - middle).rescale(torch.exp, torch.exp), middle
 
 
-def _of(function: type[torch.autograd.Function], *values: Any) -> Tensor:
+def _of(function: type[torch.autograd.Function], *values: object) -> Tensor:
     return cast(Tensor, function.apply(*values))  # type: ignore[no-untyped-call]
 
 

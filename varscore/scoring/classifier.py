@@ -86,7 +86,7 @@ class Ensemble:
             booster.set_param({"nthread": 1, "device": "cpu"})
         return boosters
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {"preparation": self.preparation, "models": self.models, "calibration": self.calibration}
 
 
@@ -191,7 +191,7 @@ class Classifier:
         return content
 
 
-def save_classifier(folder: Path, ensemble: Ensemble, facts: Mapping[str, Any]) -> Classifier:
+def save_classifier(folder: Path, ensemble: Ensemble, facts: Mapping[str, object]) -> Classifier:
     """Write a classifier's folder, named as it is to be called; what is there of another one is replaced.
 
     ``facts``: the rest of the card, with ``features`` (tasks, conservation) among it. Raises OutputError.
@@ -230,7 +230,7 @@ def open_classifier(folder: Path) -> Classifier:
     return Classifier(folder, card)
 
 
-def off_because(metrics: Mapping[str, Any]) -> str:
+def off_because(metrics: Mapping[str, object]) -> str:
     """The one place that judges classifiers: why one with these metrics on its card is not on by default; empty for one
     that is. It has to be better than chance by a margin, and its probabilities better than a constant, intervals
     included.
@@ -248,14 +248,14 @@ def off_because(metrics: Mapping[str, Any]) -> str:
     return ""
 
 
-def _table(card: Any, *keys: str) -> Mapping[str, Any]:
+def _table(card: object, *keys: str) -> Mapping[str, Any]:
     """A table within tables; empty when it is not there."""
     for key in keys:
         card = card.get(key, {}) if isinstance(card, Mapping) else {}
     return card if isinstance(card, Mapping) else {}
 
 
-def _are_tasks(found: Any, tasks: int) -> bool:
+def _are_tasks(found: object, tasks: int) -> bool:
     return isinstance(found, list) and all(type(task) is int and 0 <= task < tasks for task in found)
 
 

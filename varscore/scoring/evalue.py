@@ -166,7 +166,7 @@ class BackgroundBuilder:
         if self._rows >= _ROWS:
             self._count()
 
-    def finish(self, model_sha256: str, conservation: Sequence[str], facts: dict[str, Any]) -> Background:
+    def finish(self, model_sha256: str, conservation: Sequence[str], facts: dict[str, object]) -> Background:
         """The background of all that was added, which is one value a column at least."""
         self._count()
         bins = np.flatnonzero(self._counts.any(0))

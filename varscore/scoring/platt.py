@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +49,7 @@ class Platt:
         """float32 (n,) scores to float32 (n,) probabilities"""
         return probabilities((self.slope * scores + self.intercept).astype(np.float32))
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """For a card; :meth:`read` reads it."""
         return {"method": "platt", "prior": PRIOR, "slope": self.slope, "intercept": self.intercept}
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -323,7 +323,7 @@ class Trainer:
         write_history(self.folder / HISTORY, self.progress.history)
         self.saved_step = self._done
 
-    def _signature(self) -> dict[str, Any]:
+    def _signature(self) -> dict[str, object]:
         """What must be the same for a checkpoint to be carried on."""
         recipe = dataclasses.asdict(self.recipe)
         return {
@@ -404,7 +404,7 @@ def _normalises(net: nn.Module) -> bool:
     return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in net.modules())
 
 
-def _binding(recipe: dict[str, Any]) -> dict[str, Any]:
+def _binding(recipe: dict[str, object]) -> dict[str, object]:
     """What of a recipe a checkpoint insists on. ``patience`` may change, ``epochs`` too unless the rate follows them.
 
     Without what is at its default, so that a checkpoint made before a recipe had some field can be carried on.

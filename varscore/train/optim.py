@@ -49,7 +49,7 @@ class KerasRMSprop(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, groups: list[dict[str, Any]], lr: float, rho: float, epsilon: float, momentum: float = 0.0
+        self, groups: list[dict[str, object]], lr: float, rho: float, epsilon: float, momentum: float = 0.0
     ) -> None:
         super().__init__(groups, {"lr": lr, "rho": rho, "epsilon": epsilon, "momentum": momentum, "weight_decay": 0.0})
 

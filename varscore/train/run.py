@@ -64,7 +64,7 @@ def train_model(
     folder: Path,
     *,
     recipe: Recipe,
-    arguments: Mapping[str, Any],
+    arguments: Mapping[str, object],
     motifs: tuple[Motif, ...] = (),
     parent: ModelFolder | None = None,
     options: RunOptions | None = None,
@@ -209,7 +209,7 @@ def fitting(
 
 
 def network_for(
-    architecture: str, data: ExampleSet, arguments: Mapping[str, Any], visible: tuple[int, int] | None = None
+    architecture: str, data: ExampleSet, arguments: Mapping[str, object], visible: tuple[int, int] | None = None
 ) -> SequenceNet:
     """A fresh network for a data set: its tasks, window, inputs, objective and strands. Raises UsageError."""
     spec = find(architecture)
@@ -265,7 +265,7 @@ def _complete(folder: Path, state: Progress, options: RunOptions) -> bool:
     return bool(state.finished) and same and not card.interim
 
 
-def _write(trainer: Trainer, architecture: str, facts: Mapping[str, Any], options: RunOptions) -> None:
+def _write(trainer: Trainer, architecture: str, facts: Mapping[str, object], options: RunOptions) -> None:
     state, folder = trainer.progress, trainer.folder
     if state.finished == "diverged" and not state.best:
         raise DivergedError(
@@ -285,7 +285,7 @@ def _write(trainer: Trainer, architecture: str, facts: Mapping[str, Any], option
 
 def _facts(
     trainer: Trainer, options: RunOptions, motifs: int, parent: ModelFolder | None, inherited: Inherited
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What the card says of how the model was made."""
     data, state = trainer.data, trainer.progress
     training = {
@@ -335,6 +335,6 @@ def names(tasks: Sequence[Task]) -> list[str]:
     return [task.name for task in tasks]
 
 
-def _toml(values: Mapping[str, Any]) -> dict[str, Any]:
+def _toml(values: Mapping[str, object]) -> dict[str, object]:
     """TOML has no null: what is None is left out."""
     return {key: value for key, value in values.items() if value is not None}

@@ -30,7 +30,7 @@ REPEATED = ("blocks", "longest", "convs_before", "convs_after", "rnn_layers", "f
 class Card(Mapping[str, Any]):
     """card.toml of a model, a mapping of TOML types."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: Mapping[str, object]) -> None:
         self._document = dict(document)
 
     def __getitem__(self, key: str) -> Any:
@@ -58,7 +58,7 @@ class Card(Mapping[str, Any]):
         return str(self["architecture"])
 
     @property
-    def arguments(self) -> Mapping[str, Any]:
+    def arguments(self) -> Mapping[str, object]:
         """Of the architecture's configuration."""
         return self._table("arguments")
 
@@ -99,7 +99,7 @@ class Card(Mapping[str, Any]):
 
     # -- how it came about
 
-    def origin(self) -> dict[str, Any]:
+    def origin(self) -> dict[str, object]:
         """The part that is as true of the model with fewer tasks: figures, backgrounds and classifiers are of all."""
         kept = (
             "licence",
@@ -183,7 +183,9 @@ class Card(Mapping[str, Any]):
         found = found if isinstance(found, Mapping) else {}
         return {key: value for key, value in found.items() if isinstance(value, int | float)}
 
-    def with_figures(self, split: str, labelled_only: bool, figures: Mapping[str, Any], file: str, sha256: str) -> Card:
+    def with_figures(
+        self, split: str, labelled_only: bool, figures: Mapping[str, object], file: str, sha256: str
+    ) -> Card:
         """A card with figures of a split, or of its labelled examples alone, and the file of their tasks."""
         metrics = {name: dict(section) for name, section in self._table("metrics").items()}
         before = metrics.get(split, {})
@@ -235,6 +237,6 @@ def read_document(path: Path, whose: str) -> dict[str, Any]:
         raise ModelError("damaged card", where=path, cause=str(error)) from None
 
 
-def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+def write_card(folder: Path, card: Mapping[str, object]) -> None:
     """Raises OutputError."""
     put_file(folder / CARD, tomli_w.dumps(card, multiline_strings=True))

@@ -24,12 +24,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from varscore.annotate.writers.disk import Disk
 from varscore.errors import OutputError, UsageError
@@ -343,7 +342,7 @@ def _column(block: str) -> str:
     return COLUMN.get(block, block)
 
 
-def _columns(rows: RowBlock, text: Any) -> Iterator[tuple[str, NDArray[np.generic]]]:
+def _columns(rows: RowBlock, text: DTypeLike) -> Iterator[tuple[str, NDArray[np.generic]]]:
     """Every column of a block by its name in the file, text with NumPy type ``text``."""
     n = len(rows)
     yield from ((name, np.array(column, text)) for name, column in rows.text.items())

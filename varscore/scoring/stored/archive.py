@@ -21,7 +21,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -271,7 +270,7 @@ def is_scored(records: NDArray[np.void]) -> NDArray[np.bool_]:
     return np.asarray(records["task"] != NO_TASK)
 
 
-def describe(archive: Archive) -> dict[str, Any]:
+def describe(archive: Archive) -> dict[str, object]:
     """What ``archive info`` prints."""
     head, bases = archive.head, archive.bases
     size = archive.path.stat().st_size

@@ -11,7 +11,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -51,7 +50,7 @@ class Arrangement:
         return f"{self.family}-projection" if self.projection else self.family
 
     @property
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         return {"filters": self.filters, **({} if self.dropout else {"dropout": 0.0})}
 
 

@@ -42,7 +42,7 @@ class Plan:
 
     architecture: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, object] = field(default_factory=dict)
     motifs: tuple[Motif, ...] = ()
     parent: ModelFolder | None = None
     visible: tuple[int, int] | None = None
@@ -51,7 +51,7 @@ class Plan:
     def recipe(self) -> Recipe:
         return dataclasses.replace(find(self.architecture).recipe, **self.overrides)
 
-    def given(self, **arguments: Any) -> Plan:
+    def given(self, **arguments: object) -> Plan:
         """The same with further arguments of the configuration."""
         return dataclasses.replace(self, arguments={**self.arguments, **arguments})
 
