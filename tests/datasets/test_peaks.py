@@ -54,7 +54,7 @@ class World:
         for contig, bases in self.contigs.items():
             under = [{i for c, a, b in rows if c == contig for i in range(a, b)} for rows in self.tracks.values()]
             banned = {i for c, a, b in self.exclude if c == contig for i in range(a, b)}
-            for start in range(options.shift, len(bases), options.bin):
+            for start in (at for shift in options.shifts for at in range(shift, len(bases), options.bin)):
                 if start + options.bin > len(bases):
                     continue
                 first = start - (options.window - options.bin) // 2
@@ -98,9 +98,11 @@ def worlds(draw: st.DrawFn) -> World:
 
 
 @settings(max_examples=60)
-@given(worlds(), st.sampled_from([0.0, 0.25, 1.0]), st.sampled_from([0, 0, 7, 10, 19]))
-def test_windows_and_labels_are_those_of_a_slow_labeller(world: World, max_unknown: float, shift: int) -> None:
-    options = BinOptions(20, 60, "all", max_unknown=max_unknown, validation=("chr2",), test=("chr3",), shift=shift)
+@given(worlds(), st.sampled_from([0.0, 0.25, 1.0]), st.sampled_from([(0,), (0,), (7,), (19,), (0, 10), (13, 4, 5)]))
+def test_windows_and_labels_are_those_of_a_slow_labeller(
+    world: World, max_unknown: float, shifts: tuple[int, ...]
+) -> None:
+    options = BinOptions(20, 60, "all", max_unknown=max_unknown, validation=("chr2",), test=("chr3",), shifts=shifts)
     expected = world.slowly(options)
     with tempfile.TemporaryDirectory() as folder:
         if any(any(labels) for _, labels in expected.values()):
@@ -380,4 +382,10 @@ def test_label_density_of_the_shared_tracks(shared_data: Path, tmp_path: Path) -
 @pytest.mark.parametrize("shift", [-1, 200])
 def test_bins_are_shifted_by_less_than_one(shift: int) -> None:
     with pytest.raises(UsageError, match=r"bins of 200 bp cannot be shifted by .*; 0 to 199"):
-        BinOptions(shift=shift)
+        BinOptions(shifts=(0, shift))
+
+
+@pytest.mark.parametrize("shifts", [(), (3, 3)])
+def test_each_grid_is_another(shifts: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match="a shift is given twice, or none"):
+        BinOptions(shifts=shifts)

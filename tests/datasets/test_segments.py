@@ -21,7 +21,7 @@ def data_set(runs: list[int], step: int = 200) -> Any:
         offset += [at + step * i for i in range(length)]
         contig += [int(number == len(runs) - 1)] * length
         at = offset[-1] + (step if number == len(runs) - 2 else 3 * step)
-    return SimpleNamespace(offset=np.array(offset), contig=np.array(contig), folder="made")
+    return SimpleNamespace(offset=np.array(offset), start=np.array(offset), contig=np.array(contig), folder="made")
 
 
 def told(rows: np.ndarray) -> list[list[int]]:
@@ -53,6 +53,18 @@ def test_every_row_once_and_neighbours_together(lengths: list[int], size: int, s
             assert 1 <= len(segment) <= size
             assert (np.diff(data.offset[segment]) == 200).all() and len(set(data.contig[segment].tolist())) == 1
         assert runs.fewest <= len(segments) <= runs.most
+
+
+@given(st.sets(st.integers(0, 199), min_size=1, max_size=4), st.sets(st.integers(0, 25)), st.integers(2, 9))
+def test_each_grid_has_runs_of_its_own(shifts: set[int], absent: set[int], size: int) -> None:
+    """Bins of several grids in genome order, some of them missing: segments hold neighbours of one grid."""
+    starts = np.sort([200 * i + shift for shift in shifts for i in range(26) if i not in absent] + [6000, 6200])
+    data: Any = SimpleNamespace(offset=starts, start=starts, contig=np.zeros(len(starts), np.int16), folder="made")
+    segments = told(Runs(data, np.arange(len(starts)), 200, size).segments())
+    assert sorted(row for segment in segments for row in segment) == list(range(len(starts)))
+    assert all((np.diff(starts[segment]) == 200).all() for segment in segments)
+    longest = [segment for segment in segments if len(segment) == size or starts[segment[-1]] + 200 not in starts]
+    assert longest == segments  # none ends before its run does
 
 
 def test_runs_are_cut_elsewhere_each_time() -> None:

@@ -39,7 +39,13 @@ UnknownOption = Annotated[
     ),
 ]
 Shift = Annotated[
-    int, typer.Option(min=0, metavar="BP", help="Begin the first bin here: another grid gives new examples.")
+    list[int] | None,
+    typer.Option(
+        min=0,
+        metavar="BP",
+        help="Begin the first bin here: another grid gives new examples; repeat for several. By default 0.",
+        show_default=False,
+    ),
 ]
 BinsOption = Annotated[
     Literal["any", "tf", "all"],
@@ -64,7 +70,7 @@ def peaks(
     unknown: UnknownOption = None,
     bin: Annotated[int, typer.Option(min=1, metavar="BP", help="Length of a bin, which labels describe.")] = 200,
     window: Annotated[int, typer.Option(min=1, metavar="BP", help="Length of the window around each bin.")] = 1000,
-    shift: Shift = 0,
+    shift: Shift = None,
     bins: BinsOption = "any",
     unlabelled: Unlabelled = None,
     max_unknown: MaxUnknown = 0.0,
@@ -86,7 +92,7 @@ def peaks(
     options = BinOptions(
         bin=bin,
         window=window,
-        shift=shift,
+        shifts=tuple(shift or (0,)),
         bins=bins,
         unlabelled=unlabelled,
         max_unknown=max_unknown,

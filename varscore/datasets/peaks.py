@@ -59,15 +59,19 @@ class BinOptions:
     test: tuple[str, ...] = ("chr8", "chr9")
     skip: tuple[str, ...] = ()
     """Contigs of which no bin is kept"""
-    shift: int = 0
-    """Where on its contig the first bin begins, 0-based: another grid over the same peaks is new examples"""
+    shifts: tuple[int, ...] = (0,)
+    """Where on its contig the first bin begins, 0-based; several are as many grids, whose bins overlap: the same peaks
+    are new examples"""
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.window < self.bin or self.flank * 2 + self.bin != self.window:
             raise UsageError(f"a bin of {self.bin} bp cannot stand in the middle of a window of {self.window}")
-        if not 0 <= self.shift < self.bin:
-            raise UsageError(f"bins of {self.bin} bp cannot be shifted by {self.shift}", remedy=f"0 to {self.bin - 1}")
+        for shift in self.shifts:
+            if not 0 <= shift < self.bin:
+                raise UsageError(f"bins of {self.bin} bp cannot be shifted by {shift}", remedy=f"0 to {self.bin - 1}")
+        if not self.shifts or len(set(self.shifts)) < len(self.shifts):
+            raise UsageError("a shift is given twice, or none", remedy="another for each grid")
 
     @property
     def flank(self) -> int:
@@ -140,7 +144,9 @@ def known_bins(genome: Genome, options: BinOptions) -> Bins:
     wanted = split_contigs(contigs, options) < SKIPPED
     nothing = np.zeros(0, np.int64)
     found = [
-        _known_starts(genome, contig, options) if there else nothing
+        np.sort(np.concatenate([_known_starts(genome, contig, options, shift) for shift in options.shifts]))
+        if there
+        else nothing
         for contig, there in zip(contigs, wanted.tolist(), strict=True)
     ]
     kind: type[np.signedinteger] = np.int16 if len(found) < 2**15 else np.int32
@@ -148,13 +154,13 @@ def known_bins(genome: Genome, options: BinOptions) -> Bins:
     return Bins(contig, np.concatenate(found))
 
 
-def _known_starts(genome: Genome, contig: str, options: BinOptions) -> NDArray[np.int64]:
+def _known_starts(genome: Genome, contig: str, options: BinOptions, shift: int) -> NDArray[np.int64]:
     size, flank = options.bin, options.flank
     grain = math.gcd(size, flank)  # bins and windows begin and end on whole grains, counted from the shift
     known = [np.zeros(0, np.int64)]
-    bins = (genome.contigs[contig] - options.shift) // size
+    bins = (genome.contigs[contig] - shift) // size
     for first in range(0, bins, _CHUNK):
-        starts = np.arange(first, min(first + _CHUNK, bins)) * size + options.shift
+        starts = np.arange(first, min(first + _CHUNK, bins)) * size + shift
         codes = genome.codes(contig, int(starts[0]) - flank, int(starts[-1]) + size + flank)
         unknown = np.concatenate([[0], np.cumsum(np.count_nonzero(codes.reshape(-1, grain) == UNKNOWN, axis=1))])
         at = (starts - starts[0]) // grain

@@ -13,18 +13,20 @@ NONE = -1
 
 
 class Runs:
-    """Rows of a data set whose windows begin ``step`` bases after one another.
+    """Rows of a data set whose windows begin ``step`` bases after one another; of several grids each has its own.
 
-    rows: int64 (n,), in order, of one split. Segments of ``size`` rows are cut out of the runs anew each time.
+    rows: int64 (n,), of one split. Segments of ``size`` rows are cut out of the runs anew each time.
     """
 
     def __init__(self, data: ExampleSet, rows: NDArray[np.int64], step: int, size: int) -> None:
         self.size = size
+        start = data.start[rows]
+        self.rows = rows[np.lexsort((start, start % step, data.contig[rows]))]
         fresh = np.ones(len(rows), bool)
-        together = (np.diff(rows) == 1) & (np.diff(data.offset[rows]) == step) & (np.diff(data.contig[rows]) == 0)
-        fresh[1:] = ~together
-        heads = np.flatnonzero(fresh)
-        self.first, self.length = rows[heads], np.diff(np.append(heads, len(rows)))
+        fresh[1:] = (np.diff(data.offset[self.rows]) != step) | (np.diff(data.contig[self.rows]) != 0)
+        self.first = np.flatnonzero(fresh)
+        """Where in ``rows`` each run begins"""
+        self.length = np.diff(np.append(self.first, len(rows)))
         if len(rows) and self.length.max() == 1:
             raise DataError(
                 f"no two examples of the data set are {step} bases apart",
@@ -56,5 +58,5 @@ class Runs:
         start = np.where(number == 0, 0, head[run] + (number - 1) * self.size)
         count = np.where(number == 0, head[run], np.minimum(self.size, self.length[run] - start))
         place = np.arange(self.size)
-        rows: NDArray[np.int64] = np.where(place < count[:, None], (self.first[run] + start)[:, None] + place, NONE)
-        return rows
+        at = np.minimum((self.first[run] + start)[:, None] + place, len(self.rows) - 1)
+        return np.where(place < count[:, None], self.rows[at], NONE)
