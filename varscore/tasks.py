@@ -7,9 +7,10 @@ import difflib
 import io
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,14 @@ class Task:
     def told(self, fact: str) -> str:
         """One of the facts, empty where there is none."""
         return self.facts.get(fact, "")
+
+
+def several(given: str | Integral | Task | Iterable[object] | None) -> tuple[str, ...]:
+    """Names and numbers that a caller gave, one of them alone too: a text is a name, not a list of letters."""
+    if given is None:
+        return ()
+    every = [given] if isinstance(given, str | Integral | Task) else given
+    return tuple(str(one.index if isinstance(one, Task) else one) for one in every)
 
 
 def format_tasks(tasks: Sequence[Task]) -> str:

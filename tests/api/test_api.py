@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from made_model import make_model
 from small_world import *  # noqa: F403
 
 import varscore
@@ -21,6 +22,7 @@ from varscore.api.table import MATRICES
 from varscore.cli.boundary import run
 from varscore.errors import DataError, ModelError, UsageError
 from varscore.genome.coords import Variant
+from varscore.tasks import Task
 from varscore.zoo.models import ModelFolder
 
 HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
@@ -162,6 +164,72 @@ def test_what_cannot_be_is_an_error_of_the_tree(loaded: varscore.Model, referenc
     with pytest.raises(ModelError, match="no model 'nosuch'"):
         varscore.load("nosuch")
     assert issubclass(DataError, varscore.VarscoreError)
+
+
+def test_one_name_alone_is_a_name(reference: Path, vcf: Path, tmp_path: Path) -> None:
+    """A text had been taken for a list of its letters: tasks 1 and 2 for "12"."""
+    model = make_model(tmp_path / "model", tuple(Task(index, f"cell{index}|X", "TF") for index in range(13)))
+    loaded = varscore.load(model.path, device="cpu")
+    wanted = loaded.tasks[12]
+    for tasks in ("12", 12, np.int64(12), wanted, wanted.name, ["12"], np.array([12]), (wanted,), iter(["12"])):
+        found = loaded.score(vcf, reference, tasks=tasks)
+        scored = np.array(found.status) == "PASS"
+        assert scored.any() and set(found.columns["task"][scored].tolist()) == {12}
+        assert np.array_equal(found.columns["diff"][scored], found.diff[scored, 12])
+    for name, tasks in (("a.tsv", "12"), ("b.tsv", ["12"])):
+        out = tmp_path / name
+        varscore.annotate(vcf, out, reference, model=str(model.path), tasks=tasks, regions="chr3", device="cpu")
+    assert (tmp_path / "a.tsv").read_bytes() == (tmp_path / "b.tsv").read_bytes()
+    assert "\tchr1\t" not in (tmp_path / "a.tsv").read_text() and "\nchr3\t" in (tmp_path / "a.tsv").read_text()
+    for name in ("none", ["none"]):
+        with pytest.raises(ModelError, match="no classifier 'none'"):
+            loaded.score(vcf, reference, classifiers=name)
+    with pytest.raises(UsageError, match="`tasks` '' matches none"):
+        loaded.score(vcf, reference, tasks="")
+    with pytest.raises(UsageError, match="check_ref is True or False"):
+        loaded.score(vcf, reference, check_ref="skip")
+    with pytest.raises(UsageError, match="`check_ref=ignore` is none of warn, skip, error"):
+        varscore.annotate(vcf, tmp_path / "c.tsv", reference, model=str(model.path), check_ref="ignore")
+
+
+def test_cells_of_a_frame(loaded: varscore.Model, reference: Path, sequences: dict[str, str]) -> None:
+    """Numbers with gaps, bytes, and several alleles in a list."""
+    ref = sequences["chr1"][4999]
+    others = [base for base in "ACGT" if base != ref]
+    expected = loaded.score([("chr1", 5000, ref, alt) for alt in others], reference)
+    for kind in (pa.int64(), pa.float64(), pa.decimal128(20, 1)):
+        table = {"chrom": [b"chr1"], "pos": pa.array([5000]).cast(kind, safe=False), "ref": [ref], "alt": [others]}
+        if kind == pa.decimal128(20, 1):
+            table["pos"] = pa.array([5000.0]).cast(kind)
+        found = loaded.score(pa.table(table), reference)
+        assert found.alt == others and np.array_equal(found.diff, expected.diff)
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        ("chr1", True, "A", "C"), ("chr1", float("inf"), "A", "C"), ("chr1", 10**19, "A", "C"), ("chr1", 5, "A", None),
+        ("chr1", 5, "A", float("nan")), ("chr1", 5, b"A", b"C"), ("chr1", 5, "A", ""), ("chr1", 5, "A", ["C"]),
+    ],
+)  # fmt: skip
+def test_what_is_no_variant(variant: tuple[object, ...], loaded: varscore.Model, reference: Path) -> None:
+    with pytest.raises(DataError, match="not a variant, variant 2"):
+        loaded.score([("chr1", 5, "A", "C"), variant], reference)
+
+
+def test_arguments_that_are_none(loaded: varscore.Model, reference: Path, vcf: Path) -> None:
+    found = loaded.score(vcf, reference)
+    for wrong in (None, 5, pa.chunked_array([["chr1:5A>G"]])):
+        with pytest.raises(UsageError):
+            loaded.score(wrong, reference)
+    for sequences in (None, 5, b"ACGT", [b"ACGT"], [None], [["ACGT"]], Path("x.fa")):
+        with pytest.raises(DataError):
+            loaded.predict(sequences)  # type: ignore[arg-type]
+    for rows in ([len(found)], [True, False], [1.5], {1, 2}):
+        with pytest.raises(UsageError, match="no such rows"):
+            found.take(rows)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="the first -1 alleles"):  # which had been all but the last
+        found.top(-1)
 
 
 def test_frames_need_their_library(

@@ -129,3 +129,9 @@ def test_without_the_variable_the_configuration_is_in_the_users_folder(monkeypat
     monkeypatch.delenv("VARSCORE_CONFIG")
     monkeypatch.setattr("platformdirs.user_config_dir", lambda name: f"/home/me/.config/{name}")
     assert config_file() == Path("/home/me/.config/varscore/config.toml")
+
+
+def test_a_setting_that_is_nearly_one_is_refused(tmp_path: Path) -> None:
+    configure('refrence = "configured.fa"\n')
+    with pytest.raises(UsageError, match=r"no setting 'refrence', .*; is it reference\?"):
+        find_reference(None, write_vcf(tmp_path / "v.vcf", "in the vcf.fa"))

@@ -389,3 +389,15 @@ def test_bins_are_shifted_by_less_than_one(shift: int) -> None:
 def test_each_grid_is_another(shifts: tuple[int, ...]) -> None:
     with pytest.raises(UsageError, match="a shift is given twice, or none"):
         BinOptions(shifts=shifts)
+
+
+def test_every_file_of_peaks_is_a_track_or_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a.bed", "b.BED.gz", "c.narrowpeak", "d.broadPeak.bgz", "e.peaks", "._a.bed", "README", "a.bedGraph"):
+        (tmp_path / name).touch()
+    assert [track.task.name for track in find_tracks(tmp_path)] == ["a", "b", "c", "d"]
+    assert [record.message.split(": ")[1] for record in caplog.records] == [
+        "e.peaks is no track (.bed, .narrowPeak or .broadPeak, .gz or not)"
+    ]
+    (tmp_path / "a.bed.gz").touch()
+    with pytest.raises(DataError, match="two files of peaks are called a,"):
+        find_tracks(tmp_path)

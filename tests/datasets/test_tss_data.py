@@ -212,7 +212,7 @@ def test_files_without_peaks(tmp_path: Path, genome: Genome) -> None:
     (tmp_path / "n.bed").write_text("chr3\t70\t80\tp\t0\t+\n")
     with pytest.raises(DataError, match="no CAGE peak"):
         read_peaks(tmp_path / "e.bed")
-    with pytest.raises(DataError, match="cannot read peaks"):
+    with pytest.raises(DataError, match="the compressed data are damaged"):
         read_peaks(tmp_path / "damaged.gz")
     with pytest.raises(DataError, match="no peak lies in known sequence"):
         build_tss(genome, [tmp_path / "n.bed"], tmp_path / "d", OPTIONS)

@@ -136,3 +136,31 @@ def test_positions_that_are_none(tmp_path: Path, text: str, message: str) -> Non
     (tmp_path / "x.bed").write_text(text)
     with pytest.raises(DataError, match=message):
         read_positions(str(tmp_path / "x.bed"))
+
+
+@pytest.mark.parametrize("text", ["-1", "1.5", "12%", "0,3", "x", "inf"])
+def test_what_is_no_allele_frequency_is_refused(text: str, tmp_path: Path) -> None:
+    """-1 had been rare, 1.5 a class of its own, and what is no number unknown."""
+    path = tmp_path / "t.tsv"
+    path.write_text(f"chrom\tpos\tref\talt\taf\nchr1\t5\tA\tC\t{text}\n")
+    with pytest.raises(DataError, match="is no allele frequency"):
+        read_variants(str(path))
+    if "," not in text:
+        path.write_text(VCF.replace("AF=0.125", f"AF={text}"))
+        with pytest.raises(DataError, match="is no allele frequency, INFO AF="):
+            read_variants(str(path))
+
+
+def test_frequencies_that_are_not_known(tmp_path: Path) -> None:
+    path = tmp_path / "t.tsv"
+    path.write_text(
+        "chrom\tpos\tref\talt\taf\n" + "".join(f"chr1\t5\tA\tC\t{af}\n" for af in ("", ".", "NA", "nan", "1e-3"))
+    )
+    assert np.isnan(read_variants(str(path)).frequency).tolist() == [True] * 4 + [False]
+
+
+def test_two_columns_of_one_name(tmp_path: Path) -> None:
+    path = tmp_path / "t.tsv"
+    path.write_text("chrom\tpos\tref\talt\tpos\nchr1\t5\tA\tC\t7\n")
+    with pytest.raises(DataError, match="two columns are called pos"):
+        read_variants(str(path))

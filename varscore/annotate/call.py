@@ -16,6 +16,7 @@ from varscore.formats.variantlist import parse_kind
 from varscore.normalise import Given, make_vcf, place_for_vcf
 from varscore.scoring.annotations import Annotations
 from varscore.scoring.survey import GenomeRules
+from varscore.tasks import several
 from varscore.zoo.models import find_model
 
 StrPath = str | os.PathLike[str]
@@ -60,16 +61,17 @@ def annotate_variants(
     rules = rules or GenomeRules()
     given = Given.of(os.fspath(variants), parse_kind(kind), dbsnp)
     target, genome = os.fspath(output), Path(reference)
+    named = None if classifiers is None else several(classifiers)
     with place_for_vcf(target) as made:
         job = AnnotateJob(
             source=made if given.is_list else given.path,
             output=target,
             reference=genome,
             model=chosen,
-            tasks=tuple(tasks),
-            regions=RegionSet(parse_regions(regions)) if regions else None,
+            tasks=several(tasks),
+            regions=RegionSet(parse_regions(several(regions))) if several(regions) else None,
             saturate=given.intervals(),
-            annotations=Annotations.open(chosen, classifiers, _path(background), conservation),
+            annotations=Annotations.open(chosen, named, _path(background), conservation),
             check_ref=check_ref,
             as_written=as_written,
             rules=rules,

@@ -49,6 +49,8 @@ FEWEST = 256
 """The least of them: engines compute in tiles, which smaller chunks would fill with padding."""
 COUNTED_BYTES = 200 << 20
 """Files up to this size are read once in advance to know how many records there are."""
+CHECKS = ("warn", "skip", "error")
+"""What may become of a REF that the FASTA contradicts"""
 WRONG_ASSEMBLY = 0.5
 """Share of REF alleles that disagree with the FASTA from which on another assembly is suspected."""
 SWAP = "`bcftools norm -c s` swaps substitutions back"
@@ -106,6 +108,8 @@ class AnnotateJob:
         Raises UsageError and OutputExists.
         """
         check_prefix(self.tag_prefix)
+        if self.check_ref not in CHECKS:
+            raise UsageError(f"`check_ref={self.check_ref}` is none of {', '.join(CHECKS)}")
         if self.shard and (self.from_stream or is_stream(self.output)):
             raise UsageError("a shard cannot be read from or written to a stream", remedy="give file names")
         if self.shard and format_of(self.output, self.output_format) in (OutputFormat.BCF, OutputFormat.BCF_RAW):

@@ -28,6 +28,7 @@ from varscore.scoring.cohort import Samples
 from varscore.scoring.haplotypes import OnHaplotypes, most_changed_background
 from varscore.scoring.score import ScoreBatch, spread
 from varscore.storage.atomic import is_stream
+from varscore.storage.bounded import read_text
 
 SHOWN = 5
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class OfHaplotypes:
 def read_names(path: Path) -> list[str]:
     """The names of a file, one a line. Raises DataError."""
     try:
-        return [name for name in path.read_text().splitlines() if name.strip()]
+        return [name.strip() for name in read_text(path, DataError).split("\n") if name.strip()]
     except (OSError, UnicodeDecodeError) as error:
         cause = reason(error) if isinstance(error, OSError) else "it is no text"
         raise DataError("cannot read the names of samples", where=path, cause=cause) from None

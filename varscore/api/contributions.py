@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from varscore.errors import UsageError
 from varscore.interpret.explain import FLANK, ExplainedPair, Explanation
 from varscore.interpret.logos import svg
 from varscore.interpret.pictures import allele_picture
@@ -60,6 +61,8 @@ class Contributions:
 
     def logo(self, task: int = 0, flank: int = FLANK) -> str:
         """REF, ALT and their difference as an SVG. task: row of the arrays; flank: bases on either side."""
+        if not -len(self.tasks) <= task < len(self.tasks) or flank < 0:
+            raise UsageError(f"no logo of row {task} with {flank} bases", remedy=f"there are {len(self.tasks)} rows")
         title = [f"{self.variant}, {self.tasks[task].name}", f"{self.method}, {self.target}"]
         picture = allele_picture(self._explained.pair, self.ref[task], self.alt[task], flank, title)
         return svg(picture)

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from varscore.errors import DataError, UsageError
 from varscore.formats.variantlist import Entry, entries_of_columns, read_text
-from varscore.genome.coords import Variant
+from varscore.genome.coords import FARTHEST, Variant
 from varscore.genome.sequence import Genome
 from varscore.genome.spelling import Edit
 
@@ -54,7 +54,11 @@ def given(variants: Variants) -> tuple[str | list[Entry], str]:
     if isinstance(variants, tuple) and len(variants) == 4 and isinstance(variants[1], Integral):
         variants = [variants]
     entries: list[Entry] = []
-    for number, one in enumerate(variants, 1):
+    try:
+        every = iter(variants)
+    except TypeError:
+        raise UsageError(f"no variants: {variants!r}", remedy="texts, tuples, a table or the path of a file") from None
+    for number, one in enumerate(every, 1):
         if isinstance(one, str):
             entries.append(read_text(one, f"variant {number}"))
         elif isinstance(one, Variant):
@@ -68,18 +72,25 @@ def _of_tuple(one: tuple[str, int, str, str], number: int) -> Variant:
     """Raises DataError for what is not contig, position, REF and ALT."""
     try:
         chrom, pos, ref, alt = one
-        if int(pos) != float(pos):
+        if isinstance(pos, bool) or int(pos) != float(pos) or abs(int(pos)) > FARTHEST:
             raise ValueError(f"{pos} is no position")
-        return Variant.from_vcf(str(chrom), int(pos), str(ref), str(alt))
-    except (TypeError, ValueError) as error:
+        if strange := [allele for allele in (ref, alt) if not isinstance(allele, str) or not allele]:
+            raise ValueError(f"{strange[0]!r} is no allele")
+        return Variant.from_vcf(str(chrom), int(pos), ref, alt)
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
             "not a variant", where=f"variant {number}", cause=str(error), remedy="write (chrom, pos, ref, alt)"
         ) from None
 
 
 def _cell(value: object) -> str:
-    """A cell as text; empty for a missing one."""
-    return "" if value is None else str(value)
+    """A cell as text; empty for a missing one. Several alleles may stand in a list."""
+    if isinstance(value, list):
+        return ",".join(map(_cell, value))
+    if isinstance(value, float) and value.is_integer():  # what a column with gaps makes of whole numbers
+        value = int(value)
+    missing = value is None or value != value
+    return "" if missing else value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _of_variant(one: Variant, number: int) -> Entry:
@@ -89,9 +100,9 @@ def _of_variant(one: Variant, number: int) -> Entry:
 
 def _as_arrow(frame: object) -> pa.Table:
     """Raises UsageError for what is no table."""
-    if hasattr(frame, "__arrow_c_stream__"):
-        return pa.table(frame)
     try:
+        if hasattr(frame, "__arrow_c_stream__"):
+            return pa.table(frame)
         return pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowException, AttributeError, ImportError) as error:
         raise UsageError("not a table of variants", cause=f"{type(error).__name__}: {error}") from None

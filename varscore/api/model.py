@@ -23,7 +23,7 @@ from varscore.engine.compute import Compute
 from varscore.engine.device import one_thread, pick_device
 from varscore.engine.plain import PlainEngine, demand_numbers, demand_sequence_only
 from varscore.engine.pool import busy
-from varscore.errors import UsageError
+from varscore.errors import DataError, UsageError
 from varscore.formats.fasta import demand_dna
 from varscore.genome.alleles import AlleleBatch, Status
 from varscore.genome.coords import one_based
@@ -37,7 +37,7 @@ from varscore.scoring.annotations import Annotations
 from varscore.scoring.score import ScoreBatch, score_chunks, spread
 from varscore.scoring.survey import GenomeRules, compare_references, contig_names, tell_of_strand
 from varscore.scoring.tags import OF_NUMBERS, OF_TASKS
-from varscore.tasks import Task
+from varscore.tasks import Task, several
 from varscore.zoo.models import ModelFolder, find_model, ranked_tasks
 from varscore.zoo.shelf import available
 
@@ -103,8 +103,12 @@ class Model:
         A sequence shorter than the window is centred and padded with N, a longer one cut to its middle.
         Raises DataError for letters that are not DNA, DeviceError for a prediction that is no number.
         """
+        if not isinstance(sequences, Iterable):
+            raise DataError(f"no sequences: {sequences!r:.60}", remedy="a text of A, C, G, T, or several")
         texts = [sequences] if isinstance(sequences, str) else list(sequences)
         for number, text in enumerate(texts, 1):
+            if not isinstance(text, str):
+                raise DataError(f"no sequence: {text!r:.60}", where=f"sequence {number}", remedy="a text of A, C, G, T")
             demand_dna(text.encode(), f"sequence {number}")
         windows = [fit(text.encode(), self.window) for text in texts]
         with self._computing("plain") as engine:
@@ -134,6 +138,8 @@ class Model:
         many. The numbers are those of ``varscore annotate``. An allele without a score stays, with its status.
         Raises VariantFileError when the variants are on another assembly than the reference, DataError and UsageError.
         """
+        if not isinstance(check_ref, bool | np.bool_):
+            raise UsageError(f"check_ref is True or False here, not {check_ref!r}")
         rules = rules or GenomeRules()
         how = Rules(check_ref=check_ref, as_written=as_written)
         with opened(reference) as genome:
@@ -143,8 +149,8 @@ class Model:
             names.of(found.alleles.contigs)
             if check_ref:
                 compare_references([_Piece(found.alleles)], genome, names, rules, where)
-            annotations = self._opened_annotations(classifiers)
-            ranked = ranked_tasks(self.folder, choose_tasks(self.tasks, tasks))
+            annotations = self._opened_annotations(None if classifiers is None else several(classifiers))
+            ranked = ranked_tasks(self.folder, choose_tasks(self.tasks, several(tasks)))
             rows = [_Rows.empty(len(self.tasks), (REF_PROB, *annotations.columns, SPAN))]
             with self._computing(engine) as running:
                 pool, pieces = _InPlace(running), _pieces(found.alleles)
@@ -173,7 +179,8 @@ class Model:
         """
         if method not in METHODS:
             raise UsageError(f"no method {method!r}", remedy=f"there are {', '.join(METHODS)}")
-        globs = (task,) if isinstance(task, str) else tuple(task or ())
+        if flank < 0:
+            raise UsageError(f"a flank of {flank} bases", remedy="0 or more")
         rules = rules or GenomeRules()
         with opened(reference) as genome, ExitStack() as stack, one_thread():
             source, where = given(variant)
@@ -187,7 +194,7 @@ class Model:
             job = ExplainJob(
                 self.folder,
                 methods=(method,),
-                tasks=globs,
+                tasks=several(task),
                 flank=flank,
                 rules=rules,
                 compute=Compute(str(self._device), self.precision, threads=1),
@@ -199,12 +206,11 @@ class Model:
             raise UsageError("the variant cannot be scored", where=one, cause=status or None)
         return Contributions.of(found[0], run, self.tasks, method)
 
-    def _opened_annotations(self, classifiers: Sequence[str] | None) -> Annotations:
-        key = None if classifiers is None else tuple(classifiers)
+    def _opened_annotations(self, classifiers: tuple[str, ...] | None) -> Annotations:
         with self._lock:
-            if key not in self._annotations:
-                self._annotations[key] = Annotations.open(self.folder, classifiers)
-            return self._annotations[key]
+            if classifiers not in self._annotations:
+                self._annotations[classifiers] = Annotations.open(self.folder, classifiers)
+            return self._annotations[classifiers]
 
     @contextmanager
     def _computing(self, kind: str) -> Iterator[PlainEngine]:

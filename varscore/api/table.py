@@ -58,8 +58,11 @@ class ScoreTable:
         return len(self.pos)
 
     def take(self, rows: Sequence[int] | NDArray[np.int64 | np.bool_]) -> ScoreTable:
-        """The rows of a list of numbers or of a mask."""
-        which = np.arange(len(self))[np.asarray(rows, dtype=None if len(rows) else np.int64)]
+        """The rows of a list of numbers or of a mask. Raises UsageError for rows that are not there."""
+        try:
+            which = np.arange(len(self))[np.asarray(rows, dtype=None if len(rows) else np.int64)]
+        except (IndexError, TypeError, ValueError) as error:
+            raise UsageError("no such rows", cause=str(error), remedy=f"there are {len(self)}") from None
 
         changes: dict[str, Any] = {name: [getattr(self, name)[row] for row in which.tolist()] for name in TEXTS}
         changes |= {name: getattr(self, name)[which] for name in ("pos", *MATRICES)}
@@ -67,8 +70,10 @@ class ScoreTable:
 
     def top(self, n: int = 10) -> ScoreTable:
         """The first ``n`` alleles by ``sig``, the rarest first (without a background: by the largest ``|diff|``)."""
+        if n < 0:
+            raise UsageError(f"the first {n} alleles", remedy="0 or more")
         value = self.columns["sig"] if "sig" in self.columns else -np.abs(self.columns["diff"])
-        return self.take(np.argsort(value, kind="stable")[:n])  # NaN comes last
+        return self.take(np.argsort(value, kind="stable")[: int(n)])  # NaN comes last
 
     def to_arrow(self) -> pa.Table:
         """The columns of ``annotate``'s Parquet: chrom, pos, id, ref, alt, status, diff, task, logodds, ref_prob ..."""

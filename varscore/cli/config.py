@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from contextlib import suppress
@@ -12,6 +13,8 @@ from urllib.parse import unquote, urlparse
 from varscore.errors import UsageError
 from varscore.storage.bounded import CARD_BYTES, read_bounded
 
+SETTINGS = ("reference", "motifs", "score-cache")
+
 
 def config_file() -> Path:
     """``VARSCORE_CONFIG``, or ``varscore/config.toml`` in the user's configuration folder."""
@@ -21,14 +24,19 @@ def config_file() -> Path:
 
 
 def read_config() -> dict[str, Any]:
-    """The configuration file's settings, empty when there is none. Raises UsageError when it is no TOML."""
+    """The configuration file's settings, empty when there is none. Raises UsageError when it is no TOML, or has one
+    whose name is nearly one that is read."""
     path = config_file()
     try:
-        return tomllib.loads(read_bounded(path, CARD_BYTES, UsageError).decode("utf-8-sig"))
+        found = tomllib.loads(read_bounded(path, CARD_BYTES, UsageError).decode("utf-8-sig"))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError("cannot read the configuration file", where=path, cause=str(error)) from None
+    for name in found:
+        if name not in SETTINGS and (near := difflib.get_close_matches(name.lower(), SETTINGS, 1, 0.75)):
+            raise UsageError(f"no setting {name!r}", where=path, remedy=f"is it {near[0]}?")
+    return found
 
 
 def find_reference(given: Path | None, source: str) -> Path:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from varscore.errors import DataError
+from varscore.formats.lines import table_rows
 
 _PEAKS = r"(?:bed|narrowPeak|broadPeak)(?:\.gz)?"
 _CHIP = re.compile(rf"ChIPseq\.([^.]+)\.([^.]+)\.(conservative|relaxed)\.(?:\w+\.)*{_PEAKS}")
@@ -75,9 +75,9 @@ def numbered_rows(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[st
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = csv.reader(file, delimiter="\t")
-            found = [(f"{path} line {lines.line_num}", cells) for cells in lines if cells]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+            rows = table_rows(file, "\t", str(path))
+            found = [(f"{path} line {number}", cells) for number, cells in rows if cells]
+    except (OSError, UnicodeDecodeError) as error:
         raise DataError("cannot read the table", where=path, cause=str(error)) from None
     header = found[0][1] if found else []
     remedy = f"a header line with {', '.join(columns)}, tabs between them"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from varscore.datasets.spans import read_lines
 from varscore.errors import DataError
+from varscore.formats.lines import table_rows
 from varscore.tasks import Task
 
 log = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ def read_expression(path: Path, genes: Path | None = None) -> Expression:
     lines = _text_lines(path)
     header = next(lines, "")
     delimiter = "\t" if "\t" in header else ","
-    rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
+    rows = [row for _, row in table_rows(lines, delimiter, str(path), 2) if row]
     columns = next(csv.reader([header], delimiter=delimiter), [])
     if not rows:
         raise DataError("no line of expression", where=path)
@@ -167,8 +167,4 @@ def _number(cell: str, path: Path) -> float:
 
 def _text_lines(path: Path) -> Iterator[str]:
     """Without line ends. Raises DataError."""
-    try:
-        for line in read_lines(path):
-            yield line.decode("utf-8", "replace").rstrip("\r\n")
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError("cannot read", where=path, cause=str(error)) from None
+    return (line.decode("utf-8", "replace") for line in read_lines(path))

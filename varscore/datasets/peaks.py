@@ -27,7 +27,8 @@ from varscore.tasks import Task
 
 HISTONE = re.compile(r"H[1234][AB]?(\.Z|[KRST]\d+\w*)|H2A\.?Z", re.IGNORECASE)
 OPEN = ("DNase", "ATAC", "FAIRE")
-PEAKS = re.compile(r"\.(bed|narrowPeak|broadPeak)(\.gz)?$")
+PEAKS = re.compile(r"\.(bed|narrowPeak|broadPeak)(\.b?gz)?$", re.IGNORECASE)
+_LIKE_PEAKS = re.compile(r"(bed|peaks?)(\W|$)", re.IGNORECASE)
 SKIPPED = len(SPLITS)
 """What split_contigs says of a contig that is in no split"""
 _AIMS = ("", "in the validation split", "in the test split", "to be skipped")
@@ -114,9 +115,15 @@ def find_tracks(source: Path) -> list[Track]:
         return _listed_tracks(table)
     if not source.is_dir():
         raise DataError("no peaks", where=source, remedy="give a folder of peak files or a table of them")
-    files = sorted(p for p in source.iterdir() if PEAKS.search(p.name))
+    every = sorted(path for path in source.iterdir() if not path.name.startswith("."))
+    files = [path for path in every if PEAKS.search(path.name)]
     if not files:
         raise DataError("no BED, narrowPeak or broadPeak file", where=source)
+    names = [PEAKS.sub("", path.name) for path in files]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise DataError(f"two files of peaks are called {twice}", where=source, remedy="take one of them out")
+    if others := [path.name for path in every if path not in files and _LIKE_PEAKS.search(path.name)]:
+        log.warning("%s: %s is no track (.bed, .narrowPeak or .broadPeak, .gz or not)", source, ", ".join(others))
     return [Track(path, Task(index, PEAKS.sub("", path.name))) for index, path in enumerate(files)]
 
 

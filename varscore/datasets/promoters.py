@@ -6,10 +6,7 @@ Promoters that have much sequence in common are never parted between folds.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +21,7 @@ from varscore.datasets.expression import IMMGEN, Expression, Lineages, Outputs, 
 from varscore.datasets.spans import read_lines
 from varscore.errors import DataError, UsageError
 from varscore.formats.fasta import read_fasta
-from varscore.formats.lines import demand_columns
+from varscore.formats.lines import demand_columns, table_rows
 from varscore.genome.contigs import match_contigs
 from varscore.genome.coords import anchor, whole_number
 from varscore.genome.sequence import UNKNOWN, Genome, encode, reverse_complement
@@ -126,10 +123,7 @@ def read_promoters(path: Path, window: int | None, gene: str | None = None) -> P
 
 
 def _headers(path: Path) -> Iterator[str]:
-    try:
-        yield from (line[1:].decode("utf-8", "replace").strip() for line in read_lines(path) if line.startswith(b">"))
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError("cannot read promoters", where=path, cause=str(error)) from None
+    yield from (line[1:].decode("utf-8", "replace").strip() for line in read_lines(path) if line.startswith(b">"))
 
 
 def _gene(header: str, pattern: str | None, path: Path) -> str:
@@ -149,13 +143,10 @@ def read_sites(path: Path) -> list[Site]:
     A table has columns for gene, contig and strand, and either start and end (0-based, half-open, as UCSC's) or ``tss``
     (1-based). Raises DataError.
     """
-    try:
-        lines = [line.decode("utf-8", "replace").rstrip("\r\n") for line in read_lines(path)]
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError("cannot read start sites", where=path, cause=str(error)) from None
+    lines = [line.decode("utf-8", "replace") for line in read_lines(path)]
     lines = [line for line in lines if line.strip() and not line.startswith(("#", "track", "browser"))]
     delimiter = "\t" if "\t" in (lines or [""])[0] else ","
-    rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter))
+    rows = [row for _, row in table_rows(lines, delimiter, str(path))]
     for row in rows:
         demand_columns(len(row), len(rows[0]), f"{path}, the line of {row[0][:40]!r}")
     if rows and len(rows[0]) >= 6 and rows[0][1].isdigit() and rows[0][2].isdigit():

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from varscore.errors import DataError
-from varscore.formats.lines import without_mark
+from varscore.formats.lines import Lines, read_blocks
 from varscore.formats.regions import bed_lines
 from varscore.genome.contigs import match_contigs, shown
 from varscore.genome.sequence import Genome
@@ -34,14 +34,9 @@ def read_spans(path: Path) -> Spans:
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file, gzip or not, without a byte order mark. Raises OSError, EOFError or zlib.error when it is
-    damaged, DataError when it is UTF-16."""
-    with path.open("rb") as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
-    with gzip.open(path, "rb") if zipped else path.open("rb") as lines:
-        if first := without_mark(next(iter(lines), b""), str(path), DataError):
-            yield first
-        yield from lines
+    """The lines of a text, gzip or not, without their ends and a byte order mark. Raises DataError for one that cannot
+    be read, is cut or damaged."""
+    yield from chain.from_iterable(Lines(read_blocks(str(path), DataError), str(path), DataError))
 
 
 def placed_contigs(path: Path, contigs: Iterable[str], genome: Genome, demanded: bool = False) -> dict[str, str | None]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import math
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -89,16 +88,13 @@ def read_seq(path: Path) -> list[Read]:
     Raises DataError with the line number.
     """
     found = []
-    try:
-        for number, line in enumerate(read_lines(path), 1):
-            cells = line.decode("utf-8", "replace").rstrip("\r\n").split("\t")
-            if number == 1:
-                columns, width = _columns(cells, path), len(cells)
-            elif cells != [""]:
-                demand_columns(len(cells), width, f"{path} line {number}")
-                found.append(_sequence(cells, columns, f"{path} line {number}"))
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError("cannot read sequences", where=path, cause=str(error)) from None
+    for number, line in enumerate(read_lines(path), 1):
+        cells = line.decode("utf-8", "replace").split("\t")
+        if number == 1:
+            columns, width = _columns(cells, path), len(cells)
+        elif cells != [""]:
+            demand_columns(len(cells), width, f"{path} line {number}")
+            found.append(_sequence(cells, columns, f"{path} line {number}"))
     if not found:
         raise DataError("no sequence", where=path)
     return found
@@ -254,10 +250,7 @@ class Peak(NamedTuple):
 
 def read_peaks(path: Path) -> list[Peak]:
     """BED or narrowPeak, plain or gzipped; the strongest first where there is a signal. Raises DataError."""
-    try:
-        lines = [line.decode("utf-8", "replace").split() for line in read_lines(path)]
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError("cannot read peaks", where=path, cause=str(error)) from None
+    lines = [line.decode("utf-8", "replace").split() for line in read_lines(path)]
     peaks, width = [], 0
     for number, cells in enumerate(lines, 1):
         if not cells or cells[0].startswith(("#", "track", "browser")):

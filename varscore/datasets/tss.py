@@ -7,11 +7,8 @@ half of the window is upstream of it. Background windows lie at random on either
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import re
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +20,7 @@ from numpy.typing import NDArray
 from varscore.datasets.examples import SPLITS, write_examples
 from varscore.datasets.spans import chains, merge_spans, read_lines
 from varscore.errors import DataError, UsageError
-from varscore.formats.lines import demand_columns
+from varscore.formats.lines import demand_columns, table_rows
 from varscore.formats.regions import demand_one_interval
 from varscore.genome.contigs import match_contigs
 from varscore.genome.coords import Interval, whole_number
@@ -104,10 +101,7 @@ def read_peaks(path: Path) -> list[Peak]:
     header line with ``chromosome`` and ``strand``, and cells with ranges such as ``(100, 120)`` (0-based, half-open) in
     any other columns. Raises DataError.
     """
-    try:
-        lines = [line.decode("utf-8-sig", "replace").rstrip("\r\n") for line in read_lines(path)]
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError("cannot read peaks", where=path, cause=str(error)) from None
+    lines = [line.decode("utf-8", "replace") for line in read_lines(path)]
     header = next((line for line in lines if line and not line.startswith(("#", "track", "browser"))), "")
     if {"chromosome", "strand"} <= set(header.split("\t")):
         peaks = list(_table_peaks(lines, path))
@@ -135,17 +129,18 @@ def _bed_peaks(lines: Sequence[str], path: Path) -> Iterator[Peak]:
 
 
 def _table_peaks(lines: Sequence[str], path: Path) -> Iterator[Peak]:
-    table = csv.reader(io.StringIO("\n".join(lines)), delimiter="\t")
-    header = next(cells for cells in table if {"chromosome", "strand"} <= set(cells))
-    for cells in filter(None, table):
-        demand_columns(len(cells), len(header), f"{path} line {table.line_num}")
+    table = ((number, cells) for number, cells in table_rows(lines, "\t", str(path)) if cells)
+    header = next(cells for _, cells in table if {"chromosome", "strand"} <= set(cells))
+    for number, cells in table:
+        where = f"{path} line {number}"
+        demand_columns(len(cells), len(header), where)
         row = dict(zip(header, cells, strict=True))
         contig, strand = row.pop("chromosome"), row.pop("strand")
-        for cell in row.values():
-            for first, last in _RANGE.findall(cell or ""):
-                start, end = int(first), int(last)
-                if start < end and strand in ("+", "-"):
-                    yield Peak(contig, start, end, strand, middle(start, end, strand))
+        for first, last in _RANGE.findall(" ".join(row.values())):
+            start, end = int(first), int(last)
+            if not start < end or strand not in ("+", "-"):
+                raise DataError("not a peak", where=where, cause=f"{start} to {end} on strand {strand!r}")
+            yield Peak(contig, start, end, strand, middle(start, end, strand))
 
 
 def _bed_peak(fields: Sequence[str], where: str) -> Peak:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import os
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import chain
 
 from varscore.errors import DataError, VariantFileError, VarscoreError, reason
@@ -85,6 +86,49 @@ def why_columns(found: int, wanted: int) -> str | None:
     if found == 2 * wanted - 1 > 1:  # the last column of one line and the first of the next are one
         return "a line end was lost: two lines in one"
     return "a delimiter too many, or a name missing in the header" if found > wanted else "the line was cut or split"
+
+
+def text_lines(text: str) -> list[str]:
+    """Lines without their ends (LF, CRLF or CR). ``str.splitlines`` also ends one at what is a letter or a dot of other
+    encodings."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+
+
+def table_rows(lines: Iterable[str], delimiter: str, where: str, number: int = 1) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a table, each with the number of its last line; in quotes a cell may go on behind a line's end.
+
+    number: of the first line in its file
+    Raises DataError where that would swallow lines: for a quotation mark that is not closed.
+    """
+    held: list[str] = []
+
+    def read() -> Iterator[str]:
+        for line in lines:
+            held.append(line if line.endswith("\n") else line + "\n")
+            yield held[-1]
+
+    rows, width = csv.reader(read(), delimiter=delimiter), 0
+    try:
+        for row in rows:
+            width = width or len(row)
+            last = number + rows.line_num - 1
+            if len(held) > 1 and _swallows(held, delimiter, width):
+                first = last - len(held) + 1
+                cause = f"it goes on to line {last}"
+                raise DataError("a quotation mark that is not closed", where=f"{where} line {first}", cause=cause)
+            held.clear()
+            yield last, row
+    except csv.Error as error:
+        raise DataError("not a table", where=where, cause=str(error)) from None
+
+
+def _swallows(lines: list[str], delimiter: str, width: int) -> bool:
+    """Whether lines that quotes make one row are more: one has as many cells as a row, or no quote closes the last."""
+    try:
+        list(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error:
+        return True
+    return any(len(next(csv.reader([line], delimiter=delimiter), [])) == width for line in lines[1:-1])
 
 
 class Lines:

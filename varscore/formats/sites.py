@@ -28,6 +28,7 @@ NAMES = {
 }
 """What the columns of a table may be called, in either case"""
 _POSITION = re.compile(r"0*[1-9][0-9]{0,17}")
+_MISSING = ("", ".", "-", "na", "nan", "none", "null")
 _AF = re.compile(rb"(?:^|;)AF=([^;]*)")
 
 
@@ -62,18 +63,22 @@ def read_variants(path: str) -> VariantTable:
         ref=ByteColumn.of([row[2].encode() for row in rows]),
         alt=ByteColumn.of([row[3].encode() for row in rows]),
     )
-    return VariantTable(alleles, np.array([_number(row[4]) for row in rows], np.float64))
+    return VariantTable(alleles, np.array([_frequency(row[4], path) for row in rows], np.float64))
 
 
 def frequencies(chunk: RecordChunk) -> NDArray[np.float64]:
-    """The AF of each allele of a chunk, float64 (alleles,), NaN where INFO has none or not one an allele."""
+    """The AF of each allele of a chunk, float64 (alleles,), NaN where INFO has none or not one an allele.
+
+    Raises DataError for what is no frequency.
+    """
     found = np.full(len(chunk.alleles), np.nan)
     for record, info in enumerate(chunk.infos):
         if b"AF=" in info and (stated := _AF.search(info)):
             first, last = int(chunk.rows[record]), int(chunk.rows[record + 1])
             values = stated[1].split(b",")
             if len(values) == last - first:
-                found[first:last] = [_number(value.decode("ascii", "replace")) for value in values]
+                where = f"INFO {stated[0].decode('ascii', 'replace').lstrip(';')[:60]}"
+                found[first:last] = [_frequency(value.decode("ascii", "replace"), where) for value in values]
     return found
 
 
@@ -141,6 +146,8 @@ def _table(path: str, wanted: Sequence[str], *optional: str) -> Iterator[list[st
         if header is None:
             header = [name.strip().lower() for name in fields]
             columns = [_find(header, name) for name in (*wanted, *optional)]
+            if twice := [name for column in columns if column is not None and header.count(name := header[column]) > 1]:
+                raise DataError(f"two columns are called {twice[0]}", where=path, remedy="take one of them out")
             _check_header(columns[: len(wanted)], wanted, path)
             continue
         demand_columns(len(fields), len(header), f"{path} line {number}")
@@ -178,8 +185,14 @@ def _bed_positions(path: str) -> Iterator[tuple[str, int]]:
         yield interval.contig, interval.end - 1 if fields[5:6] == [b"-"] else interval.start
 
 
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
+def _frequency(text: str, where: str) -> float:
+    """NaN for a missing one. Raises DataError for what is none: -1, percents, a decimal comma."""
+    if text.strip().lower() in _MISSING:
         return np.nan
+    try:
+        value = float(text)
+    except ValueError:
+        value = np.inf
+    if not 0 <= value <= 1:
+        raise DataError(f"{text[:20]!r} is no allele frequency", where=where, remedy="from 0 to 1; unknown: . or NA")
+    return value

@@ -5,8 +5,6 @@ Everything is read whole. A VCF is read elsewhere; here it is only told apart.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +14,15 @@ from typing import NoReturn
 
 from varscore.errors import DataError, UsageError
 from varscore.formats import bcf
-from varscore.formats.lines import Lines, demand_columns, read_blocks, source_name, without_mark
+from varscore.formats.lines import (
+    Lines,
+    demand_columns,
+    read_blocks,
+    source_name,
+    table_rows,
+    text_lines,
+    without_mark,
+)
 from varscore.formats.regions import bed_lines
 from varscore.genome.coords import Interval, whole_number
 from varscore.genome.spelling import FORMS, RSID, Edit, is_variant, parse_variant
@@ -78,7 +84,7 @@ def recognise(path: str) -> Kind:
     if is_stream(path):
         return Kind.VCF
     head = _head(path)
-    lines = head.decode("utf-8", "replace").splitlines()[:MOST_LINES] or [""]
+    lines = text_lines(head.decode("utf-8", "replace"))[:MOST_LINES]
     if head.startswith(bcf.MAGIC) or b"\0" in head or re.match(f"##(?!varscore)|{_VCF_NAMES}", lines[0]):
         return Kind.VCF
     header = _header_of(lines)
@@ -221,7 +227,7 @@ def _header_of(lines: Sequence[str]) -> _Header | None:
         if not line.strip() or line.startswith("##"):
             continue
         for delimiter in ("\t", ",", ";", BLANKS):
-            cells = next((cells for _, cells in _cells(line, delimiter)), [])
+            cells = next((cells for _, cells in _cells([line], delimiter, "")), [])
             if (header := _chosen(delimiter, cells)) is not None:
                 return replace(header, line=number)
         if not line.startswith("#"):
@@ -229,14 +235,13 @@ def _header_of(lines: Sequence[str]) -> _Header | None:
     return None
 
 
-def _cells(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The lines of a table, with their numbers; in quotes a line may go on behind its end."""
+def _cells(lines: Sequence[str], delimiter: str, where: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a table, with the numbers of their lines. Raises DataError."""
     if delimiter == BLANKS:
-        yield from ((number, line.split()) for number, line in enumerate(text.splitlines(), 1))
+        yield from ((number, line.split()) for number, line in enumerate(lines, 1))
         return
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    for row in rows:
-        yield rows.line_num, [cell.strip() for cell in row]
+    for number, row in table_rows(lines, delimiter, where):
+        yield number, [cell.strip() for cell in row]
 
 
 def _chosen(delimiter: str, cells: Sequence[str]) -> _Header | None:
@@ -254,9 +259,9 @@ def _chosen(delimiter: str, cells: Sequence[str]) -> _Header | None:
 
 def _table(path: str) -> Iterator[Entry]:
     """A row a variant: chrom, pos, ref, alt (1-based), or one column of names or rsIDs."""
-    text, header = _table_text(path)
+    lines, header = _table_lines(path)
     rows = []
-    for number, row in _cells(text, header.delimiter):
+    for number, row in _cells(lines, header.delimiter, source_name(path)):
         where = f"{source_name(path)} line {number}"
         if number <= header.line or not any(row) or row[0].startswith("#"):
             continue
@@ -284,22 +289,22 @@ def _demand_from_1(rows: Sequence[Sequence[str]], header: _Header, where: str) -
     )
 
 
-def _table_text(path: str) -> tuple[str, _Header]:
-    content = b"".join(read_blocks(path, DataError))
+def _table_lines(path: str) -> tuple[list[str], _Header]:
+    content = without_mark(b"".join(read_blocks(path, DataError)), path, DataError)
     try:
-        text = without_mark(content, path, DataError).decode()
+        text = content.decode()
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-    if (header := _header_of(text[:HEAD_BYTES].splitlines())) is None:
-        _refuse_header(path, text)
+    lines = text_lines(text)
+    if (header := _header_of(lines[:MOST_LINES])) is None:
+        _refuse_header(path, lines[0])
     for name in (header.columns[column] for column in header.chosen.values()):
         if header.columns.count(name) > 1:
             raise DataError(f"two columns are called {name}", where=path, remedy="take one of them out")
-    return text, header
+    return lines, header
 
 
-def _refuse_header(path: str, text: str) -> NoReturn:
-    first = next(iter(text.splitlines()), "")
+def _refuse_header(path: str, first: str) -> NoReturn:
     raise DataError(
         "the table's first line does not name the columns",
         where=path,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from varscore.datasets.examples import ExampleSet
 from varscore.errors import DataError, UsageError, reason
 from varscore.formats.fasta import read_fasta
+from varscore.formats.lines import table_rows
 from varscore.formats.motifs import Motif, read_motifs
 from varscore.genome.sequence import fit
 from varscore.interpret.filters import Filter, activations, filters, first_layer
@@ -219,10 +219,15 @@ def read_families(path: Path | None) -> Mapping[str, str]:
         return {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file, delimiter="\t") if row and not row[0].startswith("#")]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+            lines = table_rows(file, "\t", str(path))
+            rows = [row for _, row in lines if row and not row[0].startswith("#")]
+    except (OSError, UnicodeDecodeError) as error:
         cause = reason(error) if isinstance(error, OSError) else str(error)
         raise DataError("cannot read families", where=path, cause=cause) from None
     if wrong := [row for row in rows if len(row) < 2]:
         raise DataError("not a table of motifs and families", where=path, cause=f"{wrong[0][0]!r} has no family")
-    return {row[0]: row[1] for row in rows}
+    found: dict[str, str] = {}
+    for row in rows:
+        if found.setdefault(row[0], row[1]) != row[1]:
+            raise DataError(f"{row[0]} is of two families", where=path, cause=f"{found[row[0]]} and {row[1]}")
+    return found

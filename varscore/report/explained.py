@@ -121,7 +121,8 @@ def _entries(folder: Path) -> list[_Entry]:
     found: list[_Entry] = []
     tasks: dict[str, float] = {}
     try:
-        rows = csv.DictReader(read_text(folder / ALLELES, DataError, TABLE_BYTES).splitlines(), delimiter="\t")
+        lines = read_text(folder / ALLELES, DataError, TABLE_BYTES).split("\n")
+        rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
         for row in rows:
             if row["task"] == "NA":
                 continue

@@ -14,8 +14,8 @@ from varscore.errors import DataError
 from varscore.formats.lines import Lines, read_blocks, source_name
 
 _ATTRIBUTE = re.compile(r'(\w+)[ =]"?([^";]*)"?')
-_TAKEN = {"gene": 0, "transcript": 1, "mRNA": 1}
-"""Features of a GTF that are genes; transcripts count where there are no genes"""
+_TAKEN = {"gene": 0, "ncRNA_gene": 0, "pseudogene": 0, "transcript": 1, "mRNA": 1}
+"""Features of a GTF or GFF that are genes; transcripts count where there are no genes"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def read_genes(path: str) -> Genes:
 
 def _of_line(fields: list[str], where: str) -> Iterator[tuple[Gene, int]]:
     try:
-        if len(fields) == 9 and fields[3].isdigit():
+        if len(fields) == 9 and fields[3].isdigit() and not fields[1].isdigit():  # a BED line may name genes by number
             if (rank := _TAKEN.get(fields[2])) is not None:
                 said = dict(_ATTRIBUTE.findall(fields[8]))
                 name = next((said[key] for key in ("gene_name", "Name", "gene_id", "ID") if said.get(key)), "?")
