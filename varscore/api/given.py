@@ -46,26 +46,29 @@ def given(variants: Variants) -> tuple[str | list[Entry], str]:
     if isinstance(variants, Variant):
         return [_of_variant(variants, 1)], "the variant"
     if hasattr(variants, "columns") or hasattr(variants, "__arrow_c_stream__"):
-        table = variants if isinstance(variants, pa.Table) else _as_arrow(variants)
-        if twice := [name for name in table.column_names if table.column_names.count(name) > 1]:
-            raise UsageError(f"two columns are called {twice[0]}", where="the table", remedy="take one of them out")
-        columns = {name: list(map(_cell, table[name].to_pylist())) for name in table.column_names}
-        return list(entries_of_columns(columns, "the table")), "the table"
+        return _of_table(variants if isinstance(variants, pa.Table) else _as_arrow(variants)), "the table"
     if isinstance(variants, tuple) and len(variants) == 4 and isinstance(variants[1], Integral):
         variants = [variants]
-    entries: list[Entry] = []
     try:
         every = iter(variants)
     except TypeError:
         raise UsageError(f"no variants: {variants!r}", remedy="texts, tuples, a table or the path of a file") from None
-    for number, one in enumerate(every, 1):
-        if isinstance(one, str):
-            entries.append(read_text(one, f"variant {number}"))
-        elif isinstance(one, Variant):
-            entries.append(_of_variant(one, number))
-        else:
-            entries.append(_of_variant(_of_tuple(one, number), number))
-    return entries, "the variants"
+    return [_of_one(one, number) for number, one in enumerate(every, 1)], "the variants"
+
+
+def _of_table(table: pa.Table) -> list[Entry]:
+    """Raises DataError and UsageError."""
+    if twice := [name for name in table.column_names if table.column_names.count(name) > 1]:
+        raise UsageError(f"two columns are called {twice[0]}", where="the table", remedy="take one of them out")
+    columns = {name: list(map(_cell, table[name].to_pylist())) for name in table.column_names}
+    return list(entries_of_columns(columns, "the table"))
+
+
+def _of_one(one: str | Variant | tuple[str, int, str, str], number: int) -> Entry:
+    """Raises DataError."""
+    if isinstance(one, str):
+        return read_text(one, f"variant {number}")
+    return _of_variant(one if isinstance(one, Variant) else _of_tuple(one, number), number)
 
 
 def _of_tuple(one: tuple[str, int, str, str], number: int) -> Variant:

@@ -206,6 +206,10 @@ def diagnose(error: BaseException) -> tuple[int, str | None]:
         return _diagnose_os_error(error)
     if isinstance(error, OverflowError):
         return 2, f"a number is too large; {error}; check the numbers among the options and in the input"
+    return _diagnose_unknown(error)
+
+
+def _diagnose_unknown(error: BaseException) -> tuple[int, str]:
     name = type(error).__name__
     if (limit := _tight_limit()) is not None:
         remedy = "raise the limit (ulimit -v), or give the job more memory"
