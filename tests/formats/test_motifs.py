@@ -98,6 +98,28 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, text: str | bytes, me
     assert "\n" not in str(caught.value)
 
 
+def test_no_motif_before_the_first_head_is_lost(tmp_path: Path) -> None:
+    headless = JASPAR.removeprefix(">")
+    with pytest.raises(DataError, match="it begins with 'MA0001.1.*not with >ID"):
+        read_motifs(write(tmp_path, headless))
+    assert len(read_motifs(write(tmp_path, "# of mine\n\n" + JASPAR))) == 2
+
+
+@pytest.mark.parametrize("row", ["1e-1 0.2 0.3 0.4 # weak", "0.5 0.5 0", "-1 0 0 2 1"])
+def test_a_matrix_does_not_end_at_a_row_that_is_none(row: str, tmp_path: Path) -> None:
+    """Where w is not stated, as it need not be, the rest of the motif was gone."""
+    text = MEME.replace(" w= 2", "").replace("1e-1 0.2 0.3 0.4", f"{row}\n 0.1 0.2 0.3 0.4")
+    with pytest.raises(DataError, match="motif first: a row of "):
+        read_motifs(write(tmp_path, text))
+
+
+def test_tabs_in_heads_stay_out_of_tables(tmp_path: Path) -> None:
+    texts = [">M1\tone\tof ETS\nA 1\nC 0\nG 0\nT 0\n", MEME.replace("first its name", "M1\tone\tof ETS")]
+    for text in texts:
+        found = read_motifs(write(tmp_path, text))[0]
+        assert (found.id, found.name) == ("M1", "one of ETS")
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot read motifs"):
         read_motifs(tmp_path / "none")

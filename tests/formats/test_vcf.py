@@ -6,6 +6,7 @@ import codecs
 import gzip
 import io
 import logging
+import sys
 from pathlib import Path
 
 import cyvcf2
@@ -16,14 +17,23 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from made_vcfs import COLUMNS, DECLARED, EMPTY, GENOTYPES, MADE, SITES, read, records, save
 
-from varscore.errors import VariantFileError
+from varscore.errors import VariantFileError, VarscoreError
 from varscore.formats import lines, vcf
 from varscore.formats.lines import Lines
 from varscore.formats.vcf import VariantReader
+from varscore.storage.atomic import AtomicFile
 from varscore.storage.bgzf import EOF_BLOCK
 
 KINDS = ("plain", "gzip", "bgzf")
 SITE = b"chr1\t5\t.\tA\tC\t.\t.\tAC=1"
+
+
+@pytest.mark.parametrize("end", ["stdin", "stdout"])
+def test_ends_that_are_closed(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `<&-` and `>&-` leave them."""
+    monkeypatch.setattr(sys, end, None)
+    with pytest.raises(VarscoreError, match=r"standard (input|output) is closed"):
+        VariantReader("-") if end == "stdin" else AtomicFile("-")
 
 
 def from_stdin(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import resource
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,8 +15,12 @@ from made_models import NAMES, WINDOW, bases, genome, model, vcf
 
 from varscore.cli.boundary import run
 from varscore.cli.explain import OF_METHODS, Manner, warn_of_idle
+from varscore.errors import OutputError
 from varscore.genome.sequence import encode
+from varscore.interpret.explain import ExplainJob
 from varscore.interpret.methods import METHODS
+from varscore.interpret.outputs import ExplainFolder
+from varscore.zoo.models import find_model
 
 
 @dataclass(frozen=True)
@@ -285,3 +290,16 @@ def test_what_there_is_nothing_of_is_said(made: Made, tmp_path: Path, capsys: py
     said = capsys.readouterr().err
     assert "3 windows explained" in said and "2 of 3 windows are mostly N" in said
     assert (np.load(tmp_path / "y" / "scores.npz")["deeplift"][1] == 0).all()
+
+
+def test_a_disk_that_fills_up_at_the_very_end_leaves_nothing(made: Made, tmp_path: Path) -> None:
+    """The tables are compressed, and so written when they are closed."""
+    job = ExplainJob(find_model(str(made.model)), methods=("ism",))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with pytest.raises(OutputError, match="cannot write: File too large"):
+        try:
+            with ExplainFolder(str(tmp_path / "x"), job, job.model.tasks()):
+                resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())

@@ -8,11 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from varscore.datasets.examples import write_examples
 from varscore.errors import OutputError
 from varscore.storage.folders import claim_folder
-from varscore.storage.whole import put_file, whole_file, whole_folder
+from varscore.storage.whole import put_file, reserve, whole_file, whole_folder
+from varscore.tasks import Task
 
 
 def names(folder: Path) -> list[str]:
@@ -128,3 +131,23 @@ def test_a_folder_that_vanishes_while_it_is_claimed_is_made_anew(
     lock = claim_folder(str(tmp_path / "folder"))
     assert lock is not None and (tmp_path / "folder").is_dir() and len(calls) == 2
     os.close(lock)
+
+
+def test_space_is_taken_before_a_map_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that a map grows into has no blocks yet; where there is no room for them, a write ends the process."""
+    with (tmp_path / "a").open("wb") as file:
+        os.ftruncate(file.fileno(), 1 << 20)
+        assert os.fstat(file.fileno()).st_blocks * 512 < 1 << 20
+        reserve(file.fileno(), 1 << 20)
+        found = os.fstat(file.fileno())
+        assert found.st_blocks * 512 >= found.st_size == 1 << 20
+        reserve(file.fileno(), 0)
+
+    def full(descriptor: int, first: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    codes = np.zeros(40, np.uint8)
+    with pytest.raises(OutputError, match="No space left on device"):
+        write_examples(tmp_path / "d", info={}, tasks=(Task(0, "t", ""),), codes=[codes], bases=40, arrays={})
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

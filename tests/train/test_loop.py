@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from small_nets import small
 from torch import nn
 
 from varscore.datasets.examples import ExampleSet
-from varscore.errors import DataError, UsageError
+from varscore.errors import DataError, OutputError, UsageError
 from varscore.genome.sequence import reverse_complement
 from varscore.nets.layers import SequenceNet
 from varscore.nets.registry import Recipe
@@ -488,3 +489,17 @@ def test_every_process_and_step_drops_out_by_its_own_seed(
 
     assert len({*drawn(0), *drawn(1)}) == 6
     assert drawn(1) == drawn(1)
+
+
+def test_a_full_disk_is_told_as_one(data: ExampleSet, tmp_path: Path) -> None:
+    """torch says "unexpected pos" of it."""
+    made = trainer(data, tmp_path / "run")
+    (tmp_path / "run").mkdir(exist_ok=True)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        with pytest.raises(OutputError, match="cannot write: File too large"):
+            made._save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not any((tmp_path / "run").glob(f"*{CHECKPOINT}*"))

@@ -11,7 +11,7 @@ import typer
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> None:
     """One line of column names, one a row; the columns in ``right`` are aligned to the right."""
     rows = [[_printable(cell) for cell in row] for row in rows]
-    if sys.stdout.isatty():
+    if sys.stdout is not None and sys.stdout.isatty():
         _draw(columns, rows, right)
         return
     widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]

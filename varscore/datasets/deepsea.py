@@ -26,8 +26,10 @@ from varscore.errors import DataError
 from varscore.formats.hdf5 import Sliceable, damage
 from varscore.formats.matlab import open_matlab
 from varscore.genome.sequence import UNKNOWN, reverse_complement
+from varscore.storage.atomic import output_errors
 from varscore.storage.bounded import read_text
 from varscore.storage.digest import file_sha256
+from varscore.storage.whole import reserve
 from varscore.tasks import Task
 
 log = logging.getLogger(__name__)
@@ -108,7 +110,10 @@ def build_deepsea(bundle: Path, folder: Path, names: Path | None = None) -> dict
         tasks = read_tasks(names, counted.pop())
         rows = [part.rows for part in parts]
         spool = stack.enter_context(tempfile.TemporaryFile(dir=folder.parent))
-        labels = np.memmap(spool, np.uint8, "w+", shape=(sum(rows), -(-len(tasks) // 8)))
+        shape = sum(rows), -(-len(tasks) // 8)
+        with output_errors(str(folder)):
+            reserve(spool.fileno(), shape[0] * shape[1])
+        labels = np.memmap(spool, np.uint8, "w+", shape=shape)
         counts = {SPLITS[part.split]: part.rows for part in parts}
         write_examples(
             folder,

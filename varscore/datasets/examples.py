@@ -51,7 +51,7 @@ from varscore.genome.coords import anchor
 from varscore.storage.bounded import read_text
 from varscore.storage.digest import json_sha256
 from varscore.storage.folders import own_name
-from varscore.storage.whole import whole_folder
+from varscore.storage.whole import reserve, whole_folder
 from varscore.tasks import Task, format_tasks, parse_tasks
 
 FORMAT = 1
@@ -333,6 +333,8 @@ def write_examples(
 def _stream(path: Path, pieces: Iterable[NDArray[np.number]], shape: tuple[int, ...], kind: type[np.generic]) -> None:
     """Write an array whose last axis comes in pieces."""
     store = np.lib.format.open_memmap(path, "w+", kind, shape)
+    with path.open("r+b") as file:
+        reserve(file.fileno(), path.stat().st_size)
     at = 0
     for piece in pieces:
         store[..., at : at + piece.shape[-1]] = piece

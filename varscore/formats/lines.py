@@ -42,6 +42,8 @@ def read_blocks(path: str, error: type[VarscoreError] = VariantFileError) -> Gen
 
 
 def _read_raw(path: str, error: type[VarscoreError]) -> Iterator[bytes]:
+    if path == "-" and sys.stdin is None:
+        raise error("standard input is closed", remedy="give a file, or a pipe to read from")
     try:
         file = sys.stdin.buffer if path == "-" else open(path, "rb")  # noqa: SIM115
         try:

@@ -56,21 +56,33 @@ def _motif(id: str, name: str, matrix: NDArray[np.float64], sites: float = 0.0) 
     total = matrix.sum(1, keepdims=True)
     counted = sites or (float(total.max()) if total.max() > 1.5 else 0.0)
     frequencies = np.where(total > 0, matrix / np.where(total > 0, total, 1), 0.25)
-    return Motif(id, name.removeprefix(f"{id}.") or id, frequencies, counted)
+    return Motif(id, " ".join(name.split()).removeprefix(f"{id}.") or id, frequencies, counted)
+
+
+def _named(head: str) -> tuple[str, str]:
+    """The ID of a motif, which ends at the first tab, or blank where there is none, and its name."""
+    head = head.strip()
+    if not head:
+        raise ValueError("a motif without an ID")
+    id, *rest = head.split("\t" if "\t" in head else None, 1)
+    return id, "".join(rest)
 
 
 def _read_jaspar(text: str) -> list[Motif]:
     motifs = []
-    for block in re.split(r"^>", text, flags=re.MULTILINE)[1:]:
+    before, *blocks = re.split(r"^>", text, flags=re.MULTILINE)
+    if blocks and (lost := next((line for line in before.split("\n") if line.strip() and line[0] != "#"), None)):
+        raise ValueError(f"it begins with {lost[:40]!r}, not with >ID")
+    for block in blocks:
         head, *lines = block.splitlines()
-        id, _, name = head.strip().partition("\t") if "\t" in head else head.strip().partition(" ")
+        id, name = _named(head)
         labelled = [re.fullmatch(r"\s*([A-Z]?)\s*\[?([^][]*)\]?\s*", line) for line in lines if line.strip()]
         rows = [match[2].split() for match in labelled if match]
         if len(labelled) != 4 or len(rows) != 4 or len({len(row) for row in rows}) != 1:
             raise ValueError(f"motif {id}: not four rows of the same length")
         if "".join(match[1] for match in labelled if match) not in ("", BASES):
             raise ValueError(f"motif {id}: rows are not in the order A, C, G, T")
-        motifs.append(_motif(id, name.strip(), np.array(rows, float).T))
+        motifs.append(_motif(id, name, np.array(rows, float).T))
     return motifs
 
 
@@ -81,7 +93,7 @@ def _read_meme(text: str) -> list[Motif]:
     motifs = []
     for block in re.split(r"^MOTIF[ \t]+", text, flags=re.MULTILINE)[1:]:
         head, *lines = block.splitlines()
-        id, _, name = head.strip().partition(" ")
+        id, name = _named(head)
         start = next((i for i, line in enumerate(lines) if line.startswith("letter-probability matrix")), None)
         if start is None:
             raise ValueError(f"motif {id}: no letter-probability matrix")
@@ -90,12 +102,14 @@ def _read_meme(text: str) -> list[Motif]:
         rows: list[list[str]] = []
         for line in lines[start + 1 :]:
             cells = line.split()
-            if len(cells) != 4 or not re.match(r"[\d.]", cells[0]):
+            if not re.match(r"[\d.-]", line.strip()):
                 break
+            if len(cells) != 4:
+                raise ValueError(f"motif {id}: a row of {len(cells)} numbers, {line.strip()[:40]!r}")
             rows.append(cells)
         if stated and int(stated.group(1)) != len(rows):
             raise ValueError(f"motif {id}: {len(rows)} rows where w = {stated.group(1)}")
-        motifs.append(_motif(id, name.strip(), np.array(rows, float), float(sites[1]) if sites else 0.0))
+        motifs.append(_motif(id, name, np.array(rows, float), float(sites[1]) if sites else 0.0))
     return motifs
 
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varscore import __version__
+from varscore.errors import OutputError
 from varscore.genome.sequence import UNKNOWN
 from varscore.interpret import ism
 from varscore.interpret.explain import Explained, ExplainedPair, ExplainJob, Result
@@ -92,8 +94,13 @@ class ExplainFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for table in filter(None, (self._table, self._substitutions)):
-            table.close()
+        try:
+            with output_errors(self._path), ExitStack() as tables:
+                for table in filter(None, (self._table, self._substitutions)):
+                    tables.callback(table.close)
+        except OutputError:
+            self._folder.abort()
+            raise
         if kind is None:
             self._folder.commit()
         else:

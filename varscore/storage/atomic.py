@@ -230,6 +230,8 @@ class AtomicFile(PartialFile, Output):
             super().__init__(path, hidden_name(target, TEMPORARY_SUFFIX), keep=keep)
             return
         self.path, self.direct, self.target, self.temporary = path, True, path, path
+        if path == "-" and sys.stdout is None:
+            raise OutputError("standard output is closed", remedy="give a file, or a pipe to write to")
         with output_errors(path):
             self._begin(
                 sys.stdout.buffer if path == "-" else os.fdopen(os.open(path, os.O_WRONLY | os.O_CLOEXEC), "wb")

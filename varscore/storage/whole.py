@@ -6,6 +6,7 @@ finish. What a killed process has left is taken over by the next.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -62,6 +63,19 @@ def whole_folder(folder: Path) -> Iterator[Path]:
             raise
         finally:
             os.close(lock)
+
+
+def reserve(descriptor: int, size: int) -> None:
+    """Take the space of a file that will be written through memory, where a full disk ends a process (SIGBUS).
+
+    Raises OSError when there is not so much; does nothing where the system or the file system cannot.
+    """
+    if size > 0 and hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
 
 
 def _claimed(path: Path, claim: Callable[[str], int | None]) -> tuple[str, int]:

@@ -319,7 +319,10 @@ class Trainer:
             "signature": self._signature(),
         }
         with whole_file(self.folder / CHECKPOINT) as file:
-            torch.save(state, file)
+            try:
+                torch.save(state, file)
+            except RuntimeError as error:  # which torch makes of a disk that is full
+                raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
         write_history(self.folder / HISTORY, self.progress.history)
         self.saved_step = self._done
 
