@@ -241,12 +241,7 @@ def annotate(
 
     With --saturate, score every substitution at every base of some intervals instead.
     """
-    if (source is None) == (saturate is None):
-        raise typer.BadParameter("give either IN or --saturate BED")
-    if source == where.regions == "-":
-        raise typer.BadParameter("IN and --regions cannot both be stdin")
-    if source is not None:
-        demand_source(source)
+    _demand_one_source(source, saturate, where.regions)
     demand_files(looking.file)
     others = (beside.scores, beside.skipped, beside.report, looking.motif_table)
     if output is not None:  # before anything that takes a tenth of a second
@@ -307,11 +302,26 @@ def annotate(
             reuse=reuse,
             haplotypes=phasing.asked(),
         )
-        if course.cluster and job.reuse.is_on:
-            cause = "whose machines may compute otherwise"
-            raise typer.BadParameter(f"--cache and --archive do not go with --cluster, {cause}")
+        _demand_alike(job, course.cluster)
         page = page_of(job, beside.report) if beside.report else None
         check(job) if course.dry_run else run(job, strict, course.cluster, given, page)
+
+
+def _demand_one_source(source: str | None, saturate: str | None, regions: str | None) -> None:
+    """Raises BadParameter and InputError."""
+    if (source is None) == (saturate is None):
+        raise typer.BadParameter("give either IN or --saturate BED")
+    if source == regions == "-":
+        raise typer.BadParameter("IN and --regions cannot both be stdin")
+    if source is not None:
+        demand_source(source)
+
+
+def _demand_alike(job: AnnotateJob, cluster: str | None) -> None:
+    """Raises BadParameter where scores of one machine would be mixed with those of others."""
+    if cluster and job.reuse.is_on:
+        cause = "whose machines may compute otherwise"
+        raise typer.BadParameter(f"--cache and --archive do not go with --cluster, {cause}")
 
 
 def check(job: AnnotateJob) -> None:
