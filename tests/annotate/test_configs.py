@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import re
@@ -132,17 +133,17 @@ def test_a_table_is_read_as_the_page_says(library: str, tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     frames = pytest.importorskip(library)
     page = (Path(__file__).resolve().parents[2] / "docs" / "with-other-tools.md").read_text()
-    block = page.partition("```python\n")[2].partition("```")[0].splitlines()
+    said = ast.parse(page.partition("```python\n")[2].partition("```")[0]).body
     first = [f"1\t{pos}\ta#{pos}\tA\tC\tPASS\t.\n" for pos in range(1, 200)]
     names = "chrom\tpos\tid\tref\talt\tstatus\tdiff\n"
     Path("scored.tsv").write_text(f"##varscore=1\n##a=#b\n{names}{''.join(first)}X\t7\tb\tA\tC\tPASS\t-1e-05\n")
     known: dict[str, Any] = {library: frames}
-    exec("\n".join(line for line in block if line.startswith(("with ", "    "))), known)
+    exec("\n".join(ast.unparse(each) for each in said if isinstance(each, ast.With)), known)
     if library == "csv":
         rows = list(csv.reader(Path("scored.tsv").read_text().splitlines()[known["above"] :], delimiter="\t"))
         assert rows[0] == names.split() and len(rows) == 201
         return
-    (call,) = (line for line in block if line.startswith(f"{library}.read_csv"))
+    (call,) = (text for text in map(ast.unparse, said) if text.startswith(f"{library}.read_csv"))
     table = eval(call, known)
     assert list(table.columns) == names.split() and len(table) == 200
     assert list(table["chrom"])[::199] == ["1", "X"] and list(table["id"])[:2] == ["a#1", "a#2"]
