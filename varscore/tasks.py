@@ -43,7 +43,7 @@ def several(given: str | Integral | Task | Iterable[object] | None) -> tuple[str
     if given is None:
         return ()
     every = [given] if isinstance(given, str | Integral | Task) else given
-    return tuple(str(one.index if isinstance(one, Task) else one) for one in every)
+    return tuple(f"{one.index}:{one.name}" if isinstance(one, Task) else str(one) for one in every)
 
 
 def format_tasks(tasks: Sequence[Task]) -> str:
@@ -117,10 +117,16 @@ def fitting(tasks: Sequence[Task], glob: str) -> list[int]:
 
 
 def choose(tasks: Sequence[Task], globs: Sequence[str], option: str) -> list[int]:
-    """Indices of the tasks that fit one of the globs, ascending. Raises UsageError when a glob fits none."""
+    """Indices of the tasks that fit one of the globs, ascending.
+
+    Raises UsageError when a glob fits none, or is the number of one task and the name of another.
+    """
     chosen: set[int] = set()
     for glob in globs:
         fits = fitting(tasks, glob)
+        if glob.isdecimal() and len(fits) > 1 and (named := [one for one in fits if str(one) != glob]):
+            names = " or ".join(f"{one}:{tasks[one].name}" for one in (int(glob), named[0]))
+            raise UsageError(f"{option} {glob!r} is the number of one task and the name of another", remedy=names)
         if not fits:
             raise UsageError(
                 f"{option} {glob!r} matches none of the {len(tasks)} tasks",

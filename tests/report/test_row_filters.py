@@ -48,9 +48,20 @@ def test_what_holds(text: str, holds: bool) -> None:
         ("sig<1; diff", "';' means nothing here"),
         ("(" * 60 + "sig<1" + ")" * 60, "nested too deeply"),
         ("", "a tag or column is expected"),
+        ('VS_SIG<"0.01"', "VS_SIG is a number, and wants no quotes behind <"),
+        ("pos=='7'", "pos is a number"),
+        ('p_made_up>"1"', "p_made_up is a number"),
     ],
 )
 def test_what_is_refused(text: str, why: str) -> None:
     with pytest.raises(UsageError, match="`filter` cannot be read at character") as error:
         parse_filter(text, COLUMNS)
     assert why in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"), [("chrom==20", True), ("chrom!=20", False), ("chrom!=2", True), ("id==7", True)]
+)
+def test_names_may_be_numbers(text: str, holds: bool) -> None:
+    """``chrom==20`` had held for no allele, and ``chrom!=2`` neither."""
+    assert parse_filter(text, COLUMNS)(Allele("20", 7, "7", "A", "G", {})) is holds

@@ -112,3 +112,21 @@ def test_what_was_not_scored_is_refused(vcf: Path, tmp_path: Path) -> None:
     broken.write_text(text.replace("VS_DIFF=-0.5,.", "VS_DIFF=-0.5"))
     with pytest.raises(VariantFileError, match="VS_DIFF has 1 values for 2 alleles.*record 2"):
         list(open_scored(str(broken)).alleles())
+
+
+def test_a_number_that_is_none_any_more_is_refused(vcf: Path, tmp_path: Path) -> None:
+    """A German spreadsheet writes a comma; such alleles had been scored, and without an effect."""
+    table = tmp_path / "t.tsv"
+    head = "##varscoreModel=<ID=m,SHA256=0>\nchrom\tpos\tid\tref\talt\tstatus\tdiff\ttask\tlogodds\tp_x\tgene\n"
+    row = "chr1\t5\t.\tA\tC\tPASS\t{}\t0:t\t{}\t{}\tTP53\n"
+    table.write_text(head + row.format("-0.5", "NA", "nan"))
+    (found,) = open_scored(str(table)).alleles()
+    assert found.values == {"status": "PASS", "diff": -0.5, "task": "0:t", "gene": "TP53"}
+    for column, values in (("diff", ("-0,5", "1", "1")), ("logodds", ("1", "#NAME?", "1")), ("p_x", ("1", "1", "0,9"))):
+        table.write_text(head + row.format(1, 1, 1) + row.format(*values))
+        with pytest.raises(DataError, match=f"{column} is '.*', no number, .*t.tsv line 4; another program"):
+            list(open_scored(str(table)).alleles())
+    broken = tmp_path / "broken.vcf"
+    broken.write_text(vcf.read_text().replace("VS_DIFF=-0.5,.", "VS_DIFF=-0.5,x"))
+    with pytest.raises(DataError, match="diff is 'x', no number, .*record 2"):
+        list(open_scored(str(broken)).alleles())

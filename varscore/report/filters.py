@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from varscore.errors import UsageError
-from varscore.report.scored import Allele
+from varscore.report.scored import TEXT, Allele, is_number
 from varscore.scoring.tags import ALWAYS, SOMETIMES, tag
 
 Holds = Callable[[Allele], bool]
@@ -35,6 +35,7 @@ _COMPARISONS: dict[str, Callable[[float | str, float | str], bool]] = {
     "!=": operator.ne,
 }
 _PLACE = ("chrom", "pos", "id", "ref", "alt")
+_TEXTS = {"chrom", "id", "ref", "alt", *TEXT}
 MOST_NESTED = 50
 
 
@@ -137,6 +138,10 @@ class _Parser:
             raise self._wrong('a number or "text" is expected')
         self._next += 1
         wanted: float | str = float(value.text) if value.kind == "number" else value.text[1:-1]
+        if column in _TEXTS and value.kind == "number":
+            wanted = value.text  # a contig may be called 20
+        elif value.kind == "text" and (column == "pos" or is_number(column)):
+            raise _error(self._text, value.place, f"{name.text} is a number, and wants no quotes behind {sign.text}")
         return _holds(column, _COMPARISONS[sign.text], wanted)
 
     def _peek(self) -> _Token:

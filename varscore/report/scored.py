@@ -19,7 +19,7 @@ from varscore.formats.vcf_header import FIRST_LINE, VcfHeader, decode
 from varscore.scoring.tags import ALWAYS, OF_TASKS, OF_TEXT, PREFIX, SOMETIMES, tag
 
 TEXT = {"status", *OF_TASKS, *OF_TEXT}
-"""Columns that hold text; what cannot be read as a number is text too"""
+"""Columns that hold text; in columns that are not varscore's, what cannot be read as a number is text too"""
 PASS = "PASS"
 _FACT = re.compile(r"##varscore([A-Za-z]+?)(?:_(\w+))?=(.*)")
 _IDENTITY = re.compile(r"<ID=([^,>]*),SHA256=([^,>]*)")
@@ -134,8 +134,13 @@ def _facts(lines: Sequence[str], prefix: str) -> dict[str, str]:
     return found
 
 
+def is_number(column: str) -> bool:
+    """Whether a column is one of those in which varscore writes numbers."""
+    return column not in TEXT and (column in (*ALWAYS, *SOMETIMES) or column.startswith("p_"))
+
+
 def _value(column: str, text: str) -> float | str | None:
-    """None for what is missing."""
+    """None for what is missing. Raises ValueError for another text in a column of numbers."""
     if text in (".", ""):
         return None
     if column in TEXT:
@@ -143,12 +148,18 @@ def _value(column: str, text: str) -> float | str | None:
     try:
         number = float(text)
     except ValueError:
-        return text
+        if is_number(column) and text != "NA":
+            raise ValueError(f"{column} is {text[:40]!r}, no number") from None
+        return None if is_number(column) else text
     return number if math.isfinite(number) else None
 
 
-def _values(columns: Sequence[str], texts: Sequence[str]) -> dict[str, float | str]:
-    pairs = ((column, _value(column, text)) for column, text in zip(columns, texts, strict=True))
+def _values(columns: Sequence[str], texts: Sequence[str], where: str) -> dict[str, float | str]:
+    """Raises DataError for a text in a column of numbers."""
+    try:
+        pairs = [(column, _value(column, text)) for column, text in zip(columns, texts, strict=True)]
+    except ValueError as error:
+        raise DataError(str(error), where=where, cause="another program has changed it") from None
     return {column: value for column, value in pairs if value is not None}
 
 
@@ -213,6 +224,7 @@ def _of_chunk(scored: Scored, chunk: RecordChunk, where: str) -> Iterator[Allele
                     where=f"{where} record {int(chunk.numbers[record]) + 1}",
                     cause="another program has changed it",
                 )
+        place = f"{where} record {int(chunk.numbers[record]) + 1}"
         for row in range(first, last):
             texts = [values[row - first] for values in found.values()]
             yield Allele(
@@ -221,7 +233,7 @@ def _of_chunk(scored: Scored, chunk: RecordChunk, where: str) -> Iterator[Allele
                 decode(chunk.ids[record]),
                 decode(alleles.ref[row]),
                 decode(alleles.alt[row]),
-                _values(list(found), texts),
+                _values(list(found), texts, place),
             )
 
 
@@ -283,7 +295,7 @@ def _of_table(scored: Scored) -> Iterator[Allele]:
 def _of_row(scored: Scored, row: Mapping[str, str], where: str) -> Allele:
     if not row["pos"].isdigit():
         raise DataError(f"not a position: {row['pos'][:40]!r}", where=where)
-    values = _values(scored.columns, [row[column] for column in scored.columns])
+    values = _values(scored.columns, [row[column] for column in scored.columns], where)
     return Allele(row["chrom"], int(row["pos"]), row["id"], row["ref"], row["alt"], values)
 
 
