@@ -20,7 +20,7 @@ from small_world import *  # noqa: F403
 import varscore
 from varscore.api.table import MATRICES
 from varscore.cli.boundary import run
-from varscore.errors import DataError, ModelError, UsageError
+from varscore.errors import DataError, ModelError, UsageError, VarscoreError
 from varscore.genome.coords import Variant
 from varscore.tasks import Task
 from varscore.zoo.models import ModelFolder
@@ -190,6 +190,23 @@ def test_one_name_alone_is_a_name(reference: Path, vcf: Path, tmp_path: Path) ->
         loaded.score(vcf, reference, check_ref="skip")
     with pytest.raises(UsageError, match="`check_ref=ignore` is none of warn, skip, error"):
         varscore.annotate(vcf, tmp_path / "c.tsv", reference, model=str(model.path), check_ref="ignore")
+
+
+def test_options_that_nobody_has_are_no_default(model: ModelFolder, reference: Path, vcf: Path, tmp_path: Path) -> None:
+    """A precision of fp64 had been fp32, and stood in the header."""
+    with pytest.raises(UsageError, match="`precision=fp64` is none of fp32, tf32, bf16, fp16"):
+        varscore.load(model.path, precision="fp64")
+    for options in ({"precision": "fp64"}, {"threads": 0}, {"threads": -1}, {"classifiers": "x"}):
+        with pytest.raises(VarscoreError):
+            varscore.annotate(vcf, tmp_path / "a.tsv", reference, model=str(model.path), **options)
+    assert not list(tmp_path.iterdir())
+    wanted = (region for region in ["chr3"])
+    found = varscore.annotate(vcf, tmp_path / "a.tsv", reference, model=str(model.path), regions=wanted)
+    assert found.records and found.outside
+    with pytest.raises(DataError, match="no such file, .*x.bw"):
+        varscore.annotate(vcf, tmp_path / "b.tsv", reference, model=str(model.path), conservation={"y": "x.bw"})
+    done = varscore.annotate("rs5", tmp_path / "c.tsv", reference, dbsnp=vcf, model=str(model.path))
+    assert done.records == 0
 
 
 def test_cells_of_a_frame(loaded: varscore.Model, reference: Path, sequences: dict[str, str]) -> None:

@@ -29,12 +29,12 @@ def annotate_variants(
     *,
     model: str | None = None,
     kind: str = "auto",
-    dbsnp: str | None = None,
+    dbsnp: StrPath | None = None,
     tasks: Sequence[str] = (),
     regions: Sequence[str] = (),
     classifiers: Sequence[str] | None = None,
     background: StrPath | None = None,
-    conservation: Mapping[str, Path] | None = None,
+    conservation: Mapping[str, StrPath] | None = None,
     scores: StrPath | None = None,
     skipped: StrPath | None = None,
     check_ref: str = "warn",
@@ -59,9 +59,10 @@ def annotate_variants(
     chosen = find_model(model)
     chosen.warn_of_interim()
     rules = rules or GenomeRules()
-    given = Given.of(os.fspath(variants), parse_kind(kind), dbsnp)
+    given = Given.of(os.fspath(variants), parse_kind(kind), None if dbsnp is None else os.fspath(dbsnp))
     target, genome = os.fspath(output), Path(reference)
-    named = None if classifiers is None else several(classifiers)
+    named, wanted = None if classifiers is None else several(classifiers), several(regions)
+    tracks = {name: Path(path) for name, path in (conservation or {}).items()}
     with place_for_vcf(target) as made:
         job = AnnotateJob(
             source=made if given.is_list else given.path,
@@ -69,9 +70,9 @@ def annotate_variants(
             reference=genome,
             model=chosen,
             tasks=several(tasks),
-            regions=RegionSet(parse_regions(several(regions))) if several(regions) else None,
+            regions=RegionSet(parse_regions(wanted)) if wanted else None,
             saturate=given.intervals(),
-            annotations=Annotations.open(chosen, named, _path(background), conservation),
+            annotations=Annotations.open(chosen, named, _path(background), tracks),
             check_ref=check_ref,
             as_written=as_written,
             rules=rules,

@@ -11,7 +11,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from varscore.errors import VariantFileError
+from varscore.errors import OutputExists, VariantFileError
 from varscore.formats.vcf import VariantReader
 from varscore.formats.vcf_header import VcfHeader
 from varscore.storage.whole import put_file
@@ -90,9 +90,15 @@ def _echtvar(tag: Tag) -> dict[str, object]:
     return entry
 
 
-def write_configs(folder: Path, path: str) -> list[Path]:
-    """Write the files into a folder, replacing those of an earlier call; returns them. Raises OutputError."""
+def write_configs(folder: Path, path: str, *, force: bool = False) -> list[Path]:
+    """Write the files into a folder; returns them.
+
+    Raises OutputError, and OutputExists for a file that says something else, unless ``force``.
+    """
     texts = configs(path)
+    for name, text in texts.items():
+        if not force and (folder / name).exists() and (folder / name).read_bytes() != text.encode():
+            raise OutputExists("another file is there", where=folder / name, remedy="another folder, or `force`")
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         put_file(folder / name, text.encode())

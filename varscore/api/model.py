@@ -20,7 +20,7 @@ from varscore.api.given import Variants, given, opened
 from varscore.api.table import MATRICES, ScoreTable
 from varscore.engine import ENGINES
 from varscore.engine.compute import Compute
-from varscore.engine.device import one_thread, pick_device
+from varscore.engine.device import demand_precision, one_thread, pick_device
 from varscore.engine.plain import PlainEngine, demand_numbers, demand_sequence_only
 from varscore.engine.pool import busy
 from varscore.errors import DataError, UsageError
@@ -70,6 +70,7 @@ class Model:
     """A network with its weights, background and classifiers. Safe to share between threads: they take turns."""
 
     def __init__(self, folder: ModelFolder, device: str = "auto", precision: str = "fp32") -> None:
+        demand_precision(precision)
         self.folder, self.precision = folder, precision
         self.tasks: tuple[Task, ...] = folder.tasks()
         """What is predicted, in the order of the columns of every array"""

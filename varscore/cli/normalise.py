@@ -62,7 +62,8 @@ def normalise(
         raise UsageError("unknown kind of output", where=output, remedy="end its name in .vcf, .vcf.gz or .vcf.bgz")
     fasta = find_reference(reference, given.path if given.kind.value == "vcf" else "-")
     outputs = [str(path) for path in (output, skipped) if path is not None]
-    check_names(outputs, with_indexes(*map(str, (*given.files, fasta))))
+    read = [path for path in (given.path if given.entry is None else None, given.dbsnp, fasta) if path is not None]
+    check_names(outputs, with_indexes(*map(str, read)))
     demand_free(outputs, force)
     entries = given.path if given.entry is None else [given.entry]
     with Genome(fasta) as genome:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from varscore.engine import ENGINES
+from varscore.engine.device import demand_precision
 from varscore.engine.pool import LOCAL, EnginePool, Engines, Plan
+from varscore.errors import UsageError
 from varscore.nets.layers import SequenceNet
 
 
@@ -21,6 +23,11 @@ class Compute:
     precision: str = "fp32"
     threads: int | None = None
     engine: str = "exact"
+
+    def __post_init__(self) -> None:
+        demand_precision(self.precision)
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"`threads={self.threads}` are none", remedy="1 or more")
 
     @property
     def options(self) -> list[str]:

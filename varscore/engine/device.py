@@ -11,8 +11,9 @@ from torch import nn
 
 from varscore.compiled import note_missing_compiler
 from varscore.cpus import available_cpus
-from varscore.errors import DeviceError
+from varscore.errors import DeviceError, UsageError
 
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -44,6 +45,12 @@ def use_threads(count: int | None) -> int:
     threads = count or max(1, available_cpus() // processes)
     torch.set_num_threads(threads)
     return threads
+
+
+def demand_precision(precision: str) -> None:
+    """Raises UsageError for one that there is not, with which all would be computed in ``fp32``."""
+    if precision not in PRECISIONS:
+        raise UsageError(f"`precision={precision}` is none of {', '.join(PRECISIONS)}")
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from varscore.nets.layers import (
 )
 from varscore.nets.walk import Rules, flat, is_plain
 from varscore.storage.atomic import refuse_existing
+from varscore.storage.outputs import check_names
 from varscore.storage.whole import put_file
 from varscore.zoo.models import ModelFolder
 
@@ -45,9 +46,10 @@ INPUT, OUTPUT = "sequence", "prediction"
 
 
 def export_onnx(model: ModelFolder, path: Path, *, force: bool = False) -> None:
-    """Raises UsageError when the package onnx is missing, or the architecture has a layer that is not translated;
-    OutputExists, OutputError.
+    """Raises UsageError when the package onnx is missing, the architecture has a layer that is not translated, or the
+    file is one of the model's; OutputExists, OutputError.
     """
+    check_names([str(path)], model.files)
     refuse_existing(str(path), force=force)
     try:
         onnx = import_module("onnx")

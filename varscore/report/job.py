@@ -14,6 +14,7 @@ from varscore.report.page import demand_libraries
 from varscore.report.scored import PASS
 from varscore.scoring.tags import PREFIX
 from varscore.storage.atomic import refuse_existing
+from varscore.storage.outputs import check_names, with_indexes
 from varscore.zoo.models import ModelFolder
 
 MOST = 100_000
@@ -59,11 +60,15 @@ class ReportJob:
     def check(self) -> None:
         """Everything that can be known to be wrong before any work is done. Raises UsageError and OutputExists."""
         demand_libraries()
-        for path in (self.output, self.multiqc):
-            if path is not None:
-                refuse_existing(str(path), force=self.force)
+        outputs = [str(path) for path in (self.output, self.multiqc) if path is not None]
+        read = (self.source, self.reference, self.scores, self.motif_table, self.genes, self.igv_js)
+        check_names(outputs, with_indexes(*(str(path) for path in read if path is not None)))
+        for path in outputs:
+            refuse_existing(path, force=self.force)
         if not 1 <= self.top <= MOST:
             raise UsageError(f"a page has 1 to {MOST:,} alleles, not {self.top:,}")
+        if self.explain_top < 0:
+            raise UsageError(f"logos of {self.explain_top} alleles", remedy="0 or more")
         if self.tracks and self.reference is None:
             raise UsageError("`tracks` wants the genome", remedy="give its FASTA with -r")
         if self.explain is not None and not self.sequence:

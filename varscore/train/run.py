@@ -86,6 +86,9 @@ def train_model(
     options = options or RunOptions()
     if recipe.renewed_filters and not (motifs and parent):
         raise UsageError("filters are renewed in a parent, from motifs", remedy="`init_from` and `init_motifs`")
+    read = [data.folder, *([parent.path] if parent else [])]
+    if folder.resolve() in [path.resolve() for path in read]:
+        raise UsageError("the output is also an input", where=folder, remedy="write to another folder")
     _look_around(folder, options)
     torch.manual_seed(options.seed)
     data, visible = fitting(data, architecture, arguments, visible)

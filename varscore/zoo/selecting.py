@@ -25,6 +25,8 @@ def select_tasks(model: ModelFolder, chosen: NDArray[np.int64], folder: Path, *,
     """
     if (folder / CARD).exists() and not force:
         raise OutputExists("a model is there", where=folder, remedy="`force` replaces it")
+    if folder.resolve() == model.path.resolve():
+        raise UsageError("a model cannot take its own place", where=folder, remedy="write to another folder")
     if not len(chosen):
         raise UsageError("no task is left")
     whole = model.load()
