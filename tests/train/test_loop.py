@@ -26,8 +26,9 @@ from varscore.genome.sequence import reverse_complement
 from varscore.nets.layers import SequenceNet
 from varscore.nets.registry import Recipe
 from varscore.train.batches import Examples
-from varscore.train.loop import CHECKPOINT, HISTORY, Trainer
+from varscore.train.loop import CHECKPOINT, Trainer
 from varscore.train.optim import learning_rate, make_optimizer
+from varscore.train.progress import HISTORY
 from varscore.train.ranks import Ranks
 
 CPU = torch.device("cpu")

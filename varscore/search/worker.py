@@ -50,7 +50,8 @@ from varscore.stop import Stop
 from varscore.storage.bounded import read_text
 from varscore.storage.folders import one_at_a_time
 from varscore.storage.whole import put_file
-from varscore.train.loop import CHECKPOINT, HISTORY
+from varscore.train.loop import CHECKPOINT
+from varscore.train.progress import HISTORY
 from varscore.train.run import RunOptions, train_model
 from varscore.zoo.models import ModelFolder
 

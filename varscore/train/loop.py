@@ -13,7 +13,6 @@ import math
 import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -27,11 +26,10 @@ from varscore.datasets.examples import ExampleSet
 from varscore.datasets.segments import NONE, Runs
 from varscore.engine.device import arithmetic, flushing_denormals
 from varscore.errors import DataError, UsageError
-from varscore.formats.csvtable import csv_text
 from varscore.nets.init import Inherited
 from varscore.nets.layers import BIN, SequenceNet
 from varscore.nets.registry import Recipe
-from varscore.storage.whole import put_file, whole_file
+from varscore.storage.whole import whole_file
 from varscore.train.batches import Examples, Order, Outputs
 from varscore.train.optim import (
     clip_recurrent,
@@ -41,33 +39,16 @@ from varscore.train.optim import (
     moving_average,
     penalty,
 )
+from varscore.train.progress import HISTORY, Progress, write_history
 from varscore.train.ranks import Ranks
 from varscore.train.renewal import renew_filters
 from varscore.train.validation import Validation
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT, HISTORY = "checkpoint.pt", "history.csv"
-HISTORY_COLUMNS = ("epoch", "step", "lr", "train_loss", "validation_loss", "seconds")
+CHECKPOINT = "checkpoint.pt"
 WEIGHED = 64
 """Batches that tell how important filters are"""
-
-
-@dataclass
-class Progress:
-    """Where a run stands. ``best`` are the weights with the lowest validation loss so far."""
-
-    epoch: int = 0
-    step: int = 0
-    """Steps taken in the current epoch"""
-    loss_sum: float = 0.0
-    seconds: float = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
-    best: dict[str, Tensor] = field(default_factory=dict)
-    best_loss: float = math.inf
-    best_epoch: int = -1
-    finished: str = ""
-    """Why training ended; empty while it has not"""
 
 
 class Trainer:
@@ -415,9 +396,3 @@ def _binding(recipe: dict[str, object]) -> dict[str, object]:
     free = {"patience"} if recipe.get("schedule") == "cosine" else {"patience", "epochs"}
     defaults = dataclasses.asdict(Recipe())
     return {name: value for name, value in recipe.items() if name not in free and value != defaults.get(name)}
-
-
-def write_history(path: Path, history: list[dict[str, float]]) -> None:
-    """The history as CSV: the columns that every run has, then those that only some have."""
-    columns = dict.fromkeys((*HISTORY_COLUMNS, *(name for row in history for name in row)))
-    put_file(path, csv_text(history, tuple(columns)))

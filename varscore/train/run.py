@@ -28,8 +28,9 @@ from varscore.nets.registry import Recipe
 from varscore.stop import Stop
 from varscore.tasks import Task, shared
 from varscore.train.batches import Order
-from varscore.train.loop import CHECKPOINT, HISTORY, Progress, Trainer, planned, write_history
+from varscore.train.loop import CHECKPOINT, Trainer, planned
 from varscore.train.pictures import learning_curve, log_to_tensorboard
+from varscore.train.progress import HISTORY, Progress, write_history
 from varscore.train.ranks import join_ranks
 from varscore.zoo.card import CARD
 from varscore.zoo.models import ModelFolder, open_model, save_model, state_priors
