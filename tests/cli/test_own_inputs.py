@@ -32,6 +32,7 @@ def workspace(tmp_path: Path, tiny_model: ModelFolder, monkeypatch: pytest.Monke
     words = "--window 120 --bin 100 --bins all --validation chr2 --test chr3 -o d"
     assert run(["dataset", "peaks", "-r", "small.fa", "--peaks", "peaks", *words.split()]) == 0
     Path("link.html").symlink_to("g.fa")
+    Path("m.jaspar").write_text(">M1 one\nA 9 1\nC 1 9\nG 1 1\nT 1 1\n")
     Path("genes.bed").write_text("chr1\t5\t900\tA\n")
 
 
@@ -46,6 +47,9 @@ def contents() -> dict[str, str]:
         "report scored.vcf.gz -r g.fa -o g.fa --force",
         "report scored.vcf.gz -r g.fa -o link.html --force",
         "report scored.vcf.gz -o a.html --genes genes.bed --multiqc genes.bed --force",
+        "report scored.vcf.gz -m m -o m/card.toml --force",
+        "annotate in.vcf -r g.fa -m m -o a.vcf --motifs m.jaspar --report m.jaspar --force",
+        "annotate in.vcf -r g.fa -m m -o a.vcf --report m/card.toml --force",
         "report scored.vcf.gz -o scored.vcf.gz --force",
         "report scored.vcf.gz -o scored.vcf.gz.tbi --force",
         "normalise in.vcf -r g.fa -o in.vcf --force",

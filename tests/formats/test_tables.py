@@ -169,3 +169,14 @@ def test_genes_whatever_they_are_called(tmp_path: Path) -> None:
     ]
     (tmp_path / "g.gff3").write_text("##gff-version 3\n" + "\n".join(lines) + "\n")
     assert [one.name for one in read_genes(str(tmp_path / "g.gff3")).overlapping("1", 0, 999)] == ["A", "B", "C"]
+
+
+def test_genes_of_other_contigs_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "g.bed").write_text("NC_000001.11\t99\t200\tA\n2\t99\t200\tB\n")
+    genes = read_genes(str(tmp_path / "g.bed"))
+    for contigs in ((), ("chr2", "chr1")):
+        genes.warn_of_contigs(contigs, "g.bed")
+    assert not caplog.records
+    genes.warn_of_contigs(("chr1", "chr1", "chr3"), "g.bed")
+    said = "g.bed: no gene is on a contig of the alleles; its genes are on NC_000001.11, 2, these on chr1, chr3"
+    assert [record.message for record in caplog.records] == [said]

@@ -123,7 +123,7 @@ class AnnotateJob:
                 "an archive has no score matrix", where=self.reuse.archive, remedy="leave it out, or `scores`"
             )
         force = self.force or self._is_settled()
-        check_names([self.output, *self.further], self._inputs(), self._sides())
+        check_names([self.output, *self.further], self.files_read(), self._sides())
         check_output(self.output, self.output_format, force=force)
         if self.scores is not None:
             check_matrix(str(self.scores), force=force)
@@ -154,7 +154,7 @@ class AnnotateJob:
         named = (self.scores, self.skipped, self.motif_table, self.haplotype_table)
         return tuple(str(path).rstrip("/") or str(path) for path in named if path is not None)
 
-    def _inputs(self) -> list[str]:
+    def files_read(self) -> list[str]:
         """Every file that is read."""
         found = [*with_indexes(self.source, str(self.reference)), *self.inputs]
         found += [str(self.reuse.archive)] if self.reuse.archive else []

@@ -197,6 +197,7 @@ def page_of(job: AnnotateJob, output: Path) -> ReportJob:
     from varscore.errors import UsageError
     from varscore.report.job import ReportJob
     from varscore.storage.atomic import is_stream
+    from varscore.storage.outputs import check_names
 
     if is_stream(job.output) or job.shard:
         what = "a shard's output" if job.shard else "a stream"
@@ -214,6 +215,7 @@ def page_of(job: AnnotateJob, output: Path) -> ReportJob:
         compute=Compute(job.compute.device, threads=job.compute.threads),  # logos are made in fp32, whatever the scores
     )
     page.check()
+    check_names([str(output)], job.files_read())
     return page
 
 

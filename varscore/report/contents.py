@@ -68,6 +68,8 @@ class Contents:
         igv = read_igv(job.igv_js) if job.igv else ""
         sites = read_sites(job.motif_table, alleles) if job.motif_table else None
         genes = read_genes(job.genes) if job.genes else None
+        if genes is not None:
+            genes.warn_of_contigs((one.chrom for one in alleles), str(job.genes))
         effects = _effects(job, scored, alleles, model)
         known = model.tasks() if model else ()
         tasks = [] if effects is None else effects.of_tasks(known)

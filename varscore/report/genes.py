@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -13,6 +14,7 @@ import numpy as np
 from varscore.errors import DataError
 from varscore.formats.lines import Lines, read_blocks, source_name
 
+log = logging.getLogger(__name__)
 _ATTRIBUTE = re.compile(r'(\w+)[ =]"?([^";]*)"?')
 _TAKEN = {"gene": 0, "ncRNA_gene": 0, "pseudogene": 0, "transcript": 1, "mRNA": 1}
 """Features of a GTF or GFF that are genes; transcripts count where there are no genes"""
@@ -45,6 +47,15 @@ class Genes:
 
     def __len__(self) -> int:
         return sum(map(len, self._genes.values()))
+
+    def warn_of_contigs(self, contigs: Iterable[str], where: str) -> None:
+        """Say so when there are contigs and no gene is on one of them."""
+        wanted = list(dict.fromkeys(contigs))
+        if wanted and not any(_bare(contig) in self._genes for contig in wanted):
+            mine, theirs = (", ".join(list(names)[:3]) for names in (self._genes, wanted))
+            log.warning(
+                "%s: no gene is on a contig of the alleles; its genes are on %s, these on %s", where, mine, theirs
+            )
 
     def nearest(self, contig: str, position: int) -> tuple[Gene, int] | None:
         """The gene whose start is nearest to a 0-based position, and how far downstream of it (in the direction of

@@ -62,7 +62,8 @@ class ReportJob:
         demand_libraries()
         outputs = [str(path) for path in (self.output, self.multiqc) if path is not None]
         read = (self.source, self.reference, self.scores, self.motif_table, self.genes, self.igv_js)
-        check_names(outputs, with_indexes(*(str(path) for path in read if path is not None)))
+        files = with_indexes(*(str(path) for path in read if path is not None))
+        check_names(outputs, [*files, *(self.model.files if self.model else ())])
         for path in outputs:
             refuse_existing(path, force=self.force)
         if not 1 <= self.top <= MOST:
