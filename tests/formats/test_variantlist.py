@@ -147,3 +147,16 @@ def test_regions_as_bed_and_as_names(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("chr1\t9\t20\nchr2\t0\t5\n")
     (tmp_path / "b").write_text("chr1:10-20\nchr2:1-5\n")
     assert read_regions(str(tmp_path / "a")) == read_regions(str(tmp_path / "b"))
+
+
+def test_a_point_between_thousands_is_not_guessed(tmp_path: Path) -> None:
+    """5.000 had been 5."""
+    path = tmp_path / "t.csv"
+    for told, pos in (("5.0", 5), ("5.00", 5), ("5000.000", 5000), ("5000.", 5000), ("5.000", 0), ("955.000", 0)):
+        path.write_text(f"chrom;pos;ref;alt\nchr1;{told};A;G\n")
+        if pos:
+            (found,) = read_entries(str(path), Kind.TABLE)
+            assert found.change is not None and found.change.start + 1 == pos
+        else:
+            with pytest.raises(DataError, match=f"not a position, .*line 2; '{told}' may be "):
+                list(read_entries(str(path), Kind.TABLE))

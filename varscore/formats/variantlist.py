@@ -47,6 +47,8 @@ _ALLELES = re.compile(rb"([ACGTN]+)[/>|:]([ACGTN]+)", re.IGNORECASE)
 _REGION = re.compile(r"[\w.]+:[\d,]+-[\d,]+")
 _WHOLE = re.compile(r"\.0*$")
 """What a spreadsheet or a frame with gaps puts behind a whole number"""
+_THOUSANDS = re.compile(r"\d{1,3}\.000")
+"""5000 in some countries, 5 in others"""
 _NOT_LINES = ("#", "track", "browser")
 _VCF_NAMES = "\t".join(("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO"))
 _WORDS = re.compile(r"[\s,;]+")
@@ -339,6 +341,8 @@ def _row(cells: Sequence[str], header: _Header, where: str) -> Iterator[Entry]:
 def _position(text: str, header: _Header, where: str) -> int:
     """0-based. Raises DataError."""
     try:
+        if _THOUSANDS.fullmatch(text):
+            raise ValueError(f"{text!r} may be {text[:-4]} or {text.replace('.', '')}")
         return whole_number(_WHOLE.sub("", text if header.delimiter == "," else text.replace(",", ""))) - 1
     except ValueError as error:
         raise DataError("not a position", where=where, cause=str(error)) from None
