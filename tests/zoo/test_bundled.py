@@ -68,11 +68,11 @@ def test_the_default_model_knows_the_motif(mark: str) -> None:
     model = find_model(None)
     task = next(task.index for task in model.tasks() if task.name == mark)
     random, site = np.random.default_rng(1), encode(SITES[mark].encode())
-    windows = random.integers(0, 4, (16, 1000)).astype(np.uint8)
+    windows = random.integers(0, 4, (64, 1000)).astype(np.uint8)
     sites, shuffled = windows.copy(), windows.copy()
     place = slice(500 - len(site) // 2, 500 - len(site) // 2 + len(site))
     sites[:, place] = site
-    shuffled[:, place] = random.permuted(np.tile(site, (16, 1)), axis=1)
+    shuffled[:, place] = random.permuted(np.tile(site, (64, 1)), axis=1)
     logits = PlainEngine(model.load(), torch.device("cpu")).logits(np.concatenate([sites, shuffled])).mean(0)[:, task]
-    raised = (logits[:16] - logits[16:]) / np.log(2)
+    raised = (logits[:64] - logits[64:]) / np.log(2)
     assert raised.mean() > 0.5 and (raised > 0).mean() > 0.7
