@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -401,3 +404,23 @@ def test_every_file_of_peaks_is_a_track_or_is_named(tmp_path: Path, caplog: pyte
     (tmp_path / "a.bed.gz").touch()
     with pytest.raises(DataError, match="two files of peaks are called a,"):
         find_tracks(tmp_path)
+
+
+def test_names_of_files_are_utf8_wherever_they_are_read(tmp_path: Path) -> None:
+    """In a locale without UTF-8, too, and where the name of a file is none."""
+    (tmp_path / "g.fa").write_text("".join(f">chr{n}\n{'ACGT' * 50}\n" for n in (1, 2, 3)))
+    (tmp_path / "peaks").mkdir()
+    for name in ("J\u00fcrgen.bed".encode(), b"\xff.bed"):
+        with open(os.path.join(os.fsencode(tmp_path), b"peaks", name), "w") as file:
+            file.write("chr1\t20\t80\nchr2\t20\t80\nchr3\t20\t80\n")
+    code = """if True:
+        from pathlib import Path
+        from varscore.datasets.peaks import BinOptions, build_peaks
+        from varscore.genome.sequence import Genome
+        options = BinOptions(bin=20, window=60, bins="all", validation=("chr2",), test=("chr3",))
+        with Genome("g.fa", cache_dir=Path("cache")) as genome:
+            build_peaks(genome, Path("peaks"), Path("data"), options)
+    """
+    ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=ascii_only, check=True)
+    assert [task.name for task in ExampleSet(tmp_path / "data").tasks] == ["J\u00fcrgen", "\ufffd"]

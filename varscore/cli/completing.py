@@ -41,5 +41,5 @@ def _tasks(given: object) -> Iterator[str]:
         folder = next(default, None)
     with suppress(OSError, KeyError, UnicodeDecodeError):
         if folder is not None:
-            with (folder / TASKS).open(newline="") as file:
+            with (folder / TASKS).open(newline="", encoding="utf-8") as file:
                 yield from (row["name"] for row in csv.DictReader(file, delimiter="\t"))

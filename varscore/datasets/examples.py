@@ -325,8 +325,8 @@ def write_examples(
         for name, array in arrays.items():
             np.save(partial / f"{name}.npy", array)
         if names:
-            (partial / NAMES).write_text("".join(f"{name}\n" for name in names))
-        (partial / "tasks.tsv").write_text(format_tasks(tasks))
+            (partial / NAMES).write_text("".join(f"{name}\n" for name in names), "utf-8")
+        (partial / "tasks.tsv").write_text(format_tasks(tasks), "utf-8")
         (partial / "dataset.json").write_text(json.dumps({"format": FORMAT, **info}, indent=1) + "\n")
 
 

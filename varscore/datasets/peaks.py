@@ -119,12 +119,12 @@ def find_tracks(source: Path) -> list[Track]:
     files = [path for path in every if PEAKS.search(path.name)]
     if not files:
         raise DataError("no BED, narrowPeak or broadPeak file", where=source)
-    names = [PEAKS.sub("", path.name) for path in files]
+    names = [PEAKS.sub("", os.fsencode(path.name).decode("utf-8", "replace")) for path in files]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise DataError(f"two files of peaks are called {twice}", where=source, remedy="take one of them out")
     if others := [path.name for path in every if path not in files and _LIKE_PEAKS.search(path.name)]:
         log.warning("%s: %s is no track (.bed, .narrowPeak or .broadPeak, .gz or not)", source, ", ".join(others))
-    return [Track(path, Task(index, PEAKS.sub("", path.name))) for index, path in enumerate(files)]
+    return [Track(path, Task(index, name)) for index, (path, name) in enumerate(zip(files, names, strict=True))]
 
 
 def _listed_tracks(table: Path) -> list[Track]:

@@ -124,11 +124,11 @@ class ExplainFolder:
         """The arrays, the tables that were kept, and what was run."""
         with output_errors(self._path):
             if len(self._completeness) > 1:
-                (self.folder / COMPLETENESS).write_text("\n".join(self._completeness) + "\n")
+                (self.folder / COMPLETENESS).write_text("\n".join(self._completeness) + "\n", "utf-8")
             if alleles is None and len(self._names) > 1 and self._job.methods:
                 self._put_profile()
             if alleles is not None:
-                (self.folder / ALLELES).write_text("\n".join(self._allele_lines(alleles)) + "\n")
+                (self.folder / ALLELES).write_text("\n".join(self._allele_lines(alleles)) + "\n", "utf-8")
             if self._job.methods:
                 arrays: dict[str, Any] = {name: np.stack(parts) for name, parts in self._arrays.items()}
                 np.savez(self.folder / SCORES, sequence=self.codes, name=np.array(self.names, str), **arrays)
@@ -249,7 +249,7 @@ class ExplainFolder:
 
     def _put_profile(self) -> None:
         middle, names = self._job.model.config().window // 2, [task.name for task in self._tasks]
-        (self.folder / PROFILE).write_text("\n".join(self._profile.lines(middle, names)) + "\n")
+        (self.folder / PROFILE).write_text("\n".join(self._profile.lines(middle, names)) + "\n", "utf-8")
         if self._picture == "none":
             return
         for method, task in self._profile.sums:

@@ -103,7 +103,7 @@ def put_answer(folder: Path, answer: Answer, against: Sequence[Path]) -> None:
     if against and found:
         put_file(folder / MATCHES, compare_files(folder / MEME, against))
         names = {motif.id: motif.name for path in against for motif in read_motifs(path)}
-        lines = [line.split("\t") for line in (folder / MATCHES).read_text().splitlines()[1:]]
+        lines = [line.split("\t") for line in (folder / MATCHES).read_text("utf-8").splitlines()[1:]]
         first = {line[0]: line for line in reversed(lines)}
         best = [names[first[one.motif.id][1]] if one.motif.id in first else "" for one in found]
     put_file(folder / PICTURE, picture(answer, best))
