@@ -85,7 +85,7 @@ varscore train-chromatin dilated --data more353.s150 "${renewed[@]}" -o dilated.
 # of these twelve passes the seventh was the best; the run was ended in the eleventh
 varscore train-chromatin dilated --data more353.s25 "${renewed[@]}" -o dilated.stage6 --init-from dilated.stage5 \
     --renew-filters 48 --seed 7 --epochs 12
-# four grids at once: a pass is as long as four
+# four grids at once: a pass is as long as four; of these three the second was the best
 varscore train-chromatin dilated --data more353.grids -o dilated.stage7 --init-from dilated.stage6 --seed 8 --lr 2.5e-3 \
     --warmup-steps 150 --ema 0.9995 --epochs 3 "${fast[@]}"
 varscore models select dilated.stage7 --tasks '*|*' -o dilated.hg19-207 --force
