@@ -296,6 +296,34 @@ def test_the_command_writes_tables_and_prints_means(
     assert evaluate(model.path, "--data", data.folder, "-o", out, "--force") == 0
 
 
+def test_the_command_says_when_bins_without_a_label_are_missing(
+    data: ExampleSet, model: ModelFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "Bins without a label are left out"
+    assert evaluate(model.path, "--data", data.folder, "-o", tmp_path / "all") == 0
+    assert said not in capsys.readouterr().out
+    assert evaluate(model.path, "--data", data.folder, "-o", tmp_path / "labelled", "--labelled-only") == 0
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options, split, thinned",
+    [
+        ({}, "test", False),
+        ({"bins": "all", "unlabelled": None}, "validation", False),
+        ({"bins": "any", "unlabelled": None}, "test", True),
+        ({"bins": "tf", "unlabelled": None}, "test", True),
+        ({"bins": "all", "unlabelled": 0.33}, "validation", True),
+        ({"bins": "all", "unlabelled": 0.33}, "test", False),  # which keeps every bin
+    ],
+)
+def test_what_a_data_set_leaves_out(
+    data: ExampleSet, monkeypatch: pytest.MonkeyPatch, options: dict[str, object], split: str, thinned: bool
+) -> None:
+    monkeypatch.setattr(data, "info", {**data.info, "options": options})
+    assert Examined(data, split).is_thinned is thinned
+
+
 def test_the_command_compares(
     data: ExampleSet, model: ModelFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

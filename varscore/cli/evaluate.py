@@ -144,6 +144,11 @@ def _print_calibration(report: Report) -> None:
     if rows:
         columns = ["group", "model", "mean prediction", "share of positives", "ratio", "calibration error"]
         print_table(columns, rows, columns[2:])
+        if report.examined.is_thinned:
+            typer.echo(
+                "Bins without a label are left out: positives are more frequent here than in the genome, for which"
+            )
+            typer.echo("a model with priors predicts. Its ratio is below 1 then, and its loss says little.")
 
 
 def _print_means(report: Report) -> None:

@@ -41,6 +41,13 @@ class Examined:
             raise DataError(f"no example in the {self.split} split", where=self.data.folder)
         return rows
 
+    @property
+    def is_thinned(self) -> bool:
+        """Whether bins without a label are missing, so that positives are more frequent than in the genome."""
+        made = self.data.info.get("options", {})
+        thinned = made.get("unlabelled") is not None and self.split != "test"
+        return self.labelled_only or made.get("bins", "all") != "all" or thinned
+
     def facts(self) -> dict[str, object]:
         return {
             "data_sha256": self.data.sha256,
