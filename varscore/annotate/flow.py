@@ -41,7 +41,7 @@ from varscore.scoring.survey import GenomeRules, compared, open_names, tell_of_s
 from varscore.scoring.tags import OF_HAPLOTYPES
 from varscore.stop import Stop
 from varscore.tasks import Task, safe
-from varscore.zoo.models import ranked_tasks
+from varscore.zoo.models import ModelFolder, ranked_tasks
 
 Reader = VariantReader | SaturationReader
 SPELLING = 64
@@ -75,8 +75,7 @@ def annotate_file(
         path = stack.enter_context(on_disk(job.source, job.haplotypes is not None))
         reader = stack.enter_context(_open_reader(job, genome, path))
         names = _open_names(job, reader, genome)
-        tell_of_training(job.model.id, job.model.card, genome)  # "fine" is said of no variants that are refused
-        tell_of_strand(job.model.id, job.model.card)
+        _tell_of_model(job.model, genome)  # "fine" is said of no variants that are refused
         job.annotations.tracks.fit(genome, names.find)
         store = open_store(job, ranked_tasks(job.model, chosen), where[0].type, genome, stack)
         if not outputs.begin(_plan(job, reader, genome, tasks, chosen, where[0].type, store)):
@@ -109,6 +108,11 @@ def annotate_file(
     names.warn_of_missing()
     job.annotations.tracks.warn_of_missing()
     return outputs.summary
+
+
+def _tell_of_model(model: ModelFolder, genome: Genome) -> None:
+    tell_of_training(model.id, model.card, genome)
+    tell_of_strand(model.id, model.card)
 
 
 def _finish(job: AnnotateJob, reader: Reader, names: ContigNames, store: StoredScores | None, outputs: Outputs) -> None:

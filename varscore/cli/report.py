@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from varscore.cli.options import Device, Force, Model, Threads
 if TYPE_CHECKING:
     from varscore.annotate.job import AnnotateJob
     from varscore.report.job import ReportJob
+    from varscore.report.links import Link as PageLink
 
 Genes = Annotated[
     str | None,
@@ -153,9 +155,7 @@ def report(
     """
     demand_free((output, multiqc), force, [path for path in (source, scores) if path is not None])
 
-    from varscore.report.links import Link as PageLink
-
-    links = tuple(map(PageLink.parse, link or []))
+    links = parse_links(link or [])
 
     from varscore.engine.compute import Compute
     from varscore.engine.device import use_threads
@@ -189,6 +189,13 @@ def report(
             force=force,
         )
     )
+
+
+def parse_links(texts: Iterable[str]) -> tuple[PageLink, ...]:
+    """``NAME=URL`` each. Raises UsageError."""
+    from varscore.report.links import Link as PageLink
+
+    return tuple(map(PageLink.parse, texts))
 
 
 def page_of(job: AnnotateJob, output: Path) -> ReportJob:

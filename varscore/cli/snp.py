@@ -28,7 +28,7 @@ from varscore.cli.tables import print_table
 from varscore.cli.tracks import Conservation, parse_tracks
 
 if TYPE_CHECKING:
-    from varscore.functional.flow import Outcome
+    from varscore.functional.flow import Outcome, SnpJob
     from varscore.functional.selection import Sources
     from varscore.functional.trees import Settings
     from varscore.scoring.survey import GenomeRules
@@ -228,11 +228,9 @@ def train_snp(
     said = read_about(about) if about else {}
     demand_genome(path)
 
-    from varscore.cli import log
     from varscore.cli.train import command_line
     from varscore.cpus import available_cpus
-    from varscore.functional.flow import SnpJob, train_classifier
-    from varscore.functional.report import write_report
+    from varscore.functional.flow import SnpJob
     from varscore.scoring.features import Tracks
     from varscore.zoo.models import find_model
 
@@ -256,6 +254,14 @@ def train_snp(
     )
     for each in filter(None, (job.model, job.baseline)):
         each.warn_of_interim()
+    _train(job)
+
+
+def _train(job: SnpJob) -> None:
+    from varscore.cli import log
+    from varscore.functional.flow import train_classifier
+    from varscore.functional.report import write_report
+
     with log.progress(None, "variants") as meter:
         outcome = train_classifier(job, meter.advance)
     write_report(outcome, job.model.tasks())
