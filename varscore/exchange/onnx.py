@@ -21,6 +21,7 @@ from varscore import __version__
 from varscore.errors import UsageError
 from varscore.nets.dilated import PositionPool, Residual
 from varscore.nets.layers import (
+    DROPOUTS,
     Activation,
     BiLSTM,
     ConvPool,
@@ -135,7 +136,7 @@ class _Graph:
 _LAYERS: Rules[Callable[[_Graph, Any, str], str]] = Rules()
 
 
-@_LAYERS.of(nn.Dropout, nn.Dropout1d)
+@_LAYERS.of(*DROPOUTS)
 def _as_it_is(graph: _Graph, layer: nn.Module, x: str) -> str:
     return x
 

@@ -32,6 +32,7 @@ from varscore.nets.attentionnet import Residual as ResidualNorm
 from varscore.nets.deepmotif import MaxOverTime
 from varscore.nets.dilated import PositionPool, Residual
 from varscore.nets.layers import (
+    DROPOUTS,
     Activation,
     BiLSTM,
     Conv,
@@ -202,7 +203,7 @@ def _affine(layer: nn.Module, pair: Pair) -> Pair:
     return pair.affine(layer)
 
 
-@RULES.of(nn.Dropout, nn.Dropout1d, nn.Identity)
+@RULES.of(*DROPOUTS, nn.Identity)
 def _as_it_is(layer: nn.Module, pair: Pair) -> Pair:
     return pair
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from varscore.nets.layers import Projection, SequenceNet
+from varscore.nets.layers import DROPOUTS, Projection, SequenceNet
 
 PERMUTATIONS = 1000
 
@@ -15,7 +15,7 @@ PERMUTATIONS = 1000
 def projection_columns(net: SequenceNet) -> NDArray[np.float64] | None:
     """float64 (filters, projected): a column of the projection for each filter; None where none follows the first
     layer."""
-    layers = [layer for layer in net.layers if type(layer).__name__ not in ("Dropout", "Dropout1d")]
+    layers = [layer for layer in net.layers if not isinstance(layer, DROPOUTS)]
     if len(layers) < 2 or not isinstance(layers[1], Projection):
         return None
     return np.asarray(layers[1].weight.detach().cpu().double().numpy().T)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from varscore.errors import UsageError
 from varscore.nets.attentionnet import Attention, AttentiveNet, BasesNet, ConvNorm, Residual
 from varscore.nets.deepmotif import MaxOverTime
-from varscore.nets.layers import Activation, FlattenChannels, MeanOverTime, SequenceNet, pooled_length
+from varscore.nets.layers import Activation, Dropout, FlattenChannels, MeanOverTime, SequenceNet, pooled_length
 from varscore.nets.promoternet import ForwardLSTM
 from varscore.nets.registry import Recipe, register
 
@@ -210,5 +210,5 @@ def _dense(config: ArchitectConfig, inputs: int) -> Iterator[nn.Module]:
         if config.fc_norm:
             yield nn.BatchNorm1d(config.fc_units)
         yield NONLINEARITIES[config.nonlinearity]()
-        yield nn.Dropout(config.fc_dropout)
+        yield Dropout(config.fc_dropout)
         inputs = config.fc_units

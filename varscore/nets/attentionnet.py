@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from varscore.nets.layers import Conv, SequenceNet, of_layers, one_hot
+from varscore.nets.layers import Conv, Dropout, SequenceNet, of_layers, one_hot
 from varscore.nets.registry import Recipe, register
 
 
@@ -62,7 +62,7 @@ class Attention(nn.Module):
 def dense_elu(inputs: int, units: int, dropout: float, count: int = 3) -> list[nn.Module]:
     """``count`` times dense, ELU, dropout."""
     sizes = [inputs, *[units] * count]
-    layers = [[nn.Linear(a, b), nn.ELU(), nn.Dropout(dropout)] for a, b in zip(sizes, sizes[1:], strict=False)]
+    layers = [[nn.Linear(a, b), nn.ELU(), Dropout(dropout)] for a, b in zip(sizes, sizes[1:], strict=False)]
     return [layer for block in layers for layer in block]
 
 

@@ -14,7 +14,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from varscore.nets import baselines
-from varscore.nets.layers import Activation, ConvPool, FlattenChannels, SequenceConv, SequenceNet, pooled_length
+from varscore.nets.layers import (
+    Activation,
+    ConvPool,
+    Dropout,
+    FlattenChannels,
+    SequenceConv,
+    SequenceNet,
+    pooled_length,
+)
 from varscore.nets.registry import Recipe, register
 
 RECIPE = Recipe(optimizer="adam", lr=1e-3, batch_size=256, epochs=50, patience=10, schedule="constant")
@@ -66,14 +74,14 @@ class MultiTaskConfig:
 
 
 def _dense(inputs: int, units: int, dropout: float) -> list[nn.Module]:
-    return [nn.Linear(inputs, units), nn.BatchNorm1d(units), Activation(), nn.Dropout(dropout)]
+    return [nn.Linear(inputs, units), nn.BatchNorm1d(units), Activation(), Dropout(dropout)]
 
 
 def _shallow_path(first: SequenceConv | ConvPool, config: ShallowConfig) -> list[nn.Module]:
     """A convolution with pooling, made into ``dense`` numbers."""
     cells = config.filters * pooled_length(config.window, config.width, config.pool)
     norm = [nn.BatchNorm1d(config.filters), Activation()]
-    return [first, *norm, FlattenChannels(), nn.Dropout(config.dropout), *_dense(cells, config.dense, config.dropout)]
+    return [first, *norm, FlattenChannels(), Dropout(config.dropout), *_dense(cells, config.dense, config.dropout)]
 
 
 def _xavier(net: nn.Module) -> None:
@@ -142,7 +150,7 @@ class DeepNet(ShallowNet):
             layers += [nn.BatchNorm1d(config.filters), Activation()]
             positions, channels = pooled_length(positions, config.width, config.pool), config.filters
         dense = _dense(channels * positions, config.dense, config.dropout)
-        return [*layers, FlattenChannels(), nn.Dropout(config.dropout), *dense]
+        return [*layers, FlattenChannels(), Dropout(config.dropout), *dense]
 
 
 class EachTask(nn.Linear):
@@ -184,7 +192,7 @@ class MultiTaskNet(SequenceNet):
             FlattenChannels(),
             nn.Linear(cells, config.dense),
             Activation(),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
         )
         meet = config.dense + config.scalars
         if config.tracks:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from varscore.nets.init import keras_init
-from varscore.nets.layers import Activation, BiLSTM, FlattenTime, SequenceConv, SequenceNet, pooled_length
+from varscore.nets.layers import Activation, BiLSTM, Dropout, FlattenTime, SequenceConv, SequenceNet, pooled_length
 from varscore.nets.registry import Recipe, register
 
 
@@ -47,9 +47,9 @@ class DanQ(SequenceNet):
         super().__init__(
             config,
             SequenceConv(config.filters, config.width, config.pool, slope=0.0),
-            nn.Dropout(config.pool_dropout),
+            Dropout(config.pool_dropout),
             BiLSTM(config.filters, config.hidden, hard_gates=config.hard_gates, turns=not config.both_forward),
-            nn.Dropout(config.lstm_dropout),
+            Dropout(config.lstm_dropout),
             FlattenTime(),
             nn.Linear(steps * 2 * config.hidden, config.dense),
             Activation(),

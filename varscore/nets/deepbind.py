@@ -8,7 +8,15 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from varscore.nets.layers import Activation, FlattenChannels, SequenceConv, SequenceNet, of_layers, pooled_length
+from varscore.nets.layers import (
+    Activation,
+    Dropout,
+    FlattenChannels,
+    SequenceConv,
+    SequenceNet,
+    of_layers,
+    pooled_length,
+)
 from varscore.nets.layers import reverse_complement as other_strand
 from varscore.nets.registry import Recipe, register
 
@@ -42,7 +50,7 @@ class DeepBind(SequenceNet):
             config,
             SequenceConv(config.filters, config.width, pooled_length(config.window, config.width, 1), slope=0.0),
             FlattenChannels(),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
             *hidden,
             nn.Linear(config.dense or config.filters, config.n_tasks),
         )

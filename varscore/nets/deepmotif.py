@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from varscore.nets.layers import ConvPool, SequenceConv, SequenceNet, pooled_length
+from varscore.nets.layers import ConvPool, Dropout, SequenceConv, SequenceNet, pooled_length
 from varscore.nets.registry import Recipe, register
 
 
@@ -47,7 +47,7 @@ class DeepMotif(SequenceNet):
             SequenceConv(config.filters, config.width, config.pool, slope=0.0),
             ConvPool(config.filters, config.filters, config.second_width, config.pool, slope=0.0),
             ConvPool(config.filters, config.filters, config.third_width, 1, slope=0.0),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
             MaxOverTime(),
             nn.Linear(config.filters, config.n_tasks),
         )

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from varscore.nets.layers import Activation, ConvPool, FlattenChannels, SequenceConv, SequenceNet, pooled_length
+from varscore.nets.layers import (
+    Activation,
+    ConvPool,
+    Dropout,
+    FlattenChannels,
+    SequenceConv,
+    SequenceNet,
+    pooled_length,
+)
 from varscore.nets.registry import Recipe, register
 
 
@@ -53,11 +61,11 @@ class DeepSEA(SequenceNet):
         super().__init__(
             config,
             SequenceConv(config.filters, config.width, config.pool, slope=0.0),
-            nn.Dropout(config.pool_dropout),
+            Dropout(config.pool_dropout),
             ConvPool(config.filters, config.second_filters, config.width, config.pool, slope=0.0),
-            nn.Dropout(config.pool_dropout),
+            Dropout(config.pool_dropout),
             ConvPool(config.second_filters, config.third_filters, config.width, 1, slope=0.0),
-            nn.Dropout(config.conv_dropout),
+            Dropout(config.conv_dropout),
             FlattenChannels(),
             nn.Linear(config.third_filters * third, config.dense),
             Activation(),

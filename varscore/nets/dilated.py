@@ -22,6 +22,7 @@ from varscore.nets.layers import (
     FEW_CHANNELS,
     Activation,
     ConvPool,
+    Dropout,
     Projection,
     SequenceConv,
     SequenceNet,
@@ -154,10 +155,10 @@ class Dilated(SequenceNet):
             *(Residual(channels, dilation, slope) for dilation in config.dilations),
             Activation(slope),
             PositionPool(config.sets, channels, positions),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
             nn.Linear(config.sets * channels, config.hidden),
             Activation(slope),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
             nn.Linear(config.hidden, config.n_tasks),
         )
         variance_preserving_init(self, slope)

@@ -20,6 +20,7 @@ from varscore.compiled import COMPILES
 from varscore.errors import UsageError
 from varscore.nets.config import Config
 from varscore.nets.kernels import bf16, lstm
+from varscore.nets.kernels.dropout import dropout
 from varscore.nets.kernels.kmertable import LARGEST_POOL, convolve_columns, convolve_pool, convolve_pool_activate
 from varscore.nets.kernels.lstmtrain import direction
 from varscore.nets.objectives import Objective, make_objective
@@ -79,6 +80,19 @@ class Activation(nn.Module):
 
     def extra_repr(self) -> str:
         return f"slope={self.slope}"
+
+
+class Dropout(nn.Dropout):
+    """Dropout, several times faster than torch's where a network is trained in bf16 on the CPU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and self.p and x.dtype == torch.bfloat16 and bf16.wanted(x):
+            return dropout(x, self.p)
+        return super().forward(x)
+
+
+DROPOUTS = (Dropout, nn.Dropout, nn.Dropout1d)
+"""The kinds of layers that do nothing outside of training"""
 
 
 class SequenceConv(nn.Conv1d):

@@ -16,6 +16,7 @@ from varscore.nets.layers import (
     Activation,
     BiLSTM,
     ConvPool,
+    Dropout,
     FlattenTime,
     Projection,
     SequenceConv,
@@ -66,7 +67,7 @@ def first_layers(config: CNN500Config | DanQ500Config) -> list[nn.Module]:
     return [
         SequenceConv(config.filters, config.width, config.pool, config.slope),
         *([Projection(config.filters, config.projection)] if config.projection else []),
-        nn.Dropout(config.dropout),
+        Dropout(config.dropout),
     ]
 
 
@@ -88,7 +89,7 @@ class CNN500(SequenceNet):
             FlattenTime(),
             nn.Linear(third * config.third_filters, config.dense),
             Activation(config.slope),
-            nn.Dropout(config.dense_dropout),
+            Dropout(config.dense_dropout),
             nn.Linear(config.dense, config.n_tasks),
         )
         variance_preserving_init(self, config.slope)
@@ -103,7 +104,7 @@ class DanQ500(SequenceNet):
             config,
             *first_layers(config),
             BiLSTM(config.projection or config.filters, config.hidden),
-            nn.Dropout(config.lstm_dropout),
+            Dropout(config.lstm_dropout),
             FlattenTime(),
             nn.Linear(steps * 2 * config.hidden, config.dense),
             Activation(config.slope),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from varscore.nets.layers import Activation, FlattenChannels, SequenceConv, SequenceNet, pooled_length
+from varscore.nets.layers import Activation, Dropout, FlattenChannels, SequenceConv, SequenceNet, pooled_length
 from varscore.nets.registry import Recipe, register
 
 
@@ -39,6 +39,6 @@ class TssNet(SequenceNet):
             FlattenChannels(),
             nn.Linear(config.filters * positions, config.dense),
             Activation(),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
             nn.Linear(config.dense, config.n_tasks),
         )

@@ -17,6 +17,7 @@ from torch import nn
 
 from varscore.nets.dilated import PositionPool, Residual
 from varscore.nets.layers import (
+    DROPOUTS,
     Activation,
     BiLSTM,
     ConvPool,
@@ -48,7 +49,7 @@ for role, kinds in {
     Role.FIRST: (SequenceConv,),
     Role.LOCAL: (ConvPool, Residual),
     Role.COLUMNWISE: (Projection,),
-    Role.ELEMENTWISE: (Activation, nn.Dropout, nn.Dropout1d),
+    Role.ELEMENTWISE: (Activation, *DROPOUTS),
     Role.RECURRENT: (BiLSTM,),
     Role.GATHERING: (MeanOverTime, PositionPool),
     Role.FLATTENING: (FlattenTime, FlattenChannels),

@@ -63,20 +63,21 @@ def backward(
     gates: NDArray[np.uint16],
     before: NDArray[np.uint16],
     after: NDArray[np.uint16],
+    sums: NDArray[np.uint16],
     by_bias: NDArray[np.float32],
 ) -> None:
     """The way back through :func:`forward`.
 
     by, later: (rows, H), the gradient of the hidden states: from the layer above, and from the step after this one
     by_cell: float32 (rows, H), that of the cell states from later steps; becomes that for the step before
-    gates: (rows, 4 H), become the gradient of the sums that went into them, which is added to ``by_bias``
-    before, after: (rows, H), the cell states
+    gates: (rows, 4 H); before, after: (rows, H), the cell states: what :func:`forward` left
+    sums: (rows, 4 H), written: the gradient of the sums that went into the gates; it is added to ``by_bias``
     """
     width = by_cell.shape[1]
     values, total = np.empty(4 * width, np.float32), np.zeros(4 * width, np.float32)
     hidden, bent = np.empty(width, np.float32), np.empty(width, np.float32)
     for row in range(by_cell.shape[0]):
-        g, c, b, n, p, a = gates[row], by_cell[row], by[row], later[row], before[row], after[row]
+        g, c, b, n, p, a, s = gates[row], by_cell[row], by[row], later[row], before[row], after[row], sums[row]
         inward, forget, candidate, outward = (
             values[:width],
             values[width : 2 * width],
@@ -101,6 +102,6 @@ def backward(
             candidate[j] = now * gate * (_ONE - new * new)
         for j in range(4 * width):
             total[j] += values[j]
-            g[j] = down(values[j])
+            s[j] = down(values[j])
     for j in range(4 * width):
         by_bias[j] += total[j]

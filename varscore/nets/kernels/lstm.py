@@ -43,11 +43,11 @@ class _Direction(torch.autograd.Function):
         steps, hidden, kept, gates, inside, across = ctx.saved_tensors
         length, rows, width = len(gates), gates.shape[1], kept.shape[2]
         enter, leave = int(ctx.backward), int(not ctx.backward)
-        sums, by = gates.clone(), gradients[0].contiguous()
+        sums, by = torch.empty_like(gates), gradients[0].contiguous()
         later, by_cell, by_bias = torch.zeros(rows, width, dtype=HALF), torch.zeros(rows, width), torch.zeros(4 * width)
         for t in range(length) if ctx.backward else reversed(range(length)):
-            states = bits(kept[t + enter]), bits(kept[t + leave])
-            cells.backward(bits(by[t]), bits(later), by_cell.numpy(), bits(sums[t]), *states, by_bias.numpy())
+            left = bits(gates[t]), bits(kept[t + enter]), bits(kept[t + leave])
+            cells.backward(bits(by[t]), bits(later), by_cell.numpy(), *left, bits(sums[t]), by_bias.numpy())
             torch.mm(sums[t], across, out=later)
         flat = sums.flatten(0, 1)
         by_inward = (flat.t() @ steps.flatten(0, 1)).float()

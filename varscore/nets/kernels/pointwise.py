@@ -301,3 +301,11 @@ def accumulate(total: NDArray[np.float32], part: NDArray[np.uint16]) -> None:
         a, b = total[row], part[row]
         for c in range(total.shape[1]):
             a[c] += up(b[c])
+
+
+@compiled
+def drop(x: NDArray[np.uint16], drawn: NDArray[np.uint16], dropped: int, scale: float, y: NDArray[np.uint16]) -> None:
+    """y[n] is x[n] * scale, and 0 where drawn[n] < dropped; uint16 (N,), of ``drawn`` the first N."""
+    by = np.float32(scale)
+    for n in range(x.shape[0]):
+        y[n] = down(up(x[n]) * by) if drawn[n] >= dropped else np.uint16(0)
