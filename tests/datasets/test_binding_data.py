@@ -24,7 +24,7 @@ from varscore.datasets.binding import (
     build_binding,
     label_bins,
 )
-from varscore.datasets.cells import find_chip, match_cells
+from varscore.datasets.cells import find_chip, is_in_name, match_cells
 from varscore.datasets.examples import ExampleSet
 from varscore.datasets.signal import PeakSignal, read_expression, read_peak_signal
 from varscore.datasets.spans import merge_spans
@@ -355,6 +355,27 @@ def test_cell_types_are_found_in_the_names_of_files(tmp_path: Path) -> None:
     (tmp_path / "HeLa-S3.rep2.bed").write_text("")
     with pytest.raises(DataError, match="which file is whose"):
         match_cells(tmp_path, ["HeLa-S3"])
+
+
+@pytest.mark.parametrize(
+    ("cell", "name", "there"),
+    [
+        ("H1-hESC", "wgEncodeAwgDnaseUwdukeH1hescUniPk.bed.gz", True),
+        ("HCT116", "wgEncodeAwgDnaseUwHct116UniPk.bed.gz", True),
+        ("K562", "DNASE.K-562.fc.signal.bigwig", True),
+        ("H1", "H1975.bed", False),
+        ("H1", "DNASE.H1975.H1.bed", True),
+        ("A1", "wgXA1UniPk.bed", True),
+        ("K562", "1K5621.bed", False),
+        ("HeLa", "Helas3.bed", False),
+        ("HeLa", "HeLa-S3.bed", True),
+        ("liver", "sliver.bed", False),
+        ("liver", "fetal_liver_2.bed", True),
+        ("PC-3", "ENCFF2PC3.bed", True),
+    ],
+)
+def test_a_cell_type_is_no_part_of_a_longer_word_or_number(cell: str, name: str, there: bool) -> None:
+    assert is_in_name(cell, name) is there
 
 
 def test_a_cell_type_without_dnase_is_left_out_aloud(

@@ -102,8 +102,8 @@ def bare(name: str) -> str:
 
 
 def match_cells(source: Path, cells: Iterable[str]) -> dict[str, Path]:
-    """Cell type -> its file, of those that have one: the file of a folder whose name has the cell type's in it (case
-    and punctuation aside), or what a table with the columns ``cell`` and ``file`` says.
+    """Cell type -> its file, of those that have one: the file of a folder whose name has the cell type's in it
+    (:func:`is_in_name`), or what a table with the columns ``cell`` and ``file`` says.
 
     Raises DataError when two files have a cell type's name, or two cell types are in one file's.
     """
@@ -113,10 +113,25 @@ def match_cells(source: Path, cells: Iterable[str]) -> dict[str, Path]:
     files = sorted(path for path in source.iterdir() if path.is_file() and not path.name.startswith("."))
     found: dict[str, Path] = {}
     for cell in cells:
-        named = [path for path in files if bare(cell) in bare(path.name)]
+        named = [path for path in files if is_in_name(cell, path.name)]
         if len(named) > 1 or (named and named[0] in found.values()):
             cause = f"{cell} is in the name of {named[-1].name}, and so is another"
             raise DataError("which file is whose?", where=source, cause=cause, remedy="a table with cell and file")
         if named:
             found[cell] = named[0]
     return found
+
+
+def is_in_name(cell: str, name: str) -> bool:
+    """Whether a file's name has the cell type's in it: case and punctuation aside, not within a longer word or number.
+
+    ``H1-hESC`` is in ``UwdukeH1hescUniPk.bed``; ``H1`` is not in ``H1975.bed``, nor ``liver`` in ``sliver.bed``.
+    """
+    spelled = "[^A-Za-z0-9]*".join(bare(cell))
+    spans = [match.span() for match in re.finditer(spelled, name, re.IGNORECASE)]
+    return any(not _joined(name, first) and not _joined(name, end) for first, end in spans)
+
+
+def _joined(name: str, at: int) -> bool:
+    """Whether a word or number goes on at a position; between two capitals a word may end (``UwPC3``, ``XPC3``)."""
+    return at > 0 and re.fullmatch(r"[0-9]{2}|[A-Za-z][a-z]", name[at - 1 : at + 1]) is not None
