@@ -84,6 +84,9 @@ def test_tables_of_start_sites(tmp_path: Path) -> None:
     texts = [
         UCSC + "m2,NM_3,Rp1,chr2,+,30,99,30\n",
         "chr1\t100\t180\tXkr4\t0\t-\nchr2\t30\t99\tRp1\t0\t+\n",
+        "#bin\tname\tchrom\tstrand\ttxStart\ttxEnd\tcdsStart\tname2\n"
+        "585\tNM_1\tchr1\t-\t100\t180\t110\tXkr4\n9\tNM_3\tchr2\t+\t30\t99\t40\tRp1\n",
+        "# of 2026\n#name\tchrom\tstrand\ttxStart\ttxEnd\nXkr4\tchr1\t-\t100\t180\nRp1\tchr2\t+\t30\t99\n",
         "# made\nSymbol\tChr\tStrand\tTSS\nXkr4\tchr1\t-\t180\nRp1\tchr2\t+\t31\n",
     ]
     for number, text in enumerate(texts):

@@ -33,7 +33,7 @@ _EPD = re.compile(r"(?:gt;)?FP\d+\s+(?P<gene>\S+?)(?:_\d+)?(?:\s|$)")
 """EPD's headers: FP000885 Sox4_1 :+U EU:NC; range -200 to 50. The number behind the name counts a gene's promoters"""
 _FIRST_WORD = re.compile(r"(?P<gene>\S+)")
 _COLUMNS = {
-    "gene": ("genename", "gene", "symbol", "genesymbol", "name"),
+    "gene": ("genename", "gene", "symbol", "genesymbol", "name2", "name"),
     "contig": ("chrom", "chr", "chromosome", "contig"),
     "strand": ("strand",),
     "start": ("txstart", "start", "chromstart"),
@@ -141,10 +141,13 @@ def read_sites(path: Path) -> list[Site]:
     """Start sites of a BED file with names and strands, or of a table with a header, tab- or comma-separated.
 
     A table has columns for gene, contig and strand, and either start and end (0-based, half-open, as UCSC's) or ``tss``
-    (1-based). Raises DataError.
+    (1-based). Its header may be a comment, as in UCSC's dumps (``#bin name chrom strand txStart ... name2``). Raises
+    DataError.
     """
     lines = [line.decode("utf-8", "replace") for line in read_lines(path)]
-    lines = [line for line in lines if line.strip() and not line.startswith(("#", "track", "browser"))]
+    lines = [line for line in lines if line.strip() and not line.startswith(("track", "browser"))]
+    comments = [line.lstrip("#").strip("\r\n") for line in lines if line.startswith("#")]
+    lines = [line for line in lines if not line.startswith("#")]
     delimiter = "\t" if "\t" in (lines or [""])[0] else ","
     rows = [row for _, row in table_rows(lines, delimiter, str(path))]
     for row in rows:
@@ -152,16 +155,26 @@ def read_sites(path: Path) -> list[Site]:
     if rows and len(rows[0]) >= 6 and rows[0][1].isdigit() and rows[0][2].isdigit():
         at = {"gene": 3, "contig": 0, "strand": 5, "start": 1, "end": 2}
     else:
-        head = [re.sub(r"[^a-z]", "", cell.lower()) for cell in rows.pop(0)] if rows else []
-        at = {
-            what: min(found, key=lambda name: names.index(head[name]))
-            for what, names in _COLUMNS.items()
-            if (found := [column for column, name in enumerate(head) if name in names])
-        }
-    if not {"gene", "contig", "strand"} <= at.keys() or not ({"start", "end"} <= at.keys() or "tss" in at):
+        above = [_columns(comment.split(delimiter)) for comment in comments]
+        at = next((found for found in above if _suffice(found)), {}) or _columns(rows.pop(0) if rows else [])
+    if not _suffice(at):
         remedy = "columns gene, chrom, strand, and start and end or TSS; or BED with names and strands"
         raise DataError("not a table of start sites", where=path, remedy=remedy)
     return [_site(row, at, path) for row in rows]
+
+
+def _columns(header: Sequence[str]) -> dict[str, int]:
+    """Where in a header what is wanted stands; of several names that a column may have the first counts."""
+    head = [re.sub(r"[^a-z0-9]", "", cell.lower()) for cell in header]
+    return {
+        what: min(found, key=lambda column: names.index(head[column]))
+        for what, names in _COLUMNS.items()
+        if (found := [column for column, name in enumerate(head) if name in names])
+    }
+
+
+def _suffice(at: Mapping[str, int]) -> bool:
+    return {"gene", "contig", "strand"} <= at.keys() and ({"start", "end"} <= at.keys() or "tss" in at)
 
 
 def _site(row: Sequence[str], at: Mapping[str, int], path: Path) -> Site:
