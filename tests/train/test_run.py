@@ -6,7 +6,9 @@ import csv
 import dataclasses
 import logging
 import math
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -233,6 +235,19 @@ def test_the_command_trains(data: ExampleSet, tmp_path: Path, capsys: pytest.Cap
     assert model.card["training"]["seed"] == 5 and model.card["training"]["recipe"]["clip_norm"] == 1.0
     assert run(arguments(data, tmp_path / "m", "--seed", "6")) == 2
     assert "made with another recipe, seed" in capsys.readouterr().err
+
+
+def test_names_that_are_no_utf_8(
+    data: ExampleSet, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = tmp_path / os.fsdecode(b"d\xe9")
+    shutil.copytree(data.folder, read)
+    odd = ExampleSet(read)
+    assert run(arguments(odd, tmp_path / os.fsdecode(b"m\xe9"), "--threads", "1")) == 2
+    assert "a model cannot lie there" in capsys.readouterr().err and len(list(tmp_path.iterdir())) == 1
+    monkeypatch.setattr(sys, "argv", ["varscore", *arguments(odd, tmp_path / "m", "--threads", "1")])
+    assert run(sys.argv[1:]) == 0
+    assert "--data 'd\ufffd' -o m" in open_model(tmp_path / "m").card["training"]["command"]
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])

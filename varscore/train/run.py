@@ -33,7 +33,7 @@ from varscore.train.pictures import learning_curve, log_to_tensorboard
 from varscore.train.progress import HISTORY, Progress, write_history
 from varscore.train.ranks import join_ranks
 from varscore.zoo.card import CARD
-from varscore.zoo.models import ModelFolder, open_model, save_model, state_priors
+from varscore.zoo.models import ModelFolder, demand_text, open_model, save_model, state_priors
 from varscore.zoo.priors import count_priors
 
 log = logging.getLogger(__name__)
@@ -141,7 +141,8 @@ def _no_place_for_motifs() -> UsageError:
 
 
 def _look_around(folder: Path, options: RunOptions) -> None:
-    """Raises OutputExists, and warns of a CPU that is slow at what it is asked for."""
+    """Raises OutputExists, UsageError, and warns of a CPU that is slow at what it is asked for."""
+    demand_text(folder)
     if (folder / CARD).exists() and not (folder / CHECKPOINT).exists():
         raise OutputExists("a model without a checkpoint is there", where=folder, remedy="choose another folder")
     if _in_bf16_on_the_cpu(options) and not bf16.multiplies():

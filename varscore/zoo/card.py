@@ -238,5 +238,6 @@ def read_document(path: Path, whose: str) -> dict[str, Any]:
 
 
 def write_card(folder: Path, card: Mapping[str, object]) -> None:
-    """Raises OutputError."""
-    put_file(folder / CARD, tomli_w.dumps(card, multiline_strings=True))
+    """Raises OutputError. A file's name that is no UTF-8 stands on the card as far as it is."""
+    text = tomli_w.dumps(card, multiline_strings=True).encode("utf-8", "surrogateescape")
+    put_file(folder / CARD, text.decode("utf-8", "replace"))

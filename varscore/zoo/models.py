@@ -14,6 +14,7 @@ import csv
 import dataclasses
 import io
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -245,6 +246,16 @@ def find_model(name: str | None) -> ModelFolder:
     return open_model(model_folder(name))
 
 
+def demand_text(folder: Path) -> None:
+    """Raises UsageError for a path that is no UTF-8: a card has the folder's name, and TensorBoard takes no other."""
+    try:
+        os.path.abspath(folder).encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            "a model cannot lie there", where=folder, cause="the path is no UTF-8", remedy="choose another folder"
+        ) from None
+
+
 def save_model(
     folder: Path,
     net: SequenceNet,
@@ -256,8 +267,10 @@ def save_model(
 ) -> ModelFolder:
     """Write weights, tasks, priors and card into ``folder``, replacing what is there; a folder with a card is whole.
 
-    ``facts`` is what else the card should say (training, data, metrics); values must be TOML types.
+    ``facts`` is what else the card should say (training, data, metrics); values must be TOML types. Raises UsageError
+    (:func:`demand_text`).
     """
+    demand_text(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CARD).unlink(missing_ok=True)
     weights = {
