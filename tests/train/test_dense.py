@@ -21,6 +21,8 @@ from varscore.nets.registry import FAST, Recipe
 from varscore.tasks import Task
 from varscore.train.batches import Examples, Outputs
 from varscore.train.loop import Trainer
+from varscore.train.teachers import Teachers
+from varscore.zoo.models import save_model
 
 CPU = torch.device("cpu")
 WINDOW, BIN = 120, 20
@@ -156,6 +158,16 @@ def test_so_many_steps_end_in_mid_epoch(data: ExampleSet, tmp_path: Path) -> Non
     assert trainer(data, tmp_path, recipe).progress.finished
     with pytest.raises(UsageError, match="another recipe"):
         trainer(data, tmp_path, dataclasses.replace(recipe, steps=6))
+
+
+def test_a_teacher_sees_segments_bin_by_bin(data: ExampleSet, tmp_path: Path) -> None:
+    model = save_model(tmp_path / "m", network(), "dilated", data.tasks, {})
+    taught, examples = Teachers([model], data, 1.0, CPU), Examples(data, model.load(), CPU, BIN)
+    rows = Runs(data, data.rows("train"), BIN, 4).segments()
+    rows = rows[(rows != NONE).all(1)]
+    together, alone = (examples.batch(which, np.zeros(len(which), bool)) for which in (rows, rows.reshape(-1)))
+    found, expected = (taught.targets(batch, BIN, "fp32") for batch in (together, alone))
+    assert len(rows) > 5 and torch.allclose(found, expected, atol=1e-6)
 
 
 def test_a_batch_is_whole_segments(data: ExampleSet, tmp_path: Path) -> None:

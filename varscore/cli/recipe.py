@@ -50,6 +50,15 @@ MotifShare = Annotated[
         metavar="SHARE",
     ),
 ]
+TeacherShare = Annotated[
+    float | None,
+    recipe_option(
+        "Share of what --teacher says in a target, the rest is its label; .5 unless said otherwise.",
+        min=0,
+        max=1,
+        metavar="SHARE",
+    ),
+]
 RenewedFilters = Annotated[
     int | None,
     recipe_option(
@@ -112,9 +121,9 @@ OPTIMIZERS = {
 """Options that are for some optimizers only"""
 
 
-def refuse_idle(given: Mapping[str, object], recipe: Recipe, laid: bool) -> None:
+def refuse_idle(given: Mapping[str, object], recipe: Recipe, *, laid: bool, taught: bool) -> None:
     """Raises UsageError for an option that was set and would change nothing, or warns of it. laid: whether motifs begin
-    filters"""
+    filters; taught: whether there are teachers"""
     from varscore.errors import UsageError
 
     for name, takers in OPTIMIZERS.items():
@@ -124,6 +133,8 @@ def refuse_idle(given: Mapping[str, object], recipe: Recipe, laid: bool) -> None
         log.warning("`patience` changes nothing: a cosine schedule goes on to its end")
     if "epochs" in given and recipe.steps:
         raise UsageError("`steps` and `epochs` both say when training ends", remedy="leave out one of them")
+    if "teacher_share" in given and not taught:
+        raise UsageError("`teacher_share` is of the targets that a teacher gives", remedy="name one: --teacher MODEL")
     if given.get("motif_share") and not laid:
         remedy = "name a file of motifs, and no `renew_filters`"
         raise UsageError("`motif_share` is for the filters that `init_motifs` begins", remedy=remedy)

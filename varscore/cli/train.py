@@ -50,6 +50,7 @@ from varscore.cli.recipe import (
     Schedule,
     Segment,
     Steps,
+    TeacherShare,
     WarmupSteps,
     WeightDecay,
     refuse_idle,
@@ -91,6 +92,15 @@ class Training:
             callback=look_at_models,
         ),
     ] = None
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Learn not the labels alone but what a model predicts of the same DNA, too (distillation); "
+            "repeatable: the mean of several. For data sets of all bins.",
+            callback=look_at_models,
+        ),
+    ] = None
     recipe: RecipeName = "own"
     epochs: Epochs = None
     steps: Steps = None
@@ -113,6 +123,7 @@ class Training:
     recurrent_clip: RecurrentClip = None
     max_norm: MaxNorm = None
     output_l1: OutputL1 = None
+    teacher_share: TeacherShare = None
     prior_bias: PriorBias = None
     ema: MovingAverage = None
     seed: Seed = 0
@@ -184,8 +195,10 @@ class Training:
         parent = find_model(self.init_from) if self.init_from else None
         if parent is not None:
             parent.warn_of_interim()
-        plan = Plan(architecture, self.overrides(), arguments, self.motifs(), parent)
-        refuse_idle(self.given(), plan.recipe, laid=bool(plan.motifs) and not plan.recipe.renewed_filters)
+        teachers = tuple(find_model(name) for name in self.teacher or ())
+        plan = Plan(architecture, self.overrides(), arguments, self.motifs(), parent, teachers)
+        laid = bool(plan.motifs) and not plan.recipe.renewed_filters
+        refuse_idle(self.given(), plan.recipe, laid=laid, taught=bool(teachers))
         return plan
 
     def motifs(self) -> tuple[Motif, ...]:

@@ -62,6 +62,8 @@ class Recipe:
     output_l1: float = 0.0
     """Added to the loss: ``output_l1 * mean(|z|)``, z what the last dense layer gives (the log-odds: where DeepSEA's
     authors have it), averaged over batch and tasks as the loss is"""
+    teacher_share: float = 0.5
+    """Of the targets, where other models teach (:mod:`varscore.train.teachers`)"""
     prior_bias: bool = False
     """Start the output bias at the log-odds of each task's training frequency instead of 0"""
     ema: float = 0.0

@@ -42,6 +42,7 @@ from varscore.train.optim import (
 from varscore.train.progress import HISTORY, Progress, write_history
 from varscore.train.ranks import Ranks
 from varscore.train.renewal import renew_filters
+from varscore.train.teachers import Teachers
 from varscore.train.validation import Validation
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ WEIGHED = 64
 
 
 class Trainer:
-    """One training run in one folder. ``net`` is trained in place; of several ``ranks`` each holds a replica."""
+    """One training run in one folder. ``net`` is trained in place; of several ``ranks`` each holds a replica.
+    ``teachers`` have their say in the targets of training, not of validation."""
 
     def __init__(
         self,
@@ -67,10 +69,11 @@ class Trainer:
         origin: str = "",
         checkpoint_seconds: float = 300.0,
         ranks: Ranks | None = None,
+        teachers: Teachers | None = None,
     ) -> None:
         self.net, self.data, self.recipe, self.folder = net.to(device), data, recipe, folder
         self.device, self.precision, self.seed, self.origin = device, precision, seed, origin
-        self.checkpoint_seconds, self.ranks = checkpoint_seconds, ranks or Ranks()
+        self.checkpoint_seconds, self.ranks, self.teachers = checkpoint_seconds, ranks or Ranks(), teachers
         self.rows, self.held_out = data.rows("train"), data.rows("validation")
         if len(self.rows) == 0 or len(self.held_out) == 0:
             raise DataError("no training or no validation examples", where=data.folder)
@@ -195,8 +198,10 @@ class Trainer:
         replica.train()
         with arithmetic(self.device, self.precision):
             outputs = replica(examples.codes, examples.count, examples.extra)
-        outputs = outputs.float()
-        mean, _ = self.net.goal.loss(outputs, examples.targets, examples.known)
+        outputs, targets = outputs.float(), examples.targets
+        if self.teachers is not None:
+            targets = self.teachers.targets(examples, self.examples.step, self.precision)
+        mean, _ = self.net.goal.loss(outputs, targets, examples.known)
         loss = weight * (mean + (penalty(self.recipe, outputs) if self.net.objective == "labels" else 0.0))
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]

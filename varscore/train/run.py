@@ -32,6 +32,7 @@ from varscore.train.loop import CHECKPOINT, Trainer, planned
 from varscore.train.pictures import learning_curve, log_to_tensorboard
 from varscore.train.progress import HISTORY, Progress, write_history
 from varscore.train.ranks import join_ranks
+from varscore.train.teachers import Teachers
 from varscore.zoo.card import CARD
 from varscore.zoo.models import ModelFolder, demand_text, open_model, save_model, state_priors
 from varscore.zoo.priors import count_priors
@@ -68,6 +69,7 @@ def train_model(
     arguments: Mapping[str, object],
     motifs: tuple[Motif, ...] = (),
     parent: ModelFolder | None = None,
+    teachers: Sequence[ModelFolder] = (),
     options: RunOptions | None = None,
     visible: tuple[int, int] | None = None,
     progress: Callable[[int], None] = lambda n: None,
@@ -80,6 +82,7 @@ def train_model(
     ``visible`` are positions ``[first, last)`` of the data set's window, outside of which it is to see nothing.
     ``motifs`` become the first filters; the weights of ``parent`` that fit replace those the network would begin with,
     of the last layer those of the tasks that both have. Motifs that a parent's filters would replace are refused.
+    ``teachers`` are models whose predictions become part of the targets (:class:`Teachers`).
     The weights are those of the lowest validation loss. A run that ``max_seconds`` ended is a model all the same, its
     card marked interim. Raises UsageError for wrong arguments or a checkpoint of another run, DataError for unfit data,
     OutputExists when the folder holds a model that was not trained there.
@@ -87,7 +90,7 @@ def train_model(
     options = options or RunOptions()
     if recipe.renewed_filters and not (motifs and parent):
         raise UsageError("filters are renewed in a parent, from motifs", remedy="`init_from` and `init_motifs`")
-    read = [data.folder, *([parent.path] if parent else [])]
+    read = [data.folder, *([parent.path] if parent else []), *(teacher.path for teacher in teachers)]
     if folder.resolve() in [path.resolve() for path in read]:
         raise UsageError("the output is also an input", where=folder, remedy="write to another folder")
     _look_around(folder, options)
@@ -108,9 +111,10 @@ def train_model(
             device=options.device,
             precision=options.precision,
             seed=options.seed,
-            origin=_origin(motifs, parent),
+            origin=_origin(motifs, parent, teachers),
             checkpoint_seconds=options.checkpoint_seconds,
             ranks=ranks,
+            teachers=Teachers(teachers, data, recipe.teacher_share, options.device) if teachers else None,
         )
         if options.resume and trainer.resume():
             done = trainer.progress
@@ -125,7 +129,7 @@ def train_model(
         with options.stopping() as stop:
             _run(trainer, options, stop, progress)
             if ranks.first:
-                _write(trainer, architecture, _facts(trainer, options, begun, parent, inherited), options)
+                _write(trainer, architecture, _facts(trainer, options, begun, parent, inherited, teachers), options)
             ranks.wait()
             if stop is not None and stop.asked:  # the model is whole, what was to come after it is not
                 stop.leave()
@@ -249,14 +253,15 @@ def _in_bf16_on_the_cpu(options: RunOptions) -> bool:
     return options.precision == "bf16" and options.device.type == "cpu"
 
 
-def _origin(motifs: Sequence[Motif], parent: ModelFolder | None) -> str:
-    """What the first weights were taken from; empty if from nothing."""
+def _origin(motifs: Sequence[Motif], parent: ModelFolder | None, teachers: Sequence[ModelFolder]) -> str:
+    """What the first weights were taken from, and who taught; empty if nothing and nobody."""
     found = []
     if motifs:
         columns = np.concatenate([motif.frequencies for motif in motifs]).astype("<f8")
         found.append(f"motifs {hashlib.sha256(columns.tobytes()).hexdigest()}")
     if parent:
         found.append(f"model {parent.sha256}")
+    found += [f"teacher {teacher.sha256}" for teacher in teachers]
     return ", ".join(found)
 
 
@@ -289,7 +294,12 @@ def _write(trainer: Trainer, architecture: str, facts: Mapping[str, object], opt
 
 
 def _facts(
-    trainer: Trainer, options: RunOptions, motifs: int, parent: ModelFolder | None, inherited: Inherited
+    trainer: Trainer,
+    options: RunOptions,
+    motifs: int,
+    parent: ModelFolder | None,
+    inherited: Inherited,
+    teachers: Sequence[ModelFolder],
 ) -> dict[str, object]:
     """What the card says of how the model was made."""
     data, state = trainer.data, trainer.progress
@@ -312,6 +322,8 @@ def _facts(
     if parent:
         whole, rows = list(inherited.names), len(inherited.outputs)
         training["parent"] = {"id": parent.id, "sha256": parent.sha256, "inherited": whole, "outputs": rows}
+    if teachers:
+        training["teachers"] = [{"id": teacher.id, "sha256": teacher.sha256} for teacher in teachers]
     if state.best:
         training["validation_loss"] = state.best_loss
     info, inputs = data.info, trainer.examples

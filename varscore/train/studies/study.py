@@ -37,7 +37,8 @@ class Plan:
     """How one architecture is trained.
 
     overrides: fields of its recipe; arguments: of its configuration; motifs: its first filters; parent: whose weights
-    it begins with; visible: positions ``[first, last)`` of the window, outside of which it sees nothing
+    it begins with; teachers: whose predictions it learns, too; visible: positions ``[first, last)`` of the window,
+    outside of which it sees nothing
     """
 
     architecture: str
@@ -45,6 +46,7 @@ class Plan:
     arguments: Mapping[str, object] = field(default_factory=dict)
     motifs: tuple[Motif, ...] = ()
     parent: ModelFolder | None = None
+    teachers: tuple[ModelFolder, ...] = ()
     visible: tuple[int, int] | None = None
 
     @property
@@ -84,6 +86,7 @@ class Run:
             arguments=plan.arguments,
             motifs=plan.motifs,
             parent=plan.parent,
+            teachers=plan.teachers,
             visible=plan.visible,
             options=options,
             progress=progress,
