@@ -56,7 +56,7 @@ def probability(net: SequenceNet, codes: torch.Tensor) -> NDArray[np.float64]:
 
 
 def test_targets_lie_between_labels_and_what_teachers_say_of_the_same_strand(data: ExampleSet, tmp_path: Path) -> None:
-    counts = np.array([5, 5, 5]), np.array([20, 20, 20]), np.array([5, 5, 5]), np.array([200, 200, 200])
+    counts = np.array([0, 5, 5]), np.array([20, 20, 20]), np.array([5, 5, 5]), np.array([200, 200, 200])
     one = teacher(tmp_path / "one", TASTES, 1, priors=Priors(*counts))
     two = teacher(tmp_path / "two", data.tasks[:1], 2)
     rows, flips = data.rows("train")[:7], np.arange(7) % 2 == 1
@@ -68,6 +68,10 @@ def test_targets_lie_between_labels_and_what_teachers_say_of_the_same_strand(dat
     labels = data.targets(rows)
     expected = np.stack([0.7 * labels[:, 0] + 0.3 * planted, 0.7 * labels[:, 1] + 0.3 * said[:, 1]], 1)
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5)
+    ignorant = Priors(np.array([5, 0]), np.array([20, 20]), np.array([5, 0]), np.array([20, 20]))
+    three = teacher(tmp_path / "three", data.tasks, 3, priors=ignorant)
+    with_it = Teachers([one, three], data, 0.3, CPU).targets(batch, 200, "fp32")
+    np.testing.assert_allclose(with_it[:, 1].numpy(), expected[:, 1], rtol=1e-5)  # it has seen no positive of that task
     alone = Teachers([two], data, 0.3, CPU).targets(batch, 200, "fp32")
     np.testing.assert_array_equal(alone[:, 1].numpy(), labels[:, 1])
 
@@ -135,7 +139,7 @@ def test_who_cannot_teach(data: ExampleSet, tmp_path: Path) -> None:
 
     good = teacher(tmp_path / "good", data.tasks, 1)
     refuses("windows have 120 bases, those to learn from 100", teacher(tmp_path / "long", data.tasks, 1, window=120))
-    refuses("none of the tasks", teacher(tmp_path / "other", TASTES[:1], 1))
+    refuses("knows none of the tasks", teacher(tmp_path / "other", TASTES[:1], 1))
     net = small(NAME, **(SMALL | {"n_tasks": 2, "window": 100}))
     net.adapt("values", "both-mean")
     refuses("its outputs are values", save_model(tmp_path / "values", net, NAME, data.tasks, {}))

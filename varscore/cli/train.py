@@ -196,6 +196,8 @@ class Training:
         if parent is not None:
             parent.warn_of_interim()
         teachers = tuple(find_model(name) for name in self.teacher or ())
+        for teacher in teachers:
+            teacher.warn_of_interim()
         plan = Plan(architecture, self.overrides(), arguments, self.motifs(), parent, teachers)
         laid = bool(plan.motifs) and not plan.recipe.renewed_filters
         refuse_idle(self.given(), plan.recipe, laid=laid, taught=bool(teachers))

@@ -21,10 +21,10 @@ from varscore.zoo.priors import count_priors
 class Teachers:
     """Trained networks that see the examples of a data set as their pupil does, without dropout.
 
-    ``share`` of a target is the mean of the probabilities that those teachers give it which have the task, by name; a
-    task that none has is learnt from its labels alone. What is unknown stays unknown. Raises UsageError for data other
-    than labels, data without the negatives that teachers' probabilities count in, and for a teacher that wants other
-    windows, reads more than sequence or has none of the tasks.
+    ``share`` of a target is the mean of the probabilities that those teachers give it which have learnt the task, by
+    name; a task that none has learnt (it is not theirs, or had no positive) is learnt from its labels alone. What is
+    unknown stays unknown. Raises UsageError for data other than labels, data without the negatives that teachers'
+    probabilities count in, and for a teacher that wants other windows, reads more than sequence or knows no task.
     """
 
     def __init__(self, models: Sequence[ModelFolder], data: ExampleSet, share: float, device: torch.device) -> None:
@@ -41,18 +41,20 @@ class Teachers:
         self._nets: list[tuple[SequenceNet, Tensor, Tensor, Tensor]] = []
         for model in models:
             net, (own, theirs) = model.load(), shared(data.tasks, model.tasks())
+            learnt = ~np.isin(theirs, model.untrained)
+            own, theirs = own[learnt], theirs[learnt]
             causes = {
                 f"its windows have {net.window} bases, those to learn from {data.window}": net.window != data.window,
                 "it reads more than sequence": bool(net.inputs),
                 f"its outputs are {net.objective}": net.objective != "labels",
-                "it has none of the tasks": not len(own),
+                "it knows none of the tasks": not len(own),
             }
             if cause := next((cause for cause, holds in causes.items() if holds), None):
                 raise UsageError("the model cannot teach this", where=model.path, cause=cause)
-            places = (torch.from_numpy(np.ascontiguousarray(of)).to(device) for of in (own, theirs))
+            here, there = (torch.from_numpy(np.ascontiguousarray(of)).to(device) for of in (own, theirs))
             shift = torch.from_numpy(net.goal.shift.astype(np.float32)).to(device)
-            self._nets.append((net.to(device).eval(), *places, shift))  # type: ignore[arg-type]
-            self.taught[self._nets[-1][1]] += 1
+            self._nets.append((net.to(device).eval(), here, there, shift))
+            self.taught[here] += 1
 
     def targets(self, batch: Batch, step: int, precision: str) -> Tensor:
         """Float32 (n, tasks): the batch's own targets, moved towards what the teachers say."""
