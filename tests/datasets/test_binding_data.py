@@ -372,6 +372,7 @@ def test_cell_types_are_found_in_the_names_of_files(tmp_path: Path) -> None:
         ("liver", "sliver.bed", False),
         ("liver", "fetal_liver_2.bed", True),
         ("PC-3", "ENCFF2PC3.bed", True),
+        ("肝", "K562.bed", False),
     ],
 )
 def test_a_cell_type_is_no_part_of_a_longer_word_or_number(cell: str, name: str, there: bool) -> None:

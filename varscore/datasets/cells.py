@@ -128,7 +128,7 @@ def is_in_name(cell: str, name: str) -> bool:
     ``H1-hESC`` is in ``UwdukeH1hescUniPk.bed``; ``H1`` is not in ``H1975.bed``, nor ``liver`` in ``sliver.bed``.
     """
     spelled = "[^A-Za-z0-9]*".join(bare(cell))
-    spans = [match.span() for match in re.finditer(spelled, name, re.IGNORECASE)]
+    spans = [match.span() for match in re.finditer(spelled, name, re.IGNORECASE) if match[0]]
     return any(not _joined(name, first) and not _joined(name, end) for first, end in spans)
 
 

@@ -90,10 +90,7 @@ def train_model(
     options = options or RunOptions()
     if recipe.renewed_filters and not (motifs and parent):
         raise UsageError("filters are renewed in a parent, from motifs", remedy="`init_from` and `init_motifs`")
-    read = [data.folder, *([parent.path] if parent else []), *(teacher.path for teacher in teachers)]
-    if folder.resolve() in [path.resolve() for path in read]:
-        raise UsageError("the output is also an input", where=folder, remedy="write to another folder")
-    _look_around(folder, options)
+    _look_around(folder, [data.folder, *(model.path for model in (parent, *teachers) if model)], options)
     torch.manual_seed(options.seed)
     data, visible = fitting(data, architecture, arguments, visible)
     net = network_for(architecture, data, arguments, visible)
@@ -144,9 +141,11 @@ def _no_place_for_motifs() -> UsageError:
     )
 
 
-def _look_around(folder: Path, options: RunOptions) -> None:
-    """Raises OutputExists, UsageError, and warns of a CPU that is slow at what it is asked for."""
+def _look_around(folder: Path, read: Sequence[Path], options: RunOptions) -> None:
+    """Raises OutputExists, UsageError for a folder that is ``read`` or cannot be a model's, and warns of a slow CPU."""
     demand_text(folder)
+    if folder.resolve() in [path.resolve() for path in read]:
+        raise UsageError("the output is also an input", where=folder, remedy="write to another folder")
     if (folder / CARD).exists() and not (folder / CHECKPOINT).exists():
         raise OutputExists("a model without a checkpoint is there", where=folder, remedy="choose another folder")
     if _in_bf16_on_the_cpu(options) and not bf16.multiplies():
