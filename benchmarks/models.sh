@@ -91,7 +91,7 @@ varscore train-chromatin dilated --data more353.s25 "${renewed[@]}" -o dilated.s
 # four grids at once: a pass is as long as four; of these three the second was the best
 varscore train-chromatin dilated --data more353.grids -o dilated.stage7 --init-from dilated.stage6 --seed 8 --lr 2.5e-3 \
     --warmup-steps 150 --ema 0.9995 --epochs 3 "${fast[@]}"
-# one pass over eight grids, down to a rate of 0; and two, with more dropout, which is as good, and right where the other errs
+# one pass over eight grids, down to a rate of 0; and two with more dropout: not as good alone, but right where the other errs
 eighth=(--data more353.eight --init-from dilated.stage7 --warmup-steps 150 --ema 0.9995 "${fast[@]}")
 varscore train-chromatin dilated "${eighth[@]}" -o dilated.stage8 --seed 10 --lr 2e-3 --epochs 1
 varscore train-chromatin dilated "${eighth[@]}" -o dilated.stage8.dropout --seed 9 --lr 2.5e-3 --epochs 2 \
