@@ -14,6 +14,8 @@ from torch.nn import functional as F
 
 from varscore.errors import UsageError
 from varscore.nets import layers
+from varscore.nets.architect import PositionLSTM
+from varscore.nets.kernels import bf16
 from varscore.nets.layers import (
     Activation,
     BiLSTM,
@@ -27,6 +29,7 @@ from varscore.nets.layers import (
     pooled_length,
     reverse_complement,
 )
+from varscore.nets.promoternet import ForwardLSTM
 
 LETTERS, COMPLEMENT = "ACGTN", str.maketrans("ACGTN", "TGCAN")
 
@@ -203,3 +206,19 @@ def test_bf16_arithmetic_is_near_fp32(name: str) -> None:
             rough = net(codes)
     assert rough.dtype == torch.bfloat16
     assert 0 < (rough.float() - exact).abs().max() < 0.05 * max(1.0, float(exact.abs().max()))
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("layer", [BiLSTM(5, 4), BiLSTM(5, 40), ForwardLSTM(5, 4), PositionLSTM(5, 4, 2)])
+def test_a_cpu_that_does_not_multiply_in_half_has_lstms_in_full(
+    layer: nn.Module, precision: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch raises RuntimeError there. The layer before it hands over what it multiplied in half."""
+    monkeypatch.setattr(bf16, "multiplies", lambda: False)
+    x = torch.randn(3, 5, 7).to(precision)
+    for wanted in (True, False):
+        with torch.set_grad_enabled(wanted):
+            expected = layer(x.float())
+            with torch.autocast("cpu", precision):
+                found = layer(x)
+        assert found.dtype == torch.float32 and torch.equal(found, expected)

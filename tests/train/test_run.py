@@ -33,6 +33,7 @@ from varscore.evaluate import Examined, evaluate_model, record
 from varscore.formats.motifs import Motif
 from varscore.nets import find
 from varscore.nets.kernels import bf16
+from varscore.nets.layers import FEW_CHANNELS
 from varscore.nets.registry import Recipe
 from varscore.train import loop
 from varscore.train.loop import Trainer
@@ -53,8 +54,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> ExampleSet:
 
 
 def train(data: ExampleSet, folder: Path, recipe: Recipe = QUICK, **more: Any) -> ModelFolder:
-    options = RunOptions(**more.pop("options", {}))
-    return train_model(NAME, data, folder, recipe=recipe, arguments=SMALL, options=options, **more)
+    options, arguments = RunOptions(**more.pop("options", {})), {**SMALL, **more.pop("arguments", {})}
+    return train_model(NAME, data, folder, recipe=recipe, arguments=arguments, options=options, **more)
 
 
 def test_a_run_leaves_a_model(data: ExampleSet, tmp_path: Path) -> None:
@@ -340,11 +341,11 @@ def test_two_processes_train_as_one(data: ExampleSet, tmp_path: Path) -> None:
 def test_bf16_says_what_multiplies(
     data: ExampleSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, products: bool
 ) -> None:
-    """On the card; and a CPU that is slower in it is told so."""
+    """On the card; and a CPU that is slower in it is told so. The LSTM is wide enough for this package's kernel."""
     monkeypatch.setattr(bf16, "multiplies", lambda: products)
     monkeypatch.setattr(bf16, "amx", lambda: False)
     with caplog.at_level(logging.WARNING, "varscore"):
-        model = train(data, tmp_path / "m", options={"precision": "bf16"})
+        model = train(data, tmp_path / "m", options={"precision": "bf16"}, arguments={"hidden": FEW_CHANNELS})
     assert model.card["training"]["products"] == ("AVX512-bf16" if products else "torch's own")
     assert ("more slowly in bf16" in caplog.text) == (not products)
     assert "products" not in train(data, tmp_path / "n").card["training"]

@@ -15,7 +15,15 @@ from torch import Tensor, nn
 from varscore.errors import UsageError
 from varscore.nets.attentionnet import Attention, AttentiveNet, BasesNet, ConvNorm, Residual
 from varscore.nets.deepmotif import MaxOverTime
-from varscore.nets.layers import Activation, Dropout, FlattenChannels, MeanOverTime, SequenceNet, pooled_length
+from varscore.nets.layers import (
+    Activation,
+    Dropout,
+    FlattenChannels,
+    MeanOverTime,
+    SequenceNet,
+    lstm_in_full,
+    pooled_length,
+)
 from varscore.nets.promoternet import ForwardLSTM
 from varscore.nets.registry import Recipe, register
 
@@ -121,7 +129,7 @@ class PositionLSTM(nn.LSTM):
     """LSTM layers over the positions; (N, channels, T) to (N, directions * hidden, T)."""
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # one tensor in, one out
-        steps, _ = super().forward(x.permute(2, 0, 1))
+        steps, _ = lstm_in_full(super().forward, x.permute(2, 0, 1))
         return steps.permute(1, 2, 0)
 
 

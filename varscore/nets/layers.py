@@ -25,6 +25,8 @@ from varscore.nets.kernels.kmertable import LARGEST_POOL, convolve_columns, conv
 from varscore.nets.kernels.lstmtrain import direction
 from varscore.nets.objectives import Objective, make_objective
 
+Found = TypeVar("Found")
+
 UNKNOWN = 4
 
 FEW_CHANNELS = 32
@@ -59,6 +61,19 @@ def in_full(convolve: Callable[[Tensor], Tensor], x: Tensor, channels: int) -> T
         return convolve(x)
     with torch.autocast("cpu", enabled=False):
         return convolve(x.float())
+
+
+def lstm_in_full(run: Callable[..., Found], *tensors: Tensor) -> Found:
+    """``run(*tensors)``, torch's LSTM; in float32 on a CPU that does not multiply in the precision of autocast.
+
+    oneDNN has no such LSTM there, and torch raises RuntimeError, while its convolutions and products work anywhere.
+    """
+    if tensors[0].device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        return run(*tensors)
+    if torch.get_autocast_dtype("cpu") == bf16.HALF and bf16.multiplies():
+        return run(*tensors)
+    with torch.autocast("cpu", enabled=False):
+        return run(*(x.float() for x in tensors))
 
 
 class Conv(nn.Conv1d):
@@ -205,23 +220,23 @@ class BiLSTM(nn.LSTM):
         self.hard_gates, self.turns = hard_gates, turns
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # one tensor in, one out
-        steps = x.permute(2, 0, 1)
+        return lstm_in_full(self._over, x.permute(2, 0, 1)).permute(1, 2, 0)
+
+    def _over(self, steps: Tensor) -> Tensor:
+        """(T, N, channels) to (T, N, 2 hidden)."""
         masked = self.training and self.recurrent_dropout and self.per_step
         if masked or self.hard_gates or not self.turns:
-            return self._loop(steps).permute(1, 2, 0)
+            return self._loop(steps)
         weights = [
             F.dropout(weight, self.recurrent_dropout, self.training) if "weight_hh" in name else weight
             for name, weight in self.named_parameters()
         ]
-        if bf16.wanted(x) and self.hidden_size >= FEW_CHANNELS:
-            halves = lstm.direction(steps, weights[:4], False), lstm.direction(steps, weights[4:], True)
-            output = torch.cat(halves, 2)
-        elif torch.is_grad_enabled() and _plain_cpu(steps) and _plain_cpu(weights[0]):
-            output = torch.cat([direction(steps, weights[:4], False), direction(steps, weights[4:], True)], 2)
-        else:
-            start = steps.new_zeros(2, steps.shape[1], self.hidden_size)
-            output = torch.lstm(steps, (start, start), weights, True, 1, 0.0, self.training, True, False)[0]
-        return output.permute(1, 2, 0)
+        if bf16.wanted(steps) and self.hidden_size >= FEW_CHANNELS:
+            return torch.cat([lstm.direction(steps, weights[:4], False), lstm.direction(steps, weights[4:], True)], 2)
+        if torch.is_grad_enabled() and _plain_cpu(steps) and _plain_cpu(weights[0]):
+            return torch.cat([direction(steps, weights[:4], False), direction(steps, weights[4:], True)], 2)
+        start = steps.new_zeros(2, steps.shape[1], self.hidden_size)
+        return torch.lstm(steps, (start, start), weights, True, 1, 0.0, self.training, True, False)[0]
 
     def _loop(self, steps: Tensor) -> Tensor:
         """(T, N, channels) to (T, N, 2 hidden), in training with dropout on the hidden state before each gate."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from varscore.nets.attentionnet import Attention, AttentiveNet, ConvNorm, Residual, dense_elu
-from varscore.nets.layers import pooled_length
+from varscore.nets.layers import lstm_in_full, pooled_length
 from varscore.nets.registry import Recipe, register
 
 
@@ -15,7 +15,7 @@ class ForwardLSTM(nn.LSTM):
     """LSTM in one direction over the positions; (N, channels, T) to (N, hidden, T)."""
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # one tensor in, one out
-        steps, _ = super().forward(x.permute(2, 0, 1))
+        steps, _ = lstm_in_full(super().forward, x.permute(2, 0, 1))
         return steps.permute(1, 2, 0)
 
 

@@ -278,7 +278,7 @@ def error_of_effects(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]
 
 
 @pytest.mark.parametrize("name", SHARING)
-@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+@pytest.mark.parametrize("precision", ["tf32", "bf16", "fp16"])
 def test_reduced_precision_on_the_cpu(name: str, precision: str) -> None:
     windows = cut(MIXED[:40], NETS[name].window)
     expected = naive(NETS[name], windows)

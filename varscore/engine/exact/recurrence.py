@@ -22,7 +22,7 @@ from varscore.engine.exact.maps import FeatureMap, SharedMap
 from varscore.engine.exact.memory import ScratchBuffers
 from varscore.engine.exact.product import BLOCK, Product
 from varscore.engine.exact.reach import Span
-from varscore.nets.layers import BiLSTM, hard_sigmoid
+from varscore.nets.layers import BiLSTM, hard_sigmoid, lstm_in_full
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +168,11 @@ class FusedDirection(LstmDirection):
             return state
         steps = inputs[span.place, rows]
         order = (0,) if self.backward else ()
-        start = (state.hidden[None], state.cell[None])
-        states, hidden, cell = torch.lstm(steps.flip(order), start, self.weights, True, 1, 0.0, False, False, False)
+
+        def run(steps: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            return torch.lstm(steps, (hidden, cell), self.weights, True, 1, 0.0, False, False, False)
+
+        states, hidden, cell = lstm_in_full(run, steps.flip(order), state.hidden[None], state.cell[None])
         output.copy_(states.flip(order))
         return State(hidden[0].to(output.dtype), cell[0].to(output.dtype))
 
