@@ -50,6 +50,16 @@ MotifShare = Annotated[
         metavar="SHARE",
     ),
 ]
+TaskBalance = Annotated[
+    float | None,
+    recipe_option(
+        "Of labels: divide a task's loss by its share of positives to this power, so that rare ones are learnt, too "
+        "(at most six times the median's weight); 0: all count alike.",
+        min=0,
+        max=1,
+        metavar="POWER",
+    ),
+]
 TeacherShare = Annotated[
     float | None,
     recipe_option(

@@ -50,6 +50,7 @@ from varscore.cli.recipe import (
     Schedule,
     Segment,
     Steps,
+    TaskBalance,
     TeacherShare,
     WarmupSteps,
     WeightDecay,
@@ -123,6 +124,7 @@ class Training:
     recurrent_clip: RecurrentClip = None
     max_norm: MaxNorm = None
     output_l1: OutputL1 = None
+    task_balance: TaskBalance = None
     teacher_share: TeacherShare = None
     prior_bias: PriorBias = None
     ema: MovingAverage = None

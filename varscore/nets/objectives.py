@@ -64,7 +64,8 @@ class Objective(nn.Module):
     def loss(self, outputs: Tensor, targets: Tensor, known: Tensor | None) -> tuple[Tensor, float]:
         """The mean loss of a batch, and the weight of this mean beside those of other batches.
 
-        outputs: float32 (n, outputs); targets: float32 (n, tasks); known: bool (n, tasks), or None for all.
+        outputs: float32 (n, outputs); targets: float32 (n, tasks); known: bool (n, tasks), or None for all. Of
+        ``labels`` it may be float32: how much each target counts.
         """
         raise NotImplementedError
 
@@ -87,7 +88,7 @@ class Labels(Objective):
     loss_name = "binary cross-entropy"
 
     def prior(self, targets: Iterable[Targets]) -> NDArray[np.float64]:
-        positive, n = _sums(targets)
+        positive, n = sums(targets)
         share = (positive + 1.0) / (n + 2.0)
         odds: NDArray[np.float64] = np.log(share / (1 - share))
         return odds
@@ -110,7 +111,7 @@ class Classes(Objective):
     loss_name = "cross-entropy"
 
     def prior(self, targets: Iterable[Targets]) -> NDArray[np.float64]:
-        of_class, n = _sums(targets)
+        of_class, n = sums(targets)
         logs: NDArray[np.float64] = np.log((of_class + 1.0) / (n + self.n_tasks))
         return logs
 
@@ -177,7 +178,7 @@ class States(Objective):
         self.register_buffer("weight", torch.ones(n_tasks))
 
     def fit(self, targets: Iterable[Targets]) -> None:
-        bound, n = _sums(targets)
+        bound, n = sums(targets)
         self.weight.copy_(torch.from_numpy(np.where(bound > 0, (n - bound) / np.maximum(bound, 1), 1.0)))
 
     def loss(self, outputs: Tensor, targets: Tensor, known: Tensor | None) -> tuple[Tensor, float]:
@@ -207,7 +208,7 @@ def make_objective(name: str, n_tasks: int) -> Objective:
     return OBJECTIVES[name](n_tasks)
 
 
-def _sums(targets: Iterable[Targets]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def sums(targets: Iterable[Targets]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sum and number of the known targets of each task: float64 (tasks,) each."""
     total = n = np.zeros(1)
     for values, known in targets:

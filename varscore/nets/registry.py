@@ -62,6 +62,9 @@ class Recipe:
     output_l1: float = 0.0
     """Added to the loss: ``output_l1 * mean(|z|)``, z what the last dense layer gives (the log-odds: where DeepSEA's
     authors have it), averaged over batch and tasks as the loss is"""
+    task_balance: float = 0.0
+    """The loss of a task is divided by its share of positives to this power (:mod:`varscore.train.balance`), so that
+    rare ones are learnt, too; 0: all tasks count alike"""
     teacher_share: float = 0.5
     """Of the targets, where other models teach (:mod:`varscore.train.teachers`)"""
     prior_bias: bool = False

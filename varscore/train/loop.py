@@ -30,7 +30,8 @@ from varscore.nets.init import Inherited
 from varscore.nets.layers import BIN, SequenceNet
 from varscore.nets.registry import Recipe
 from varscore.storage.whole import whole_file
-from varscore.train.batches import Examples, Order, Outputs
+from varscore.train.balance import task_weights
+from varscore.train.batches import Batch, Examples, Order, Outputs
 from varscore.train.optim import (
     clip_recurrent,
     learning_rate,
@@ -88,6 +89,11 @@ class Trainer:
         self.total = planned(recipe, self.steps)
         self.both_strands = data.strands == "both" and net.strands != "one"
         self.examples = Examples(data, net, device, step)
+        self.balance: Tensor | None = None
+        """float32 (tasks,), how much each counts in the loss; None: all alike"""
+        if recipe.task_balance and net.objective == "labels":
+            weights = task_weights(self.examples.targets(self.rows), recipe.task_balance)
+            self.balance = torch.from_numpy(weights).to(device)
         self.outputs = Outputs(self.net, step)
         self.optimizer = make_optimizer(net, recipe)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16" and device.type == "cuda")
@@ -138,7 +144,14 @@ class Trainer:
             examples = self.examples.batch(order[batch], flips[batch])
             with torch.backends.cudnn.flags(enabled=False):  # whose LSTM has no gradient outside of training
                 outputs = self.outputs(examples.codes, examples.count, examples.extra)
-            yield self.net.goal.loss(outputs, examples.targets, examples.known)[0]
+            yield self.net.goal.loss(outputs, examples.targets, self._counting(examples))[0]
+
+    def _counting(self, examples: Batch) -> Tensor | None:
+        """Which targets count in the loss, bool (n, tasks), or how much, float32 (n, tasks); None: all alike."""
+        if self.balance is None:
+            return examples.known
+        known = torch.ones_like(examples.targets) if examples.known is None else examples.known
+        return known * self.balance
 
     @flushing_denormals()  # as which vanishing gradients end
     def run(
@@ -188,7 +201,7 @@ class Trainer:
         batch = self.order.batch(progress.step, len(order))
         mine = batch[ranks.rank :: ranks.world]
         # gradients are averaged over processes, whose parts of a batch may differ in what is known, or be empty
-        weight = self._weight(order[mine]) * ranks.world / max(self._weight(order[batch]), 1)
+        weight = self._weight(order[mine]) * ranks.world / (self._weight(order[batch]) or 1)
         mine = mine if len(mine) else batch[:1]
         examples = self.examples.batch(order[mine], flips[mine])
         done = self._done
@@ -201,7 +214,7 @@ class Trainer:
         outputs, targets = outputs.float(), examples.targets
         if self.teachers is not None:
             targets = self.teachers.targets(examples, self.examples.step, self.precision)
-        mean, _ = self.net.goal.loss(outputs, targets, examples.known)
+        mean, _ = self.net.goal.loss(outputs, targets, self._counting(examples))
         loss = weight * (mean + (penalty(self.recipe, outputs) if self.net.objective == "labels" else 0.0))
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -229,13 +242,16 @@ class Trainer:
         """Steps of the current epoch: the last one may be cut short."""
         return min(self.steps, self.total - self.progress.epoch * self.steps)
 
-    def _weight(self, rows: NDArray[np.int64]) -> int:
-        """Of some examples' mean loss beside that of others: examples, or known targets where some are not known."""
+    def _weight(self, rows: NDArray[np.int64]) -> float:
+        """Of some examples' mean loss beside that of others: examples, or known targets where some are not known, each
+        as much as its task counts."""
         if self.ranks.world == 1:
             return len(rows)
         rows = rows[rows != NONE]
         known = self.data.known(rows)
-        return len(rows) * len(self.data.tasks) if known is None else int(np.count_nonzero(known))
+        counts = np.ones(len(self.data.tasks)) if self.balance is None else self.balance.cpu().double().numpy()
+        each = np.full(len(counts), len(rows)) if known is None else np.count_nonzero(known, axis=0)
+        return float(each @ counts)
 
     @property
     def candidate(self) -> SequenceNet:

@@ -232,7 +232,8 @@ def network_for(
 def warn_of_idle(net: SequenceNet, recipe: Recipe, own: Recipe) -> None:
     """Say what was made other than in the architecture's own recipe and has nothing to act on."""
     recurrent = any(isinstance(layer, torch.nn.RNNBase) for layer in net.modules())
-    idle = {"recurrent_clip": not recurrent, "output_l1": net.objective != "labels"}
+    of_labels = net.objective == "labels"
+    idle = {"recurrent_clip": not recurrent, "output_l1": not of_labels, "task_balance": not of_labels}
     for name, is_idle in idle.items():
         if is_idle and getattr(recipe, name) not in (0, getattr(own, name)):
             log.warning("`%s` changes nothing: the network has no part that it is for", name)
