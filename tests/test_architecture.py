@@ -234,6 +234,21 @@ def test_the_command_table_imports_nothing_heavy() -> None:
     assert "varscore.cli.app" in loaded.stdout.split()
 
 
+def test_an_outline_of_a_network_loads_no_compiler() -> None:
+    """Arithmetic on torch's meta device imports it, which takes every command that opens a model two seconds."""
+    code = """
+import sys, torch
+from varscore.nets.registry import architectures, build
+with torch.device("meta"):
+    print(*[build(name).layers[0].__class__ for name in architectures()])
+print(*sys.modules)
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    built, loaded = told.stdout.splitlines()
+    assert len(built.split("> <")) > 10 and "torch" in loaded.split()
+    assert not {name for name in loaded.split() if name.startswith(("torch._dynamo", "torch._inductor"))}
+
+
 def messages(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Line and text of what is said by errors and logs, without what stands in backquotes."""
     for call in ast.walk(tree):

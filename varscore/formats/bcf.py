@@ -64,9 +64,13 @@ def _htslib(blocks: Iterable[bytes], *task: str) -> Generator[bytes, None, None]
 
     Raises what ``blocks`` raises, else _HtslibError; in both cases after handing out what could be converted.
     """
-    with tempfile.TemporaryFile() as messages:
+    with tempfile.TemporaryFile() as messages, tempfile.TemporaryDirectory() as scratch:  # for what pysam leaves behind
         child = subprocess.Popen(
-            [sys.executable, "-P", _CHILD, *task], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=messages
+            [sys.executable, "-P", _CHILD, *task],
+            env={**os.environ, "TMPDIR": scratch},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=messages,
         )
         assert child.stdin is not None and child.stdout is not None
         try:
