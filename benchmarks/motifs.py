@@ -6,8 +6,8 @@ Three questions about a model of chromatin, all asked of one split of a data set
 
 factors   The consensus of a factor's matrix is put into 100 windows under no DNase peak and 100 under many, beside the
           same bases shuffled. Does the factor's own task prefer the site? p is of the sign test over all windows.
-breaking  Each base of the strongest CTCF sites under CTCF peaks is changed into the other three. How far does CTCF go
-          down with the change that is worst by the matrix, and with the one that is worst by the network itself?
+breaking  Each base of the strongest sites under a factor's peaks is changed into the other three. How far does its task
+          go down with the change that is worst by the matrix, and (CTCF) with the one worst by the network itself?
 matrices  How well does the network rank the bins of each transcription factor, beside the one matrix of all that
           ranks them best, be it by its best placement in the window or near the bin? Choosing the matrix on the very
           bins that are ranked favours the matrix.
@@ -114,6 +114,10 @@ class Raised:
     raised: float
     """Share of the windows in which the site is above the shuffled bases"""
     p: float
+    sites: int
+    """The strongest under the peaks of the factor's first task"""
+    broken: float | None
+    """What they lose by the change that the matrix thinks worst; None where there is none"""
 
 
 def surroundings(bench: Bench, random: np.random.Generator) -> dict[str, np.ndarray]:
@@ -153,9 +157,9 @@ def raise_factors(bench: Bench, random: np.random.Generator) -> list[Raised]:
         change = bench.effects(paired(ref, alt, len(site)))[:, tasks].mean(1)
         medians = {kind: float(np.median(part)) for kind, part in zip(windows, np.split(change, 2), strict=True)}
         letters = "".join("ACGT"[base] for base in site)
-        found.append(
-            Raised(factor, motif.id, letters, **medians, raised=float((change > 0).mean()), p=sign_test(change))
-        )
+        raised, p, real = float((change > 0).mean()), sign_test(change), break_sites(bench, tasks[0], motif)
+        lost = {"sites": real.sites, "broken": real.told} if real else {"sites": 0, "broken": None}
+        found.append(Raised(factor, motif.id, letters, **medians, raised=raised, p=p, **lost))
     return found
 
 
@@ -170,7 +174,7 @@ def sign_test(change: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Broken:
-    """How far CTCF goes down when single bases of its sites change; log2 odds, medians over sites."""
+    """How far a factor's task goes down when single bases of its sites change; log2 odds, medians over sites."""
 
     sites: int
     matrix: str
@@ -184,12 +188,15 @@ class Broken:
     """Correlation, over the changes of a site, of the prediction's change and the matrix's"""
 
 
-def break_sites(bench: Bench) -> Broken | None:
+def break_ctcf(bench: Bench) -> Broken | None:
     """None for a model without the task, or where there is no site."""
     task = next((task.index for task in bench.data.tasks if task.name == BREAKS), None)
     motif = next((motif for motif in bench.motifs if motif.name == "CTCF"), None)
-    if task is None or motif is None:
-        return None
+    return None if task is None or motif is None else break_sites(bench, task, motif)
+
+
+def break_sites(bench: Bench, task: int, motif: Motif) -> Broken | None:
+    """None where there is no site."""
     matrix, window = log_odds(motif), bench.data.window
     places, turned = strongest_sites(bench, bench.rows[bench.data.labels(bench.rows)[:, task] == 1], matrix)
     if len(places) == 0:
@@ -205,7 +212,8 @@ def break_sites(bench: Bench) -> Broken | None:
     old, new = (x[:, at].reshape(len(places), width, 3) for x in (ref, alt))
     less = (np.take_along_axis(frames, old, 2) - np.take_along_axis(frames, new, 2)).reshape(down.shape)
     told = np.take_along_axis(down, less.argmax(1)[:, None], 1)
-    agreement = [np.corrcoef(a, b)[0, 1] for a, b in zip(down, less, strict=True)]
+    with np.errstate(invalid="ignore", divide="ignore"):  # NaN where the network does not care
+        agreement = [np.corrcoef(a, b)[0, 1] for a, b in zip(down, less, strict=True)]
     medians = (float(np.median(x)) for x in (told, down.max(1), down.mean(1), agreement))
     return Broken(len(places), motif.id, *medians)
 
@@ -356,11 +364,14 @@ def markdown(name: str, figures: Figures) -> str:
         lines.append(f"| correlation of its changes with the matrix's | {broken.agreement:.2f} | |")
     share = f"{marks['tasks_above_matrix']} of {marks['tasks']}"
     lines.append(f"| tasks of {MIN_POSITIVES} positives ranked better than by the best matrix | {share} | 90 % |")
-    lines += ["", "| factor | matrix | site | neutral | open | raised | p |", "|-|-|-|-|-|-|-|"]
+    lines += [
+        "",
+        "| factor | matrix | site | neutral | open | raised | p | real sites | broken |",
+        "|-|-|-|-|-|-|-|-|-|",
+    ]
     for f in figures.factors:
-        lines.append(
-            f"| {f.factor} | {f.matrix} | {f.site} | {f.neutral:+.2f} | {f.open:+.2f} | {f.raised:.0%} | {f.p:.1g} |"
-        )
+        site = f"{f.factor} | {f.matrix} | {f.site} | {f.neutral:+.2f} | {f.open:+.2f} | {f.raised:.0%} | {f.p:.1g}"
+        lines.append(f"| {site} | {f.sites} | {'' if f.broken is None else f'{-f.broken:+.2f}'} |")
     lines += ["", "| task | positives | AUROC | AUPRC | best matrix | |", "|-|-|-|-|-|-|"]
     for r in sorted(figures.ranked, key=lambda r: r.matrix - r.network):
         task = r.task.replace("|", " ")
@@ -395,7 +406,7 @@ def cut_bins(folder: Path) -> ExampleSet:
 
 def measure(bench: Bench, seed: int) -> Figures:
     begin, random = time.perf_counter(), np.random.default_rng(seed)
-    factors, broken = raise_factors(bench, random), break_sites(bench)
+    factors, broken = raise_factors(bench, random), break_ctcf(bench)
     return Figures(factors, broken, rank_bins(bench), time.perf_counter() - begin)
 
 

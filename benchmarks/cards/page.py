@@ -30,6 +30,8 @@ COLUMNS = {
 }
 OTHERS = ("kmer.hg19-207", "crnn-320-projection.hg19-207")
 ENOUGH = 50
+FELT = 0.1
+"""log2 odds that a broken site costs, at least, where the network uses it"""
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -109,13 +111,21 @@ def motifs(columns: Mapping[str, Mapping[str, Any]]) -> str:
     lines = [f"| | {' | '.join(columns)} |", "|-|" + "-|" * len(columns)]
     lines += [f"| {words} | {' | '.join(map(figure, found))} |" for words, figure in rows.items()]
     own = found[0]["factors"]
-    lines += ["", "Mean change in log2 odds that a site makes over its shuffled bases, closed and open windows:", ""]
-    lines += ["| factor | closed | open | windows raised |", "|-|-|-|-|"]
+    said = "Median change in log2 odds of a factor's task: by its consensus over shuffled bases, in closed and open "
+    said += "windows; and, of its strongest sites under its own peaks, by the one base that its matrix wants least."
+    lines += ["", *textwrap.wrap(said, 120), ""]
+    lines += ["| factor | closed | open | windows raised | real sites | broken |", "|-|-|-|-|-|-|"]
     for each in sorted(own, key=lambda factor: -float(factor["neutral"])):
         raised = f"{each['raised']:.0%}".replace("%", " %")
-        lines.append(f"| {each['factor']} | {each['neutral']:+.2f} | {each['open']:+.2f} | {raised} |")
+        broken = "" if each["broken"] is None else f"{-each['broken']:+.2f}"
+        site = (
+            f"{each['factor']} | {each['neutral']:+.2f} | {each['open']:+.2f} | {raised} | {each['sites']} | {broken}"
+        )
+        lines.append(f"| {site} |")
     low = [each["factor"] for each in own if not (each["p"] < 0.01 and each["raised"] > 0.5)]
-    said = f"Not raised: {', '.join(low) or 'none'}. A break in one of their sites says nothing here. The k-mer model "
+    mute = [each["factor"] for each in own if each["factor"] not in low and (each["broken"] or 0) < FELT]
+    said = f"Not raised: {', '.join(low) or 'none'}. Hardly moved by a break where they are bound (less than {FELT}): "
+    said += f"{', '.join(mute) or 'none'}. What the model says of their sites says little. The k-mer model "
     said += "raises almost all of them a little: it counts words, wherever they stand."
     return "\n".join([*lines, "", *textwrap.wrap(said, 120)])
 

@@ -98,7 +98,7 @@ def bench(script: ModuleType, data: ExampleSet) -> Any:
 
 
 def test_a_base_of_a_site_costs_what_the_matrix_says(script: ModuleType, bench: Any) -> None:
-    broken = script.break_sites(bench)
+    broken = script.break_ctcf(bench)
     matrix = log_odds(CTCF)
     worst = (matrix.max(1) - matrix.min(1)).max()
     others = (matrix.max(1, keepdims=True) - matrix)[matrix < matrix.max(1, keepdims=True)]
@@ -113,6 +113,9 @@ def test_its_own_site_raises_a_factor_and_that_of_another_does_not(script: Modul
     assert (ctcf.factor, rest.factor) == ("CTCF", "NRSF")
     assert ctcf.p < 1e-30 and ctcf.neutral > 5 and ctcf.open > 5
     assert (rest.raised, rest.neutral, rest.open, rest.p) == (0, 0, 0, 1)
+    matrix = log_odds(CTCF)
+    assert ctcf.sites == rest.sites == 10
+    assert ctcf.broken == pytest.approx((matrix.max(1) - matrix.min(1)).max(), abs=1e-4) and rest.broken == 0
 
 
 def test_shuffled_sites_are_no_sites(script: ModuleType) -> None:
