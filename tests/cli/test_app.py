@@ -6,6 +6,7 @@ import errno
 import json
 import logging
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -360,7 +361,7 @@ def test_a_full_disk_behind_stdout_is_an_error() -> None:
 
 
 def test_closed_standard_streams_do_no_harm() -> None:
-    line = " ".join(["exec", *PROGRAM, "nonsense", "2>&-", ">&-"])
+    line = f"exec {shlex.join([*PROGRAM, 'nonsense'])} 2>&- >&-"
     assert subprocess.run(line, shell=True, timeout=30).returncode == 2
 
 

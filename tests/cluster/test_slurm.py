@@ -42,7 +42,7 @@ if fate.exists():
 # A stand-in for sbatch, squeue, scontrol and scancel: every task of an array in order, at once.
 SCHEDULER = """\
 import os, pathlib, re, subprocess, sys, time
-name, words = pathlib.Path(sys.argv[0]).name, sys.argv[1:]
+name, words = pathlib.Path(sys.argv[0]).stem, sys.argv[1:]
 log = pathlib.Path("scheduler").open("a")
 print(name, *words, file=log, flush=True)
 if name == "squeue":
@@ -71,7 +71,10 @@ def stub(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = workspace / "bin dir"
     folder.mkdir()
     for name in ("sbatch", "squeue", "scontrol", "scancel"):
-        (folder / name).write_text(f"#!{sys.executable}\n{SCHEDULER}")
+        (folder / f"{name}.py").write_text(SCHEDULER)
+        # a first line with #! takes no interpreter whose path has a blank
+        command = shlex.join([sys.executable, str(folder / f"{name}.py")])
+        (folder / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         (folder / name).chmod(0o755)
     (folder / "varscore.py").write_text(STUB)
     (workspace / "state").write_text("RUNNING\n")
