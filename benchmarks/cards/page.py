@@ -117,13 +117,12 @@ def motifs(columns: Mapping[str, Mapping[str, Any]]) -> str:
     lines += ["| factor | closed | open | windows raised | real sites | broken |", "|-|-|-|-|-|-|"]
     for each in sorted(own, key=lambda factor: -float(factor["neutral"])):
         raised = f"{each['raised']:.0%}".replace("%", " %")
-        broken = "" if each["broken"] is None else f"{-each['broken']:+.2f}"
-        site = (
-            f"{each['factor']} | {each['neutral']:+.2f} | {each['open']:+.2f} | {raised} | {each['sites']} | {broken}"
-        )
+        lost = "" if each["broken"] is None else f"{-each['broken']:+.2f}"
+        site = f"{each['factor']} | {each['neutral']:+.2f} | {each['open']:+.2f} | {raised} | {each['sites']} | {lost}"
         lines.append(f"| {site} |")
     low = [each["factor"] for each in own if not (each["p"] < 0.01 and each["raised"] > 0.5)]
-    mute = [each["factor"] for each in own if each["factor"] not in low and (each["broken"] or 0) < FELT]
+    broken = {each["factor"]: each["broken"] for each in own if each["broken"] is not None}
+    mute = [factor for factor, lost in broken.items() if factor not in low and lost < FELT]
     said = f"Not raised: {', '.join(low) or 'none'}. Hardly moved by a break where they are bound (less than {FELT}): "
     said += f"{', '.join(mute) or 'none'}. What the model says of their sites says little. The k-mer model "
     said += "raises almost all of them a little: it counts words, wherever they stand."

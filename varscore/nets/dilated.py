@@ -86,10 +86,8 @@ class PositionPool(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        if (
-            self.weight.is_meta
-        ):  # an outline, whose weights come from a file; arithmetic on it has torch import its compiler
-            return
+        if self.weight.is_meta:
+            return  # an outline, filled from a file; arithmetic on it would have torch import its compiler
         positions = self.weight.shape[2]
         middle = (torch.arange(positions, device=self.weight.device) - (positions - 1) / 2) * (7.5 / positions)
         with torch.no_grad():

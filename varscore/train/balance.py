@@ -1,8 +1,8 @@
 """How much each task counts in the loss, so that rare ones are learnt beside common ones.
 
 The mean of all tasks' losses is made of those with many positives: what a few hundred bins of a rare factor ask for is
-lost in the noise of what a hundred tracks of open chromatin ask for. Weights of whole tasks leave each one's
-predictions calibrated, as weights of positives would not.
+lost in the noise of what a hundred tracks of open chromatin ask for. Weights of whole tasks leave the loss of
+each where it was, least for true probabilities; weights of positives would not.
 """
 
 from __future__ import annotations
